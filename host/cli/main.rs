@@ -1,0 +1,3 @@
+//! The `taskhost` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Decoders and encoders of picture formats, for the convert role only.

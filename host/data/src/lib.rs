@@ -1,0 +1,1 @@
+//! How an input splits into items and how outputs join.

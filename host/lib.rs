@@ -1,0 +1,1 @@
+//! The taskhost library: one front for the pool.

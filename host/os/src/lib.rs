@@ -1,0 +1,1 @@
+//! Safe wrappers over Linux: spawn, sockets, memfd, cores, signals, sandbox.

@@ -1,0 +1,1 @@
+//! The coordinator: input, batches, scheduling, merge.

@@ -1,0 +1,116 @@
+//! What can go wrong with one item, as a worker reports it. A worker's word is a hint: the coordinator caps and
+//! counts it, and never concludes anything about the host from it.
+
+use serde::{Deserialize, Serialize};
+
+/// Why an item, or a call that belongs to no item, failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Fault {
+    /// The kernel says the item is wrong.
+    #[error("{0}")]
+    InvalidInput(String),
+    /// The kernel says it could not do it.
+    #[error("{0}")]
+    Failed(String),
+    /// The kernel says that trying again may help.
+    #[error("{0}")]
+    Temporary(String),
+    /// The kernel trapped.
+    #[error("the kernel trapped: {reason}")]
+    Trap {
+        /// What WebAssembly calls it: `unreachable`, `out of bounds memory access`, ….
+        reason: String,
+        /// The functions on the stack, innermost first, at most [`crate::limits::BACKTRACE_FRAMES`].
+        backtrace: Vec<String>,
+    },
+    /// The result is longer than `--max-output` allows.
+    #[error("the result has {len} bytes, more than the {limit} that --max-output allows")]
+    OutputLimit {
+        /// Bytes of the result, or of the part that was over.
+        len: u64,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// The item is larger than a kernel can be given.
+    #[error("the item has {len} bytes, more than the {limit} an item may have")]
+    ItemTooLarge {
+        /// Bytes of the item.
+        len: u64,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// The kernel broke the contract: a tile of the wrong length, a result outside its memory, ….
+    #[error("the kernel broke its contract: {0}")]
+    Contract(String),
+    /// The input could not be read, or ended early.
+    #[error("{0}")]
+    Input(String),
+    /// The output could not be written.
+    #[error("{0}")]
+    Output(String),
+}
+
+impl Fault {
+    /// The same fault with its texts cut to the caps of [`crate::limits`].
+    #[must_use]
+    pub fn capped(self) -> Self {
+        use crate::limits::{BACKTRACE_FRAMES, cap_text};
+        match self {
+            Self::InvalidInput(text) => Self::InvalidInput(cap_text(text)),
+            Self::Failed(text) => Self::Failed(cap_text(text)),
+            Self::Temporary(text) => Self::Temporary(cap_text(text)),
+            Self::Trap { reason, mut backtrace } => {
+                backtrace.truncate(BACKTRACE_FRAMES);
+                for frame in &mut backtrace {
+                    frame.truncate(frame.floor_char_boundary(256));
+                }
+                Self::Trap { reason: cap_text(reason), backtrace }
+            }
+            Self::Contract(text) => Self::Contract(cap_text(text)),
+            Self::Input(text) => Self::Input(cap_text(text)),
+            Self::Output(text) => Self::Output(cap_text(text)),
+            same @ (Self::OutputLimit { .. } | Self::ItemTooLarge { .. }) => same,
+        }
+    }
+}
+
+/// Where in the input an item begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ItemPlace {
+    /// The input it belongs to.
+    pub source: crate::ids::SourceId,
+    /// Offset of its first byte in that input; for a picture the first row of the tile.
+    pub offset: u64,
+}
+
+/// An item that failed, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ItemFailure {
+    /// Which item.
+    pub place: ItemPlace,
+    /// Why.
+    pub fault: Fault,
+}
+
+/// Why a kernel cannot be used at all (exit code 4).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// Neither a module nor a component, or not a valid one.
+    #[error("not a WebAssembly file that can be run: {0}")]
+    NotWasm(String),
+    /// Valid, but it exports nothing that taskhost can call.
+    #[error("{0}")]
+    WrongShape(String),
+    /// It imports something that is not offered.
+    #[error("{0}")]
+    ImportNotOffered(String),
+    /// Over a size limit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// It failed before its first item: instantiation, `describe` or `lifecycle.start`.
+    #[error("{0}")]
+    Start(String),
+    /// What it said of itself cannot be used.
+    #[error("{0}")]
+    Description(String),
+}

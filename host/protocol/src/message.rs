@@ -1,0 +1,195 @@
+//! The messages, by direction.
+//!
+//! Start-up of an execute worker: the worker says [`FromWorker::Hello`]; the coordinator [`ToWorker::Start`] with its
+//! descriptors; the worker loads the artifact, locks itself in and says [`FromWorker::Locked`]; the coordinator looks
+//! at the process from outside and says [`ToWorker::Go`]; only now does the kernel's code run, and the worker says
+//! [`FromWorker::Ready`] or [`FromWorker::Refused`]. After that it answers each [`ToWorker::Run`] with one
+//! [`FromWorker::Done`], in order, with log lines between.
+
+use serde::{Deserialize, Serialize};
+
+use crate::fault::{Fault, Refusal};
+use crate::ids::{JobId, SlotId, SourceId};
+use crate::kernel::{CompileOptions, Description};
+use crate::limits::WorkerLimits;
+use crate::picture::{Format, PictureFile};
+use crate::work::{Assignment, Done};
+
+/// What a worker process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// Turns a kernel into an artifact.
+    Compile,
+    /// Runs a kernel.
+    Execute,
+    /// Decodes and encodes file formats.
+    Convert,
+}
+
+/// What a worker needs to begin. Descriptors come with the message, in the order given here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Start {
+    /// Descriptors: the kernel (sealed memfd), the artifact to be written (memfd).
+    Compile {
+        /// What to do.
+        options: CompileOptions,
+        /// Bytes of the kernel.
+        kernel_bytes: u64,
+    },
+    /// Descriptors: the artifact (sealed memfd), the progress cell, the output arena.
+    Execute(StartExecute),
+    /// Descriptors: none.
+    Convert,
+}
+
+/// What an execute worker needs to begin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartExecute {
+    /// Bytes of [`crate::kernel::KernelInfo`] in front of the code, padding included: where the code begins.
+    pub code_at: u64,
+    /// Bytes of the code.
+    pub code_bytes: u64,
+    /// What it may use.
+    pub limits: WorkerLimits,
+    /// `--config`, as the user gave it; defaults are filled in by the worker.
+    pub settings: Vec<(String, String)>,
+    /// Ask only for the description: `lifecycle.start` is not called.
+    pub describe_only: bool,
+    /// Nanoseconds since 1970 at the run's start: what clocks of the kernel show.
+    pub clock: u64,
+    /// First bytes of the kernel's digest: seeds its random numbers.
+    pub seed: [u8; 16],
+}
+
+/// What an opened descriptor is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Open {
+    /// An input, for reading.
+    Input(Source),
+    /// Partial results, for reading.
+    Parts,
+    /// An output, for writing.
+    Output,
+}
+
+/// What a kernel may know of an input.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its number.
+    pub id: SourceId,
+    /// The job it belongs to.
+    pub job: JobId,
+    /// Its name as the user gave it; `-` for a pipe.
+    pub name: String,
+    /// With `--header`: its first line, without the line end.
+    pub header: Option<Vec<u8>>,
+}
+
+/// From the coordinator to a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Begin; carries descriptors.
+    Start(Start),
+    /// The lock was verified.
+    Go,
+    /// Take the descriptor that comes with this message into a slot, in place of what is there.
+    Open {
+        /// The slot.
+        slot: SlotId,
+        /// What it is.
+        open: Open,
+    },
+    /// Empty a slot.
+    Close {
+        /// The slot.
+        slot: SlotId,
+    },
+    /// Run a batch.
+    Run(Assignment),
+    /// Convert role: decode the picture in `from` and write its samples to `to`, from offset 0.
+    Decode {
+        /// The file.
+        from: SlotId,
+        /// Its size in bytes.
+        bytes: u64,
+        /// Where the samples go.
+        to: SlotId,
+    },
+    /// Convert role: encode the samples in `from` and write the file to `to`, from offset 0.
+    Encode {
+        /// The samples.
+        from: SlotId,
+        /// Their format.
+        format: Format,
+        /// Where the file goes.
+        to: SlotId,
+        /// Its format.
+        file: PictureFile,
+    },
+}
+
+/// How grave a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Level {
+    /// For the kernel's author.
+    Debug,
+    /// For the user.
+    Info,
+    /// Something is odd.
+    Warn,
+    /// Something is wrong.
+    Error,
+}
+
+/// A line that the kernel wrote with `log`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Whose work it was.
+    pub job: JobId,
+    /// The item; `None` outside of one.
+    pub place: Option<crate::fault::ItemPlace>,
+    /// How grave.
+    pub level: Level,
+    /// What it says, capped, control characters and all: escaping is for whoever prints it.
+    pub text: String,
+}
+
+/// From a worker to the coordinator. Nothing in it is evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// The first message.
+    Hello {
+        /// Of the worker's protocol crate.
+        version: u32,
+        /// Of the worker's executable.
+        build: [u8; 32],
+    },
+    /// Everything is loaded and the walls stand; no instruction of the kernel was executed.
+    Locked,
+    /// The kernel is instantiated and may be given work.
+    Ready {
+        /// What it says of itself.
+        description: Option<Description>,
+    },
+    /// The kernel cannot be used.
+    Refused(Refusal),
+    /// Compile role: the artifact is written.
+    Compiled {
+        /// Where the code begins: bytes of the info in front of it, padding included.
+        code_at: u64,
+        /// Bytes of the info without padding.
+        info_bytes: u64,
+        /// Bytes of the code.
+        code_bytes: u64,
+    },
+    /// The reply to a batch.
+    Done(Done),
+    /// The reply to [`ToWorker::Decode`].
+    Decoded(Result<Format, Fault>),
+    /// The reply to [`ToWorker::Encode`]: bytes of the file.
+    Encoded(Result<u64, Fault>),
+    /// A log line.
+    Log(LogLine),
+    /// The worker gives up: the text of a panic, or of a failure to start.
+    Dying(String),
+}

@@ -1,0 +1,1 @@
+//! The child process: roles compile, execute and convert.
