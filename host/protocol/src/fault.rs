@@ -88,6 +88,8 @@ pub struct ItemPlace {
 pub struct ItemFailure {
     /// Which item.
     pub place: ItemPlace,
+    /// Its number within the batch, from 0.
+    pub ordinal: u64,
     /// Why.
     pub fault: Fault,
 }
@@ -110,6 +112,9 @@ pub enum Refusal {
     /// It failed before its first item: instantiation, `describe` or `lifecycle.start`.
     #[error("{0}")]
     Start(String),
+    /// A setting that it does not take, or one it needs, is missing: the user's mistake, not the kernel's.
+    #[error("{0}")]
+    Setting(String),
     /// What it said of itself cannot be used.
     #[error("{0}")]
     Description(String),

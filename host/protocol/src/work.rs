@@ -152,6 +152,10 @@ pub struct Budget {
     pub micros: u64,
     /// When the results have this many bytes.
     pub output: u64,
+    /// After this many items.
+    pub items: u64,
+    /// After this many failed items, at most [`crate::limits::FAILURES_PER_BATCH`].
+    pub failures: u32,
 }
 
 /// A batch, for one worker.
