@@ -1,1 +1,13 @@
-//! The coordinator: input, batches, scheduling, merge.
+//! The coordinator: input becomes batches, batches go to workers, results are merged in order.
+//!
+//! * [`state`] decides, and only it: events in, actions out.
+//! * [`runner`] performs: it owns the processes, descriptors and files, and turns what happens to them into events.
+//! * [`artifact`] keeps compiled kernels; compiling happens in a worker.
+//!
+//! This crate never links the WebAssembly engine.
+
+pub mod artifact;
+pub mod death;
+pub mod event;
+pub mod runner;
+pub mod state;

@@ -1,0 +1,289 @@
+//! A job whose input is a picture: decode, ask the kernel, filter rows, encode.
+
+use taskhost_protocol::ids::{BatchId, JobId, SourceId};
+use taskhost_protocol::message::Role;
+use taskhost_protocol::picture::{Cut, Format, PicturePlan};
+use taskhost_protocol::work::{Budget, Done, Merge, Rows, Split};
+
+use super::items::WINDOW;
+use super::order::Order;
+use super::sizing::Sizing;
+use super::{Finished, Job, Pick};
+use crate::event::{Action, Destination, FailedItem, JobFailure, JobTotals, PictureJobPlan, Task};
+
+/// How far a picture job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Waits for a convert worker.
+    Decode,
+    /// Waits for a worker to answer `prepare`.
+    Prepare(Format),
+    /// Waits for the output to be opened.
+    Open(Format, PicturePlan),
+    /// Rows are filtered.
+    Rows(Format, PicturePlan),
+    /// Waits for a convert worker to encode.
+    Encode(Format),
+    /// Nothing is left to do but to write what was appended.
+    Finished,
+}
+
+/// A stretch of rows that is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Stretch {
+    plane: u32,
+    first: u32,
+    end: u32,
+}
+
+/// A job whose input is a picture.
+#[derive(Debug)]
+pub(crate) struct PictureJob {
+    id: JobId,
+    plan: PictureJobPlan,
+    stage: Stage,
+    /// Whether the task of the stage is out.
+    asked: bool,
+    sizing: Sizing,
+    left: Vec<Stretch>,
+    order: Order<(u32, u32), Finished>,
+    /// Offset of the first result in the output.
+    output_at: u64,
+    held: u64,
+    pub(crate) totals: JobTotals,
+}
+
+impl PictureJob {
+    pub(crate) fn new(id: JobId, plan: PictureJobPlan) -> Self {
+        Self {
+            id,
+            plan,
+            stage: plan.format.map_or(Stage::Decode, Stage::Prepare),
+            asked: false,
+            sizing: Sizing::new(plan.batch),
+            left: Vec::new(),
+            order: Order::new(true),
+            output_at: 0,
+            held: 0,
+            totals: JobTotals::default(),
+        }
+    }
+
+    /// Which workers the next task needs.
+    pub(crate) fn role(&self) -> Role {
+        match self.stage {
+            Stage::Decode | Stage::Encode(_) => Role::Convert,
+            Stage::Prepare(_) | Stage::Open(..) | Stage::Rows(..) | Stage::Finished => Role::Execute,
+        }
+    }
+
+    /// The picture is decoded.
+    pub(crate) fn decoded(&mut self, format: Format) {
+        self.asked = false;
+        self.stage = Stage::Prepare(format);
+    }
+
+    /// The output is ready; the first row goes to `at`.
+    pub(crate) fn output_opened(&mut self, at: u64) {
+        let Stage::Open(format, plan) = self.stage else { return };
+        self.output_at = at;
+        // Taken from the end, so the first rows are last.
+        self.left = (0..self.plan.planes).rev().map(|plane| Stretch { plane, first: 0, end: format.height }).collect();
+        self.stage = Stage::Rows(format, plan);
+        self.after_rows();
+    }
+
+    /// The result is encoded.
+    pub(crate) fn encoded(&mut self) {
+        self.stage = Stage::Finished;
+    }
+
+    /// Whether a picture of this plan fits what was promised for it.
+    fn check(format: Format, plan: &PicturePlan) -> Result<(), JobFailure> {
+        if matches!(plan.cut, Cut::Strips { .. }) && plan.output.height != format.height {
+            return Err(JobFailure::Kernel(format!(
+                "the kernel's `prepare` planned strips with a result {} rows high for a picture of {}; with strips they \
+                 must be equal",
+                plan.output.height, format.height
+            )));
+        }
+        if plan.output.bytes().is_none_or(|bytes| bytes > taskhost_protocol::limits::PICTURE_BYTES) {
+            return Err(JobFailure::Kernel(format!("the kernel planned a result of {}, which is too large", plan.output)));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, format: Format, plan: PicturePlan, workers: usize) -> Option<Pick> {
+        let row = format.row_bytes().unwrap_or(u64::MAX).max(1);
+        let left: u64 = self.left.iter().map(|stretch| u64::from(stretch.end - stretch.first)).sum();
+        let mut stretch = self.left.pop()?;
+        let count = match plan.cut {
+            Cut::Whole => stretch.end - stretch.first,
+            Cut::Strips { halo } => {
+                let wanted = self.sizing.bytes(Some(left.saturating_mul(row)), workers) / row;
+                // Strips much lower than their halo would mostly read context.
+                let least = u64::from(halo).max(1);
+                u32::try_from(wanted.max(least)).unwrap_or(u32::MAX).min(stretch.end - stretch.first)
+            }
+        };
+        let first = stretch.first;
+        stretch.first += count;
+        if stretch.first < stretch.end {
+            self.left.push(stretch);
+        }
+        self.order.insert((stretch.plane, first));
+        let plane_bytes = format.bytes().unwrap_or(0);
+        let rows = Rows {
+            source: SourceId(0),
+            slot: taskhost_protocol::ids::SlotId(u8::MAX),
+            at: self.plan.at + u64::from(stretch.plane) * plane_bytes,
+            format,
+            plan,
+            first,
+            count,
+        };
+        let destination = if self.plan.direct {
+            let before = u64::from(stretch.plane) * plan.output.bytes().unwrap_or(0);
+            let row = if plan.cut == Cut::Whole { 0 } else { u64::from(first) * plan.output.row_bytes().unwrap_or(0) };
+            Destination::Output(self.output_at + before + row)
+        } else {
+            Destination::Arena
+        };
+        Some(Pick { task: Task::Rows(rows), destination, node: None })
+    }
+
+    fn plane_of(&self, rows: &Rows) -> u32 {
+        let bytes = rows.format.bytes().unwrap_or(1).max(1);
+        u32::try_from((rows.at - self.plan.at) / bytes).unwrap_or(u32::MAX)
+    }
+
+    fn after_rows(&mut self) {
+        if let Stage::Rows(_, plan) = self.stage
+            && self.left.is_empty()
+            && self.order.is_empty()
+        {
+            self.asked = false;
+            self.stage = if self.plan.encode { Stage::Encode(plan.output) } else { Stage::Finished };
+        }
+    }
+
+    fn rows_done(
+        &mut self,
+        batch: BatchId,
+        rows: &Rows,
+        done: &Done,
+        actions: &mut Vec<Action>,
+    ) -> Result<(), JobFailure> {
+        let plane = self.plane_of(rows);
+        let end = rows.first + rows.count;
+        if let Some(rest) = done.rest {
+            let first = u32::try_from(rest.start).unwrap_or(end).clamp(rows.first, end);
+            if first < end {
+                self.left.push(Stretch { plane, first, end });
+                self.left.sort_unstable_by(|a, b| b.cmp(a));
+            }
+        }
+        self.sizing.learn(done.input, done.spent.total);
+        self.totals.input += done.input;
+        self.totals.output += done.output;
+        if !self.plan.direct {
+            self.held += done.output;
+        }
+        let failure = done.failures.first().cloned();
+        if failure.is_some() {
+            self.left.retain(|stretch| (stretch.plane, stretch.first) < (plane, rows.first));
+        }
+        self.order.complete((plane, rows.first), Finished { batch, items: done.items, output: done.output, failure });
+        while let Some((_, finished)) = self.order.pop_before(self.left.last().map(|next| (next.plane, next.first))) {
+            if let Some(failure) = finished.failure {
+                return Err(JobFailure::Item(Box::new(FailedItem { failure, number: 0 })));
+            }
+            if self.plan.direct {
+                actions.push(Action::ReleaseBatch { batch: finished.batch });
+            } else {
+                actions.push(Action::Append { job: self.id, batch: finished.batch, bytes: finished.output });
+            }
+        }
+        self.after_rows();
+        Ok(())
+    }
+}
+
+impl Job for PictureJob {
+    fn pump(&mut self, _workers: usize, actions: &mut Vec<Action>) {
+        if let Stage::Open(_, plan) = self.stage
+            && !self.asked
+        {
+            self.asked = true;
+            actions.push(Action::OpenOutput { job: self.id, plan, planes: self.plan.planes });
+        }
+    }
+
+    fn next(&mut self, workers: usize) -> Option<Pick> {
+        let task = match self.stage {
+            Stage::Rows(format, plan) if self.held < WINDOW => return self.take(format, plan, workers),
+            Stage::Decode if !self.asked => Task::Decode,
+            Stage::Prepare(format) if !self.asked => Task::Prepare(format),
+            Stage::Encode(format) if !self.asked => Task::Encode(format),
+            Stage::Decode | Stage::Prepare(_) | Stage::Open(..) | Stage::Rows(..) => return None,
+            Stage::Encode(_) | Stage::Finished => return None,
+        };
+        self.asked = true;
+        Some(Pick { task, destination: Destination::Nowhere, node: None })
+    }
+
+    fn done(
+        &mut self,
+        batch: BatchId,
+        pick: &Pick,
+        done: &Done,
+        _next_part: &mut u64,
+        actions: &mut Vec<Action>,
+    ) -> Result<Option<Pick>, JobFailure> {
+        match &pick.task {
+            Task::Prepare(format) => {
+                actions.push(Action::ReleaseBatch { batch });
+                if let Some(failure) = done.failures.first() {
+                    return Err(JobFailure::Item(Box::new(FailedItem { failure: failure.clone(), number: 0 })));
+                }
+                let Some(plan) = done.plan else {
+                    return Err(JobFailure::Kernel("the worker gave no answer to `prepare`".into()));
+                };
+                Self::check(*format, &plan)?;
+                self.asked = false;
+                self.stage = Stage::Open(*format, plan);
+            }
+            Task::Rows(rows) => self.rows_done(batch, rows, done, actions)?,
+            Task::Items(_) | Task::Combine(_) | Task::Finish(_) | Task::Decode | Task::Encode(_) => {}
+        }
+        Ok(None)
+    }
+
+    fn written(&mut self, bytes: u64) {
+        self.held = self.held.saturating_sub(bytes);
+    }
+
+    fn has_more(&self) -> bool {
+        match self.stage {
+            Stage::Decode | Stage::Prepare(_) | Stage::Encode(_) => !self.asked,
+            Stage::Rows(..) => !self.left.is_empty(),
+            Stage::Open(..) | Stage::Finished => false,
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stage == Stage::Finished && self.held == 0
+    }
+
+    fn budget(&self) -> Budget {
+        self.sizing.budget()
+    }
+
+    fn split_and_merge(&self) -> (Split, Merge) {
+        (Split::Whole, Merge::Concat)
+    }
+
+    fn totals_mut(&mut self) -> &mut JobTotals {
+        &mut self.totals
+    }
+}
