@@ -1,1 +1,20 @@
 //! Safe wrappers over Linux: spawn, sockets, memfd, cores, signals, sandbox.
+//!
+//! The only crate with `unsafe` (one load of an artifact elsewhere aside), so that everything else can be read without
+//! thinking of it. It knows nothing of pools, kernels or messages.
+
+#![expect(unsafe_code, reason = "this crate exists to wrap what needs it; each block says why it is sound")]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("taskhost runs on Linux only: its workers are made of namespaces, memfds and pidfds");
+
+pub mod child;
+pub mod cores;
+pub mod exact;
+mod mapping;
+pub mod memfd;
+pub mod process_id;
+pub mod progress;
+pub mod signals;
+pub mod socket;
+pub mod spawn;

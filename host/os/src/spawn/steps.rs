@@ -1,0 +1,255 @@
+//! What the new process does between `clone` and `execve`, while it still uses the parent's memory.
+//!
+//! Rules for this file: nothing allocates, locks or panics; every call is a plain system call (async-signal-safe);
+//! every string was prepared before. A failure is written into the shared [`Outcome`] and the process ends.
+//!
+//! The order matters. The parent-death signal comes first so that no child outlives its parent; descriptors are closed
+//! before the program runs; signals are unblocked only after every handler of the parent was reset.
+
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fmt;
+use std::io::{self, Write as _};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+
+use super::SOCKET_FD;
+use crate::cores::affinity::Mask;
+
+/// The steps of starting a process, for error messages: "failed to …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Step {
+    /// Make the process and its namespaces.
+    Clone = 1,
+    /// Ask to be killed when the parent thread ends.
+    ParentDeathSignal,
+    /// Leave the parent's session and process group.
+    Session,
+    /// Give up `setgroups` in its user namespace.
+    Groups,
+    /// Map its group.
+    GroupMap,
+    /// Map its user.
+    UserMap,
+    /// Put its socket in place.
+    Socket,
+    /// Put /dev/null in place of the standard streams.
+    StandardStreams,
+    /// Close all other descriptors.
+    CloseDescriptors,
+    /// Give up new privileges.
+    NoNewPrivileges,
+    /// Execute the program.
+    Execute,
+}
+
+impl Step {
+    const ALL: [Self; 11] = [
+        Self::Clone,
+        Self::ParentDeathSignal,
+        Self::Session,
+        Self::Groups,
+        Self::GroupMap,
+        Self::UserMap,
+        Self::Socket,
+        Self::StandardStreams,
+        Self::CloseDescriptors,
+        Self::NoNewPrivileges,
+        Self::Execute,
+    ];
+
+    /// Whether it belongs to setting up the user namespace.
+    pub(super) fn maps_ids(self) -> bool {
+        matches!(self, Self::Groups | Self::GroupMap | Self::UserMap)
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clone => "make the process",
+            Self::ParentDeathSignal => "set the parent-death signal",
+            Self::Session => "start a session",
+            Self::Groups => "deny setgroups",
+            Self::GroupMap => "map the group",
+            Self::UserMap => "map the user",
+            Self::Socket => "place its socket",
+            Self::StandardStreams => "open /dev/null",
+            Self::CloseDescriptors => "close other descriptors",
+            Self::NoNewPrivileges => "give up new privileges",
+            Self::Execute => "execute the program",
+        })
+    }
+}
+
+/// Where the child reports to the parent, in the memory they share.
+#[derive(Default)]
+pub(super) struct Outcome {
+    failed_step: AtomicU32,
+    errno: AtomicI32,
+    pinned: AtomicBool,
+}
+
+impl Outcome {
+    /// What failed, if anything did.
+    pub(super) fn failure(&self) -> Option<(Step, io::Error)> {
+        let number = self.failed_step.load(Ordering::Acquire);
+        let step = Step::ALL.into_iter().find(|step| *step as u32 == number)?;
+        Some((step, io::Error::from_raw_os_error(self.errno.load(Ordering::Relaxed))))
+    }
+
+    /// Whether the child runs on the cpu that was asked for.
+    pub(super) fn is_pinned(&self) -> bool {
+        self.pinned.load(Ordering::Acquire)
+    }
+}
+
+/// One line for `uid_map` or `gid_map`, in a buffer that needs no allocation.
+pub(super) struct IdMap {
+    text: [u8; 24],
+    len: usize,
+}
+
+impl IdMap {
+    /// Inside it is user (or group) 0, outside it is `id`, and there is no other.
+    fn root_is(id: u32) -> Self {
+        let mut text = [0; 24];
+        let mut rest = &mut text[..];
+        write!(rest, "0 {id} 1").expect("fits: the number has at most ten digits");
+        let len = 24 - rest.len();
+        Self { text, len }
+    }
+}
+
+/// The maps of a new user namespace.
+pub(super) struct IdMaps {
+    group: IdMap,
+    user: IdMap,
+}
+
+impl IdMaps {
+    /// Maps the effective user and group of this process, the only ones that need no privilege to map.
+    pub(super) fn current() -> Self {
+        Self {
+            group: IdMap::root_is(rustix::process::getegid().as_raw()),
+            user: IdMap::root_is(rustix::process::geteuid().as_raw()),
+        }
+    }
+}
+
+/// All that the child needs, prepared by the parent, which keeps alive what the pointers point to.
+pub(super) struct Request {
+    /// Path of the program.
+    pub(super) program: *const c_char,
+    /// Arguments, ending with a null pointer.
+    pub(super) argv: *const *const c_char,
+    /// The socket that becomes [`SOCKET_FD`].
+    pub(super) socket: c_int,
+    /// With a user namespace: how its ids are mapped.
+    pub(super) maps: Option<IdMaps>,
+    /// The cpu to run on.
+    pub(super) affinity: Option<Mask>,
+    /// The parent as the child sees it, where it can: in a process namespace of its own it sees none.
+    pub(super) parent: Option<i32>,
+    /// Where to report.
+    pub(super) outcome: Outcome,
+}
+
+/// Runs in the child, and never returns to the parent's code.
+pub(super) extern "C" fn child_main(request: *mut c_void) -> c_int {
+    // SAFETY: the parent passed a pointer to a `Request` that it keeps alive, and only reads while this runs.
+    let request = unsafe { &*request.cast::<Request>() };
+    let Err((step, errno)) = prepare(request).and_then(|()| execute(request));
+    request.outcome.errno.store(errno, Ordering::Relaxed);
+    request.outcome.failed_step.store(step as u32, Ordering::Release);
+    // SAFETY: ends this process only, without running exit handlers of the memory it shares.
+    unsafe { libc::_exit(127) }
+}
+
+/// What failed and with which errno.
+type Failure = (Step, i32);
+
+/// Turns the result of a call into a failure of `step` when it is negative.
+fn check(step: Step, result: c_int) -> Result<c_int, Failure> {
+    if result >= 0 { Ok(result) } else { Err((step, last_errno())) }
+}
+
+fn last_errno() -> i32 {
+    // SAFETY: always points to this thread's errno; the parent's thread, whose it is, is stopped.
+    let location = unsafe { libc::__errno_location() };
+    // SAFETY: valid for reads, as above.
+    unsafe { *location }
+}
+
+fn prepare(request: &Request) -> Result<(), Failure> {
+    die_with_parent(request.parent)?;
+    // SAFETY: takes no memory. Leaves the parent's process group, through which signals could pass either way.
+    check(Step::Session, unsafe { libc::setsid() })?;
+    if let Some(mask) = &request.affinity {
+        request.outcome.pinned.store(mask.apply().is_ok(), Ordering::Release);
+    }
+    if let Some(maps) = &request.maps {
+        write_file(Step::Groups, c"/proc/self/setgroups", b"deny")?;
+        write_file(Step::GroupMap, c"/proc/self/gid_map", maps.group.text.get(..maps.group.len).unwrap_or(&[]))?;
+        write_file(Step::UserMap, c"/proc/self/uid_map", maps.user.text.get(..maps.user.len).unwrap_or(&[]))?;
+    }
+    place_descriptors(request.socket)?;
+    // SAFETY: a flag of this process; takes no memory.
+    check(Step::NoNewPrivileges, unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
+    crate::signals::reset_all();
+    crate::signals::unblock_all();
+    Ok(())
+}
+
+fn die_with_parent(parent: Option<i32>) -> Result<(), Failure> {
+    // SAFETY: an attribute of this process; takes no memory.
+    check(Step::ParentDeathSignal, unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+    // A parent that was killed before that call sends no signal. In a process namespace it cannot be seen; there the
+    // end of the control socket tells.
+    // SAFETY: takes no memory.
+    if parent.is_some_and(|parent| unsafe { libc::getppid() } != parent) {
+        return Err((Step::ParentDeathSignal, libc::ESRCH));
+    }
+    Ok(())
+}
+
+fn write_file(step: Step, path: &CStr, text: &[u8]) -> Result<(), Failure> {
+    // SAFETY: `path` ends with a zero byte.
+    let fd = check(step, unsafe { libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC) })?;
+    // SAFETY: `text` is valid for reads of its length.
+    let written = unsafe { libc::write(fd, text.as_ptr().cast(), text.len()) };
+    let result = if written < 0 { Err((step, last_errno())) } else { Ok(()) };
+    // SAFETY: the descriptor was opened above, in this process's own table.
+    unsafe { libc::close(fd) };
+    result
+}
+
+/// Socket to 3, /dev/null to 0, 1 and 2, nothing else. The table is this process's own copy.
+fn place_descriptors(socket: c_int) -> Result<(), Failure> {
+    if socket == SOCKET_FD {
+        // SAFETY: clears close-on-exec of a descriptor that the parent holds open.
+        check(Step::Socket, unsafe { libc::fcntl(SOCKET_FD, libc::F_SETFD, 0) })?;
+    } else {
+        // SAFETY: changes this process's own table of descriptors.
+        check(Step::Socket, unsafe { libc::dup3(socket, SOCKET_FD, 0) })?;
+    }
+    // SAFETY: the path ends with a zero byte.
+    let null = check(Step::StandardStreams, unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) })?;
+    for stream in 0..=2 {
+        if null != stream {
+            // SAFETY: changes this process's own table of descriptors.
+            check(Step::StandardStreams, unsafe { libc::dup3(null, stream, 0) })?;
+        }
+    }
+    // SAFETY: closes descriptors of this process's own table; nothing below uses one above the socket.
+    let closed = unsafe { libc::syscall(libc::SYS_close_range, SOCKET_FD + 1, c_int::MAX, 0) };
+    if closed < 0 { Err((Step::CloseDescriptors, last_errno())) } else { Ok(()) }
+}
+
+fn execute(request: &Request) -> Result<std::convert::Infallible, Failure> {
+    let environment: [*const c_char; 1] = [ptr::null()];
+    // SAFETY: the parent made `program` and `argv` of strings that end with a zero byte and of a list that ends with a
+    // null pointer, and keeps them alive; `environment` is such a list, too.
+    unsafe { libc::execve(request.program, request.argv, environment.as_ptr()) };
+    Err((Step::Execute, last_errno()))
+}
