@@ -6,9 +6,13 @@
 
 pub mod cut;
 pub mod duration;
+pub mod envi;
 pub mod fixed;
+pub mod formats;
+pub mod geometry;
 pub mod lines;
 pub mod merge;
+pub mod npy;
 pub mod size;
 pub mod split;
 pub mod strips;
