@@ -10,11 +10,16 @@ compile_error!("taskhost runs on Linux only: its workers are made of namespaces,
 
 pub mod child;
 pub mod cores;
+pub mod eventfd;
 pub mod exact;
+pub mod file_kind;
 mod mapping;
 pub mod memfd;
+pub mod poll;
 pub mod process_id;
 pub mod progress;
+pub mod sandbox;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod transfer;

@@ -1,0 +1,156 @@
+//! The one place where a worker locks itself in, and where the coordinator checks from outside that it did.
+//!
+//! The order, with what is still to come in brackets. A worker calls this when it has opened and loaded everything it
+//! needs by name (its artifact through /proc/self/fd) and before any code of a user runs:
+//!
+//! 1. an empty, read-only root, and a host name of its own: needs the capabilities of its user namespace;
+//! 2. [Landlock without any rule];
+//! 3. no capabilities, and no way to get them back: the bounding set first, which needs one;
+//! 4. `no_new_privs`, which the spawn has set already, checked here;
+//! 5. not dumpable, no core file, the parent-death signal again: changes of credentials clear the first and the last;
+//! 6. [resource limits, when all descriptors and images exist];
+//! 7. [the system-call filter, last, because the steps before need calls that it kills].
+//!
+//! Everything here concerns the calling thread or the process, so it has to run before a second thread is started.
+
+mod capabilities;
+mod outside;
+mod process;
+mod root;
+
+use std::fmt;
+use std::io;
+
+pub use outside::{Expected, NotLocked, verify};
+
+/// One wall around a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// User, mount, process, network, IPC, host-name and cgroup namespaces of its own.
+    Namespaces,
+    /// A root folder that is empty and read-only.
+    EmptyRoot,
+    /// No capabilities, for good.
+    NoCapabilities,
+    /// No set-user-id program or file capability can add any.
+    NoNewPrivileges,
+}
+
+impl Layer {
+    /// Every layer that there is.
+    pub const ALL: [Self; 4] = [Self::Namespaces, Self::EmptyRoot, Self::NoCapabilities, Self::NoNewPrivileges];
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Namespaces => "namespaces",
+            Self::EmptyRoot => "empty root",
+            Self::NoCapabilities => "no capabilities",
+            Self::NoNewPrivileges => "no new privileges",
+        })
+    }
+}
+
+/// A layer that is not live, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// The layer.
+    pub layer: Layer,
+    /// Why, for the user.
+    pub reason: String,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.layer, self.reason)
+    }
+}
+
+/// Which layers are live.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Layers {
+    missing: Vec<Missing>,
+}
+
+impl Layers {
+    /// Whether `layer` is live.
+    #[must_use]
+    pub fn is_live(&self, layer: Layer) -> bool {
+        self.missing.iter().all(|missing| missing.layer != layer)
+    }
+
+    /// Those that are not. Empty when the sandbox is full.
+    #[must_use]
+    pub fn missing(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Takes note of how setting up `layer` went.
+    fn note(&mut self, layer: Layer, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.lack(layer, error.to_string());
+        }
+    }
+
+    fn lack(&mut self, layer: Layer, reason: String) {
+        self.missing.push(Missing { layer, reason });
+    }
+}
+
+/// Why a worker must not go on: what any Linux allows was refused here, or came too late.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The walls would hold for one thread only.
+    #[error("the process has {0} threads; it has to lock itself in before it starts a second one")]
+    Threads(u64),
+    /// A step that needs no privilege failed.
+    #[error("the process cannot {step}: {error}")]
+    Step {
+        /// What it could not do.
+        step: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+}
+
+/// Locks this process in for running a kernel: it can compute, and use the descriptors that it has.
+///
+/// # Errors
+/// See [`SandboxError`]; the process has to end then. Layers that a machine may refuse are no error but missing in the
+/// answer, which the coordinator sees as well ([`verify`]).
+pub fn enter_execute() -> Result<Layers, SandboxError> {
+    enter()
+}
+
+/// Locks this process in for compiling a kernel: as [`enter_execute`].
+///
+/// # Errors
+/// As [`enter_execute`].
+pub fn enter_compile() -> Result<Layers, SandboxError> {
+    enter()
+}
+
+/// Locks this process in for decoding and encoding file formats: as [`enter_execute`].
+///
+/// # Errors
+/// As [`enter_execute`].
+pub fn enter_convert() -> Result<Layers, SandboxError> {
+    enter()
+}
+
+fn enter() -> Result<Layers, SandboxError> {
+    process::require_single_thread()?;
+    let mut layers = Layers::default();
+    if process::is_isolated() {
+        layers.note(Layer::EmptyRoot, root::enter_empty_root().and_then(|()| process::set_host_name()));
+    } else {
+        layers.lack(Layer::Namespaces, "it was started without them".into());
+        layers.lack(Layer::EmptyRoot, "it needs a mount namespace".into());
+    }
+    layers.note(Layer::NoCapabilities, capabilities::drop_all());
+    process::forbid_new_privileges()?;
+    process::forbid_dumps()?;
+    process::die_with_parent()?;
+    Ok(layers)
+}

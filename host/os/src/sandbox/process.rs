@@ -1,0 +1,57 @@
+//! What a locked-in process gives up that is neither a file nor a capability.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+
+use super::SandboxError;
+
+/// What a kernel would see as the name of its machine.
+const HOST_NAME: &[u8] = b"taskhost";
+
+/// Links of a process's `task` folder besides one for each thread: `.` and the one in its parent.
+const OTHER_LINKS: u64 = 2;
+
+/// Whether the process was started with namespaces of its own: it is then the first process of one. A worker without
+/// them always has a coordinator that came first.
+pub(super) fn is_isolated() -> bool {
+    std::process::id() == 1
+}
+
+/// Fails when there is a second thread, which the walls would leave outside.
+pub(super) fn require_single_thread() -> Result<(), SandboxError> {
+    let links = std::fs::metadata("/proc/self/task")
+        .map_err(|error| SandboxError::Step { step: "count its threads", error })?
+        .nlink();
+    match links.saturating_sub(OTHER_LINKS) {
+        1 => Ok(()),
+        threads => Err(SandboxError::Threads(threads)),
+    }
+}
+
+/// Hides the name of the machine. Needs a host-name namespace.
+pub(super) fn set_host_name() -> io::Result<()> {
+    Ok(rustix::system::sethostname(HOST_NAME)?)
+}
+
+/// No program that is executed can have more rights than this process.
+pub(super) fn forbid_new_privileges() -> Result<(), SandboxError> {
+    step("give up new privileges", rustix::thread::set_no_new_privs(true))
+}
+
+/// No core file, and nobody of the same user can read the memory.
+pub(super) fn forbid_dumps() -> Result<(), SandboxError> {
+    step("forbid dumps", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    step("forbid core files", rustix::process::setrlimit(Resource::Core, none))
+}
+
+/// Killed when the coordinator's thread ends. The end of the control socket covers a coordinator that ended before.
+pub(super) fn die_with_parent() -> Result<(), SandboxError> {
+    step("set the parent-death signal", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))
+}
+
+fn step(step: &'static str, result: rustix::io::Result<()>) -> Result<(), SandboxError> {
+    result.map_err(|errno| SandboxError::Step { step, error: errno.into() })
+}
