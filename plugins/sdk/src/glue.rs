@@ -53,6 +53,8 @@ impl<K: Kernel> describe::Guest for Exported<K> {
 
 impl<K: Kernel> lifecycle::Guest for Exported<K> {
     fn start() -> Result<(), types::Error> {
+        // A trap says "unreachable"; the user should see what the panic said and where.
+        std::panic::set_hook(Box::new(|panic| crate::log::log(crate::log::Level::Error, &panic.to_string())));
         K::start().map_err(Into::into)
     }
 }

@@ -42,7 +42,6 @@ pub mod packed;
 
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
-#[expect(missing_docs, unreachable_pub, reason = "generated")]
 pub mod bindings;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

@@ -113,6 +113,7 @@ fn row<T: Gradient>(rows: [&[T]; 3], channels: usize, out: &mut [T]) {
 #[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
+    use taskhost_kernel::testing;
 
     const KERNEL: [[f64; 3]; 3] = [[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]];
 
@@ -137,30 +138,6 @@ mod tests {
         out
     }
 
-    /// Cuts a picture into strips of `rows` rows with a halo of one and filters each.
-    fn in_strips(samples: &[u8], image: Format, rows: u32) -> Vec<u8> {
-        let row_bytes = image.row_bytes().unwrap();
-        let mut out = Vec::new();
-        for first_row in (0..image.height).step_by(rows as usize) {
-            let rows = rows.min(image.height - first_row);
-            let above = first_row.min(1);
-            let below = (image.height - first_row - rows).min(1);
-            let bytes = (first_row - above) as usize * row_bytes..(first_row + rows + below) as usize * row_bytes;
-            let tile = Tile { image, first_row, rows, above, below, samples: samples[bytes].to_vec() };
-            tile.check().unwrap();
-            out.extend(Sobel::filter(&tile).unwrap());
-        }
-        out
-    }
-
-    fn pseudo_random(count: usize) -> impl Iterator<Item = u64> {
-        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-        (0..count).map(move |_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            state ^ (state >> 31)
-        })
-    }
-
     fn formats(sample: Sample) -> impl Iterator<Item = Format> {
         [(1, 1, 1), (2, 5, 1), (5, 2, 1), (3, 3, 1), (17, 9, 1), (33, 12, 3), (8, 21, 4)]
             .into_iter()
@@ -170,12 +147,12 @@ mod tests {
     fn check<T: Number>(random: impl Fn(u64) -> T, expected: impl Fn(f64) -> T) {
         for format in formats(T::SAMPLE) {
             let count = format.row_samples().unwrap() * format.height as usize;
-            let pixels: Vec<T> = pseudo_random(count).map(&random).collect();
+            let pixels: Vec<T> = testing::noise(1).map(&random).take(count).collect();
             let bytes = make_samples(count, |out: &mut [T]| out.copy_from_slice(&pixels));
             let wanted: Vec<T> = textbook(&pixels, format).into_iter().map(&expected).collect();
             let wanted = make_samples(count, |out: &mut [T]| out.copy_from_slice(&wanted));
             for rows in [1, 2, 3, 100] {
-                assert_eq!(in_strips(&bytes, format, rows), wanted, "{format} in strips of {rows}");
+                assert_eq!(testing::in_strips::<Sobel>(format, &bytes, rows).as_ref(), Ok(&wanted), "{format} in strips of {rows}");
             }
         }
     }

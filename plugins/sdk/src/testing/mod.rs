@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::item::Origin;
 
+mod pictures;
+
+pub use pictures::{in_strips, noise};
+
 #[derive(Default)]
 struct StandIn {
     settings: BTreeMap<String, String>,
