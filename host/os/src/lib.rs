@@ -8,11 +8,14 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("taskhost runs on Linux only: its workers are made of namespaces, memfds and pidfds");
 
+pub mod atomic_file;
 pub mod child;
 pub mod cores;
 pub mod eventfd;
 pub mod exact;
+pub mod exe;
 pub mod file_kind;
+pub mod lease;
 mod mapping;
 pub mod memfd;
 pub mod poll;
@@ -23,3 +26,4 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod transfer;
+pub mod usage;

@@ -1,7 +1,7 @@
 //! Waiting for many descriptors at once.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::Timespec;
@@ -123,6 +123,14 @@ impl Poller {
         }));
         Ok(())
     }
+}
+
+/// Whether a read would return at once, now.
+#[must_use]
+pub fn is_readable(fd: BorrowedFd<'_>) -> bool {
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..))
 }
 
 /// Longest wait: a day. The kernel's older call counts milliseconds in 31 bits.

@@ -93,6 +93,9 @@ pub fn write_some(output: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, ExactEr
 /// # Errors
 /// [`ExactError::StorageFull`] when there is not so much space.
 pub fn preallocate(file: BorrowedFd<'_>, len: u64) -> Result<(), ExactError> {
+    if !has_room(file, len)? {
+        return Err(ExactError::StorageFull);
+    }
     rustix::io::retry_on_intr(|| rustix::fs::ftruncate(file, len))?;
     if len == 0 {
         return Ok(());
@@ -101,6 +104,17 @@ pub fn preallocate(file: BorrowedFd<'_>, len: u64) -> Result<(), ExactError> {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Whether `file` can become `len` bytes long. Asked first because a file system fills itself up before it refuses,
+/// and everybody else on it would find it full meanwhile.
+fn has_room(file: BorrowedFd<'_>, len: u64) -> Result<bool, ExactError> {
+    let system = rustix::fs::fstatvfs(file)?;
+    // Counted in units of 512 bytes, whatever the block size.
+    let has = u64::try_from(rustix::fs::fstat(file)?.st_blocks).unwrap_or(0).saturating_mul(512);
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    // Memory without a limit counts no blocks.
+    Ok(system.f_blocks == 0 || len.saturating_sub(has) <= free)
 }
 
 #[cfg(test)]
@@ -210,8 +224,8 @@ mod tests {
         assert_eq!(metadata.len(), 100_000);
         preallocate(file.as_fd(), 10).expect("space");
         assert_eq!(file.metadata().expect("open").len(), 10);
-        // More than any disk has.
-        let error = preallocate(file.as_fd(), 1 << 42).expect_err("too much");
-        assert!(matches!(error, ExactError::StorageFull | ExactError::Io(_)), "{error}");
+        let error = preallocate(file.as_fd(), 1 << 62).expect_err("more than any disk has");
+        assert!(matches!(error, ExactError::StorageFull), "{error}");
+        assert_eq!(file.metadata().expect("open").len(), 10);
     }
 }
