@@ -8,6 +8,8 @@
 
 pub mod artifact;
 pub mod death;
+pub mod error;
 pub mod event;
+pub mod job;
 pub mod runner;
 pub mod state;

@@ -48,6 +48,9 @@ pub const KERNEL_BYTES: u64 = 256 << 20;
 /// Largest compiled artifact in bytes. Native code is about three to four times its WebAssembly.
 pub const ARTIFACT_BYTES: u64 = 2 << 30;
 
+/// Longest encoded kernel information in an artifact, in bytes: a component of a few hundred imports has 50 kB.
+pub const KERNEL_INFO_BYTES: u64 = 1 << 20;
+
 /// Largest decoded picture in bytes: one item, see [`ITEM_BYTES`], with room for u16 and floating-point samples.
 pub const PICTURE_BYTES: u64 = 4 << 30;
 

@@ -1,7 +1,8 @@
 //! The messages, by direction.
 //!
 //! Start-up of an execute worker: the worker says [`FromWorker::Hello`]; the coordinator [`ToWorker::Start`] with its
-//! descriptors; the worker loads the artifact, locks itself in and says [`FromWorker::Locked`]; the coordinator looks
+//! descriptors (at once, since waiting for the greeting would cost a round trip, and nothing runs before it was
+//! checked); the worker loads the artifact, locks itself in and says [`FromWorker::Locked`]; the coordinator looks
 //! at the process from outside and says [`ToWorker::Go`]; only now does the kernel's code run, and the worker says
 //! [`FromWorker::Ready`] or [`FromWorker::Refused`]. After that it answers each [`ToWorker::Run`] with one
 //! [`FromWorker::Done`], in order, with log lines between.
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Refusal};
 use crate::ids::{JobId, SlotId, SourceId};
-use crate::kernel::{CompileOptions, Description};
+use crate::kernel::{CompileOptions, Description, Exports, Kind};
 use crate::limits::WorkerLimits;
 use crate::picture::{Format, PictureFile};
 use crate::work::{Assignment, Done};
@@ -36,7 +37,7 @@ pub enum Start {
         /// Bytes of the kernel.
         kernel_bytes: u64,
     },
-    /// Descriptors: the artifact (sealed memfd), the progress cell, the output arena.
+    /// Descriptors: the code (sealed memfd), the progress cell, the output arena.
     Execute(StartExecute),
     /// Descriptors: none.
     Convert,
@@ -45,10 +46,10 @@ pub enum Start {
 /// What an execute worker needs to begin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartExecute {
-    /// Bytes of [`crate::kernel::KernelInfo`] in front of the code, padding included: where the code begins.
-    pub code_at: u64,
-    /// Bytes of the code.
-    pub code_bytes: u64,
+    /// How the kernel is called.
+    pub kind: Kind,
+    /// What it exports.
+    pub exports: Exports,
     /// What it may use.
     pub limits: WorkerLimits,
     /// `--config`, as the user gave it; defaults are filled in by the worker.
@@ -157,7 +158,7 @@ pub struct LogLine {
 /// From a worker to the coordinator. Nothing in it is evidence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// The first message.
+    /// The first message. The build is that of the executable, see `taskhost_os::exe`.
     Hello {
         /// Of the worker's protocol crate.
         version: u32,
@@ -173,11 +174,9 @@ pub enum FromWorker {
     },
     /// The kernel cannot be used.
     Refused(Refusal),
-    /// Compile role: the artifact is written.
+    /// Compile role: the artifact is written: the encoded [`crate::kernel::KernelInfo`], and the code behind it.
     Compiled {
-        /// Where the code begins: bytes of the info in front of it, padding included.
-        code_at: u64,
-        /// Bytes of the info without padding.
+        /// Bytes of the info.
         info_bytes: u64,
         /// Bytes of the code.
         code_bytes: u64,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use taskhost_data::tree::TreePlan;
+use taskhost_data::tree::{NodeId, TreePlan};
 use taskhost_protocol::ids::{BatchId, JobId, SourceId};
 use taskhost_protocol::work::{Done, Merge, Piece, Split};
 
@@ -14,7 +14,7 @@ use crate::event::{Action, Destination, DirectLength, FailedItem, ItemsPlan, Job
 
 /// Results that may be finished but not yet written, in bytes. Beyond it nothing new is assigned, so a slow reader
 /// costs this much memory and no more.
-pub const WINDOW: u64 = 32 << 20;
+pub(crate) const WINDOW: u64 = 32 << 20;
 
 /// Input of a pipe that may be read but not yet run, in bytes.
 const READ_AHEAD: u64 = 32 << 20;
@@ -186,7 +186,7 @@ impl ItemsJob {
         for partial in &done.partials {
             let part = PartId(*next);
             *next += 1;
-            tree.add(partial.level, partial.index, part);
+            tree.add(NodeId { level: partial.level, index: partial.index }, part);
             parts.push((part, partial.len));
         }
         actions.push(Action::TakeParts { batch, parts });
@@ -267,7 +267,7 @@ impl Job for ItemsJob {
                 return Some(Pick { task: Task::Combine(parts), destination: Destination::Arena, node: Some(node) });
             }
             let (task, closing) = match tree.result()? {
-                Some(part) => (Task::Finish(part), Closing::Finish),
+                Some(part) => (Task::Finish(*part), Closing::Finish),
                 None => (Task::Combine(Vec::new()), Closing::Identity),
             };
             self.closing = closing;

@@ -382,7 +382,7 @@ impl State {
         let expected = self.expected.get(&role).copied().unwrap_or(0);
         let starting = expected - self.workers.values().filter(|worker| worker.role == role).count().min(expected);
         let again = self.again.iter().filter_map(|id| self.batches.get(id)).any(|batch| batch.pick.task.role() == role);
-        let more = self.jobs.values_mut().filter(|job| job_role(job) == role && job.get().has_more()).count();
+        let more = self.jobs.values_mut().filter_map(|job| (job_role(job) == role && job.get().has_more()).then_some(())).count();
         // A worker on its way will take one of them; more of them than that justify one more worker.
         let wanted = more.max(usize::from(again)) + if role == Role::Execute && more > 0 { self.target } else { 0 };
         for _ in expected..self.target.min(expected + wanted.saturating_sub(starting)) {

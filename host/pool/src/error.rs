@@ -1,0 +1,44 @@
+//! What can go wrong with a pool as a whole, sorted by who is to blame. Jobs have failures of their own.
+
+use std::io;
+
+use taskhost_protocol::fault::Refusal;
+
+use taskhost_os::signals::Signal;
+
+/// Why a pool cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// The kernel is to blame.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    /// Workers cannot be started, or die before they are ready.
+    #[error("no worker could be started: {0}")]
+    Start(String),
+    /// The worker that compiled the kernel died.
+    #[error("compiling the kernel failed: the compiler process {0}")]
+    Compile(String),
+    /// A signal asked for an end.
+    #[error("interrupted by {0:?}")]
+    Interrupted(Signal),
+    /// Something that should always work did not.
+    #[error("{what}: {error}")]
+    Host {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Names what was tried when a call fails that never should.
+pub(crate) trait Tried<T> {
+    /// The value, or [`PoolError::Host`].
+    fn tried(self, what: &'static str) -> Result<T, PoolError>;
+}
+
+impl<T, E: Into<io::Error>> Tried<T> for Result<T, E> {
+    fn tried(self, what: &'static str) -> Result<T, PoolError> {
+        self.map_err(|error| PoolError::Host { what, error: error.into() })
+    }
+}

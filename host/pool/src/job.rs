@@ -1,0 +1,136 @@
+//! A job as the embedding program describes it: its plan, and the files it reads and writes.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use taskhost_os::atomic_file::AtomicFile;
+use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
+
+use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan};
+
+/// One input-to-output computation.
+pub struct JobSpec {
+    /// What messages call it: the input as the user gave it.
+    pub name: String,
+    /// What is to be done.
+    pub work: JobWork,
+}
+
+/// What is to be done.
+pub enum JobWork {
+    /// Cut the input into items.
+    Items {
+        /// How.
+        plan: ItemsPlan,
+        /// The files, in order.
+        sources: Box<dyn SourceFeed>,
+        /// Whether the first line of each file is no item.
+        header: bool,
+        /// Whether the first file's header is the first line of the output.
+        keep_header: bool,
+        /// Where results go.
+        output: Output,
+    },
+    /// Filter a picture.
+    Picture {
+        /// How.
+        plan: PictureJobPlan,
+        /// The file.
+        source: SourceFile,
+        /// Where the result goes.
+        output: Output,
+        /// What the result looks like.
+        form: PictureForm,
+    },
+}
+
+/// What the result of a picture job looks like as a file.
+#[derive(Clone, Debug)]
+pub enum PictureForm {
+    /// The samples, behind a header that depends on their format.
+    Samples {
+        /// The bytes in front of the samples.
+        header: fn(&PicturePlan, u32) -> Vec<u8>,
+    },
+    /// A picture file, made by a convert worker.
+    File(PictureFile),
+}
+
+/// An input that is open.
+#[derive(Debug)]
+pub struct SourceFile {
+    /// Its name as the user gave it; `-` for standard input.
+    pub name: String,
+    /// The file, open for reading.
+    pub file: OwnedFd,
+    /// What it is.
+    pub kind: SourceKind,
+}
+
+/// What an input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceKind {
+    /// A regular file: workers read it themselves.
+    Regular {
+        /// Its size in bytes. It must not shrink during the run.
+        len: u64,
+    },
+    /// Anything else, or a file that was read from already: the coordinator reads it into an arena.
+    Pipe,
+}
+
+/// What a feed has to say.
+pub enum Feed<T> {
+    /// The next one.
+    Next(T),
+    /// None yet: the pool is woken when that changes.
+    Later,
+    /// No more.
+    Ended,
+}
+
+/// The inputs of a job, in order, opened as they are needed.
+pub trait SourceFeed {
+    /// The next input, or what is wrong with it.
+    fn next(&mut self) -> Feed<Result<SourceFile, JobFailure>>;
+}
+
+/// The jobs of a run, made as they are needed.
+pub trait JobFeed {
+    /// The next job.
+    fn next(&mut self) -> Feed<JobSpec>;
+}
+
+/// Where results go.
+pub enum Output {
+    /// A file that appears whole or not at all.
+    File(AtomicFile),
+    /// A pipe, a terminal, a device, or a file that something else has open: written from front to back.
+    Stream(OwnedFd),
+    /// Nowhere.
+    Nothing,
+}
+
+/// What became of a job.
+#[derive(Debug)]
+pub struct JobReport {
+    /// Its name.
+    pub name: String,
+    /// Where its result is, when that is a file.
+    pub path: Option<PathBuf>,
+    /// The format of its result, for a picture.
+    pub result: Option<Format>,
+    /// What it came to.
+    pub totals: JobTotals,
+    /// The names of its inputs, by number, as far as a failure may need them.
+    pub failure: Option<ReportedFailure>,
+}
+
+/// Why a job failed, and where.
+#[derive(Debug)]
+pub struct ReportedFailure {
+    /// Why.
+    pub failure: JobFailure,
+    /// The input in which it failed, when it was an item.
+    pub source: Option<String>,
+}

@@ -1,0 +1,371 @@
+//! What comes from workers, pipes and the writing thread: checked, and made into events.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use taskhost_os::memfd;
+use taskhost_protocol::fault::Fault;
+use taskhost_protocol::ids::{JobId, WorkerId};
+use taskhost_protocol::limits::{COUNTERS, FAILURES_PER_BATCH, NAME_BYTES, PICTURE_BYTES, cap_text};
+use taskhost_protocol::message::{FromWorker, LogLine, ToWorker};
+use taskhost_protocol::picture::Format;
+use taskhost_protocol::work::Done;
+
+use super::pipe::Brought;
+use super::process::{Incoming, Phase};
+use super::regions::REGION_BYTES;
+use super::sink::{Content, Write};
+use super::{LINGER, Observer, Pool, Watched};
+use crate::artifact::check_hello;
+use crate::error::PoolError;
+use crate::event::{Event, JobFailure};
+use crate::job::Feed;
+use super::jobs::{JobOutput, Opened};
+
+/// Messages taken from one worker before the others get their turn.
+const MESSAGES_PER_TURN: usize = 64;
+
+impl Pool {
+    /// Takes what a worker has sent.
+    pub(super) fn hear(&mut self, id: WorkerId, observer: &mut dyn Observer) {
+        for _ in 0..MESSAGES_PER_TURN {
+            let Some(worker) = self.workers.get_mut(&id) else { return };
+            match worker.receive(&mut self.buffer) {
+                Incoming::Nothing => return,
+                Incoming::Message(message) => {
+                    if let Err(reason) = self.message(id, *message, observer)
+                        && let Some(worker) = self.workers.get_mut(&id)
+                    {
+                        worker.kill(reason);
+                        return;
+                    }
+                }
+                Incoming::Closed => {
+                    // The exit tells more than the closed socket. It is awaited, but not for ever.
+                    let _ = self.poller.remove(worker.socket_fd());
+                    worker.close(LINGER);
+                    return;
+                }
+                Incoming::Broken(reason) => {
+                    worker.kill(reason);
+                    let _ = self.poller.remove(worker.socket_fd());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One message. `Err` is what the worker did wrong.
+    fn message(&mut self, id: WorkerId, message: FromWorker, observer: &mut dyn Observer) -> Result<(), String> {
+        let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
+        let role = worker.role;
+        match (worker.phase, message) {
+            (Phase::Starting, FromWorker::Hello { version, build }) => {
+                check_hello(version, &build)?;
+                worker.phase = Phase::Greeted;
+            }
+            (Phase::Greeted, FromWorker::Locked) => {
+                let layers = worker.verify()?;
+                worker.phase = Phase::Going;
+                worker.send(&ToWorker::Go, &[])?;
+                if self.missing.is_empty() {
+                    self.missing = layers.missing().to_vec();
+                }
+            }
+            (Phase::Going, FromWorker::Ready { description }) => {
+                match &self.description {
+                    Some(known) if role == taskhost_protocol::message::Role::Execute && *known != description => {
+                        return Err("described the kernel otherwise than the workers before it".into());
+                    }
+                    None if role == taskhost_protocol::message::Role::Execute => self.description = Some(description),
+                    _ => {}
+                }
+                worker.phase = Phase::Ready;
+                self.tell_state(Event::WorkerReady { worker: id, role });
+            }
+            (Phase::Going | Phase::Greeted, FromWorker::Refused(refusal)) => {
+                self.broken.get_or_insert(PoolError::Refused(refusal));
+            }
+            (Phase::Ready, FromWorker::Done(done)) => self.finished(id, done)?,
+            (Phase::Ready, FromWorker::Decoded(result)) => self.decoded(id, result)?,
+            (Phase::Ready, FromWorker::Encoded(result)) => self.encoded(id, result)?,
+            (Phase::Going | Phase::Ready, FromWorker::Log(line)) => self.log(line, observer),
+            (_, FromWorker::Dying(words)) => worker.last_words = Some(cap_text(words)),
+            (phase, _) => return Err(format!("sent a message that has no place while it is {phase:?}")),
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, line: LogLine, observer: &mut dyn Observer) {
+        let text = cap_text(line.text);
+        let job = self.jobs.get(&line.job);
+        let place = line.place.and_then(|place| {
+            let name = match job?.sources.get(&place.source) {
+                Some(source) => source.name.as_str(),
+                None => job?.name.as_str(),
+            };
+            Some((name, place.offset))
+        });
+        observer.log(line.level, place, &text);
+    }
+
+    fn finished(&mut self, id: WorkerId, mut done: Done) -> Result<(), String> {
+        let names_are_short = done.counters.iter().all(|(name, _)| name.len() <= NAME_BYTES);
+        if done.failures.len() > FAILURES_PER_BATCH || done.counters.len() > COUNTERS || !names_are_short {
+            return Err("reported more than it may".into());
+        }
+        if done.output > REGION_BYTES {
+            return Err("claims to have written more than its arena holds".into());
+        }
+        for failure in &mut done.failures {
+            failure.fault = failure.fault.clone().capped();
+        }
+        self.slot_users(id);
+        if let Some(batch) = self.batches.get_mut(&done.batch) {
+            batch.written = done.output;
+        }
+        if let Some(job) = self.jobs.get_mut(&done.job) {
+            for failure in &done.failures {
+                let source = failure.place.source;
+                let name = job.sources.get(&source).map_or_else(|| job.name.clone(), |source| source.name.clone());
+                job.failed_sources.insert(source, name);
+            }
+            self.progress.items += if job.picture.is_some() { 0 } else { done.items };
+            self.progress.input += done.input;
+            self.progress.output += done.output;
+        }
+        self.tell_state(Event::Done { worker: id, done: Box::new(done) });
+        Ok(())
+    }
+
+    /// The job that a convert worker is at.
+    fn converting(&mut self, id: WorkerId) -> Option<JobId> {
+        self.slot_users(id);
+        self.workers.get_mut(&id)?.converting.take()
+    }
+
+    fn decoded(&mut self, id: WorkerId, result: Result<Format, Fault>) -> Result<(), String> {
+        let job = self.converting(id).ok_or("replied without having been asked")?;
+        let result = match result {
+            Err(fault) => Err(JobFailure::Input(fault.capped().to_string())),
+            Ok(format) => {
+                let bytes = format.bytes().filter(|bytes| (1..=PICTURE_BYTES).contains(bytes));
+                let bytes = bytes.ok_or("decoded a picture of an impossible size")?;
+                if let Some(picture) = self.jobs.get(&job).and_then(|job| job.picture.as_ref()) {
+                    freeze(picture.samples.as_fd(), bytes)?;
+                }
+                Ok(format)
+            }
+        };
+        self.tell_state(Event::Decoded { worker: id, result });
+        Ok(())
+    }
+
+    fn encoded(&mut self, id: WorkerId, result: Result<u64, Fault>) -> Result<(), String> {
+        let job = self.converting(id).ok_or("replied without having been asked")?;
+        let failure = |text: String| Err(JobFailure::Output(text));
+        let result = match result {
+            Err(fault) => failure(fault.capped().to_string()),
+            Ok(bytes) => {
+                let Some(running) = self.jobs.get(&job) else { return Ok(()) };
+                let encoded = running.picture.as_ref().and_then(|picture| picture.encoded.clone());
+                match (&running.output, encoded) {
+                    (JobOutput::Stream(target), Some(file)) => {
+                        freeze(file.as_fd(), bytes)?;
+                        let content = Content::File { file, len: bytes };
+                        self.sink.write(Write { job, batch: None, target: std::sync::Arc::clone(target), content });
+                        self.encoded.insert(job, id);
+                        return Ok(());
+                    }
+                    (JobOutput::File { direct, .. }, _) => trim(direct, bytes)?,
+                    (JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(()),
+                }
+            }
+        };
+        self.tell_state(Event::Encoded { worker: id, result });
+        Ok(())
+    }
+
+    /// A worker's process has ended.
+    pub(super) fn gone(&mut self, id: WorkerId, observer: &mut dyn Observer) {
+        // What it said before it died still counts.
+        self.hear(id, observer);
+        let Some(worker) = self.workers.remove(&id) else { return };
+        let role = worker.role;
+        let _ = self.poller.remove(worker.socket_fd());
+        let _ = self.poller.remove(worker.child_fd());
+        let death = self.report(worker, true);
+        if death.was_ready {
+            self.warnings.push(format!("a worker {}; its work is given to another", death.describe()));
+        }
+        self.tell_state(Event::WorkerLost { worker: id, role, death });
+    }
+
+    /// What the writing thread has done.
+    pub(super) fn collect_written(&mut self) {
+        let written: Vec<_> = self.sink.written().collect();
+        for written in written {
+            let job = written.job;
+            if let Some(batch) = written.batch {
+                self.release_batch(batch);
+            }
+            if let Err(failure) = written.result {
+                self.encoded.remove(&job);
+                self.tell_state(Event::JobBroken { job, failure });
+                continue;
+            }
+            if written.batch.is_some() {
+                self.tell_state(Event::Written { job, bytes: written.bytes });
+            } else if let Some(worker) = self.encoded.remove(&job) {
+                self.tell_state(Event::Encoded { worker, result: Ok(()) });
+            }
+        }
+    }
+
+    /// Asks the feeds that had nothing again.
+    pub(super) fn open_waiting(&mut self) {
+        let waiting: Vec<JobId> =
+            self.jobs.iter().filter(|(_, job)| job.waits_for_source).map(|(id, _)| *id).collect();
+        for job in waiting {
+            self.next_source(job);
+        }
+    }
+
+    /// Opens the job's next input.
+    pub(super) fn next_source(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.waits_for_source = false;
+        let Some(feed) = &mut job.feed else { return };
+        let event = match feed.next() {
+            Feed::Later => {
+                job.waits_for_source = true;
+                return;
+            }
+            Feed::Ended => Event::SourcesEnded { job: id },
+            Feed::Next(Err(failure)) => Event::JobBroken { job: id, failure },
+            Feed::Next(Ok(file)) => match job.open(file) {
+                Err(failure) => Event::JobBroken { job: id, failure },
+                Ok(Opened::File { source, start, end }) => {
+                    let header = job.first_header(source);
+                    self.write_header(id, header);
+                    Event::SourceOpened { job: id, source, start, end }
+                }
+                Ok(Opened::Pipe { source }) if job.header => {
+                    // The machine hears of the pipe when its header is known.
+                    job.waits_for_header = Some(source);
+                    job.wanted = 1;
+                    self.watch_pipe(id);
+                    return;
+                }
+                Ok(Opened::Pipe { source }) => Event::PipeOpened { job: id, source, start: 0 },
+            },
+        };
+        self.tell_state(event);
+    }
+
+    /// The first header goes in front of the output, when that was asked for.
+    fn write_header(&mut self, id: JobId, header: Option<Vec<u8>>) {
+        let Some(mut header) = header else { return };
+        if let Some(target) = self.jobs.get(&id).and_then(super::jobs::RunningJob::target) {
+            header.push(b'\n');
+            self.sink.write(Write { job: id, batch: None, target, content: Content::Bytes(header) });
+        }
+    }
+
+    /// The job wants its pipe to be read.
+    pub(super) fn watch_pipe(&mut self, id: JobId) {
+        let Some((_, pipe)) = self.jobs.get_mut(&id).and_then(|job| job.pipe.as_mut()) else { return };
+        if pipe.is_ended() {
+            // What is left was read already; there is nothing to wait for.
+            return self.read_pipe(id);
+        }
+        if pipe.is_watched {
+            return;
+        }
+        let token = Watched::Pipe(id).token();
+        match self.poller.add(pipe.input(), token, taskhost_os::poll::Interest::Read) {
+            Ok(()) => pipe.is_watched = true,
+            // Devices such as /dev/zero cannot be watched, since they never keep anybody waiting.
+            Err(_) => pipe.is_busy = true,
+        }
+    }
+
+    /// Whether an input that cannot be watched is to be read.
+    pub(super) fn waits_for_busy_input(&self) -> bool {
+        self.jobs.values().any(|job| job.wanted > 0 && job.pipe.as_ref().is_some_and(|(_, pipe)| pipe.is_busy))
+    }
+
+    pub(super) fn read_busy_inputs(&mut self) {
+        let busy: Vec<JobId> = self
+            .jobs
+            .iter()
+            .filter(|(_, job)| job.wanted > 0 && job.pipe.as_ref().is_some_and(|(_, pipe)| pipe.is_busy))
+            .map(|(id, _)| *id)
+            .collect();
+        for job in busy {
+            self.read_pipe(job);
+        }
+    }
+
+    /// Reads a pipe that is readable.
+    pub(super) fn read_pipe(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let Some((source, pipe)) = &mut job.pipe else { return };
+        let source = *source;
+        if job.wanted == 0 {
+            return;
+        }
+        let event = match pipe.read(job.wanted) {
+            Ok(Brought::Nothing) => return,
+            Ok(Brought::Header(len)) => {
+                let header = pipe.take_header(len);
+                if let Some(open) = job.sources.get_mut(&source) {
+                    open.header = Some(header);
+                }
+                job.waits_for_header = None;
+                let header = job.first_header(source);
+                self.write_header(id, header);
+                Event::PipeOpened { job: id, source, start: len }
+            }
+            Ok(Brought::Block(piece)) => Event::Block { job: id, piece },
+            Ok(Brought::End(end)) => Event::PipeEnded { job: id, end },
+            Err(failure) => Event::JobBroken { job: id, failure },
+        };
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.wanted = 0;
+            if let Some((_, pipe)) = &mut job.pipe
+                && pipe.is_watched
+            {
+                pipe.is_watched = false;
+                let _ = self.poller.remove(pipe.input());
+            }
+        }
+        self.tell_state(event);
+    }
+}
+
+/// Cuts a file to what a worker says it wrote: an attempt before it may have written more.
+fn trim(file: &std::sync::Arc<std::os::fd::OwnedFd>, bytes: u64) -> Result<Result<(), JobFailure>, String> {
+    let cut = || -> std::io::Result<bool> {
+        let file = std::fs::File::from(file.try_clone()?);
+        if file.metadata()?.len() < bytes {
+            return Ok(false);
+        }
+        file.set_len(bytes)?;
+        Ok(true)
+    };
+    match cut() {
+        Ok(true) => Ok(Ok(())),
+        Ok(false) => Err("wrote less than it says".into()),
+        Err(error) => Ok(Err(JobFailure::Output(error.to_string()))),
+    }
+}
+
+/// Takes what a worker wrote out of everybody's hands, and sees that it is all there.
+fn freeze(file: BorrowedFd<'_>, bytes: u64) -> Result<(), String> {
+    memfd::seal_read_only(file).map_err(|error| format!("left a file that cannot be sealed: {error}"))?;
+    let mut last = [0];
+    if bytes > 0 && taskhost_os::exact::pread_exact(file, &mut last, bytes - 1).is_err() {
+        return Err("wrote less than it says".into());
+    }
+    Ok(())
+}

@@ -1,0 +1,246 @@
+//! The files of a job that is running: its inputs by number, its output, and what is between.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use taskhost_os::atomic_file::AtomicFile;
+use taskhost_os::{exact, memfd, transfer};
+use taskhost_protocol::ids::SourceId;
+use taskhost_protocol::limits::HEADER_BYTES;
+use taskhost_protocol::picture::{Format, PicturePlan};
+use taskhost_protocol::work::Split;
+
+use super::pipe::{Pipe, header_too_long};
+use super::sink::Target;
+use crate::event::{JobFailure, JobPlan};
+use crate::job::{JobSpec, JobWork, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
+
+/// An input that workers read.
+#[derive(Debug)]
+pub(crate) struct OpenSource {
+    pub(crate) name: String,
+    pub(crate) file: Arc<OwnedFd>,
+    pub(crate) header: Option<Vec<u8>>,
+}
+
+/// Where the results of a running job go.
+#[derive(Debug)]
+pub(crate) enum JobOutput {
+    /// A file that is not yet in its place. Appended to, or written by the workers.
+    File { atomic: AtomicFile, target: Arc<Target>, direct: Arc<OwnedFd> },
+    /// Something that is written from front to back.
+    Stream(Arc<Target>),
+    Nothing,
+}
+
+/// The picture of a picture job.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    /// Its file.
+    pub(crate) file: Arc<OwnedFd>,
+    pub(crate) file_bytes: u64,
+    /// Its samples: the file itself, or what was decoded.
+    pub(crate) samples: Arc<OwnedFd>,
+    pub(crate) form: PictureForm,
+    /// The result's samples, when they are encoded afterwards.
+    pub(crate) result: Option<Arc<OwnedFd>>,
+    /// The encoded file, when the output is a stream.
+    pub(crate) encoded: Option<Arc<OwnedFd>>,
+    pub(crate) result_format: Option<Format>,
+}
+
+/// A running job.
+pub(crate) struct RunningJob {
+    pub(crate) name: String,
+    pub(crate) feed: Option<Box<dyn SourceFeed>>,
+    pub(crate) waits_for_source: bool,
+    pub(crate) waits_for_header: Option<SourceId>,
+    pub(crate) header: bool,
+    pub(crate) keep_header: bool,
+    pub(crate) split: Split,
+    pub(crate) sources: HashMap<SourceId, OpenSource>,
+    pub(crate) next_source: u32,
+    pub(crate) pipe: Option<(SourceId, Pipe)>,
+    /// Bytes that the pipe is to be read for; 0 when it is not.
+    pub(crate) wanted: u64,
+    pub(crate) output: JobOutput,
+    pub(crate) picture: Option<Picture>,
+    /// The input of the first failed item, by name: its file may be closed when the failure is reported.
+    pub(crate) failed_sources: HashMap<SourceId, String>,
+}
+
+/// What came of asking for the next input.
+pub(crate) enum Opened {
+    File { source: SourceId, start: u64, end: u64 },
+    Pipe { source: SourceId },
+}
+
+impl RunningJob {
+    /// Takes over the files of a job, and says what it is.
+    pub(crate) fn new(spec: JobSpec) -> io::Result<(Self, JobPlan)> {
+        let (plan, feed, header, keep_header, output, picture, split) = match spec.work {
+            JobWork::Items { plan, sources, header, keep_header, output } => {
+                (JobPlan::Items(plan), Some(sources), header, keep_header, output, None, plan.split)
+            }
+            JobWork::Picture { plan, source, output, form } => {
+                let SourceKind::Regular { len } = source.kind else {
+                    return Err(io::Error::other("a picture is read from a file"));
+                };
+                let file = Arc::new(source.file);
+                let samples = Arc::clone(&file);
+                let picture = Picture {
+                    file,
+                    file_bytes: len,
+                    samples,
+                    form,
+                    result: None,
+                    encoded: None,
+                    result_format: None,
+                };
+                (JobPlan::Picture(plan), None, false, false, output, Some(picture), Split::Whole)
+            }
+        };
+        let output = match output {
+            Output::File(atomic) => {
+                let direct = Arc::new(OwnedFd::from(atomic.file().try_clone()?));
+                let target = Arc::new(Target::new(direct.try_clone()?));
+                JobOutput::File { atomic, target, direct }
+            }
+            Output::Stream(fd) => JobOutput::Stream(Arc::new(Target::new(fd))),
+            Output::Nothing => JobOutput::Nothing,
+        };
+        let job = Self {
+            name: spec.name,
+            feed,
+            waits_for_source: false,
+            waits_for_header: None,
+            header,
+            keep_header,
+            split,
+            sources: HashMap::new(),
+            next_source: 0,
+            pipe: None,
+            wanted: 0,
+            output,
+            picture,
+            failed_sources: HashMap::new(),
+        };
+        Ok((job, plan))
+    }
+
+    /// Takes an input in.
+    pub(crate) fn open(&mut self, file: SourceFile) -> Result<Opened, JobFailure> {
+        let source = SourceId(self.next_source);
+        self.next_source += 1;
+        match file.kind {
+            SourceKind::Pipe => {
+                let pipe = Pipe::new(file.file, source, self.split, self.header)
+                    .map_err(|error| JobFailure::Input(format!("no memory to read {}: {error}", file.name)))?;
+                let open = OpenSource { name: file.name, file: pipe.shared(), header: None };
+                self.sources.insert(source, open);
+                self.pipe = Some((source, pipe));
+                Ok(Opened::Pipe { source })
+            }
+            SourceKind::Regular { len: end } => {
+                let (header, start) = if self.header {
+                    let (header, start) = read_header(&file, end)?;
+                    (Some(header), start)
+                } else {
+                    (None, 0)
+                };
+                self.sources.insert(source, OpenSource { name: file.name, file: Arc::new(file.file), header });
+                Ok(Opened::File { source, start, end })
+            }
+        }
+    }
+
+    /// The header that goes in front of the output: that of the first input, when it was asked for.
+    pub(crate) fn first_header(&mut self, source: SourceId) -> Option<Vec<u8>> {
+        if !std::mem::take(&mut self.keep_header) {
+            return None;
+        }
+        self.sources.get(&source)?.header.clone()
+    }
+
+    /// Where appended results go.
+    pub(crate) fn target(&self) -> Option<Arc<Target>> {
+        match &self.output {
+            JobOutput::File { target, .. } | JobOutput::Stream(target) => Some(Arc::clone(target)),
+            JobOutput::Nothing => None,
+        }
+    }
+
+    /// The descriptor that workers write results to.
+    pub(crate) fn direct(&self) -> Option<Arc<OwnedFd>> {
+        if let Some(result) = self.picture.as_ref().and_then(|picture| picture.result.as_ref()) {
+            return Some(Arc::clone(result));
+        }
+        match &self.output {
+            JobOutput::File { direct, .. } => Some(Arc::clone(direct)),
+            JobOutput::Stream(_) | JobOutput::Nothing => None,
+        }
+    }
+
+    /// Where the output file will be.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        match &self.output {
+            JobOutput::File { atomic, .. } => Some(atomic.path().to_owned()),
+            JobOutput::Stream(_) | JobOutput::Nothing => None,
+        }
+    }
+
+    /// Makes the output ready for a picture. Returns where the first row goes, and what has to be appended in front.
+    pub(crate) fn open_picture(&mut self, plan: &PicturePlan, planes: u32) -> Result<(u64, Vec<u8>), JobFailure> {
+        let Some(picture) = &mut self.picture else { return Ok((0, Vec::new())) };
+        picture.result_format = Some(plan.output);
+        let bytes = plan.output.bytes().unwrap_or(u64::MAX).saturating_mul(u64::from(planes));
+        match &picture.form {
+            PictureForm::File(_) => {
+                let memory = || -> io::Result<OwnedFd> {
+                    let result = memfd::create_sized(c"taskhost-result", bytes)?;
+                    memfd::seal_size(result.as_fd())?;
+                    Ok(result)
+                };
+                let result = memory().map_err(|error| JobFailure::Output(format!("no memory for the result: {error}")))?;
+                picture.result = Some(Arc::new(result));
+                Ok((0, Vec::new()))
+            }
+            PictureForm::Samples { header } => {
+                let header = header(plan, planes);
+                let at = header.len() as u64;
+                let JobOutput::File { direct, .. } = &self.output else { return Ok((at, header)) };
+                transfer::preallocate(direct.as_fd(), at + bytes).map_err(output_failure)?;
+                exact::pwrite_all(direct.as_fd(), &header, 0).map_err(output_failure)?;
+                Ok((at, Vec::new()))
+            }
+        }
+    }
+}
+
+/// Makes room for results that workers write to their places.
+pub(crate) fn preallocate(output: BorrowedFd<'_>, bytes: u64) -> Result<(), JobFailure> {
+    transfer::preallocate(output, bytes).map_err(output_failure)
+}
+
+fn output_failure(error: exact::ExactError) -> JobFailure {
+    JobFailure::Output(error.to_string())
+}
+
+/// The first line of a file of `end` bytes, and where the next begins.
+fn read_header(file: &SourceFile, end: u64) -> Result<(Vec<u8>, u64), JobFailure> {
+    let len = usize::try_from(end).unwrap_or(usize::MAX).min(HEADER_BYTES);
+    let mut bytes = vec![0; len];
+    exact::pread_exact(file.file.as_fd(), &mut bytes, 0)
+        .map_err(|error| JobFailure::Input(format!("{}: {error}", file.name)))?;
+    match memchr::memchr(b'\n', &bytes) {
+        Some(line) => {
+            bytes.truncate(line);
+            Ok((bytes, line as u64 + 1))
+        }
+        None if (len as u64) < end => Err(header_too_long(&file.name)),
+        None => Ok((bytes, end)),
+    }
+}

@@ -1,0 +1,442 @@
+//! Performs what the state machine decides: one thread, one loop. Descriptors become ready, that becomes events, events
+//! become actions, actions are performed.
+//!
+//! * [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
+//! * [`jobs`] are the files of a running job, [`pipe`] and [`cutter`] its input when that is a pipe.
+//! * [`sink`] writes outputs in a thread of its own.
+//! * [`perform`] turns actions into effects, [`incoming`] messages into events.
+
+mod config;
+mod cutter;
+mod incoming;
+mod jobs;
+mod perform;
+mod pipe;
+pub(crate) mod process;
+mod regions;
+mod sink;
+mod slots;
+
+use std::collections::{BTreeMap, HashMap};
+use std::os::fd::AsFd;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use taskhost_os::eventfd::Waker;
+use taskhost_os::memfd::OutputArena;
+use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
+use taskhost_os::progress::ProgressCell;
+use taskhost_os::sandbox::Missing;
+use taskhost_os::spawn::Namespaces;
+use taskhost_protocol::ids::{BatchId, JobId, SlotId, WorkerId};
+use taskhost_protocol::kernel::{Description, KernelInfo};
+use taskhost_protocol::limits::MESSAGE_BYTES;
+use taskhost_protocol::message::{Role, Start, StartExecute, ToWorker};
+
+use crate::artifact::{self, Artifact, Cache, Digest};
+use crate::error::{PoolError, Tried as _};
+use crate::event::{Event, PartId};
+use crate::job::{Feed, JobFeed};
+use crate::state::State;
+use jobs::RunningJob;
+use process::{Phase, Starter, WorkerProcess};
+use regions::{Region, Regions};
+use sink::Sink;
+
+pub use config::{Observer, PoolConfig, Progress, RunReport, WorkerReport};
+pub use process::WORKER_ARGUMENT;
+
+/// How often the observer hears of the progress.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long a worker may live after it closed its socket.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What a token of the poller stands for, in its upper half; the lower half is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watched {
+    Waker,
+    Signals,
+    Socket(WorkerId),
+    Exit(WorkerId),
+    Pipe(JobId),
+}
+
+impl Watched {
+    fn token(self) -> Token {
+        let (kind, number) = match self {
+            Self::Waker => (0, 0),
+            Self::Signals => (1, 0),
+            Self::Socket(worker) => (2, u64::from(worker.0)),
+            Self::Exit(worker) => (3, u64::from(worker.0)),
+            Self::Pipe(job) => (4, job.0 & u64::from(u32::MAX)),
+        };
+        Token(kind << 32 | number)
+    }
+
+    fn from_token(token: Token) -> Option<Self> {
+        let number = (token.0 & u64::from(u32::MAX)) as u32;
+        Some(match token.0 >> 32 {
+            0 => Self::Waker,
+            1 => Self::Signals,
+            2 => Self::Socket(WorkerId(number)),
+            3 => Self::Exit(WorkerId(number)),
+            4 => Self::Pipe(JobId(u64::from(number))),
+            _ => return None,
+        })
+    }
+}
+
+/// A batch that is out or not yet merged: where its results are.
+#[derive(Debug)]
+struct OutBatch {
+    regions: Option<(Rc<Regions>, Region)>,
+    written: u64,
+}
+
+/// A pool of workers for one kernel.
+pub struct Pool {
+    config: PoolConfig,
+    artifact: Artifact,
+    starter: Starter,
+    description: Option<Option<Description>>,
+    state: State,
+    workers: BTreeMap<WorkerId, WorkerProcess>,
+    next_worker: u32,
+    batches: HashMap<BatchId, OutBatch>,
+    parts: HashMap<PartId, Vec<u8>>,
+    jobs: HashMap<JobId, RunningJob>,
+    next_job: u64,
+    poller: Poller,
+    waker: Waker,
+    sink: Sink,
+    buffer: Vec<u8>,
+    warnings: Vec<String>,
+    missing: Vec<Missing>,
+    reports: Vec<WorkerReport>,
+    progress: Progress,
+    began: Instant,
+    /// Set when the pool as a whole cannot go on.
+    broken: Option<PoolError>,
+    /// Jobs whose encoded result is on its way to a stream, and who encoded it.
+    encoded: HashMap<JobId, WorkerId>,
+    /// What happened while actions were performed.
+    pending: std::collections::VecDeque<Event>,
+}
+
+impl Pool {
+    /// Finds or makes the kernel's artifact, starts the first workers, and waits until one of them is ready, so that
+    /// what the kernel says of itself is known.
+    ///
+    /// # Errors
+    /// When the kernel is refused, or no worker can be started.
+    pub fn start(config: PoolConfig) -> Result<Self, PoolError> {
+        let mut warnings = Vec::new();
+        let mut starter = Starter { program: config.program.clone(), namespaces: Namespaces::All };
+        let cache = config.cache.as_deref().and_then(|folder| match Cache::open(folder) {
+            Ok(cache) => Some(cache),
+            Err(error) => {
+                warnings.push(format!("{error}; compiling the kernel without it"));
+                None
+            }
+        });
+        let artifact = artifact::obtain(
+            &config.kernel,
+            &config.kernel_name,
+            config.options,
+            cache.as_ref(),
+            &mut starter,
+            &mut |warning| warnings.push(warning),
+        )?;
+        let poller = Poller::new().tried("watching descriptors")?;
+        let waker = Waker::new().tried("making a waker")?;
+        poller.add(&waker, Watched::Waker.token(), Interest::Read).tried("watching the waker")?;
+        if let Some(signals) = &config.signals {
+            poller.add(signals, Watched::Signals.token(), Interest::Read).tried("watching signals")?;
+        }
+        let sink = Sink::start(waker.clone()).tried("starting the writing thread")?;
+        let initial = config.initial.clamp(1, config.cores.len().max(1));
+        let mut pool = Self {
+            state: State::new(config.cores.len().max(1), initial),
+            config,
+            artifact,
+            starter,
+            description: None,
+            workers: BTreeMap::new(),
+            next_worker: 0,
+            batches: HashMap::new(),
+            parts: HashMap::new(),
+            jobs: HashMap::new(),
+            next_job: 0,
+            poller,
+            waker,
+            sink,
+            buffer: vec![0; MESSAGE_BYTES],
+            warnings,
+            missing: Vec::new(),
+            reports: Vec::new(),
+            progress: Progress::default(),
+            began: Instant::now(),
+            broken: None,
+            encoded: HashMap::new(),
+            pending: std::collections::VecDeque::new(),
+        };
+        for _ in 0..initial {
+            pool.spawn(Role::Execute)?;
+        }
+        while pool.description.is_none() {
+            pool.turn(None)?;
+            if pool.workers.is_empty() {
+                let why = pool.reports.last().and_then(|report| report.death.clone()).unwrap_or_default();
+                return Err(PoolError::Start(format!("the worker {why}")));
+            }
+        }
+        Ok(pool)
+    }
+
+    /// What is known of the kernel from its file.
+    #[must_use]
+    pub fn kernel(&self) -> &KernelInfo {
+        &self.artifact.info
+    }
+
+    /// The digest of the kernel's file.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.artifact.digest
+    }
+
+    /// Whether the kernel had to be compiled.
+    #[must_use]
+    pub fn compiled(&self) -> bool {
+        self.artifact.compiled
+    }
+
+    /// What the kernel says of itself, if it says anything.
+    #[must_use]
+    pub fn description(&self) -> Option<&Description> {
+        self.description.as_ref()?.as_ref()
+    }
+
+    /// Wakes the pool when a feed that said [`Feed::Later`] has something.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Walls around the workers that this machine does not allow.
+    #[must_use]
+    pub fn missing_layers(&self) -> &[Missing] {
+        &self.missing
+    }
+
+    /// Runs all jobs that the feed has. Jobs that fail are reported and do not end the run.
+    ///
+    /// # Errors
+    /// When the pool as a whole cannot go on, or a signal asked for an end. Outputs of unfinished jobs are removed.
+    pub fn run(&mut self, jobs: &mut dyn JobFeed, observer: &mut dyn Observer) -> Result<RunReport, PoolError> {
+        // Enough that every worker has something to do while others are between two stages of a job.
+        let at_once = 2 * self.config.cores.len().max(1) + 2;
+        let mut more = true;
+        let mut next_tick = Instant::now() + TICK;
+        loop {
+            while more && self.state.job_count() < at_once {
+                match jobs.next() {
+                    Feed::Next(spec) => self.add_job(spec, observer),
+                    Feed::Later => break,
+                    Feed::Ended => more = false,
+                }
+            }
+            if !more && self.state.is_idle() {
+                break;
+            }
+            self.turn_with(Some(next_tick), observer)?;
+            if Instant::now() >= next_tick {
+                next_tick = Instant::now() + TICK;
+                self.tell(observer);
+            }
+        }
+        self.tell(observer);
+        Ok(self.shut_down())
+    }
+
+    fn tell(&mut self, observer: &mut dyn Observer) {
+        self.progress.elapsed = self.began.elapsed();
+        self.progress.workers = self.workers.values().filter(|worker| worker.phase == Phase::Ready).count();
+        for warning in self.warnings.drain(..) {
+            observer.warning(&warning);
+        }
+        observer.progress(&self.progress);
+    }
+
+    /// Ends all workers and says what they did.
+    pub fn shut_down(&mut self) -> RunReport {
+        for worker in self.workers.values_mut() {
+            worker.kill("was not needed any more");
+        }
+        for (_, worker) in std::mem::take(&mut self.workers) {
+            self.report(worker, false);
+        }
+        RunReport {
+            progress: self.progress.clone(),
+            workers: std::mem::take(&mut self.reports),
+            missing: self.missing.clone(),
+        }
+    }
+
+    /// Waits for a process that is gone or killed, and notes what it did.
+    fn report(&mut self, worker: WorkerProcess, lost: bool) -> crate::death::Death {
+        let (id, core) = (worker.id.0, worker.core().filter(|_| worker.is_pinned()));
+        let role = match worker.role {
+            Role::Compile => "compile",
+            Role::Execute => "execute",
+            Role::Convert => "convert",
+        };
+        let (death, exit) = worker.reap();
+        self.reports.push(WorkerReport {
+            id,
+            role,
+            core,
+            cpu: exit.user_time + exit.system_time,
+            max_resident: exit.max_resident,
+            death: lost.then(|| death.describe()),
+        });
+        death
+    }
+
+    fn spawn(&mut self, role: Role) -> Result<(), PoolError> {
+        let id = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        let core = match role {
+            // A replacement gets the core of the one that is gone.
+            Role::Execute => self.free_core(),
+            Role::Compile | Role::Convert => None,
+        };
+        let mut worker =
+            self.starter.start(id, role, core).map_err(|error| PoolError::Start(error.to_string()))?;
+        let sent = match role {
+            Role::Execute => self.start_execute(&mut worker)?,
+            Role::Compile | Role::Convert => worker.send(&ToWorker::Start(Start::Convert), &[]),
+        };
+        if let Err(reason) = sent {
+            worker.kill(reason);
+        }
+        self.poller.add(worker.socket_fd(), Watched::Socket(id).token(), Interest::Read).tried("watching a worker")?;
+        self.poller.add(worker.child_fd(), Watched::Exit(id).token(), Interest::Read).tried("watching a worker")?;
+        self.workers.insert(id, worker);
+        Ok(())
+    }
+
+    fn free_core(&self) -> Option<u32> {
+        let taken: Vec<Option<u32>> =
+            self.workers.values().filter(|worker| worker.role == Role::Execute).map(WorkerProcess::core).collect();
+        self.config.cores.iter().copied().find(|core| core.is_some() && !taken.contains(core)).flatten()
+    }
+
+    fn start_execute(&mut self, worker: &mut WorkerProcess) -> Result<Result<(), String>, PoolError> {
+        let arena = OutputArena::create().tried("making an output arena")?;
+        let progress = ProgressCell::create().tried("making a progress cell")?;
+        let since_1970 = self.config.clock.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut seed = [0; 16];
+        seed.copy_from_slice(&self.artifact.digest.0[..16]);
+        let start = ToWorker::Start(Start::Execute(StartExecute {
+            kind: self.artifact.info.kind,
+            exports: self.artifact.info.exports,
+            limits: self.config.limits,
+            settings: self.config.settings.clone(),
+            describe_only: self.config.describe_only,
+            clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
+            seed,
+        }));
+        let fds = [self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
+        let sent = worker.send(&start, &fds);
+        worker.regions = Some(Rc::new(Regions::new(arena)));
+        worker.progress = Some(progress);
+        Ok(sent)
+    }
+
+    /// One turn of the loop without anybody watching.
+    fn turn(&mut self, until: Option<Instant>) -> Result<(), PoolError> {
+        struct Nobody;
+        impl Observer for Nobody {
+            fn progress(&mut self, _: &Progress) {}
+            fn log(&mut self, _: taskhost_protocol::message::Level, _: Option<(&str, u64)>, _: &str) {}
+            fn job_finished(&mut self, _: crate::job::JobReport) {}
+            fn warning(&mut self, _: &str) {}
+        }
+        self.turn_with(until, &mut Nobody)
+    }
+
+    /// Waits until something happens, but not beyond `until`, and deals with it.
+    fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
+        let starting = self.workers.values().filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
+        let deadline = starting.map(|worker| worker.ready_by).chain(until).min();
+        let timeout = if self.pending.is_empty() && !self.waits_for_busy_input() {
+            deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        } else {
+            Some(Duration::ZERO)
+        };
+        let mut ready: Vec<Readiness> = Vec::new();
+        self.poller.wait(timeout, &mut ready).tried("waiting for events")?;
+        for event in &ready {
+            match Watched::from_token(event.token) {
+                Some(Watched::Waker) => self.waker.clear(),
+                Some(Watched::Signals) => self.signalled()?,
+                Some(Watched::Socket(worker)) => self.hear(worker, observer),
+                Some(Watched::Exit(worker)) => self.gone(worker, observer),
+                Some(Watched::Pipe(job)) => self.read_pipe(job),
+                None => {}
+            }
+        }
+        self.read_busy_inputs();
+        self.collect_written();
+        self.open_waiting();
+        self.end_late();
+        self.settle(observer);
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn signalled(&mut self) -> Result<(), PoolError> {
+        match self.config.signals.as_ref().and_then(taskhost_os::signals::Signals::next_signal) {
+            Some(signal) => Err(PoolError::Interrupted(signal)),
+            None => Ok(()),
+        }
+    }
+
+    /// Workers that are not ready in time, or that live on without their socket.
+    fn end_late(&mut self) {
+        let now = Instant::now();
+        for worker in self.workers.values_mut() {
+            if (worker.phase != Phase::Ready || worker.is_closing()) && worker.ready_by <= now && !worker.is_killed() {
+                worker.kill(if worker.is_closing() { "hung while ending" } else { "was not ready for work in time" });
+            }
+        }
+    }
+
+    /// Feeds the state machine until nothing more happens.
+    fn settle(&mut self, observer: &mut dyn Observer) {
+        while let Some(event) = self.pending.pop_front() {
+            for action in self.state.handle(event) {
+                self.perform(action, observer);
+            }
+        }
+    }
+
+    fn tell_state(&mut self, event: Event) {
+        self.pending.push_back(event);
+    }
+
+    fn slot_users(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            for slot in worker.asked.pop_front().unwrap_or_default() {
+                worker.slots.release(slot);
+            }
+        }
+    }
+}
+
+/// The slots that one assignment uses.
+type Used = Vec<SlotId>;

@@ -1,0 +1,384 @@
+//! Performing actions: the only place where decisions touch the world.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use taskhost_os::atomic_file::Durability;
+use taskhost_os::memfd;
+use taskhost_protocol::ids::{BatchId, JobId, SlotId, SourceId, WorkerId};
+use taskhost_protocol::limits::SETTINGS_BYTES;
+use taskhost_protocol::message::{Open, Role, Source, ToWorker};
+use taskhost_protocol::work::{Assignment, Join, Place, Work};
+
+use super::jobs::{JobOutput, RunningJob};
+use super::process::WorkerProcess;
+use super::sink::{Content as Writing, Write};
+use super::slots::{Content, Taken};
+use super::{Observer, OutBatch, Pool, Used};
+use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Task};
+use crate::job::{JobReport, JobSpec, PictureForm, ReportedFailure};
+
+const _: () = assert!(SETTINGS_BYTES < taskhost_protocol::limits::MESSAGE_BYTES, "settings travel in one message");
+
+impl Pool {
+    /// Puts a job on the pool.
+    pub(super) fn add_job(&mut self, spec: JobSpec, observer: &mut dyn Observer) {
+        let id = JobId(self.next_job);
+        self.next_job += 1;
+        let name = spec.name.clone();
+        match RunningJob::new(spec) {
+            Err(error) => {
+                self.progress.jobs += 1;
+                self.progress.failed += 1;
+                let failure = JobFailure::Input(error.to_string());
+                observer.job_finished(JobReport {
+                    name,
+                    path: None,
+                    result: None,
+                    totals: JobTotals::default(),
+                    failure: Some(ReportedFailure { failure, source: None }),
+                });
+            }
+            Ok((job, plan)) => {
+                // Workers write to their places in any order, so the file has its full length from the start; a full
+                // disk is found out before any work is done.
+                let reserved = match (&plan, &job.output) {
+                    (JobPlan::Items(items), JobOutput::File { direct, .. }) => reserve(items, direct),
+                    _ => Ok(()),
+                };
+                self.jobs.insert(id, job);
+                self.tell_state(Event::JobAdded { job: id, plan });
+                if let Err(failure) = reserved {
+                    self.tell_state(Event::JobBroken { job: id, failure });
+                }
+                self.settle(observer);
+            }
+        }
+    }
+
+    pub(super) fn perform(&mut self, action: Action, observer: &mut dyn Observer) {
+        match action {
+            Action::Assign { worker, order } => self.assign(worker, order),
+            Action::NextSource { job } => self.next_source(job),
+            Action::Release { job, source, from } => self.release(job, source, from),
+            Action::Read { job, bytes } => {
+                if let Some(running) = self.jobs.get_mut(&job) {
+                    running.wanted = bytes.max(1);
+                }
+                self.watch_pipe(job);
+            }
+            Action::OpenOutput { job, plan, planes } => {
+                let Some(running) = self.jobs.get_mut(&job) else { return };
+                match running.open_picture(&plan, planes) {
+                    Ok((at, header)) => {
+                        if let Some(target) = running.target().filter(|_| !header.is_empty()) {
+                            let content = Writing::Bytes(header);
+                            self.sink.write(Write { job, batch: None, target, content });
+                        }
+                        self.tell_state(Event::OutputOpened { job, at });
+                    }
+                    Err(failure) => self.tell_state(Event::JobBroken { job, failure }),
+                }
+            }
+            Action::Append { job, batch, bytes } => self.append(job, batch, bytes),
+            Action::TakeParts { batch, parts } => self.take_parts(batch, &parts),
+            Action::DropParts { parts } => {
+                for part in parts {
+                    self.parts.remove(&part);
+                }
+            }
+            Action::ReleaseBatch { batch } => self.release_batch(batch),
+            Action::FinishJob { job, totals } => self.finish(job, totals, observer),
+            Action::FailJob { job, failure, totals } => {
+                if let Some(running) = self.jobs.remove(&job) {
+                    self.over(job, running, totals, Some(failure), observer);
+                }
+            }
+            Action::Kill { worker, reason } => {
+                if let Some(worker) = self.workers.get_mut(&worker) {
+                    worker.kill(reason);
+                }
+            }
+            Action::Spawn { role } => {
+                if let Err(error) = self.spawn(role) {
+                    // With other workers the run goes on, with fewer; without, it cannot.
+                    if self.workers.is_empty() {
+                        self.broken.get_or_insert(error);
+                    } else {
+                        self.warnings.push(format!("{error}; going on with fewer workers"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn assign(&mut self, id: WorkerId, order: Order) {
+        let batch = order.batch;
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(job) = self.jobs.get_mut(&order.job) else { return };
+        let mut region = None;
+        let mut sender = Sender { worker, used: Vec::new() };
+        let sent = match &order.task {
+            Task::Decode => sender.decode(order.job, job),
+            Task::Encode(format) => sender.encode(order.job, job, *format),
+            Task::Items(_) | Task::Rows(_) | Task::Prepare(_) | Task::Combine(_) | Task::Finish(_) => {
+                if order.destination == Destination::Arena {
+                    region = sender.worker.regions.as_ref().map(|regions| (std::rc::Rc::clone(regions), regions.take()));
+                }
+                let at = region.as_ref().map(|(_, region)| region.offset());
+                sender.run(job, &order, at, &self.parts)
+            }
+        };
+        let used = sender.used;
+        worker.asked.push_back(used);
+        if worker.role == Role::Convert {
+            worker.converting = Some(order.job);
+        }
+        self.batches.insert(batch, OutBatch { regions: region, written: 0 });
+        if let Err(reason) = sent {
+            worker.kill(reason);
+        }
+    }
+
+    fn release(&mut self, job: JobId, source: SourceId, from: u64) {
+        let Some(job) = self.jobs.get_mut(&job) else { return };
+        match &mut job.pipe {
+            Some((piped, pipe)) if *piped == source => pipe.release(from),
+            _ => {
+                job.sources.remove(&source);
+            }
+        }
+    }
+
+    fn append(&mut self, job: JobId, batch: BatchId, bytes: u64) {
+        let target = self.jobs.get(&job).and_then(RunningJob::target);
+        let region = self.batches.get(&batch).and_then(|batch| batch.regions.as_ref());
+        let (Some(target), Some((regions, region))) = (target, region) else {
+            self.release_batch(batch);
+            return self.tell_state(Event::Written { job, bytes });
+        };
+        let content = Writing::Arena { arena: regions.arena(), offset: region.offset(), len: bytes };
+        self.sink.write(Write { job, batch: Some(batch), target, content });
+    }
+
+    /// Copies partial results out of the arena: they are joined later, perhaps by another worker.
+    fn take_parts(&mut self, batch: BatchId, parts: &[(PartId, u64)]) {
+        let Some((regions, region)) = self.batches.get(&batch).and_then(|batch| batch.regions.as_ref()) else { return };
+        let arena = regions.arena();
+        let mut at = region.offset();
+        for (part, len) in parts {
+            let mut bytes = vec![0; usize::try_from(*len).unwrap_or(0)];
+            // The arena always has its full length, so nothing can be missing; what was not written is zeros.
+            let _ = taskhost_os::exact::pread_exact(arena.as_ref().as_fd(), &mut bytes, at);
+            at += len;
+            self.parts.insert(*part, bytes);
+        }
+    }
+
+    pub(super) fn release_batch(&mut self, batch: BatchId) {
+        if let Some(OutBatch { regions: Some((regions, region)), written }) = self.batches.remove(&batch) {
+            regions.release(region, written);
+        }
+    }
+
+    fn finish(&mut self, id: JobId, totals: JobTotals, observer: &mut dyn Observer) {
+        let Some(job) = self.jobs.remove(&id) else { return };
+        self.over(id, job, totals, None, observer);
+    }
+
+    /// Completes or removes the output, and tells the observer.
+    fn over(
+        &mut self,
+        id: JobId,
+        mut job: RunningJob,
+        totals: JobTotals,
+        failure: Option<JobFailure>,
+        observer: &mut dyn Observer,
+    ) {
+        self.progress.jobs += 1;
+        if let Some((_, pipe)) = &mut job.pipe
+            && pipe.is_watched
+        {
+            let _ = self.poller.remove(pipe.input());
+        }
+        for worker in self.workers.values_mut() {
+            for slot in worker.slots.forget(id) {
+                if let Err(reason) = worker.send(&ToWorker::Close { slot }, &[]) {
+                    worker.kill(reason);
+                }
+            }
+        }
+        let path = job.path();
+        let result = job.picture.as_ref().and_then(|picture| picture.result_format);
+        let source = match &failure {
+            Some(JobFailure::Item(item)) => job.failed_sources.remove(&item.failure.place.source),
+            _ => None,
+        };
+        if job.picture.is_some() && failure.is_none() {
+            self.progress.items += 1;
+        }
+        let failure = match (failure, job.output) {
+            // Dropping the output removes what was written so far.
+            (Some(failure), _) => Some(failure),
+            (None, JobOutput::File { atomic, .. }) => atomic.commit(Durability::Process).err().map(|error| {
+                JobFailure::Output(format!("the result could not be put in its place: {error}"))
+            }),
+            (None, JobOutput::Stream(_) | JobOutput::Nothing) => None,
+        };
+        self.progress.failed += u64::from(failure.is_some());
+        let failure = failure.map(|failure| ReportedFailure { failure, source });
+        observer.job_finished(JobReport { name: job.name, path, result, totals, failure });
+    }
+}
+
+/// Sends what a worker needs for one assignment.
+struct Sender<'a> {
+    worker: &'a mut WorkerProcess,
+    used: Used,
+}
+
+impl Sender<'_> {
+    /// Has `content` in a slot; opens it there when it is not.
+    fn slot(&mut self, content: Content, fd: BorrowedFd<'_>, open: impl FnOnce() -> Open) -> Result<SlotId, String> {
+        let slot = match self.worker.slots.take(content) {
+            Some(Taken::Open(slot)) => slot,
+            Some(Taken::New(slot)) => {
+                self.worker.send(&ToWorker::Open { slot, open: open() }, &[fd])?;
+                slot
+            }
+            None => return Err("has no slot left".into()),
+        };
+        self.used.push(slot);
+        Ok(slot)
+    }
+
+    fn source(&mut self, id: JobId, job: &RunningJob, source: SourceId) -> Result<SlotId, String> {
+        let open = job.sources.get(&source).ok_or("was to read a file that is closed")?;
+        self.slot(Content::Source(id, source), open.file.as_fd(), || {
+            Open::Input(Source { id: source, job: id, name: open.name.clone(), header: open.header.clone() })
+        })
+    }
+
+    fn run(
+        &mut self,
+        job: &RunningJob,
+        order: &Order,
+        region: Option<u64>,
+        parts: &std::collections::HashMap<PartId, Vec<u8>>,
+    ) -> Result<(), String> {
+        let work = match &order.task {
+            Task::Items(pieces) => {
+                let mut pieces = pieces.clone();
+                for piece in &mut pieces {
+                    piece.slot = self.source(order.job, job, piece.source)?;
+                }
+                Work::Items(pieces)
+            }
+            Task::Rows(rows) => {
+                let mut rows = *rows;
+                let picture = job.picture.as_ref().ok_or("was to filter something that is no picture")?;
+                rows.slot = self.slot(Content::Source(order.job, rows.source), picture.samples.as_fd(), || {
+                    Open::Input(Source { id: rows.source, job: order.job, name: job.name.clone(), header: None })
+                })?;
+                Work::Rows(rows)
+            }
+            Task::Prepare(format) => Work::Prepare(*format),
+            Task::Combine(ids) => Work::Combine(self.join(order.batch, ids, parts)?),
+            Task::Finish(id) => Work::Finish(self.join(order.batch, &[*id], parts)?),
+            Task::Decode | Task::Encode(_) => return Err("was to run something that is not for it".into()),
+        };
+        let place = match (order.destination, region) {
+            (Destination::Arena, Some(offset)) => Place::Arena(offset),
+            (Destination::Output(offset), _) => {
+                let output = job.direct().ok_or("was to write to an output that is not there")?;
+                let slot = self.slot(Content::Output(order.job), output.as_fd(), || Open::Output)?;
+                Place::File { slot, offset }
+            }
+            (Destination::Arena, None) | (Destination::Nowhere, _) => Place::Nowhere,
+        };
+        let assignment = Assignment {
+            job: order.job,
+            batch: order.batch,
+            generation: order.generation,
+            split: order.split,
+            merge: order.merge,
+            work,
+            place,
+            budget: order.budget,
+        };
+        self.worker.send(&ToWorker::Run(assignment), &[])
+    }
+
+    /// Lays parts end to end in a file of their own.
+    fn join(
+        &mut self,
+        batch: BatchId,
+        ids: &[PartId],
+        parts: &std::collections::HashMap<PartId, Vec<u8>>,
+    ) -> Result<Join, String> {
+        let mut bytes = Vec::new();
+        let mut lens = Vec::with_capacity(ids.len());
+        for id in ids {
+            let part = parts.get(id).ok_or("was to join a part that is gone")?;
+            bytes.extend_from_slice(part);
+            lens.push(part.len() as u64);
+        }
+        let file = memfd::sealed_copy(c"taskhost-parts", &bytes).map_err(|error| error.to_string())?;
+        let slot = self.slot(Content::Parts(batch), file.as_fd(), || Open::Parts)?;
+        Ok(Join { slot, at: 0, lens })
+    }
+
+    fn decode(&mut self, id: JobId, job: &mut RunningJob) -> Result<(), String> {
+        let Some(picture) = &mut job.picture else { return Err("was to decode something that is no picture".into()) };
+        let source = SourceId(0);
+        let name = job.name.clone();
+        let from = self.slot(Content::Source(id, source), picture.file.as_fd(), || {
+            Open::Input(Source { id: source, job: id, name, header: None })
+        })?;
+        let samples = memfd::create(c"taskhost-picture").map_err(|error| error.to_string())?;
+        let to = self.slot(Content::Output(id), samples.as_fd(), || Open::Output)?;
+        picture.samples = Arc::new(samples);
+        self.worker.send(&ToWorker::Decode { from, bytes: picture.file_bytes, to }, &[])
+    }
+
+    fn encode(
+        &mut self,
+        id: JobId,
+        job: &mut RunningJob,
+        format: taskhost_protocol::picture::Format,
+    ) -> Result<(), String> {
+        let Some(picture) = &mut job.picture else { return Err("was to encode something that is no picture".into()) };
+        let PictureForm::File(file) = picture.form else { return Err("was to encode plain samples".into()) };
+        let result = picture.result.clone().ok_or("was to encode a result that is not there")?;
+        let output: Arc<OwnedFd> = match &job.output {
+            JobOutput::File { direct, .. } => Arc::clone(direct),
+            JobOutput::Stream(_) | JobOutput::Nothing => {
+                Arc::new(memfd::create(c"taskhost-encoded").map_err(|error| error.to_string())?)
+            }
+        };
+        if !matches!(job.output, JobOutput::File { .. }) {
+            picture.encoded = Some(Arc::clone(&output));
+        }
+        // The worker may hold another attempt's files under the same job: these are new contents.
+        let from = self.slot(Content::Source(id, SourceId(1)), result.as_fd(), || {
+            Open::Input(Source { id: SourceId(1), job: id, name: job.name.clone(), header: None })
+        })?;
+        let to = self.slot(Content::Encoded(id), output.as_fd(), || Open::Output)?;
+        self.worker.send(&ToWorker::Encode { from, format, to, file }, &[])
+    }
+}
+
+/// Makes room for results that workers write to their places, when their length is known.
+fn reserve(plan: &crate::event::ItemsPlan, output: &Arc<OwnedFd>) -> Result<(), JobFailure> {
+    use crate::event::DirectLength;
+    use taskhost_protocol::work::Split;
+    let (Placement::Direct(length), Some(bytes)) = (plan.placement, plan.bytes) else { return Ok(()) };
+    let total = match (length, plan.split) {
+        (DirectLength::Same, _) => bytes,
+        (DirectLength::Exactly(len), Split::Records(size) | Split::Chunks(size)) => {
+            bytes.div_ceil(size.max(1)) * u64::from(len)
+        }
+        (DirectLength::Exactly(_), Split::Whole | Split::Lines | Split::Blocks(_)) => return Ok(()),
+    };
+    super::jobs::preallocate(output.as_fd(), total)
+}

@@ -1,0 +1,233 @@
+//! Reading a pipe into the input arena: blocks of whole items, each in a region of its own that is used again when its
+//! items were run.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use taskhost_os::memfd::InputArena;
+use taskhost_os::poll;
+use taskhost_protocol::ids::{SlotId, SourceId};
+use taskhost_protocol::limits::{HEADER_BYTES, ITEM_BYTES};
+use taskhost_protocol::work::{Piece, Split};
+
+use super::cutter;
+use crate::event::JobFailure;
+
+/// Address space of a region: the largest item, and as much again for what was read behind it. Only pages that were
+/// written to cost memory.
+const REGION: usize = 2 * ITEM_BYTES as usize;
+
+/// Regions of an arena. The read-ahead is bounded in bytes long before this many blocks.
+const REGIONS: usize = 256;
+
+/// Least bytes asked for in one read: what a pipe holds.
+const READ: usize = 64 << 10;
+
+/// What a read brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Brought {
+    /// Nothing that can be run yet: wait until the pipe is readable.
+    Nothing,
+    /// The first line is there.
+    Header(u64),
+    /// A block.
+    Block(Piece),
+    /// The end, after so many bytes.
+    End(u64),
+}
+
+/// A pipe that is being read.
+pub(crate) struct Pipe {
+    input: File,
+    arena: InputArena,
+    shared: Arc<OwnedFd>,
+    source: SourceId,
+    split: Split,
+    free: Vec<usize>,
+    /// Bytes of each region that ever held data: they cost memory until the arena goes, since what is sealed against
+    /// writing cannot be given back either.
+    touched: Vec<usize>,
+    /// Regions in use by the first byte of their block.
+    used: HashMap<u64, usize>,
+    /// The region being filled, and how much of it.
+    region: usize,
+    filled: usize,
+    /// Offset in the pipe of the first byte of the region.
+    from: u64,
+    /// Where items of the next block may begin.
+    start: u64,
+    wants_header: bool,
+    ended: bool,
+    /// Whether a poller tells when it is readable.
+    pub(crate) is_watched: bool,
+    /// Whether no poller can tell, since it never keeps anybody waiting.
+    pub(crate) is_busy: bool,
+}
+
+impl Pipe {
+    pub(crate) fn new(input: OwnedFd, source: SourceId, split: Split, wants_header: bool) -> io::Result<Self> {
+        let arena = InputArena::create(REGION * REGIONS)?;
+        let shared = Arc::new(arena.as_fd().try_clone_to_owned()?);
+        Ok(Self {
+            input: File::from(input),
+            arena,
+            shared,
+            source,
+            split,
+            free: (1..REGIONS).rev().collect(),
+            touched: vec![0; REGIONS],
+            used: HashMap::new(),
+            region: 0,
+            filled: 0,
+            from: 0,
+            start: 0,
+            wants_header,
+            ended: false,
+            is_watched: false,
+            is_busy: false,
+        })
+    }
+
+    pub(crate) fn input(&self) -> BorrowedFd<'_> {
+        self.input.as_fd()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    pub(crate) fn shared(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.shared)
+    }
+
+    fn held(&mut self) -> &mut [u8] {
+        let at = self.region * REGION;
+        self.arena.bytes_mut(at..at + self.filled)
+    }
+
+    /// Reads once, about `wanted` bytes at most, and says whether that completes something. To be called when the pipe
+    /// is readable.
+    pub(crate) fn read(&mut self, wanted: u64) -> Result<Brought, JobFailure> {
+        if !self.ended {
+            let room = usize::try_from(wanted).unwrap_or(READ).clamp(READ, READ * 16);
+            let at = self.region * REGION + self.filled;
+            if self.filled + room > REGION {
+                let limit = ITEM_BYTES >> 20;
+                return Err(JobFailure::Input(format!("an item is larger than {limit} MiB, the most an item may have")));
+            }
+            let target = self.arena.bytes_mut(at..at + room);
+            match (&self.input).read(target) {
+                Ok(0) => self.ended = true,
+                Ok(read) => {
+                    self.filled += read;
+                    self.touch();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Brought::Nothing),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Brought::Nothing),
+                Err(error) => return Err(JobFailure::Input(format!("reading standard input failed: {error}"))),
+            }
+        }
+        if self.wants_header {
+            return self.header();
+        }
+        // Small reads are gathered: a block is worth a message only when it is as large as was wanted, or when the
+        // pipe has nothing more for now.
+        if !self.ended && (self.filled as u64) < wanted && poll::is_readable(self.input.as_fd()) {
+            return Ok(Brought::Nothing);
+        }
+        self.block()
+    }
+
+    fn header(&mut self) -> Result<Brought, JobFailure> {
+        let ended = self.ended;
+        let line = memchr::memchr(b'\n', self.held());
+        let end = match line {
+            Some(line) => line + 1,
+            None if ended => self.filled,
+            None if self.filled > HEADER_BYTES => return Err(header_too_long("-")),
+            None => return Ok(Brought::Nothing),
+        };
+        if end > HEADER_BYTES {
+            return Err(header_too_long("-"));
+        }
+        self.wants_header = false;
+        Ok(Brought::Header(end as u64))
+    }
+
+    /// Takes the header's `len` bytes off the front.
+    pub(crate) fn take_header(&mut self, len: u64) -> Vec<u8> {
+        let len = usize::try_from(len).unwrap_or(0);
+        let held = self.held();
+        let mut header = held[..len].to_vec();
+        if header.last() == Some(&b'\n') {
+            header.pop();
+        }
+        held.copy_within(len.., 0);
+        self.filled -= len;
+        self.from += len as u64;
+        self.start = self.from;
+        header
+    }
+
+    fn block(&mut self) -> Result<Brought, JobFailure> {
+        let (split, from, start, ended) = (self.split, self.from, self.start, self.ended);
+        let Some(cut) = cutter::cut(split, self.held(), from, start, ended) else {
+            return Ok(if ended { Brought::End(from) } else { Brought::Nothing });
+        };
+        let taken = usize::try_from(cut.bytes).unwrap_or(0);
+        let at = (self.region * REGION) as u64;
+        let piece = Piece {
+            source: self.source,
+            slot: SlotId(u8::MAX),
+            start,
+            end: cut.end,
+            from,
+            to: from + cut.bytes,
+            at,
+            base: 0,
+        };
+        let Some(next) = self.take_region() else {
+            return Err(JobFailure::Input("too many blocks of the pipe are waiting to be run".into()));
+        };
+        // What stands behind the cut begins the next block.
+        let rest = self.held()[taken..].to_vec();
+        self.used.insert(from, self.region);
+        self.region = next;
+        self.filled = rest.len();
+        self.touch();
+        self.held().copy_from_slice(&rest);
+        self.from += cut.bytes;
+        self.start = cut.end;
+        if split == Split::Whole {
+            // The one item was handed over; an empty one must not be handed over again.
+            self.split = Split::Lines;
+        }
+        Ok(Brought::Block(piece))
+    }
+
+    fn touch(&mut self) {
+        let touched = &mut self.touched[self.region];
+        *touched = (*touched).max(self.filled);
+    }
+
+    /// A free region, the one with the most memory already, so that all together have little more than was ever in use
+    /// at one time.
+    fn take_region(&mut self) -> Option<usize> {
+        let (place, _) = self.free.iter().enumerate().max_by_key(|(_, region)| self.touched[**region])?;
+        Some(self.free.swap_remove(place))
+    }
+
+    /// The block that begins at `from` was run.
+    pub(crate) fn release(&mut self, from: u64) {
+        self.free.extend(self.used.remove(&from));
+    }
+}
+
+/// What to say of a header that does not fit.
+pub(crate) fn header_too_long(name: &str) -> JobFailure {
+    JobFailure::Input(format!("{name}: its first line is longer than the {HEADER_BYTES} bytes a header may have"))
+}
+

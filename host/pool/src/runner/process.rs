@@ -1,0 +1,217 @@
+//! One worker process: its socket, its open files, its arena, and what it said so far. A token: dropping it ends the
+//! process.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use taskhost_os::child::{Child, End, Exit};
+use taskhost_os::progress::ProgressCell;
+use taskhost_os::sandbox::{self, Expected, Layers};
+use taskhost_os::socket::{Descriptors, Socket, SocketError};
+use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError};
+use taskhost_protocol::frame;
+use taskhost_protocol::ids::WorkerId;
+use taskhost_protocol::limits::MESSAGE_BYTES;
+use taskhost_protocol::message::{FromWorker, Role, ToWorker};
+
+use super::regions::Regions;
+use super::slots::Slots;
+use crate::death::{Cause, Death};
+
+/// What makes the same executable a worker.
+pub const WORKER_ARGUMENT: &std::ffi::CStr = c"__worker";
+
+/// How long a worker may take from its start until it can be given work, the kernel's own start-up included. Loading a
+/// 70 MB program takes under a second here; the rest is room for a slow disk and a busy machine.
+pub(crate) const START_UP: Duration = Duration::from_secs(60);
+
+/// How far a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It has not shown who it is.
+    Starting,
+    /// It is known; waits for its walls.
+    Greeted,
+    /// Its walls were seen; the kernel starts.
+    Going,
+    /// It can be given work.
+    Ready,
+}
+
+/// One worker process.
+#[derive(Debug)]
+pub(crate) struct WorkerProcess {
+    pub(crate) id: WorkerId,
+    pub(crate) role: Role,
+    pub(crate) phase: Phase,
+    pub(crate) slots: Slots,
+    pub(crate) regions: Option<Rc<Regions>>,
+    pub(crate) progress: Option<ProgressCell>,
+    /// When it must be ready.
+    pub(crate) ready_by: Instant,
+    /// What it was asked for and has not answered, oldest first: the slots of each.
+    pub(crate) asked: VecDeque<Vec<taskhost_protocol::ids::SlotId>>,
+    pub(crate) last_words: Option<String>,
+    /// The job whose picture it converts.
+    pub(crate) converting: Option<taskhost_protocol::ids::JobId>,
+    closing: bool,
+    killed: Option<String>,
+    namespaces: Namespaces,
+    core: Option<u32>,
+    child: Child,
+    socket: Socket,
+}
+
+/// How workers are started.
+#[derive(Clone, Debug)]
+pub(crate) struct Starter {
+    pub(crate) program: Program,
+    /// What this machine was found to allow.
+    pub(crate) namespaces: Namespaces,
+}
+
+impl Starter {
+    /// Starts a process. Falls back to no namespaces where the machine refuses them, for this and all later ones.
+    pub(crate) fn start(&mut self, id: WorkerId, role: Role, core: Option<u32>) -> Result<WorkerProcess, SpawnError> {
+        let (socket, theirs) = Socket::pair().map_err(SpawnError::Clone)?;
+        let mut spawn = Spawn {
+            args: &[WORKER_ARGUMENT],
+            program: &self.program,
+            namespaces: self.namespaces,
+            core,
+            socket: theirs.as_fd(),
+        };
+        let child = match spawn.start() {
+            Err(SpawnError::NamespacesRefused { .. }) => {
+                self.namespaces = Namespaces::None;
+                spawn.namespaces = Namespaces::None;
+                spawn.start()?
+            }
+            result => result?,
+        };
+        Ok(WorkerProcess {
+            id,
+            role,
+            phase: Phase::Starting,
+            slots: Slots::new(),
+            regions: None,
+            progress: None,
+            ready_by: Instant::now() + START_UP,
+            asked: VecDeque::new(),
+            last_words: None,
+            converting: None,
+            closing: false,
+            killed: None,
+            namespaces: self.namespaces,
+            core,
+            child,
+            socket,
+        })
+    }
+}
+
+/// What came from a worker.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Message(Box<FromWorker>),
+    /// Nothing more for now.
+    Nothing,
+    /// It closed its end.
+    Closed,
+    /// It broke the protocol.
+    Broken(String),
+}
+
+impl WorkerProcess {
+    /// Sends a message with descriptors. A worker that cannot take it at once does not read, since a worker is never
+    /// asked for more than fits its socket: `Err` says so.
+    pub(crate) fn send(&self, message: &ToWorker, fds: &[BorrowedFd<'_>]) -> Result<(), String> {
+        let bytes = frame::encode(message).map_err(|error| error.to_string())?;
+        match self.socket.try_send(&bytes, fds) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("did not read its messages".into()),
+            // Its end is closed: the process is about to be reported as gone.
+            Err(SocketError::Closed) => Ok(()),
+            Err(error) => Err(format!("could not be sent a message: {error}")),
+        }
+    }
+
+    /// Receives one message, if one is there.
+    pub(crate) fn receive(&self, buffer: &mut [u8]) -> Incoming {
+        debug_assert!(buffer.len() >= MESSAGE_BYTES, "the longest message fits");
+        match self.socket.try_recv(buffer, Descriptors::Refuse) {
+            Ok(None) => Incoming::Nothing,
+            Ok(Some(received)) if received.closed => Incoming::Closed,
+            Ok(Some(received)) => match frame::decode(&buffer[..received.len]) {
+                Ok(message) => Incoming::Message(Box::new(message)),
+                Err(error) => Incoming::Broken(format!("sent {error}")),
+            },
+            Err(SocketError::Closed) => Incoming::Closed,
+            Err(error) => Incoming::Broken(format!("broke the protocol: {error}")),
+        }
+    }
+
+    /// Looks at the process from outside: are the walls it says it has really there?
+    pub(crate) fn verify(&self) -> Result<Layers, String> {
+        // One thread: walls that were built by one of several would hold for that one only.
+        let expected = Expected { namespaces: self.namespaces == Namespaces::All, threads: 1 };
+        sandbox::verify(self.child.id(), &expected).map_err(|error| format!("was not locked in: {error}"))
+    }
+
+    /// Ends the process, for this reason. Its death is reported by its pidfd.
+    pub(crate) fn kill(&mut self, reason: impl Into<String>) {
+        self.killed.get_or_insert_with(|| reason.into());
+        // It can only fail for a process that is gone, which is what is wanted.
+        let _ = self.child.kill();
+    }
+
+    /// It closed its socket: its exit is awaited for so long.
+    pub(crate) fn close(&mut self, linger: Duration) {
+        self.closing = true;
+        self.ready_by = Instant::now() + linger;
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.is_some()
+    }
+
+    pub(crate) fn socket_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    pub(crate) fn child_fd(&self) -> BorrowedFd<'_> {
+        self.child.as_fd()
+    }
+
+    pub(crate) fn core(&self) -> Option<u32> {
+        self.core
+    }
+
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.child.is_pinned()
+    }
+
+    /// Waits for the end of a process that has been killed or reported as gone.
+    pub(crate) fn reap(mut self) -> (Death, Exit) {
+        let exit = self.child.wait().unwrap_or(Exit {
+            end: End::Unknown,
+            user_time: Duration::ZERO,
+            system_time: Duration::ZERO,
+            max_resident: 0,
+        });
+        let cause = match (self.killed.take(), exit.end) {
+            (Some(reason), _) => Cause::Killed(reason),
+            (None, End::Code(code)) => Cause::Exited(code),
+            (None, End::Signal(signal)) => Cause::Signalled(signal),
+            (None, End::Unknown) => Cause::Exited(-1),
+        };
+        let death = Death { cause, last_words: self.last_words.take(), was_ready: self.phase == Phase::Ready };
+        (death, exit)
+    }
+}

@@ -1,0 +1,147 @@
+//! Writing to outputs, in a thread of its own: a reader that does not read must not keep the coordinator from
+//! watching its workers or from hearing Ctrl-C.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use taskhost_os::eventfd::Waker;
+use taskhost_os::exact::{self, ExactError};
+use taskhost_os::memfd::OutputArena;
+use taskhost_os::{file_kind, transfer};
+use taskhost_protocol::ids::{BatchId, JobId};
+
+use crate::event::JobFailure;
+
+/// Bytes copied at a time from an arena to a pipe: several pipe buffers, and small enough for the cache.
+const COPY: usize = 256 << 10;
+
+/// An output that is written from front to back.
+#[derive(Debug)]
+pub(crate) struct Target {
+    file: File,
+    /// Whether pages may be moved without a copy: never into a pipe, which would see the arena's next contents.
+    moves_pages: bool,
+}
+
+impl Target {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        let moves_pages = file_kind::is_regular(fd.as_fd()) && !file_kind::is_append(fd.as_fd());
+        Self { file: File::from(fd), moves_pages }
+    }
+}
+
+/// What is to be written.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// A stretch of a worker's arena.
+    Arena { arena: Arc<OutputArena>, offset: u64, len: u64 },
+    /// A whole file in memory.
+    File { file: Arc<OwnedFd>, len: u64 },
+    /// Bytes of the coordinator's own.
+    Bytes(Vec<u8>),
+}
+
+impl Content {
+    fn len(&self) -> u64 {
+        match self {
+            Self::Arena { len, .. } | Self::File { len, .. } => *len,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+/// One thing to be written.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) job: JobId,
+    /// The batch whose region is free afterwards.
+    pub(crate) batch: Option<BatchId>,
+    pub(crate) target: Arc<Target>,
+    pub(crate) content: Content,
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) job: JobId,
+    pub(crate) batch: Option<BatchId>,
+    pub(crate) bytes: u64,
+    pub(crate) result: Result<(), JobFailure>,
+}
+
+/// The writing thread. It ends when this is dropped and what was asked for is written; it is not waited for, since it
+/// may hang in a pipe.
+#[derive(Debug)]
+pub(crate) struct Sink {
+    writes: Sender<Write>,
+    written: Receiver<Written>,
+}
+
+impl Sink {
+    /// Starts the thread, which wakes `waker` after each write.
+    pub(crate) fn start(waker: Waker) -> io::Result<Self> {
+        let (writes, to_write) = channel::<Write>();
+        let (report, written) = channel();
+        thread::Builder::new().name("taskhost-output".into()).spawn(move || {
+            let mut buffer = Vec::new();
+            for write in to_write {
+                let result = perform(&write, &mut buffer).map_err(failure);
+                let done = Written { job: write.job, batch: write.batch, bytes: write.content.len(), result };
+                drop(write);
+                if report.send(done).is_err() {
+                    return;
+                }
+                waker.wake();
+            }
+        })?;
+        Ok(Self { writes, written })
+    }
+
+    /// Writes are done in the order in which they are asked for.
+    pub(crate) fn write(&self, write: Write) {
+        // The thread ends only after this end of the channel is gone.
+        let sent = self.writes.send(write);
+        debug_assert!(sent.is_ok(), "the writing thread lives as long as its sink");
+    }
+
+    /// What was written since the last call.
+    pub(crate) fn written(&self) -> impl Iterator<Item = Written> + '_ {
+        self.written.try_iter()
+    }
+}
+
+fn perform(write: &Write, buffer: &mut Vec<u8>) -> Result<(), ExactError> {
+    let mut file = &write.target.file;
+    let (source, offset, len) = match &write.content {
+        Content::Bytes(bytes) => return file.write_all(bytes).map_err(ExactError::Io),
+        Content::Arena { arena, offset, len } => (arena.as_fd(), *offset, *len),
+        Content::File { file, len } => (file.as_fd(), 0, *len),
+    };
+    if write.target.moves_pages {
+        return transfer::append_from(file.as_fd(), source, offset, len).map(drop);
+    }
+    buffer.resize(COPY, 0);
+    let mut at = 0;
+    while at < len {
+        let part = &mut buffer[..COPY.min(usize::try_from(len - at).unwrap_or(COPY))];
+        exact::pread_exact(source, part, offset + at)?;
+        file.write_all(part).map_err(ExactError::Io)?;
+        at += part.len() as u64;
+    }
+    Ok(())
+}
+
+fn failure(error: ExactError) -> JobFailure {
+    match error {
+        ExactError::Io(error) if error.kind() == io::ErrorKind::BrokenPipe => JobFailure::ReaderGone,
+        ExactError::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
+            JobFailure::Output("no space is left on the device".into())
+        }
+        ExactError::StorageFull => JobFailure::Output("no space is left on the device".into()),
+        error => JobFailure::Output(error.to_string()),
+    }
+}
