@@ -1,1 +1,43 @@
 //! The only crate that names wasmtime: compile, artifacts, the kernel ABIs.
+//!
+//! Two sides. [`compile`] turns a file into native code and says what it found; it parses what strangers wrote, so it
+//! belongs in a process of its own. [`LoadedKernel`] and [`Instance`] load that code and call it; they never compile.
+//! Both take their engine settings from one place (`config`), so that what one makes the other can load.
+
+mod allowance;
+mod artifact;
+mod bindings;
+mod compile;
+mod component;
+mod componentize;
+mod config;
+mod contract;
+mod detect;
+mod fault;
+mod host;
+mod instance;
+mod kernel;
+mod packed;
+mod raw;
+mod raw_description;
+mod raw_imports;
+mod render;
+mod runtime;
+mod shape;
+mod survey;
+mod wasi;
+mod wasi_clock;
+mod wasi_random;
+mod wasi_stdio;
+
+pub use compile::{Compiled, compile};
+pub use host::{HostContext, ItemContext};
+pub use instance::{Input, Instance, Tile};
+pub use kernel::{LoadOptions, LoadedKernel};
+pub use packed::PackedResults;
+
+/// The versions of what runs kernels, for reports.
+#[must_use]
+pub fn versions() -> String {
+    format!("wasmtime {}", config::WASMTIME_VERSION)
+}

@@ -1,0 +1,24 @@
+//! Makes a component of a core module that carries its component types, as guest toolchains leave it: the output of
+//! `cargo build --target wasm32-unknown-unknown` runs as it is.
+
+use taskhost_protocol::fault::Refusal;
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wit_component::ComponentEncoder;
+
+/// The component that `core` describes. What it imports from WASI preview 1 is translated to preview 2.
+pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let encode = || {
+        ComponentEncoder::default()
+            .validate(true)
+            // A module without a `cabi_realloc` that the adapter may call (Go's) gets its pages from `memory.grow`.
+            .realloc_via_memory_grow(true)
+            .module(core)?
+            .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
+            .encode()
+    };
+    encode().map_err(|error| {
+        Refusal::WrongShape(format!("its component-type section and its exports do not make a component: {error:#}"))
+    })
+}

@@ -1,0 +1,61 @@
+//! From what wasmtime says to a [`Fault`].
+
+use taskhost_protocol::fault::Fault;
+use taskhost_protocol::limits::BACKTRACE_FRAMES;
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+/// What a kernel may hand over in one call beyond the results: lengths, texts of errors, log lines.
+pub(crate) const HANDOVER_SLACK: u64 = 1 << 20;
+
+/// Why a call did not give a result.
+pub(crate) enum CallError {
+    /// The kernel, the input or the output failed the item; the instance can go on.
+    Fault(Fault),
+    /// The call was torn: the instance must be replaced.
+    Torn(wasmtime::Error),
+}
+
+impl From<Fault> for CallError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<wasmtime::Error> for CallError {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Torn(error)
+    }
+}
+
+/// The fault behind an error of a torn call. `output` is the limit on results in force.
+pub(crate) fn of_error(error: &wasmtime::Error, output: u64) -> Fault {
+    if let Some(fault) = error.downcast_ref::<Fault>() {
+        return fault.clone();
+    }
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return Fault::Trap { reason: format!("it called exit({})", exit.0), backtrace: backtrace(error) };
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        let text = trap.to_string();
+        let reason = text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned();
+        return Fault::Trap { reason, backtrace: backtrace(error) };
+    }
+    let cause = error.root_cause().to_string();
+    // The type of this error is private to wasmtime; a test provokes it.
+    if cause.contains("fuel allocated for hostcalls") {
+        // How much longer the result is was never looked at: this is what it has at the least.
+        return Fault::OutputLimit { len: output.saturating_add(HANDOVER_SLACK), limit: output };
+    }
+    Fault::Contract(cause)
+}
+
+/// The functions that were running, innermost first.
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
+        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+        None => format!("function {}", frame.func_index()),
+    };
+    backtrace.frames().iter().take(BACKTRACE_FRAMES).map(name).collect()
+}

@@ -1,0 +1,154 @@
+//! A loaded kernel: mapped, linked and ready to be instantiated. Loading runs none of its code.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use taskhost_protocol::fault::{Fault, Refusal};
+use taskhost_protocol::kernel::{Exports, Kind};
+use taskhost_protocol::limits::WorkerLimits;
+use tokio::runtime::Runtime;
+use wasmtime::Store;
+use wasmtime::component::HasSelf;
+
+use crate::bindings::Kernel;
+use crate::component::Indices;
+use crate::fault::{self, HANDOVER_SLACK};
+use crate::host::{HostContext, HostState};
+use crate::instance::{Calls, Instance};
+use crate::raw::RawCalls;
+use crate::wasi::Wasi;
+use crate::{artifact, raw_imports, runtime, wasi};
+
+/// What to load.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions<'a> {
+    /// From [`taskhost_protocol::kernel::KernelInfo`].
+    pub kind: Kind,
+    /// From the same.
+    pub exports: Exports,
+    /// What an instance may use.
+    pub limits: WorkerLimits,
+    /// A file that holds the code and nothing else. It is executed: it must come from [`crate::compile`], and nobody
+    /// may be able to write to it any more.
+    pub code_path: &'a Path,
+}
+
+/// A kernel that can be instantiated.
+pub struct LoadedKernel {
+    code: Code,
+    limits: WorkerLimits,
+    /// Only for a kernel that imports WASI.
+    runtime: Option<Arc<Runtime>>,
+}
+
+enum Code {
+    Component { pre: wasmtime::component::InstancePre<HostState>, indices: Indices },
+    Raw { pre: wasmtime::InstancePre<HostState>, exports: Exports },
+}
+
+impl LoadedKernel {
+    /// Maps the code and links it. No instruction of the kernel is executed, no thread is made, and no file is needed
+    /// afterwards.
+    ///
+    /// # Errors
+    /// [`Refusal::Start`] when the code does not fit this engine, [`Refusal::ImportNotOffered`] when an import has
+    /// another type than what is offered, [`Refusal::TooLarge`] when its memory is over the limit from the start.
+    pub fn load(options: LoadOptions<'_>) -> Result<Self, Refusal> {
+        let engine = runtime::engine()?;
+        let (code, imports_wasi) = match options.kind {
+            Kind::Component => load_component(&engine, options)?,
+            Kind::RawModule => load_raw(&engine, options)?,
+        };
+        let runtime = if imports_wasi { Some(Arc::new(inline_runtime()?)) } else { None };
+        Ok(Self { code, limits: options.limits, runtime })
+    }
+
+    /// Makes an instance: runs its start functions, and `_initialize` of a raw module.
+    ///
+    /// # Errors
+    /// Whatever goes wrong in that code; [`Fault::Failed`] when the limit on memory does not suffice.
+    pub fn instantiate(&self, host: HostContext) -> Result<Instance, Fault> {
+        let _entered = self.runtime.as_ref().map(|runtime| runtime.enter());
+        let output = self.limits.output;
+        let (mut store, calls) = match &self.code {
+            Code::Component { pre, indices } => {
+                let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
+                let mut store = Store::new(pre.engine(), HostState::new(host, self.limits, wasi));
+                store.limiter(|state| &mut state.allowance);
+                let calls = pre.instantiate(&mut store).and_then(|instance| indices.load(&mut store, &instance));
+                (store, calls.map(|calls| Calls::Component(Box::new(calls))))
+            }
+            Code::Raw { pre, exports } => {
+                let wasi = self.runtime.as_ref().map(|_| Wasi::preview1(&host));
+                let mut store = Store::new(pre.module().engine(), HostState::new(host, self.limits, wasi));
+                store.limiter(|state| &mut state.allowance);
+                let calls =
+                    pre.instantiate(&mut store).and_then(|instance| RawCalls::load(&mut store, &instance, *exports));
+                (store, calls.map(|calls| Calls::Raw(Box::new(calls))))
+            }
+        };
+        let calls = calls.map_err(|error| {
+            let too_large = store.data().allowance.too_large().filter(|_| !error.is::<wasmtime::Trap>());
+            too_large.unwrap_or_else(|| fault::of_error(&error, output)).capped()
+        })?;
+        let handover = usize::try_from(output.saturating_add(HANDOVER_SLACK)).unwrap_or(usize::MAX);
+        store.set_hostcall_fuel(handover);
+        Ok(Instance::new(store, calls, output, self.runtime.clone()))
+    }
+}
+
+fn load_component(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result<(Code, bool), Refusal> {
+    let component = artifact::component(engine, options.code_path)?;
+    let pages = component.resources_required().and_then(|required| required.max_initial_memory_size);
+    check_memory(pages, options.limits)?;
+    let imports_wasi = component.component_type().imports(engine).any(|(name, _)| name.starts_with("wasi:"));
+    let mut linker = wasmtime::component::Linker::new(engine);
+    Kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state).map_err(|error| not_linked(&error))?;
+    if imports_wasi {
+        wasi::link_component(&mut linker).map_err(|error| not_linked(&error))?;
+    }
+    let pre = linker.instantiate_pre(&component).map_err(|error| not_linked(&error))?;
+    let indices = Indices::new(&pre, options.exports).map_err(|error| not_linked(&error))?;
+    Ok((Code::Component { pre, indices }, imports_wasi))
+}
+
+fn load_raw(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result<(Code, bool), Refusal> {
+    let module = artifact::module(engine, options.code_path)?;
+    check_memory(module.resources_required().max_initial_memory_size, options.limits)?;
+    let imports_wasi = module.imports().any(|import| import.module() == wasi::PREVIEW1);
+    let mut linker = wasmtime::Linker::new(engine);
+    raw_imports::link(&mut linker).map_err(|error| not_linked(&error))?;
+    if imports_wasi {
+        wasi::link_module(&mut linker).map_err(|error| not_linked(&error))?;
+    }
+    let pre = linker.instantiate_pre(&module).map_err(|error| not_linked(&error))?;
+    Ok((Code::Raw { pre, exports: options.exports }, imports_wasi))
+}
+
+fn not_linked(error: &wasmtime::Error) -> Refusal {
+    Refusal::ImportNotOffered(format!("the kernel does not fit what is offered to it: {error:#}"))
+}
+
+/// Bytes of a page of linear memory.
+const PAGE: u64 = 64 * 1024;
+
+fn check_memory(pages: Option<u64>, limits: WorkerLimits) -> Result<(), Refusal> {
+    let bytes = pages.unwrap_or(0).saturating_mul(PAGE);
+    if bytes > limits.memory {
+        return Err(Refusal::TooLarge(format!(
+            "the kernel starts with {bytes} bytes of memory, more than the {} that --memory allows",
+            limits.memory
+        )));
+    }
+    Ok(())
+}
+
+/// wasmtime-wasi polls its futures on the runtime of the calling thread, and makes one with a thread for each core
+/// when there is none. With the clocks of `wasi_clock` and nothing granted, every future is ready at once, so one that
+/// has no thread and drives nothing is enough.
+fn inline_runtime() -> Result<Runtime, Refusal> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| Refusal::Start(format!("WASI could not be set up: {error}")))
+}
