@@ -2,7 +2,7 @@
 //!
 //! A plain `fork` copies the page tables of the embedding program (17 ms per GiB); with CLONE_VM nothing is copied, and
 //! CLONE_VFORK stops the calling thread until the child has executed the program, so that the child may use the
-//! parent's memory. What the child does in between stands in [`steps`]. Call from one thread that lives as long as its
+//! parent's memory. What the child does in between stands in `spawn/steps.rs`. Call from one thread that lives as long as its
 //! workers: the parent-death signal follows the *thread* that spawned.
 //!
 //! The calling process must be dumpable (the default): otherwise the files in /proc that map the user are not its own.
