@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn memory_that_is_touched_is_resident() {
         let before = resident(ProcessId::current()).expect("it runs");
-        let touched = vec![1_u8; 64 << 20];
+        let touched = std::hint::black_box(vec![1_u8; 64 << 20]);
         let after = resident(ProcessId::current()).expect("it runs");
         // Other tests come and go meanwhile, with little memory.
         assert!(after.private() > before.private() + (32 << 20), "{before:?} {after:?}");
