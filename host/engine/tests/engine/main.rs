@@ -1,5 +1,10 @@
 //! Kernels of every shape, good and hostile, through compile, load and call.
 
 mod component;
+mod hostile;
+mod imports;
+mod interfaces;
 mod raw;
+mod refused;
 mod support;
+mod wasi;

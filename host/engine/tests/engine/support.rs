@@ -8,7 +8,7 @@ use taskhost_protocol::fault::{Fault, Refusal};
 use taskhost_protocol::kernel::{CompileOptions, Kind};
 use taskhost_protocol::limits::WorkerLimits;
 use wit_component::{StringEncoding, embed_component_metadata};
-use wit_parser::{PackageId, Resolve};
+use wit_parser::{PackageId, Resolve, WorldId};
 
 static CONTRACT: LazyLock<(Resolve, PackageId)> = LazyLock::new(|| {
     let mut resolve = Resolve::default();
@@ -47,10 +47,8 @@ pub(crate) const PRELUDE: &str = r#"
         (i32.const 16))
 "#;
 
-/// A core module for a world of the contract: `imports`, the prelude, `body`.
+/// A core module for a world of the contract (its name, or its text): `imports`, the prelude, `body`.
 pub(crate) fn core(world: &str, imports: &str, body: &str) -> Vec<u8> {
-    let text = format!("(module {imports} {PRELUDE} {body})");
-    let mut module = wat::parse_str(&text).expect("the kernel's text parses");
     let (resolve, package) = &*CONTRACT;
     let mut resolve = resolve.clone();
     let world = if world.contains("world ") {
@@ -59,17 +57,44 @@ pub(crate) fn core(world: &str, imports: &str, body: &str) -> Vec<u8> {
     } else {
         resolve.select_world(&[*package], Some(world)).expect("the contract has this world")
     };
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("it embeds");
+    embedded(&resolve, world, &format!("(module {imports} {PRELUDE} {body})"))
+}
+
+/// A core module for the world `minimal` of another contract.
+pub(crate) fn core_of(contract: &str, text: &str) -> Vec<u8> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("other.wit", contract).expect("the other contract parses");
+    let world = resolve.select_world(&[package], Some("minimal")).expect("it has this world");
+    embedded(&resolve, world, text)
+}
+
+fn embedded(resolve: &Resolve, world: WorldId, text: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).expect("the kernel's text parses");
+    embed_component_metadata(&mut module, resolve, world, StringEncoding::UTF8).expect("it embeds");
     module
 }
 
+/// A world with everything that the host offers and these exports.
+pub(crate) fn world(exports: &[&str]) -> String {
+    let exports: Vec<String> = exports.iter().map(|export| format!("export taskhost:kernel/{export}@0.1.0;")).collect();
+    format!("package taskhost:test; world test {{ include taskhost:kernel/host@0.1.0; {} }}", exports.concat())
+}
+
+/// A function that a component kernel exports from an interface of the contract.
+pub(crate) fn export(interface: &str, name: &str, params: &str, body: &str) -> String {
+    let full = format!("taskhost:kernel/{interface}@0.1.0#{name}");
+    format!(
+        r#"(func (export "{full}") {params} (result i32) {body})
+           (func (export "cabi_post_{full}") (param i32) (call $reset))"#
+    )
+}
+
+/// Parameters of a function that takes one list.
+pub(crate) const LIST: &str = "(param $at i32) (param $len i32)";
+
 /// A mapper whose `process` has this body, with `$at` and `$len` the item; it leaves the result of `$ok` or `$err`.
 pub(crate) fn mapper(imports: &str, body: &str) -> Vec<u8> {
-    let function = format!(
-        r#"(func (export "taskhost:kernel/mapper@0.1.0#process") (param $at i32) (param $len i32) (result i32) {body})
-           (func (export "cabi_post_taskhost:kernel/mapper@0.1.0#process") (param i32) (call $reset))"#
-    );
-    core("minimal", imports, &function)
+    core("minimal", imports, &export("mapper", "process", LIST, body))
 }
 
 pub(crate) fn load(wasm: &[u8], limits: WorkerLimits) -> Result<LoadedKernel, Refusal> {
