@@ -4,6 +4,7 @@
 
 use taskhost_protocol::fault::ItemFailure;
 use taskhost_protocol::ids::{BatchId, Generation, JobId, SourceId, WorkerId};
+use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Format, PicturePlan};
 use taskhost_protocol::work::{Budget, Done, Merge, Piece, Rows, Split};
@@ -24,6 +25,18 @@ pub enum Placement {
     Direct(DirectLength),
     /// Nowhere.
     Nowhere,
+}
+
+impl Placement {
+    /// How long each result must be.
+    #[must_use]
+    pub fn length(self) -> ResultLength {
+        match self {
+            Self::Append | Self::Nowhere => ResultLength::Unknown,
+            Self::Direct(DirectLength::Same) => ResultLength::Same,
+            Self::Direct(DirectLength::Exactly(len)) => ResultLength::Exactly(len),
+        }
+    }
 }
 
 /// How long results that go straight to their place are.
@@ -245,6 +258,8 @@ pub struct Order {
     pub merge: Merge,
     /// Where results go.
     pub destination: Destination,
+    /// How long each result must be.
+    pub length: ResultLength,
     /// When to stop early.
     pub budget: Budget,
 }

@@ -31,6 +31,26 @@ pub fn encode(message: &impl Serialize) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
+/// The bytes of a kernel's information, as they stand in an artifact.
+///
+/// # Errors
+/// When they are more than [`crate::limits::KERNEL_INFO_BYTES`].
+pub fn encode_info(info: &crate::kernel::KernelInfo) -> Result<Vec<u8>, FrameError> {
+    let bytes = postcard::to_stdvec(info)?;
+    if bytes.len() as u64 > crate::limits::KERNEL_INFO_BYTES {
+        return Err(FrameError::TooLong(bytes.len()));
+    }
+    Ok(bytes)
+}
+
+/// A kernel's information.
+///
+/// # Errors
+/// When the bytes are none.
+pub fn decode_info(bytes: &[u8]) -> Result<crate::kernel::KernelInfo, FrameError> {
+    Ok(postcard::from_bytes(bytes)?)
+}
+
 /// The message in `bytes`, which must hold nothing else.
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::ItemFailure;
 use crate::ids::{BatchId, Generation, JobId, SlotId, SourceId};
+use crate::kernel::ResultLength;
 use crate::picture::{Format, PicturePlan};
 
 /// How an input splits into items.
@@ -175,6 +176,8 @@ pub struct Assignment {
     pub work: Work,
     /// Where results go.
     pub place: Place,
+    /// How long each result must be: whoever wrote the results behind it relied on that.
+    pub length: ResultLength,
     /// When to stop early.
     pub budget: Budget,
 }

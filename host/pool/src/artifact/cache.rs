@@ -17,6 +17,7 @@ use std::time::SystemTime;
 
 use taskhost_os::atomic_file::{AtomicFile, Durability};
 use taskhost_os::memfd;
+use taskhost_protocol::frame;
 use taskhost_protocol::kernel::KernelInfo;
 use taskhost_protocol::limits::{ARTIFACT_BYTES, KERNEL_INFO_BYTES, SOURCE_NAME_BYTES};
 
@@ -114,7 +115,7 @@ impl Cache {
             Err(error) => return Err(CacheError::Io { path, error }),
         };
         let loaded = self.check(key, &bytes).and_then(|layout| {
-            let info = postcard::from_bytes(&bytes[layout.info()]).ok()?;
+            let info = frame::decode_info(&bytes[layout.info()]).ok()?;
             let code = memfd::sealed_copy(c"taskhost-code", &bytes[layout.code()]).ok()?;
             Some((info, code))
         });

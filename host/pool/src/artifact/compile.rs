@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::memfd;
 use taskhost_os::poll::{Interest, Poller, Token};
-use taskhost_protocol::PROTOCOL_VERSION;
+use taskhost_protocol::{PROTOCOL_VERSION, frame};
 use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::ids::WorkerId;
 use taskhost_protocol::kernel::{CompileOptions, KernelInfo};
@@ -129,7 +129,7 @@ fn read(artifact: &OwnedFd, info_bytes: u64, code_bytes: u64) -> Result<Made, Po
     };
     let info_copy = copy(0, info_bytes)?;
     let code_copy = copy(info_bytes, code_bytes)?;
-    let info = postcard::from_bytes(&info_copy).map_err(|_| broken())?;
+    let info = frame::decode_info(&info_copy).map_err(|_| broken())?;
     let code = memfd::sealed_copy(c"taskhost-code", &code_copy)
         .map_err(std::io::Error::other)
         .tried("copying the artifact")?;

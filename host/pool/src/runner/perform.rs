@@ -304,6 +304,7 @@ impl Sender<'_> {
             merge: order.merge,
             work,
             place,
+            length: order.length,
             budget: order.budget,
         };
         self.worker.send(&ToWorker::Run(assignment), &[])

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use taskhost_data::tree::{NodeId, TreePlan};
 use taskhost_protocol::ids::{BatchId, JobId, SourceId};
+use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::work::{Done, Merge, Piece, Split};
 
 use super::order::Order;
@@ -379,6 +380,10 @@ impl Job for ItemsJob {
 
     fn split_and_merge(&self) -> (Split, Merge) {
         (self.plan.split, self.plan.merge)
+    }
+
+    fn length(&self) -> ResultLength {
+        self.plan.placement.length()
     }
 
     fn totals_mut(&mut self) -> &mut JobTotals {

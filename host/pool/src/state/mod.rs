@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use taskhost_data::tree::NodeId;
 use taskhost_protocol::fault::ItemFailure;
 use taskhost_protocol::ids::{BatchId, Generation, JobId, WorkerId};
+use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::message::Role;
 use taskhost_protocol::work::{Budget, Done, Merge, Split};
 
@@ -77,6 +78,8 @@ pub(crate) trait Job {
     fn is_finished(&self) -> bool;
     fn budget(&self) -> Budget;
     fn split_and_merge(&self) -> (Split, Merge);
+    /// How long each result must be.
+    fn length(&self) -> ResultLength;
     fn totals_mut(&mut self) -> &mut JobTotals;
 }
 
@@ -434,6 +437,7 @@ impl State {
             split,
             merge,
             destination: entry.pick.destination,
+            length: job.get().length(),
             budget: job.get().budget(),
         };
         if let Some(worker) = self.workers.get_mut(&worker) {

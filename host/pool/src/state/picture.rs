@@ -1,6 +1,8 @@
 //! A job whose input is a picture: decode, ask the kernel, filter rows, encode.
 
+use taskhost_data::strips::check_plan;
 use taskhost_protocol::ids::{BatchId, JobId, SourceId};
+use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Cut, Format, PicturePlan};
 use taskhost_protocol::work::{Budget, Done, Merge, Rows, Split};
@@ -96,21 +98,6 @@ impl PictureJob {
     /// The result is encoded.
     pub(crate) fn encoded(&mut self) {
         self.stage = Stage::Finished;
-    }
-
-    /// Whether a picture of this plan fits what was promised for it.
-    fn check(format: Format, plan: &PicturePlan) -> Result<(), JobFailure> {
-        if matches!(plan.cut, Cut::Strips { .. }) && plan.output.height != format.height {
-            return Err(JobFailure::Kernel(format!(
-                "the kernel's `prepare` planned strips with a result {} rows high for a picture of {}; with strips they \
-                 must be equal",
-                plan.output.height, format.height
-            )));
-        }
-        if plan.output.bytes().is_none_or(|bytes| bytes > taskhost_protocol::limits::PICTURE_BYTES) {
-            return Err(JobFailure::Kernel(format!("the kernel planned a result of {}, which is too large", plan.output)));
-        }
-        Ok(())
     }
 
     fn take(&mut self, format: Format, plan: PicturePlan, workers: usize) -> Option<Pick> {
@@ -249,7 +236,7 @@ impl Job for PictureJob {
                 let Some(plan) = done.plan else {
                     return Err(JobFailure::Kernel("the worker gave no answer to `prepare`".into()));
                 };
-                Self::check(*format, &plan)?;
+                check_plan(*format, &plan).map_err(|error| JobFailure::Kernel(error.to_string()))?;
                 self.asked = false;
                 self.stage = Stage::Open(*format, plan);
             }
@@ -281,6 +268,10 @@ impl Job for PictureJob {
 
     fn split_and_merge(&self) -> (Split, Merge) {
         (Split::Whole, Merge::Concat)
+    }
+
+    fn length(&self) -> ResultLength {
+        ResultLength::Unknown
     }
 
     fn totals_mut(&mut self) -> &mut JobTotals {

@@ -1,0 +1,37 @@
+//! The compile role: one kernel in, one artifact out.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use taskhost_os::{exact, sandbox};
+use taskhost_protocol::kernel::CompileOptions;
+use taskhost_protocol::message::FromWorker;
+
+use crate::startup::{Channel, Fatal};
+
+/// Compiles the kernel in the first descriptor and writes the artifact to the second.
+pub(crate) fn run(
+    channel: &mut Channel,
+    options: CompileOptions,
+    kernel_bytes: u64,
+    fds: Vec<OwnedFd>,
+) -> Result<(), Fatal> {
+    let Ok([kernel, artifact]) = <[OwnedFd; 2]>::try_from(fds) else {
+        return Err(Fatal::Protocol("a compile worker needs two descriptors".into()));
+    };
+    sandbox::enter_compile().map_err(|error| Fatal::failed("locking in")(&error))?;
+    channel.locked()?;
+    let mut bytes = vec![0; usize::try_from(kernel_bytes).unwrap_or(0)];
+    exact::pread_exact(kernel.as_fd(), &mut bytes, 0).map_err(|error| Fatal::failed("reading the kernel")(&error))?;
+    let compiled = match taskhost_engine::compile(&bytes, options) {
+        Ok(compiled) => compiled,
+        Err(refusal) => return channel.send(&FromWorker::Refused(refusal)),
+    };
+    let info =
+        taskhost_protocol::frame::encode_info(&compiled.info).map_err(|error| Fatal::Protocol(error.to_string()))?;
+    let write = |bytes: &[u8], at| {
+        exact::pwrite_all(artifact.as_fd(), bytes, at).map_err(|error| Fatal::failed("writing the artifact")(&error))
+    };
+    write(&info, 0)?;
+    write(&compiled.code, info.len() as u64)?;
+    channel.send(&FromWorker::Compiled { info_bytes: info.len() as u64, code_bytes: compiled.code.len() as u64 })
+}

@@ -1,0 +1,122 @@
+//! The first steps, the same for every role: signals, panics, the greeting, the descriptors.
+
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+use taskhost_os::socket::{Descriptors, Socket, SocketError};
+use taskhost_protocol::limits::{MESSAGE_BYTES, cap_text};
+use taskhost_protocol::message::{FromWorker, Start, ToWorker};
+use taskhost_protocol::{PROTOCOL_VERSION, frame};
+
+use crate::{compile, convert, execute};
+
+/// The socket, where the panic hook finds it too.
+static SOCKET: OnceLock<Socket> = OnceLock::new();
+
+/// Why a worker ends before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fatal {
+    /// The coordinator is gone, or says nothing more: the normal end.
+    #[error("the coordinator closed the socket")]
+    Closed,
+    /// The coordinator said something that makes no sense.
+    #[error("{0}")]
+    Protocol(String),
+    /// Something that should always work did not.
+    #[error("{what}: {why}")]
+    Failed {
+        /// What was tried.
+        what: &'static str,
+        /// What came of it.
+        why: String,
+    },
+}
+
+impl Fatal {
+    /// Names what was tried.
+    pub(crate) fn failed(what: &'static str) -> impl Fn(&dyn std::fmt::Display) -> Self {
+        move |why| Self::Failed { what, why: why.to_string() }
+    }
+}
+
+/// The control socket with its buffer.
+pub(crate) struct Channel {
+    socket: &'static Socket,
+    buffer: Vec<u8>,
+}
+
+impl Channel {
+    /// Waits for a message.
+    pub(crate) fn receive(&mut self) -> Result<(ToWorker, Vec<OwnedFd>), Fatal> {
+        let received = match self.socket.recv(&mut self.buffer, Descriptors::Accept) {
+            Err(SocketError::Closed) => return Err(Fatal::Closed),
+            result => result.map_err(|error| Fatal::Protocol(error.to_string()))?,
+        };
+        if received.closed {
+            return Err(Fatal::Closed);
+        }
+        let message = frame::decode(&self.buffer[..received.len]).map_err(|error| Fatal::Protocol(error.to_string()))?;
+        Ok((message, received.fds))
+    }
+
+    /// Sends a message.
+    pub(crate) fn send(&self, message: &FromWorker) -> Result<(), Fatal> {
+        let bytes = frame::encode(message).map_err(|error| Fatal::Protocol(error.to_string()))?;
+        match self.socket.send(&bytes, &[]) {
+            Err(SocketError::Closed) => Err(Fatal::Closed),
+            result => result.map_err(|error| Fatal::Protocol(error.to_string())),
+        }
+    }
+
+    /// Waits until the coordinator has seen the walls.
+    pub(crate) fn locked(&mut self) -> Result<(), Fatal> {
+        self.send(&FromWorker::Locked)?;
+        match self.receive()? {
+            (ToWorker::Go, _) => Ok(()),
+            (other, _) => Err(Fatal::Protocol(format!("expected to be told to go, not {other:?}"))),
+        }
+    }
+}
+
+/// The whole life of a worker.
+pub(crate) fn run() -> Result<(), Fatal> {
+    taskhost_os::signals::unblock_all();
+    let socket = Socket::inherited().map_err(|error| Fatal::failed("taking the control socket")(&error))?;
+    let socket = SOCKET.get_or_init(|| socket);
+    report_panics();
+    let mut channel = Channel { socket, buffer: vec![0; MESSAGE_BYTES] };
+    let result = live(&mut channel);
+    match result {
+        Ok(()) | Err(Fatal::Closed) => Ok(()),
+        Err(error) => {
+            // If even that cannot be said, the exit code has to do.
+            let _ = channel.send(&FromWorker::Dying(cap_text(error.to_string())));
+            Err(error)
+        }
+    }
+}
+
+fn live(channel: &mut Channel) -> Result<(), Fatal> {
+    let build = taskhost_os::exe::identity().map_err(|error| Fatal::failed("identifying this executable")(&error))?;
+    channel.send(&FromWorker::Hello { version: PROTOCOL_VERSION, build })?;
+    let (message, fds) = channel.receive()?;
+    let ToWorker::Start(start) = message else {
+        return Err(Fatal::Protocol("expected to be told what to be".into()));
+    };
+    match start {
+        Start::Compile { options, kernel_bytes } => compile::run(channel, options, kernel_bytes, fds),
+        Start::Execute(start) => execute::run(channel, start, fds),
+        Start::Convert => convert::run(channel),
+    }
+}
+
+/// A panic is said on the socket, since a worker has no standard error, and ends the process.
+fn report_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = cap_text(format!("panicked: {panic}"));
+        if let (Some(socket), Ok(bytes)) = (SOCKET.get(), frame::encode(&FromWorker::Dying(text))) {
+            let _ = socket.send(&bytes, &[]);
+        }
+        std::process::exit(crate::FAILED);
+    }));
+}
