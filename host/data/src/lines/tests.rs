@@ -160,6 +160,13 @@ fn an_item_over_the_limit_costs_only_itself() {
 
 proptest! {
     #[test]
+    fn the_search_with_a_word_first_is_exact(
+        bytes in prop::collection::vec(prop_oneof![Just(b'\n'), Just(b'\n' + 1), 8u8..12, any::<u8>()], 0..20),
+    ) {
+        prop_assert_eq!(near_newline(&bytes), memchr(b'\n', &bytes));
+    }
+
+    #[test]
     fn pieces_give_each_item_once(
         text in "[ab\r\n]{0,200}",
         header in 0usize..20,
