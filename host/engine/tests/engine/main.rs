@@ -1,6 +1,7 @@
 //! Kernels of every shape, good and hostile, through compile, load and call.
 
 mod component;
+mod dist;
 mod hostile;
 mod imports;
 mod interfaces;
