@@ -5,7 +5,7 @@ use taskhost_protocol::kernel::{CompileOptions, KernelInfo, Kind};
 use taskhost_protocol::limits::{ARTIFACT_BYTES, KERNEL_BYTES};
 use wasmtime::Engine;
 
-use crate::{config, detect};
+use crate::{config, detect, fault};
 
 /// A kernel, compiled.
 #[derive(Clone, Debug)]
@@ -25,6 +25,10 @@ pub struct Compiled {
 /// [`Refusal::NotWasm`] when the bytes are no WebAssembly or use what is not supported, [`Refusal::WrongShape`] when
 /// nothing in it can be called, [`Refusal::ImportNotOffered`] and [`Refusal::TooLarge`] as they say.
 pub fn compile(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refusal> {
+    compile_file(bytes, options).map_err(fault::capped)
+}
+
+fn compile_file(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refusal> {
     cap(bytes.len() as u64, KERNEL_BYTES, "the kernel file")?;
     let wasm = detect::binary(bytes)?;
     let found = detect::detect(&wasm, options.kind)?;

@@ -11,7 +11,8 @@ use wit_component::ComponentEncoder;
 pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, Refusal> {
     let encode = || {
         ComponentEncoder::default()
-            .validate(true)
+            // What comes out is validated with everything else that is surveyed.
+            .validate(false)
             // A module without a `cabi_realloc` that the adapter may call (Go's) gets its pages from `memory.grow`.
             .realloc_via_memory_grow(true)
             .module(core)?

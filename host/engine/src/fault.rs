@@ -1,7 +1,7 @@
 //! From what wasmtime says to a [`Fault`].
 
-use taskhost_protocol::fault::Fault;
-use taskhost_protocol::limits::BACKTRACE_FRAMES;
+use taskhost_protocol::fault::{Fault, Refusal};
+use taskhost_protocol::limits::{BACKTRACE_FRAMES, cap_text};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -48,6 +48,18 @@ pub(crate) fn of_error(error: &wasmtime::Error, output: u64) -> Fault {
         return Fault::OutputLimit { len: output.saturating_add(HANDOVER_SLACK), limit: output };
     }
     Fault::Contract(cause)
+}
+
+/// A refusal whose text fits in a message: it may quote names that the kernel chose.
+pub(crate) fn capped(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::NotWasm(text) => Refusal::NotWasm(cap_text(text)),
+        Refusal::WrongShape(text) => Refusal::WrongShape(cap_text(text)),
+        Refusal::ImportNotOffered(text) => Refusal::ImportNotOffered(cap_text(text)),
+        Refusal::TooLarge(text) => Refusal::TooLarge(cap_text(text)),
+        Refusal::Start(text) => Refusal::Start(cap_text(text)),
+        other => other,
+    }
 }
 
 /// The functions that were running, innermost first.

@@ -54,6 +54,10 @@ impl LoadedKernel {
     /// [`Refusal::Start`] when the code does not fit this engine, [`Refusal::ImportNotOffered`] when an import has
     /// another type than what is offered, [`Refusal::TooLarge`] when its memory is over the limit from the start.
     pub fn load(options: LoadOptions<'_>) -> Result<Self, Refusal> {
+        Self::load_file(options).map_err(fault::capped)
+    }
+
+    fn load_file(options: LoadOptions<'_>) -> Result<Self, Refusal> {
         let engine = runtime::engine()?;
         let (code, imports_wasi) = match options.kind {
             Kind::Component => load_component(&engine, options)?,

@@ -1,10 +1,14 @@
-//! Types as text, in the notation of WIT and, for core modules, of the text format. Two types are equal when their
-//! texts are: names of records and variants are left out, since only their structure counts.
+//! Types as text, in the notation of WIT and, for core modules, of the text format. Two types of the contract are
+//! equal when their texts are: names of records and variants are left out, since only their structure counts.
 
 use wasmparser::component_types::{
     ComponentDefinedType, ComponentEntityType, ComponentFuncTypeId, ComponentInstanceTypeId, ComponentValType,
 };
 use wasmparser::types::{EntityType, TypesRef};
+
+/// A type is written no further than this many bytes: a small file can define one whose text has gigabytes. The
+/// longest of the contract has five hundred.
+const TEXT_BYTES: usize = 2048;
 
 /// The functions of an interface, by name.
 pub(crate) fn functions(types: TypesRef<'_>, instance: ComponentInstanceTypeId) -> Vec<(String, String)> {
@@ -22,7 +26,7 @@ pub(crate) fn entity(types: TypesRef<'_>, entity: &ComponentEntityType) -> Strin
     match entity {
         ComponentEntityType::Func(id) => function(types, *id),
         ComponentEntityType::Module(_) => "module".into(),
-        ComponentEntityType::Value(value) => self::value(types, value),
+        ComponentEntityType::Value(_) => "value".into(),
         ComponentEntityType::Type { .. } => "type".into(),
         ComponentEntityType::Instance(_) => "interface".into(),
         ComponentEntityType::Component(_) => "component".into(),
@@ -52,66 +56,126 @@ pub(crate) fn core(types: TypesRef<'_>, entity: EntityType) -> String {
 
 fn function(types: TypesRef<'_>, id: ComponentFuncTypeId) -> String {
     let function = &types[id];
-    let parameters: Vec<String> =
-        function.params.iter().map(|(name, ty)| format!("{name}: {}", value(types, ty))).collect();
-    let mut text = format!("func({})", parameters.join(", "));
+    let mut writer = Writer { types, text: String::new() };
     if function.async_ {
-        text.insert_str(0, "async ");
+        writer.push("async ");
     }
+    writer.push("func(");
+    writer.list(&function.params, |writer, (name, ty)| writer.named(name, ty));
+    writer.push(")");
     if let Some(result) = &function.result {
-        text.push_str(" -> ");
-        text.push_str(&value(types, result));
+        writer.push(" -> ");
+        writer.value(result);
     }
-    text
-}
-
-fn optional(types: TypesRef<'_>, ty: Option<&ComponentValType>) -> String {
-    ty.map_or_else(|| "_".into(), |ty| value(types, ty))
-}
-
-fn value(types: TypesRef<'_>, ty: &ComponentValType) -> String {
-    let id = match ty {
-        ComponentValType::Primitive(primitive) => return primitive.to_string(),
-        ComponentValType::Type(id) => *id,
-    };
-    match &types[id] {
-        ComponentDefinedType::Primitive(primitive) => primitive.to_string(),
-        ComponentDefinedType::Record(record) => {
-            let fields: Vec<String> =
-                record.fields.iter().map(|(name, ty)| format!("{name}: {}", value(types, ty))).collect();
-            format!("record {{ {} }}", fields.join(", "))
-        }
-        ComponentDefinedType::Variant(variant) => {
-            let cases: Vec<String> = variant
-                .cases
-                .iter()
-                .map(|(name, case)| match &case.ty {
-                    Some(ty) => format!("{name}({})", value(types, ty)),
-                    None => name.to_string(),
-                })
-                .collect();
-            format!("variant {{ {} }}", cases.join(", "))
-        }
-        ComponentDefinedType::List { element, .. } => format!("list<{}>", value(types, element)),
-        ComponentDefinedType::Tuple(tuple) => {
-            let fields: Vec<String> = tuple.types.iter().map(|ty| value(types, ty)).collect();
-            format!("tuple<{}>", fields.join(", "))
-        }
-        ComponentDefinedType::Flags(names) => format!("flags {{ {} }}", join(names)),
-        ComponentDefinedType::Enum(names) => format!("enum {{ {} }}", join(names)),
-        ComponentDefinedType::Option { ty, .. } => format!("option<{}>", value(types, ty)),
-        ComponentDefinedType::Result { ok, err, .. } => match (ok, err) {
-            (None, None) => "result".into(),
-            (ok, None) => format!("result<{}>", optional(types, ok.as_ref())),
-            (ok, err) => format!("result<{}, {}>", optional(types, ok.as_ref()), optional(types, err.as_ref())),
-        },
-        ComponentDefinedType::Own(_) => "own<resource>".into(),
-        ComponentDefinedType::Borrow(_) => "borrow<resource>".into(),
-        // Not supported by the engine either: it refuses the kernel when it compiles it.
-        _ => "a type of a newer component model".into(),
+    if writer.text.len() >= TEXT_BYTES {
+        writer.text.truncate(writer.text.floor_char_boundary(TEXT_BYTES));
+        writer.text.push('…');
     }
+    writer.text
 }
 
-fn join<T: ToString>(names: impl IntoIterator<Item = T>) -> String {
-    names.into_iter().map(|name| name.to_string()).collect::<Vec<_>>().join(", ")
+struct Writer<'a> {
+    types: TypesRef<'a>,
+    text: String,
+}
+
+impl Writer<'_> {
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    fn list<T>(&mut self, items: impl IntoIterator<Item = T>, mut write: impl FnMut(&mut Self, T)) {
+        for (index, item) in items.into_iter().enumerate() {
+            if self.text.len() >= TEXT_BYTES {
+                return;
+            }
+            if index > 0 {
+                self.push(", ");
+            }
+            write(self, item);
+        }
+    }
+
+    fn named(&mut self, name: &str, ty: &ComponentValType) {
+        self.push(name);
+        self.push(": ");
+        self.value(ty);
+    }
+
+    fn optional(&mut self, ty: Option<&ComponentValType>) {
+        match ty {
+            Some(ty) => self.value(ty),
+            None => self.push("_"),
+        }
+    }
+
+    /// `around` and the type in angle brackets.
+    fn of(&mut self, around: &str, ty: &ComponentValType) {
+        self.push(around);
+        self.push("<");
+        self.value(ty);
+        self.push(">");
+    }
+
+    fn value(&mut self, ty: &ComponentValType) {
+        if self.text.len() >= TEXT_BYTES {
+            return;
+        }
+        let id = match ty {
+            ComponentValType::Primitive(primitive) => return self.push(&primitive.to_string()),
+            ComponentValType::Type(id) => *id,
+        };
+        let types = self.types;
+        match &types[id] {
+            ComponentDefinedType::Primitive(primitive) => self.push(&primitive.to_string()),
+            ComponentDefinedType::Record(record) => {
+                self.push("record { ");
+                self.list(&record.fields, |writer, (name, ty)| writer.named(name, ty));
+                self.push(" }");
+            }
+            ComponentDefinedType::Variant(variant) => {
+                self.push("variant { ");
+                self.list(&variant.cases, |writer, (name, case)| {
+                    writer.push(name);
+                    if let Some(ty) = &case.ty {
+                        writer.push("(");
+                        writer.value(ty);
+                        writer.push(")");
+                    }
+                });
+                self.push(" }");
+            }
+            ComponentDefinedType::List { element, .. } => self.of("list", element),
+            ComponentDefinedType::Option { ty, .. } => self.of("option", ty),
+            ComponentDefinedType::Tuple(tuple) => {
+                self.push("tuple<");
+                self.list(&tuple.types, |writer, ty| writer.value(ty));
+                self.push(">");
+            }
+            ComponentDefinedType::Flags(names) => {
+                self.push("flags { ");
+                self.list(names, |writer, name| writer.push(name));
+                self.push(" }");
+            }
+            ComponentDefinedType::Enum(names) => {
+                self.push("enum { ");
+                self.list(names, |writer, name| writer.push(name));
+                self.push(" }");
+            }
+            ComponentDefinedType::Result { ok: None, err: None, .. } => self.push("result"),
+            ComponentDefinedType::Result { ok, err, .. } => {
+                self.push("result<");
+                self.optional(ok.as_ref());
+                if err.is_some() {
+                    self.push(", ");
+                    self.optional(err.as_ref());
+                }
+                self.push(">");
+            }
+            ComponentDefinedType::Own(_) => self.push("own<resource>"),
+            ComponentDefinedType::Borrow(_) => self.push("borrow<resource>"),
+            // Not supported by the engine either: it refuses the kernel when it compiles it.
+            _ => self.push("a type of a newer component model"),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! What stands in a file: its imports and exports with their types, and the memory it starts with.
 
 use taskhost_protocol::fault::Refusal;
+use taskhost_protocol::limits::cap_text;
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::{Parser, Payload, Validator};
 
@@ -8,6 +9,9 @@ use crate::{config, render};
 
 /// Bytes of a page of linear memory.
 const PAGE: u64 = 64 * 1024;
+
+/// Names shown to people. A large library exports thousands, and a hostile file millions.
+const NAMES: usize = 256;
 
 /// One import or export.
 pub(crate) struct Entry {
@@ -101,15 +105,23 @@ impl Survey {
 
     /// All imports, to be read by people.
     pub(crate) fn import_names(&self) -> Vec<String> {
-        self.imports.iter().map(readable).collect()
+        names(&self.imports)
     }
 
     /// All exports, to be read by people.
     pub(crate) fn export_names(&self) -> Vec<String> {
-        self.exports.iter().map(readable).collect()
+        names(&self.exports)
     }
 }
 
+fn names(entries: &[Entry]) -> Vec<String> {
+    let mut names: Vec<String> = entries.iter().take(NAMES).map(readable).collect();
+    if entries.len() > NAMES {
+        names.push(format!("… and {} more", entries.len() - NAMES));
+    }
+    names
+}
+
 fn readable(entry: &Entry) -> String {
-    if entry.ty.is_empty() { entry.name.clone() } else { format!("{}: {}", entry.name, entry.ty) }
+    cap_text(if entry.ty.is_empty() { entry.name.clone() } else { format!("{}: {}", entry.name, entry.ty) })
 }

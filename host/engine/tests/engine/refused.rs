@@ -3,6 +3,7 @@
 use taskhost_engine::compile;
 use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::kernel::{CompileOptions, Kind};
+use taskhost_protocol::limits::TEXT_BYTES;
 
 use crate::raw;
 use crate::support::{core, core_of, instance, mapper, result};
@@ -163,4 +164,22 @@ fn a_module_with_both_faces_is_a_component_unless_it_is_asked_for() {
     assert_eq!(compile(&both, CompileOptions::default()).expect("it compiles").info.kind, Kind::Component);
     let options = CompileOptions { kind: Some(Kind::RawModule), ..CompileOptions::default() };
     assert_eq!(compile(&both, options).expect("it compiles").info.kind, Kind::RawModule);
+}
+
+#[test]
+fn what_a_kernel_says_in_a_refusal_is_capped() {
+    let name = "x".repeat(90_000);
+    let Refusal::WrongShape(text) = refusal(format!(r#"(module (func (export "{name}")))"#).as_bytes()) else {
+        panic!("another refusal")
+    };
+    assert!(text.len() <= TEXT_BYTES);
+
+    // Each type has two of the one before: the last would have half a million numbers when written out.
+    let mut component = String::from("(component (type $t0 (tuple u8 u8))");
+    for level in 1..18 {
+        component += &format!("(type $t{level} (tuple $t{} $t{}))", level - 1, level - 1);
+    }
+    component += r#"(type $f (func (param "x" $t17))) (import "f" (func (type $f))))"#;
+    let Refusal::WrongShape(text) = refusal(component.as_bytes()) else { panic!("another refusal") };
+    assert!(text.starts_with("it exports nothing"), "{text}");
 }
