@@ -111,6 +111,15 @@ for name in "${names[@]}"; do
 done
 (cd "$output" && sha256sum -- *.wasm >SHA256SUMS)
 
+# The table of the README is written by hand, but for the sizes.
+readme=$(cat "$plugins/dist/README.md")
+for name in "${names[@]}"; do
+    size=$(stat -c %s "$output/$name.wasm")
+    printf '%s\n' "$readme" | grep -q "^| \`$name\` |" || fail "plugins/dist/README.md has no row for $name"
+    readme=$(printf '%s\n' "$readme" | sed "s/^\(| \`$name\` |.*| \)[0-9]* |\$/\1$size |/")
+done
+printf '%s\n' "$readme" >"$output/README.md"
+
 [ $mode = build ] && exit 0
 
 different=0

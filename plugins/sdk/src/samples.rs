@@ -14,13 +14,13 @@ pub trait Number: Pod + PartialOrd {
     /// The value; exact for all of them.
     fn to_f64(self) -> f64;
 
-    /// The nearest sample: integers are rounded half up (`floor(value + 0.5)`) and clamped to the type, with 0 for NaN;
-    /// `f32` is rounded to nearest even as always.
+    /// The nearest sample: integers are rounded half up (`floor(value + 0.5)`) and clamped to the type (NaN becomes its
+    /// smallest value); `f32` is rounded to nearest even as always.
     fn from_f64(value: f64) -> Self;
 }
 
 macro_rules! integers {
-    ($($type:ident $sample:ident),*) => {$(
+    ($($type:ident $sample:ident through $through:ident),*) => {$(
         impl Number for $type {
             const SAMPLE: Sample = Sample::$sample;
 
@@ -30,15 +30,19 @@ macro_rules! integers {
             }
 
             #[inline]
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` clamps, as is wanted")]
+            #[expect(clippy::cast_possible_truncation, reason = "the value was clamped to the type")]
             fn from_f64(value: f64) -> Self {
-                (value + 0.5).floor() as Self
+                // Comparisons become vector code; the clamping of `as` to a small type does not.
+                let rounded = (value + 0.5).floor();
+                let below = if rounded < f64::from(Self::MAX) { rounded } else { f64::from(Self::MAX) };
+                let within = if below > f64::from(Self::MIN) { below } else { f64::from(Self::MIN) };
+                within as $through as Self
             }
         }
     )*};
 }
 
-integers!(u8 U8, u16 U16, i16 I16, u32 U32, i32 I32);
+integers!(u8 U8 through i32, u16 U16 through i32, i16 I16 through i32, u32 U32 through u32, i32 I32 through i32);
 
 impl Number for f32 {
     const SAMPLE: Sample = Sample::F32;

@@ -115,7 +115,11 @@ mod tests {
     fn fields_in_quotes() {
         let line = br#""a,b","say ""hi""",,"",5"x"#;
         for (index, field) in [(0, "a,b"), (1, "say \"hi\""), (2, ""), (3, "")] {
-            assert_eq!(quoted(line, index).map(Cow::into_owned), Err("it ends inside quotes".into()), "{index} {field}");
+            assert_eq!(
+                quoted(line, index).map(Cow::into_owned),
+                Err("it ends inside quotes".into()),
+                "{index} {field}"
+            );
             assert_eq!(quoted(&line[..line.len() - 2], index).as_deref(), Ok(field.as_bytes()));
         }
     }

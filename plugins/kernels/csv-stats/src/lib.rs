@@ -166,8 +166,7 @@ mod tests {
 
     #[test]
     fn parts_are_added_in_order() {
-        let parts: Vec<Vec<u8>> =
-            [0.1, 0.2, 0.3, 1e16].map(|sum| Total { rows: 2, sum }.to_bytes()).to_vec();
+        let parts: Vec<Vec<u8>> = [0.1, 0.2, 0.3, 1e16].map(|sum| Total { rows: 2, sum }.to_bytes()).to_vec();
         let total = CsvStats::combine(&parts).unwrap();
         assert_eq!(Total::from_bytes(&total), Ok(Total { rows: 8, sum: 0.0 + 0.1 + 0.2 + 0.3 + 1e16 }));
         let small = CsvStats::combine(&parts[..2]).unwrap();

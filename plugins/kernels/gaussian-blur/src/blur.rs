@@ -172,7 +172,12 @@ mod tests {
 
     // A kernel's settings are set once per process, so all samples are tested with one sigma.
     #[test]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "test data")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "test data"
+    )]
     fn every_sample_equals_the_definition() {
         check(1.3, |random| random as u8, |value| (value + 0.5).floor() as u8);
         check(1.3, |random| if random % 2 == 0 { 0 } else { 255 }, |value| (value + 0.5).floor() as u8);

@@ -14,7 +14,9 @@ pub(crate) struct Weights(Vec<f64>);
 impl Weights {
     pub(crate) fn new(sigma: f64) -> Result<Self> {
         if !(sigma > 0.0 && sigma <= LARGEST_SIGMA) {
-            return Err(Error::failed(format!("--config sigma={sigma}: must be larger than 0, at most {LARGEST_SIGMA}")));
+            return Err(Error::failed(format!(
+                "--config sigma={sigma}: must be larger than 0, at most {LARGEST_SIGMA}"
+            )));
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most 3000")]
         let radius = (3.0 * sigma).ceil() as i32;

@@ -14,8 +14,12 @@
 
 use taskhost_kernel::prelude::*;
 
-/// Pixels computed together: eight 128-bit vectors of state, which hide the latency of the multiplications.
+/// Pixels computed together: two 128-bit vectors of each quantity hide some of each other's latency and fit the
+/// registers.
 const LANES: usize = 4;
+
+/// Iterations between two looks at whether any point is left.
+const STEPS: u16 = 8;
 
 #[derive(Clone, Copy, Debug)]
 struct Picture {
@@ -87,11 +91,10 @@ fn row(picture: Picture, y: u32, out: &mut Vec<u8>) {
             *re = -2.5 + 3.5 * (f64::from(lane) + 0.5) / f64::from(picture.width);
         }
         let counts = iterate(re, im, picture.iterations);
-        let present = (picture.width - x).min(4) as usize;
-        for count in &counts[..present] {
+        for (count, _) in counts.iter().zip(x..picture.width) {
             out.extend_from_slice(&count.to_le_bytes());
         }
-        x = x.saturating_add(4);
+        x = x.saturating_add(LANES as u32);
     }
 }
 
@@ -99,22 +102,22 @@ fn row(picture: Picture, y: u32, out: &mut Vec<u8>) {
 fn iterate(re: [f64; LANES], im: f64, iterations: u16) -> [u16; LANES] {
     let mut zr = [0.0; LANES];
     let mut zi = [0.0; LANES];
-    // As wide as the numbers, so that a comparison of vectors can be added.
-    let mut inside = [1_u64; LANES];
+    // All ones while a point is inside, so that a comparison of vectors can be used as it is.
+    let mut inside = [u64::MAX; LANES];
     let mut counts = [0_u64; LANES];
-    for _ in 0..iterations {
-        let mut any = 0;
-        for lane in 0..LANES {
-            let (squared_re, squared_im) = (zr[lane] * zr[lane], zi[lane] * zi[lane]);
-            inside[lane] &= u64::from(squared_re + squared_im <= 4.0);
-            counts[lane] += inside[lane];
-            any |= inside[lane];
-            zi[lane] = 2.0 * zr[lane] * zi[lane] + im;
-            zr[lane] = squared_re - squared_im + re[lane];
+    let mut left = iterations;
+    while left > 0 && inside != [0; LANES] {
+        let steps = left.min(STEPS);
+        for _ in 0..steps {
+            for lane in 0..LANES {
+                let (squared_re, squared_im) = (zr[lane] * zr[lane], zi[lane] * zi[lane]);
+                inside[lane] &= if squared_re + squared_im <= 4.0 { u64::MAX } else { 0 };
+                counts[lane] = counts[lane].wrapping_sub(inside[lane]);
+                zi[lane] = 2.0 * zr[lane] * zi[lane] + im;
+                zr[lane] = squared_re - squared_im + re[lane];
+            }
         }
-        if any == 0 {
-            break;
-        }
+        left -= steps;
     }
     counts.map(|count| u16::try_from(count).expect("counts are at most `iterations`"))
 }

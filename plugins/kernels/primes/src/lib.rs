@@ -73,7 +73,8 @@ fn is_prime_32(number: u32) -> bool {
     let root = number.isqrt();
     let mut divisor = 2;
     while divisor <= root {
-        if number % divisor == 0 {
+        let remainder = number % divisor;
+        if remainder == 0 {
             return false;
         }
         divisor += 1;
@@ -88,7 +89,8 @@ fn is_prime_64(number: u64) -> bool {
     let root = number.isqrt();
     let mut divisor = 2;
     while divisor <= root {
-        if number % divisor == 0 {
+        let remainder = number % divisor;
+        if remainder == 0 {
             return false;
         }
         divisor += 1;

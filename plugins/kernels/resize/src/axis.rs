@@ -18,7 +18,11 @@ fn boxed(index: u64, from: u64, to: u64) -> Taps {
     let (start, end) = (index * from, (index + 1) * from);
     let (first, last) = (start / to, (end - 1) / to);
     let overlap = |pixel: u64| end.min((pixel + 1) * to) - start.max(pixel * to);
-    Taps { first: position(first), weights: (first..=last).map(|pixel| exact(overlap(pixel))).collect(), divisor: exact(from) }
+    Taps {
+        first: position(first),
+        weights: (first..=last).map(|pixel| exact(overlap(pixel))).collect(),
+        divisor: exact(from),
+    }
 }
 
 fn bilinear(index: u64, from: u64, to: u64) -> Taps {
@@ -60,12 +64,8 @@ mod tests {
 
     #[test]
     fn growing_interpolates_between_centres() {
-        let expected = [
-            taps(0, &[1.0], 1.0),
-            taps(0, &[0.75, 0.25], 1.0),
-            taps(0, &[0.25, 0.75], 1.0),
-            taps(1, &[1.0], 1.0),
-        ];
+        let expected =
+            [taps(0, &[1.0], 1.0), taps(0, &[0.75, 0.25], 1.0), taps(0, &[0.25, 0.75], 1.0), taps(1, &[1.0], 1.0)];
         assert_eq!(axis(2, 4), expected);
         assert_eq!(axis(1, 3), [taps(0, &[1.0], 1.0), taps(0, &[1.0], 1.0), taps(0, &[1.0], 1.0)]);
     }

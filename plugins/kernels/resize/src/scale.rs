@@ -47,6 +47,31 @@ struct Kept {
 
 fn across_row<T: Number>(input: &[T], across: &[Taps], channels: usize, scaled: &mut Vec<f64>) {
     scaled.clear();
+    match channels {
+        1 => across_pixels::<T, 1>(input, across, scaled),
+        2 => across_pixels::<T, 2>(input, across, scaled),
+        3 => across_pixels::<T, 3>(input, across, scaled),
+        4 => across_pixels::<T, 4>(input, across, scaled),
+        _ => across_samples(input, across, channels, scaled),
+    }
+}
+
+/// The usual numbers of channels, all of a pixel at once.
+fn across_pixels<T: Number, const CHANNELS: usize>(input: &[T], across: &[Taps], scaled: &mut Vec<f64>) {
+    let (input, _) = input.as_chunks::<CHANNELS>();
+    for taps in across {
+        let mut sums = [0.0; CHANNELS];
+        for (weight, pixel) in taps.weights.iter().zip(&input[taps.first..]) {
+            for (sum, sample) in sums.iter_mut().zip(pixel) {
+                *sum += weight * sample.to_f64();
+            }
+        }
+        scaled.extend(sums.map(|sum| sum / taps.divisor));
+    }
+}
+
+/// Any number of channels.
+fn across_samples<T: Number>(input: &[T], across: &[Taps], channels: usize, scaled: &mut Vec<f64>) {
     for taps in across {
         let pixels = &input[taps.first * channels..][..taps.weights.len() * channels];
         for channel in 0..channels {
@@ -97,8 +122,8 @@ mod tests {
 
     #[test]
     fn every_combination_equals_the_formulas() {
-        for (from, to) in [((7, 5), (3, 2)), ((7, 5), (14, 11)), ((7, 5), (3, 9)), ((7, 5), (20, 4)), ((7, 5), (7, 5))] {
-            let channels = 3;
+        let sizes = [((7, 5), (3, 2)), ((7, 5), (14, 11)), ((7, 5), (3, 9)), ((7, 5), (20, 4)), ((7, 5), (7, 5))];
+        for ((from, to), channels) in sizes.into_iter().flat_map(|size| (1..=5).map(move |channels| (size, channels))) {
             let image = Format { width: from.0, height: from.1, channels, sample: Sample::U16 };
             let count = (from.0 * from.1 * channels) as usize;
             let pixels: Vec<u16> = testing::noise(3).take(count).map(|random| random as u16).collect();
@@ -106,18 +131,24 @@ mod tests {
             for channel in 0..channels as usize {
                 let rows: Vec<Vec<f64>> = pixels
                     .chunks(image.row_samples().unwrap())
-                    .map(|row| row[channel..].iter().step_by(3).map(|pixel| f64::from(*pixel)).collect::<Vec<f64>>())
+                    .map(|row| {
+                        row[channel..]
+                            .iter()
+                            .step_by(channels as usize)
+                            .map(|pixel| f64::from(*pixel))
+                            .collect::<Vec<f64>>()
+                    })
                     .map(|row| line(&row, to.0 as usize))
                     .collect();
                 for x in 0..to.0 as usize {
                     let column: Vec<f64> = rows.iter().map(|row| row[x]).collect();
                     for (y, value) in line(&column, to.1 as usize).into_iter().enumerate() {
-                        expected[(y * to.0 as usize + x) * 3 + channel] = (value + 0.5).floor() as u16;
+                        expected[(y * to.0 as usize + x) * channels as usize + channel] = (value + 0.5).floor() as u16;
                     }
                 }
             }
             let expected = make_samples(expected.len(), |out: &mut [u16]| out.copy_from_slice(&expected));
-            assert_eq!(resized(&pixels, image, to), expected, "{from:?} to {to:?}");
+            assert_eq!(resized(&pixels, image, to), expected, "{from:?} to {to:?}, {channels} channels");
         }
     }
 

@@ -52,7 +52,7 @@ macro_rules! integers {
         impl Gradient for $type {
             #[inline]
             #[expect(
-                clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the sum was clamped to the type"
+                clippy::cast_possible_truncation, reason = "the sum was clamped to the type"
             )]
             fn gradient(neighbours: [Self; 6]) -> Self {
                 let [a, b, c, d, e, f] = neighbours.map($wide::from);
@@ -152,13 +152,17 @@ mod tests {
             let wanted: Vec<T> = textbook(&pixels, format).into_iter().map(&expected).collect();
             let wanted = make_samples(count, |out: &mut [T]| out.copy_from_slice(&wanted));
             for rows in [1, 2, 3, 100] {
-                assert_eq!(testing::in_strips::<Sobel>(format, &bytes, rows).as_ref(), Ok(&wanted), "{format} in strips of {rows}");
+                assert_eq!(
+                    testing::in_strips::<Sobel>(format, &bytes, rows).as_ref(),
+                    Ok(&wanted),
+                    "{format} in strips of {rows}"
+                );
             }
         }
     }
 
     #[test]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` clamps, as the contract says")]
+    #[expect(clippy::cast_possible_truncation, reason = "`as` clamps, as the contract says")]
     fn integers_are_absolute_and_saturated() {
         check(|random| random as u8, |sum| sum.abs() as u8);
         check(|random| random as u16, |sum| sum.abs() as u16);

@@ -4,11 +4,10 @@
 //! A block is counted in a hash table (`table`); a partial result is a sorted list with shared beginnings left out
 //! (`partial`), so joining many is a merge that needs little more memory than its result.
 
+mod join;
 mod partial;
+mod prefix;
 mod table;
-
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 
 use taskhost_kernel::prelude::*;
 
@@ -39,8 +38,8 @@ impl Map for WordCount {
             table.count(start, item.len())?;
         }
         let mut writer = Writer::default();
-        for (word, count) in table.into_sorted() {
-            writer.push(word, count);
+        for (word, prefix, count) in table.into_sorted() {
+            writer.push(word, prefix, count);
         }
         Ok(writer.into_bytes())
     }
@@ -48,31 +47,8 @@ impl Map for WordCount {
 
 impl Reduce for WordCount {
     fn combine(parts: &[Vec<u8>]) -> Result<Vec<u8>> {
-        let mut heap = BinaryHeap::with_capacity(parts.len());
-        for part in parts {
-            let mut reader = Reader::new(part);
-            if reader.advance()? {
-                heap.push(reader);
-            }
-        }
-        let mut writer = Writer::default();
-        let mut word = Vec::new();
-        while let Some(first) = heap.peek() {
-            word.clear();
-            word.extend_from_slice(first.word());
-            let mut count = 0_u64;
-            while let Some(mut reader) = heap.peek_mut() {
-                if reader.word() != word {
-                    break;
-                }
-                count += reader.count();
-                if !reader.advance()? {
-                    PeekMut::pop(reader);
-                }
-            }
-            writer.push(&word, count);
-        }
-        Ok(writer.into_bytes())
+        let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
+        join::join(&parts)
     }
 
     fn finish(total: Vec<u8>) -> Result<Vec<u8>> {
@@ -81,7 +57,7 @@ impl Reduce for WordCount {
         while reader.advance()? {
             out.extend_from_slice(reader.word());
             out.push(b'\t');
-            out.extend_from_slice(reader.count().to_string().as_bytes());
+            decimal(reader.count(), &mut out);
             out.push(b'\n');
         }
         Ok(out)
@@ -89,6 +65,23 @@ impl Reduce for WordCount {
 }
 
 taskhost_kernel::export!(WordCount as reduce);
+
+/// Appends a number in decimal. `to_string` would allocate for each line.
+fn decimal(mut number: u64, out: &mut Vec<u8>) {
+    /// The most digits a u64 has.
+    const DIGITS: usize = 20;
+    let mut digits = [b'0'; DIGITS];
+    let mut first = DIGITS;
+    loop {
+        first -= 1;
+        digits[first] += u8::try_from(number % 10).expect("a digit");
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[first..]);
+}
 
 /// Which bytes stand between words. \v (0x0b) is not white space to Rust, but it is to C.
 const IS_SPACE: [bool; 256] = {
@@ -151,9 +144,18 @@ mod tests {
         let parts: Vec<Vec<u8>> = texts.iter().map(|text| WordCount::process(text).unwrap()).collect();
         let flat = WordCount::combine(&parts).unwrap();
         assert_eq!(finished(flat.clone()), by_definition(&texts.join(b" ".as_slice())));
-        for width in [1, 2, 7, 16] {
+        for width in [1, 2, 7, 16, 17] {
             let joined: Vec<Vec<u8>> = parts.chunks(width).map(|parts| WordCount::combine(parts).unwrap()).collect();
             assert_eq!(WordCount::combine(&joined).unwrap(), flat, "{width} at a time");
+        }
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for number in [0, 9, 10, 12_345_678_901, u64::MAX] {
+            let mut out = Vec::new();
+            decimal(number, &mut out);
+            assert_eq!(out, number.to_string().into_bytes());
         }
     }
 

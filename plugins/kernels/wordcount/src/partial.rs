@@ -3,26 +3,38 @@
 //! For each word: how many bytes it shares with the word before it, how many follow, those bytes, the count. The numbers
 //! are LEB128 (seven bits to a byte, the lowest first, the top bit set while more follow). An empty list is no bytes.
 
-use std::cmp::Ordering;
-
 use taskhost_kernel::prelude::*;
+
+use crate::prefix::{prefix, shared};
 
 /// Writes a list of words that come in order.
 #[derive(Default)]
 pub(crate) struct Writer {
     bytes: Vec<u8>,
     last: Vec<u8>,
+    last_prefix: u64,
 }
 
 impl Writer {
-    pub(crate) fn push(&mut self, word: &[u8], count: u64) {
-        let shared = word.iter().zip(&self.last).take_while(|(a, b)| a == b).count();
+    /// With room for that many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
+    }
+
+    pub(crate) fn push(&mut self, word: &[u8], prefix: u64, count: u64) {
+        let shared = shared((word, prefix), (&self.last, self.last_prefix));
         self.number(shared as u64);
         self.number((word.len() - shared) as u64);
         self.bytes.extend_from_slice(&word[shared..]);
         self.number(count);
         self.last.truncate(shared);
         self.last.extend_from_slice(&word[shared..]);
+        self.last_prefix = prefix;
+    }
+
+    /// The word that was written last.
+    pub(crate) fn last_word(&self) -> &[u8] {
+        &self.last
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the lowest seven bits are wanted")]
@@ -39,12 +51,10 @@ impl Writer {
     }
 }
 
-/// Reads a list, word by word. Ordered so that the largest reader is the one with the smallest word, as a
-/// [`BinaryHeap`](std::collections::BinaryHeap) wants it.
+/// Reads a list, word by word.
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
     word: Vec<u8>,
-    /// The first eight bytes of the word: settles most comparisons.
     prefix: u64,
     count: u64,
 }
@@ -73,10 +83,7 @@ impl<'a> Reader<'a> {
         self.word.truncate(shared);
         self.word.extend_from_slice(bytes);
         self.count = self.number()?;
-        let mut prefix = [0; 8];
-        let known = self.word.len().min(8);
-        prefix[..known].copy_from_slice(&self.word[..known]);
-        self.prefix = u64::from_be_bytes(prefix);
+        self.prefix = prefix(&self.word, self.word.len());
         Ok(true)
     }
 
@@ -84,8 +91,17 @@ impl<'a> Reader<'a> {
         &self.word
     }
 
+    pub(crate) fn prefix(&self) -> u64 {
+        self.prefix
+    }
+
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Writes the word with its count.
+    pub(crate) fn write(&self, writer: &mut Writer) {
+        writer.push(&self.word, self.prefix, self.count);
     }
 
     fn length(&mut self) -> Result<usize> {
@@ -110,26 +126,6 @@ fn damaged() -> Error {
     Error::failed("a partial result is damaged: was it made by another version of this kernel?")
 }
 
-impl Ord for Reader<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.prefix.cmp(&self.prefix).then_with(|| other.word.cmp(&self.word))
-    }
-}
-
-impl PartialOrd for Reader<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Reader<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for Reader<'_> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,7 +135,7 @@ mod tests {
         let words = [(b"a".as_slice(), 1), (b"ab", 127), (b"abc", 128), (b"b\0", u64::MAX), (&[0xff; 300], 16_384)];
         let mut writer = Writer::default();
         for (word, count) in words {
-            writer.push(word, count);
+            writer.push(word, prefix(word, word.len()), count);
         }
         let bytes = writer.into_bytes();
         assert_eq!(bytes[..8], [0, 1, b'a', 1, 1, 1, b'b', 127]);

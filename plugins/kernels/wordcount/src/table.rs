@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 
 use taskhost_kernel::prelude::*;
 
+use crate::prefix::prefix;
+
 /// The multiplier of FxHash, Firefox's and rustc's hash: a few odd bits spread over the word.
 const MULTIPLIER: u64 = 0x517c_c1b7_2722_0a95;
 
@@ -20,7 +22,7 @@ pub(crate) struct Table<'a> {
 
 #[derive(Clone, Copy)]
 struct Word {
-    /// The first eight bytes, the first in the highest place, zeros after a shorter word: ordered like the words.
+    /// See [`prefix`].
     prefix: u64,
     hash: u64,
     count: u64,
@@ -46,9 +48,9 @@ impl<'a> Table<'a> {
             match self.slots[slot] {
                 0 => break,
                 taken => {
-                    let known = self.words[taken as usize - 1];
-                    if known.hash == word.hash && self.same(&known, &word) {
-                        self.words[taken as usize - 1].count += 1;
+                    let known = &mut self.words[taken as usize - 1];
+                    if known.hash == word.hash && same(self.text, known, &word) {
+                        known.count += 1;
                         return Ok(());
                     }
                 }
@@ -63,14 +65,14 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// The words in byte order, with their counts.
-    pub(crate) fn into_sorted(self) -> impl Iterator<Item = (&'a [u8], u64)> {
+    /// The words in byte order, with their prefixes and counts.
+    pub(crate) fn into_sorted(self) -> impl Iterator<Item = (&'a [u8], u64, u64)> {
         let Self { text, mut words, .. } = self;
         words.sort_unstable_by(|a, b| match a.prefix.cmp(&b.prefix) {
             Ordering::Equal => bytes(text, a).cmp(bytes(text, b)),
             other => other,
         });
-        words.into_iter().map(move |word| (bytes(text, &word), word.count))
+        words.into_iter().map(move |word| (bytes(text, &word), word.prefix, word.count))
     }
 
     fn word(&self, start: usize, end: usize) -> Result<Word> {
@@ -86,12 +88,6 @@ impl<'a> Table<'a> {
         Ok(Word { prefix, hash, count: 1, start, length: u32::try_from(length).map_err(|_| too_large())? })
     }
 
-    fn same(&self, a: &Word, b: &Word) -> bool {
-        a.prefix == b.prefix
-            && a.length == b.length
-            && (a.length <= 8 || bytes(self.text, a)[8..] == bytes(self.text, b)[8..])
-    }
-
     fn grow(&mut self) {
         let mask = self.slots.len() * 2 - 1;
         self.slots = vec![0; mask + 1];
@@ -105,17 +101,8 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The first eight of `length` bytes as a number whose order is that of the bytes.
-fn prefix(text: &[u8], length: usize) -> u64 {
-    match text.first_chunk() {
-        Some(chunk) if length >= 8 => u64::from_be_bytes(*chunk),
-        Some(chunk) => u64::from_be_bytes(*chunk) & !(u64::MAX >> (8 * length)),
-        None => {
-            let mut bytes = [0; 8];
-            bytes[..length].copy_from_slice(&text[..length]);
-            u64::from_be_bytes(bytes)
-        }
-    }
+fn same(text: &[u8], a: &Word, b: &Word) -> bool {
+    a.prefix == b.prefix && a.length == b.length && (a.length <= 8 || bytes(text, a)[8..] == bytes(text, b)[8..])
 }
 
 /// The slot where a word belongs: the highest bits, on which all bits of the product have an influence.
@@ -130,17 +117,4 @@ fn bytes<'a>(text: &'a [u8], word: &Word) -> &'a [u8] {
 
 fn too_large() -> Error {
     Error::failed("the text of one item exceeds 4 GiB: split the input into smaller blocks")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::prefix;
-
-    #[test]
-    fn prefixes_are_ordered_like_words() {
-        assert_eq!(prefix(b"ab", 2), 0x6162_0000_0000_0000);
-        assert_eq!(prefix(b"ab cdefghi", 2), prefix(b"ab", 2));
-        assert_eq!(prefix(b"abcdefghi", 9), 0x6162_6364_6566_6768);
-        assert!(prefix(b"ab", 2) < prefix(b"abc", 3));
-    }
 }
