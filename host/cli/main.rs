@@ -1,3 +1,51 @@
-//! The `taskhost` command.
+//! The `taskhost` command: parse, dispatch, turn the outcome into an exit code.
+//!
+//! This is the only place that prints or exits. Each subcommand has a file of its own; what they print goes through
+//! [`report`], how they end through [`exit_code`].
 
-fn main() {}
+mod args;
+mod cache;
+mod dry_run;
+mod exit_code;
+mod feed;
+mod inputs;
+mod inspect;
+mod kernel;
+mod output;
+mod picture;
+mod plan;
+mod report;
+mod run;
+mod shell;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Arguments, Command};
+use exit_code::{Exit, Failure};
+
+fn main() -> ExitCode {
+    taskhost_worker::run_if_worker();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return args::explain(&error).into(),
+    };
+    let result = match arguments.command {
+        Command::Run(arguments) => run::run(*arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Compile(arguments) => inspect::compile(&arguments),
+        Command::Cache(arguments) => cache::run(&arguments),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { folder } => shell::man(folder.as_deref()),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let exit = error.downcast_ref::<Failure>().map_or(Exit::Host, |failure| failure.exit);
+            report::error(&error);
+            exit.into()
+        }
+    }
+}

@@ -13,6 +13,8 @@ use crate::startup::{Channel, Fatal};
 
 /// Decodes and encodes until the coordinator closes the socket.
 pub(crate) fn run(channel: &mut Channel) -> Result<(), Fatal> {
+    // A decoder's panic is caught and becomes an error of the picture; it must not end the worker.
+    std::panic::set_hook(Box::new(|_| {}));
     sandbox::enter_convert().map_err(|error| Fatal::failed("locking in")(&error))?;
     channel.locked()?;
     channel.send(&FromWorker::Ready { description: None })?;

@@ -1,0 +1,113 @@
+//! Values on the command line: their notations, and what to say of a wrong one.
+
+use taskhost_data::geometry::{parse_picture_size, parse_sample};
+use taskhost_data::merge::parse_merge;
+use taskhost_data::size::parse_size;
+use taskhost_data::split::parse_split;
+use taskhost_os::cores::Workers;
+use taskhost_protocol::limits::NAME_BYTES;
+use taskhost_protocol::picture::Sample;
+use taskhost_protocol::work::{Merge, Split};
+
+/// `--workers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WorkerCount(pub(crate) Workers);
+
+/// `--batch`; `None` is `auto`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BatchSize(pub(crate) Option<u64>);
+
+/// More workers than this are a typing error: each costs a process.
+const MOST_WORKERS: usize = 1024;
+
+/// Least memory that a kernel can do anything with: one page of WebAssembly.
+const LEAST_MEMORY: u64 = 64 << 10;
+
+/// A 32-bit memory has no more.
+const MOST_MEMORY: u64 = 4 << 30;
+
+pub(super) fn split(text: &str) -> Result<Split, String> {
+    parse_split(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn merge(text: &str) -> Result<Merge, String> {
+    parse_merge(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn picture_size(text: &str) -> Result<(u32, u32), String> {
+    parse_picture_size(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn sample(text: &str) -> Result<Sample, String> {
+    parse_sample(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn memory(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text).map_err(|error| error.to_string())?;
+    if (LEAST_MEMORY..=MOST_MEMORY).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err("a kernel can have from 64KiB to 4GiB of memory".into())
+}
+
+pub(super) fn max_output(text: &str) -> Result<u64, String> {
+    let bytes = parse_size(text).map_err(|error| error.to_string())?;
+    if (1..=MOST_MEMORY).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err("a result can have from 1 byte to 4GiB".into())
+}
+
+pub(super) fn setting(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
+    if name.is_empty() || name.len() > NAME_BYTES {
+        return Err(format!("the name in front of `=` must have from 1 to {NAME_BYTES} bytes"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+pub(super) fn workers(text: &str) -> Result<WorkerCount, String> {
+    Ok(WorkerCount(match text {
+        "physical" => Workers::Physical,
+        "logical" => Workers::Logical,
+        number => match number.parse() {
+            Ok(count @ 1..=MOST_WORKERS) => Workers::Exactly(count),
+            _ => return Err(format!("write a number from 1 to {MOST_WORKERS}, `physical` or `logical`")),
+        },
+    }))
+}
+
+pub(super) fn batch(text: &str) -> Result<BatchSize, String> {
+    match text {
+        "auto" => Ok(BatchSize(None)),
+        number => match number.parse() {
+            Ok(items @ 1..) => Ok(BatchSize(Some(items))),
+            _ => Err("write a number of items, or `auto`".into()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_a_number_or_a_word() {
+        assert_eq!(workers("3"), Ok(WorkerCount(Workers::Exactly(3))));
+        assert_eq!(workers("logical"), Ok(WorkerCount(Workers::Logical)));
+        assert!(workers("0").is_err() && workers("many").is_err());
+    }
+
+    #[test]
+    fn a_setting_is_split_at_the_first_equals_sign() {
+        assert_eq!(setting("pattern=a=b"), Ok(("pattern".into(), "a=b".into())));
+        assert_eq!(setting("name="), Ok(("name".into(), String::new())));
+        assert!(setting("=x").is_err() && setting("x").is_err());
+    }
+
+    #[test]
+    fn memory_has_bounds() {
+        assert_eq!(memory("1GiB"), Ok(1 << 30));
+        assert!(memory("5GiB").is_err() && memory("1").is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! Feeding a pool: inputs are opened, and jobs made, when it asks for them.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+
+use taskhost_data::formats::{Content, SNIFF_BYTES, sniff};
+use taskhost_os::eventfd::Waker;
+use taskhost_os::file_kind::{FileKind, kind};
+use taskhost_os::{exact, memfd};
+use taskhost_pool::event::JobFailure;
+use taskhost_pool::job::{Feed, JobFeed, JobSpec, SourceFeed, SourceFile, SourceKind};
+use taskhost_protocol::limits::{PICTURE_BYTES, SOURCE_NAME_BYTES};
+use taskhost_protocol::work::Split;
+
+use crate::inputs::{Found, InputError, Inputs};
+
+/// Paths of a list that are read before they are asked for.
+const LIST_AHEAD: usize = 1024;
+
+/// The inputs of a run in order.
+pub(crate) enum Sources {
+    /// All known.
+    Known(VecDeque<Found>),
+    /// Read from a list by a thread, since whoever writes the list may take its time.
+    Listed(Receiver<Result<Found, InputError>>),
+}
+
+impl Sources {
+    /// Reads the inputs in a thread, which wakes the pool.
+    pub(crate) fn listed(inputs: Inputs, waker: Waker) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(LIST_AHEAD);
+        std::thread::Builder::new().name("taskhost-list".into()).spawn(move || {
+            for found in inputs {
+                if sender.send(found).is_err() {
+                    return;
+                }
+                waker.wake();
+            }
+            drop(sender);
+            waker.wake();
+        })?;
+        Ok(Self::Listed(receiver))
+    }
+
+    pub(crate) fn next(&mut self) -> Feed<Result<Found, InputError>> {
+        match self {
+            Self::Known(known) => known.pop_front().map_or(Feed::Ended, |found| Feed::Next(Ok(found))),
+            Self::Listed(receiver) => match receiver.try_recv() {
+                Ok(found) => Feed::Next(found),
+                Err(TryRecvError::Empty) => Feed::Later,
+                Err(TryRecvError::Disconnected) => Feed::Ended,
+            },
+        }
+    }
+}
+
+/// All inputs as the sources of one job.
+pub(crate) struct AllSources {
+    pub(crate) sources: Sources,
+    pub(crate) split: Split,
+}
+
+impl SourceFeed for AllSources {
+    fn next(&mut self) -> Feed<Result<SourceFile, JobFailure>> {
+        match self.sources.next() {
+            Feed::Later => Feed::Later,
+            Feed::Ended => Feed::Ended,
+            Feed::Next(Err(error)) => Feed::Next(Err(JobFailure::Input(error.to_string()))),
+            Feed::Next(Ok(found)) => Feed::Next(open(&found).and_then(|file| refuse_gzip(file, self.split))),
+        }
+    }
+}
+
+/// One job.
+pub(crate) struct OneJob(pub(crate) Option<JobSpec>);
+
+impl JobFeed for OneJob {
+    fn next(&mut self) -> Feed<JobSpec> {
+        self.0.take().map_or(Feed::Ended, Feed::Next)
+    }
+}
+
+/// Opens an input.
+pub(crate) fn open(found: &Found) -> Result<SourceFile, JobFailure> {
+    let failed = |name: &str, error: io::Error| JobFailure::Input(format!("{name} cannot be read: {error}"));
+    let (name, file) = match found {
+        Found::Stdin => {
+            let fd = io::stdin().as_fd().try_clone_to_owned().map_err(|error| failed("standard input", error))?;
+            ("-".to_owned(), File::from(fd))
+        }
+        Found::File(file) => (file.name.clone(), File::open(&file.path).map_err(|error| failed(&file.name, error))?),
+    };
+    let kind = match kind(file.as_fd()).map_err(|error| failed(&name, error))? {
+        FileKind::Directory => return Err(JobFailure::Input(format!("{name} is a folder"))),
+        // A file that somebody has read from goes on where they stopped, as it would with any program.
+        FileKind::Regular if (&file).stream_position().is_ok_and(|position| position == 0) => {
+            let len = file.metadata().map_err(|error| failed(&name, error))?.len();
+            // Files of /proc say they are empty and are not.
+            if len == 0 { SourceKind::Pipe } else { SourceKind::Regular { len } }
+        }
+        FileKind::Regular | FileKind::Pipe | FileKind::Socket | FileKind::Terminal | FileKind::Device => SourceKind::Pipe,
+    };
+    let name = if name.len() > SOURCE_NAME_BYTES { "(a very long name)".to_owned() } else { name };
+    Ok(SourceFile { name, file: OwnedFd::from(file), kind })
+}
+
+/// Compressed text is not text: its line ends are chance.
+fn refuse_gzip(file: SourceFile, split: Split) -> Result<SourceFile, JobFailure> {
+    if !matches!(split, Split::Lines | Split::Blocks(_)) || !matches!(file.kind, SourceKind::Regular { .. }) {
+        return Ok(file);
+    }
+    let mut first = [0; SNIFF_BYTES];
+    let got = exact::pread_full(file.file.as_fd(), &mut first, 0).unwrap_or(0);
+    if sniff(&first[..got]) == Some(Content::Gzip) {
+        let name = &file.name;
+        return Err(JobFailure::Input(format!(
+            "{name} is compressed with gzip; type: gzip -dc {name} | taskhost run KERNEL -"
+        )));
+    }
+    Ok(file)
+}
+
+/// A picture has to be a file, since its rows are read in any order: a pipe is read into memory.
+pub(crate) fn picture_source(found: &Found) -> Result<(SourceFile, u64), JobFailure> {
+    let source = open(found)?;
+    if let SourceKind::Regular { len } = source.kind {
+        return Ok((source, len));
+    }
+    let name = source.name;
+    let failed = |error: io::Error| JobFailure::Input(format!("{name} cannot be read: {error}"));
+    let memory = memfd::create(c"taskhost-picture").map_err(failed)?;
+    let mut memory = File::from(memory);
+    let mut from = File::from(source.file).take(PICTURE_BYTES + 1);
+    let mut buffer = vec![0; 1 << 20];
+    let mut len = 0;
+    loop {
+        match from.read(&mut buffer).map_err(failed)? {
+            0 => break,
+            read => {
+                memory.write_all(&buffer[..read]).map_err(failed)?;
+                len += read as u64;
+            }
+        }
+    }
+    if len > PICTURE_BYTES {
+        return Err(JobFailure::Input(format!("{name} is larger than {} GiB, the most a picture may have", PICTURE_BYTES >> 30)));
+    }
+    Ok((SourceFile { name, file: memory.into(), kind: SourceKind::Regular { len } }, len))
+}
+
+/// The sizes of all inputs together, when all are regular files.
+pub(crate) fn total_bytes(sources: &VecDeque<Found>) -> Option<u64> {
+    sources.iter().try_fold(0_u64, |sum, found| match found {
+        Found::File(file) => {
+            let meta = std::fs::metadata(&file.path).ok().filter(|meta| meta.is_file() && meta.len() > 0)?;
+            sum.checked_add(meta.len())
+        }
+        Found::Stdin => {
+            let fd = io::stdin().as_fd().try_clone_to_owned().ok()?;
+            let mut file = File::from(fd);
+            let meta = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
+            (file.stream_position().ok()? == 0).then(|| sum.checked_add(meta.len())).flatten()
+        }
+    })
+}
+
+/// Where an input is, when it is a file.
+pub(crate) fn path_of(found: &Found) -> Option<&Path> {
+    match found {
+        Found::Stdin => None,
+        Found::File(file) => Some(&file.path),
+    }
+}
+
+/// What messages call an input.
+pub(crate) fn name_of(found: &Found) -> String {
+    match found {
+        Found::Stdin => "-".into(),
+        Found::File(file) => file.name.clone(),
+    }
+}
+
+/// The place of a sidecar beside a result.
+pub(crate) fn sidecar_path(result: &Path) -> PathBuf {
+    result.with_extension("hdr")
+}

@@ -1,0 +1,113 @@
+//! `taskhost inspect` and `taskhost compile`: what a kernel is, and having its code ready.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use taskhost_data::size::human_size;
+use taskhost_pool::runner::Pool;
+use taskhost_protocol::kernel::{Description, KernelInfo, ResultLength};
+use taskhost_protocol::limits::WorkerLimits;
+
+use crate::args::InspectArguments;
+use crate::exit_code::Exit;
+use crate::report;
+use crate::start::{Starting, start};
+
+fn pool(arguments: &InspectArguments) -> Result<(Pool, String)> {
+    let starting = Starting {
+        kernel: arguments,
+        settings: Vec::new(),
+        limits: WorkerLimits::default(),
+        cores: vec![None],
+        initial: 1,
+        describe_only: true,
+    };
+    let (pool, kernel) = start(starting)?;
+    Ok((pool, kernel.name))
+}
+
+/// Prints what a kernel is.
+pub(crate) fn run(arguments: &InspectArguments) -> Result<Exit> {
+    let (pool, name) = pool(arguments)?;
+    Ok(report::text(&describe(&name, pool.kernel(), pool.description())))
+}
+
+/// Compiles a kernel into the cache.
+pub(crate) fn compile(arguments: &InspectArguments) -> Result<Exit> {
+    let (pool, name) = pool(arguments)?;
+    let size = human_size(pool.kernel().code_bytes);
+    let what = if pool.compiled() { "compiled" } else { "was compiled already" };
+    Ok(report::line(&format!("{name}: {what}, {size} of code")))
+}
+
+/// The text of `inspect`.
+fn describe(name: &str, info: &KernelInfo, description: Option<&Description>) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{}: {}", info.kind.name(), info.why);
+    let _ = writeln!(text);
+    if let Some(description) = description {
+        let _ = writeln!(text, "{}", report::escape(&description.summary));
+        let _ = writeln!(text);
+    }
+    let file = std::path::Path::new(name).display();
+    let _ = writeln!(text, "Usage: taskhost run {file} [INPUT]… [-o OUTPUT]{}", settings_usage(description));
+    let _ = writeln!(text);
+    if let Some(description) = description {
+        if !info.exports.image_filter {
+            let _ = writeln!(text, "Split:   {}", or_none(&description.split));
+            let _ = writeln!(text, "Merge:   {}", or_none(&description.merge));
+            let length = match description.result_length {
+                ResultLength::Unknown => None,
+                ResultLength::Same => Some("as long as its item".to_owned()),
+                ResultLength::Exactly(bytes) => Some(format!("{bytes} bytes")),
+            };
+            if let Some(length) = length {
+                let _ = writeln!(text, "Result:  {length}");
+            }
+            let _ = writeln!(text);
+        }
+        if !description.settings.is_empty() {
+            let _ = writeln!(text, "Settings (-c NAME=VALUE):");
+            let width = description.settings.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+            for setting in &description.settings {
+                let default = match &setting.default {
+                    Some(default) => format!(" [default: {}]", report::escape(default)),
+                    None => " (needed)".to_owned(),
+                };
+                let (name, help) = (report::escape(&setting.name), report::escape(&setting.help));
+                let _ = writeln!(text, "  {name:width$}  {help}{default}");
+            }
+            let _ = writeln!(text);
+        }
+    }
+    list(&mut text, "Exports", &info.export_names);
+    list(&mut text, "Imports", &info.import_names);
+    let _ = writeln!(
+        text,
+        "Sizes:   {} of WebAssembly, {} of code, {} of memory to begin with",
+        human_size(info.wasm_bytes),
+        human_size(info.code_bytes),
+        human_size(info.initial_memory)
+    );
+    text
+}
+
+fn settings_usage(description: Option<&Description>) -> String {
+    let needed = description.into_iter().flat_map(|description| &description.settings);
+    needed.filter(|setting| setting.default.is_none()).map(|setting| format!(" -c {}=VALUE", setting.name)).collect()
+}
+
+fn or_none(text: &str) -> String {
+    if text.is_empty() { "(not said)".to_owned() } else { report::escape(text) }
+}
+
+fn list(text: &mut String, title: &str, names: &[String]) {
+    let _ = writeln!(text, "{title}:");
+    if names.is_empty() {
+        let _ = writeln!(text, "  none");
+    }
+    for name in names {
+        let _ = writeln!(text, "  {}", report::escape(name));
+    }
+    let _ = writeln!(text);
+}

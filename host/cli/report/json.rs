@@ -1,0 +1,120 @@
+//! `--report FILE.json`: what happened, for programs.
+
+use serde::Serialize;
+use taskhost_pool::job::JobReport;
+
+use super::{Summary, describe};
+
+/// Raised when a field changes its meaning or goes.
+const VERSION: u32 = 1;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    version: u32,
+    taskhost: &'a str,
+    command: Vec<String>,
+    kernel: Kernel<'a>,
+    exit_code: u8,
+    items: u64,
+    input_bytes: u64,
+    output_bytes: u64,
+    jobs: u64,
+    failed_jobs: u64,
+    skipped_inputs: u64,
+    wall_seconds: f64,
+    cpu_seconds: f64,
+    speed_up: f64,
+    counters: &'a std::collections::BTreeMap<String, u64>,
+    workers: Vec<Worker<'a>>,
+    missing_sandbox_layers: Vec<String>,
+    failures: Vec<Failure>,
+}
+
+#[derive(Serialize)]
+struct Kernel<'a> {
+    name: &'a str,
+    blake3: String,
+    kind: &'a str,
+    compiled: bool,
+}
+
+#[derive(Serialize)]
+struct Worker<'a> {
+    id: u32,
+    role: &'a str,
+    core: Option<u32>,
+    cpu_seconds: f64,
+    max_resident_bytes: u64,
+    death: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    job: String,
+    source: Option<String>,
+    item: Option<u64>,
+    offset: Option<u64>,
+    message: String,
+}
+
+/// What is known of the kernel.
+pub(crate) struct KernelFacts<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) digest: String,
+    pub(crate) kind: &'a str,
+    pub(crate) compiled: bool,
+}
+
+/// The report as text.
+pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, jobs: &[JobReport], exit_code: u8) -> String {
+    let progress = &summary.report.progress;
+    let failures = jobs.iter().filter_map(|job| {
+        let failure = job.failure.as_ref()?;
+        let item = match &failure.failure {
+            taskhost_pool::event::JobFailure::Item(item) => Some((item.number, item.failure.place.offset)),
+            _ => None,
+        };
+        Some(Failure {
+            job: job.name.clone(),
+            source: failure.source.clone(),
+            item: item.map(|(number, _)| number),
+            offset: item.map(|(_, offset)| offset),
+            message: describe(&job.name, failure),
+        })
+    });
+    let workers = summary.report.workers.iter().map(|worker| Worker {
+        id: worker.id,
+        role: worker.role,
+        core: worker.core,
+        cpu_seconds: worker.cpu.as_secs_f64(),
+        max_resident_bytes: worker.max_resident,
+        death: worker.death.as_deref(),
+    });
+    let report = Report {
+        version: VERSION,
+        taskhost: env!("CARGO_PKG_VERSION"),
+        command: std::env::args().collect(),
+        kernel: Kernel {
+            name: kernel.name,
+            blake3: kernel.digest.clone(),
+            kind: kernel.kind,
+            compiled: kernel.compiled,
+        },
+        exit_code,
+        items: progress.items,
+        input_bytes: progress.input,
+        output_bytes: progress.output,
+        jobs: progress.jobs,
+        failed_jobs: progress.failed,
+        skipped_inputs: summary.left_out,
+        wall_seconds: summary.wall.as_secs_f64(),
+        cpu_seconds: summary.cpu().as_secs_f64(),
+        speed_up: summary.speed_up(),
+        counters: summary.counters,
+        workers: workers.collect(),
+        missing_sandbox_layers: summary.report.missing.iter().map(ToString::to_string).collect(),
+        failures: failures.collect(),
+    };
+    // A structure of numbers and texts can always be written.
+    serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"
+}

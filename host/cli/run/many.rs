@@ -1,0 +1,147 @@
+//! A result for each input: every input is a job of its own, and one that cannot be run costs one result.
+
+use std::rc::Rc;
+
+use taskhost_os::eventfd::Waker;
+use taskhost_pool::event::JobFailure;
+use taskhost_pool::job::{Feed, JobFeed, JobSpec, JobWork, SourceFeed, SourceFile};
+
+use super::{Given, PictureWork};
+use crate::args::RunArguments;
+use crate::exit_code::{Exit, Failure};
+use crate::feed::{AllSources, Sources, name_of, total_bytes};
+use crate::inputs::Found;
+use crate::inputs::outputs::{Destination, Output as Named, OutputNames};
+use crate::output;
+use crate::plan::{self, Shape};
+use crate::report::Notes;
+
+/// The jobs of a run that makes a result for each input.
+pub(super) struct ManyJobs<'a> {
+    notes: Rc<Notes>,
+    sources: Sources,
+    names: Names,
+    arguments: &'a RunArguments,
+    shape: Shape,
+}
+
+/// Where results go, and who is told of what is special about them.
+pub(super) struct Outputs {
+    pub(super) destination: Destination,
+    pub(super) notes: Rc<Notes>,
+}
+
+/// The outputs' names.
+enum Names {
+    /// All known, and known to be good.
+    Known(std::collections::VecDeque<Named>),
+    /// Found as the inputs come.
+    Coming(OutputNames),
+}
+
+impl<'a> ManyJobs<'a> {
+    pub(super) fn new(
+        inputs: Given,
+        outputs: Outputs,
+        arguments: &'a RunArguments,
+        shape: Shape,
+        waker: Waker,
+    ) -> Result<Self, Failure> {
+        let mut names = OutputNames::new(outputs.destination, arguments.output.skip_existing);
+        let (sources, names) = match inputs {
+            Given::Known(mut known) => {
+                let named = names.name_all(known.make_contiguous()).map_err(|error| Failure::usage(error.to_string()))?;
+                (Sources::Known(known), Names::Known(named.into()))
+            }
+            Given::List(list) => {
+                let listed = Sources::listed(list, waker);
+                let listed = listed.map_err(|error| Failure::new(Exit::Host, error.to_string()))?;
+                (listed, Names::Coming(names))
+            }
+        };
+        Ok(Self { notes: outputs.notes, sources, names, arguments, shape })
+    }
+
+    /// The job of one input. One that cannot be made becomes a job that fails.
+    fn job(&self, found: &Found, path: &std::path::Path) -> Result<JobSpec, JobFailure> {
+        let name = name_of(found);
+        let failed = |failure: Failure| JobFailure::Output(failure.message);
+        if self.shape == Shape::Picture {
+            let work = PictureWork::new(found, Some(path), self.arguments)?;
+            work.note(Some(path), &self.notes);
+            return Ok(work.spec(name, output::file_of_many(path).map_err(failed)?, self.arguments));
+        }
+        let sources = std::collections::VecDeque::from([found.clone()]);
+        let bytes = total_bytes(&sources);
+        let output = output::file_of_many(path).map_err(failed)?;
+        let own_file = matches!(output, taskhost_pool::job::Output::File(_));
+        let plan = plan::items_plan(self.shape, self.arguments, bytes, own_file)
+            .ok_or_else(|| JobFailure::Kernel("the kernel filters pictures, not items".into()))?;
+        let work = JobWork::Items {
+            plan,
+            sources: Box::new(AllSources { sources: Sources::Known(sources), split: plan.split }),
+            header: self.arguments.items.header,
+            keep_header: self.arguments.items.keep_header,
+            output,
+        };
+        Ok(JobSpec { name, work })
+    }
+}
+
+impl JobFeed for ManyJobs<'_> {
+    fn next(&mut self) -> Feed<JobSpec> {
+        loop {
+            let found = match self.sources.next() {
+                Feed::Later => return Feed::Later,
+                Feed::Ended => return Feed::Ended,
+                Feed::Next(Err(error)) => {
+                    return Feed::Next(failed_job("the list of inputs".into(), JobFailure::Input(error.to_string())));
+                }
+                Feed::Next(Ok(found)) => found,
+            };
+            let named = match &mut self.names {
+                Names::Known(named) => named.pop_front().ok_or_else(|| "it has no name".to_owned()),
+                Names::Coming(names) => names.name(&found).map_err(|error| error.to_string()),
+            };
+            let path = match named {
+                Ok(Named::Write(path)) => path,
+                // It is there already.
+                Ok(Named::Exists(_)) => {
+                    self.notes.left_out.set(self.notes.left_out.get() + 1);
+                    continue;
+                }
+                Err(error) => return Feed::Next(failed_job(name_of(&found), JobFailure::Output(error))),
+            };
+            return Feed::Next(match self.job(&found, &path) {
+                Ok(job) => job,
+                Err(failure) => failed_job(name_of(&found), failure),
+            });
+        }
+    }
+}
+
+/// A job that reports why it could not be made.
+fn failed_job(name: String, failure: JobFailure) -> JobSpec {
+    struct Failing(Option<JobFailure>);
+    impl SourceFeed for Failing {
+        fn next(&mut self) -> Feed<Result<SourceFile, JobFailure>> {
+            self.0.take().map_or(Feed::Ended, |failure| Feed::Next(Err(failure)))
+        }
+    }
+    let plan = taskhost_pool::event::ItemsPlan {
+        split: taskhost_protocol::work::Split::Whole,
+        merge: taskhost_protocol::work::Merge::Discard,
+        placement: taskhost_pool::event::Placement::Nowhere,
+        ordered: true,
+        batch: taskhost_pool::state::sizing::BatchRule::Auto,
+        bytes: None,
+    };
+    let work = JobWork::Items {
+        plan,
+        sources: Box::new(Failing(Some(failure))),
+        header: false,
+        keep_header: false,
+        output: taskhost_pool::job::Output::Nothing,
+    };
+    JobSpec { name, work }
+}
