@@ -289,6 +289,8 @@ impl Job for ItemsJob {
             Task::Items(pieces) => {
                 let key = pieces.first().map(|piece| (piece.source, piece.start)).unwrap_or((SourceId(0), 0));
                 let rest = super::rest::split(pieces, done.rest);
+                // Parts come before the positions they cover, or a node is taken for complete without them.
+                self.take_parts(batch, done, next_part, actions);
                 for (piece, run) in pieces.iter().zip(&rest.run) {
                     let position = |offset| piece.position(self.plan.split, offset);
                     if let Some(tree) = &mut self.tree {
@@ -323,7 +325,6 @@ impl Job for ItemsJob {
                 if self.plan.placement == Placement::Append && self.tree.is_none() {
                     self.held += output;
                 }
-                self.take_parts(batch, done, next_part, actions);
                 self.order.complete(key, Finished { batch, items: done.items, output, failure });
                 self.merge(actions)?;
                 Ok(None)

@@ -1,0 +1,1 @@
+//! The state machine as pure state: events in, actions out, without a process.
