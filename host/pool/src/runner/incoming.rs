@@ -131,7 +131,6 @@ impl Pool {
             }
             self.progress.items += if job.picture.is_some() { 0 } else { done.items };
             self.progress.input += done.input;
-            self.progress.output += done.output;
         }
         self.tell_state(Event::Done { worker: id, done: Box::new(done) });
         Ok(())

@@ -199,12 +199,8 @@ impl RunningJob {
         let bytes = plan.output.bytes().unwrap_or(u64::MAX).saturating_mul(u64::from(planes));
         match &picture.form {
             PictureForm::File(_) => {
-                let memory = || -> io::Result<OwnedFd> {
-                    let result = memfd::create_sized(c"taskhost-result", bytes)?;
-                    memfd::seal_size(result.as_fd())?;
-                    Ok(result)
-                };
-                let result = memory().map_err(|error| JobFailure::Output(format!("no memory for the result: {error}")))?;
+                let result = memfd::create_sized(c"taskhost-result", bytes)
+                    .map_err(|error| JobFailure::Output(format!("no memory for the result: {error}")))?;
                 picture.result = Some(Arc::new(result));
                 Ok((0, Vec::new()))
             }

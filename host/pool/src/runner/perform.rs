@@ -196,6 +196,7 @@ impl Pool {
         observer: &mut dyn Observer,
     ) {
         self.progress.jobs += 1;
+        self.progress.output += totals.output;
         if let Some((_, pipe)) = &mut job.pipe
             && pipe.is_watched
         {
