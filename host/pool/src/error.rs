@@ -19,7 +19,7 @@ pub enum PoolError {
     #[error("compiling the kernel failed: the compiler process {0}")]
     Compile(String),
     /// A signal asked for an end.
-    #[error("interrupted by {0:?}")]
+    #[error("{}", signal_text(*.0))]
     Interrupted(Signal),
     /// Something that should always work did not.
     #[error("{what}: {error}")]
@@ -40,5 +40,13 @@ pub(crate) trait Tried<T> {
 impl<T, E: Into<io::Error>> Tried<T> for Result<T, E> {
     fn tried(self, what: &'static str) -> Result<T, PoolError> {
         self.map_err(|error| PoolError::Host { what, error: error.into() })
+    }
+}
+
+fn signal_text(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Interrupt => "interrupted",
+        Signal::Terminate => "terminated",
+        Signal::HangUp | Signal::Quit | Signal::WindowChange | Signal::Continue | Signal::User1 => "ended by a signal",
     }
 }

@@ -78,7 +78,7 @@ impl<'a> Results<'a> {
         let began = Instant::now();
         let result = exact::pwrite_all(file.as_fd(), bytes, at + self.written);
         self.nanos += u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        result.map_err(|error| Fault::Output(error.to_string()))?;
+        result.map_err(|error| Fault::Output(format!("the result cannot be written: {error}")))?;
         self.written += bytes.len() as u64;
         Ok(())
     }

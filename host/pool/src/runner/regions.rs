@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use taskhost_os::memfd::OutputArena;
 
-/// Address space of a region, as a power of two: far more than a batch may ever write. Only pages that were written to
-/// cost memory.
-const REGION_BITS: u32 = 36;
+/// Address space of a region, as a power of two: twice the longest result, since a batch stops behind the result that
+/// exceeds its budget. An arena has room for thousands. Only pages that were written to cost memory.
+const REGION_BITS: u32 = 33;
 
 /// Bytes of a region that stay in memory for the next batch; beyond, they are given back.
 const KEPT: u64 = 2 << 20;
