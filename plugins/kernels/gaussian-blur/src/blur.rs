@@ -15,7 +15,7 @@ pub(crate) fn blur<T: Number>(tile: &Tile, weights: &Weights) -> Result<Vec<u8>>
     if row_samples == 0 {
         return Ok(Vec::new());
     }
-    let last_row = tile.image.height - 1;
+    let last_row = tile.image.height.saturating_sub(1);
     let mut ring = Ring::new(tile, row_samples, weights);
     let mut column = vec![0.0; row_samples];
     Ok(make_samples(row_samples * tile.rows as usize, |out: &mut [T]| {
