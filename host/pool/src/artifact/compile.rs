@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::memfd;
 use taskhost_os::poll::{Interest, Poller, Token};
-use taskhost_protocol::{PROTOCOL_VERSION, frame};
 use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::ids::WorkerId;
 use taskhost_protocol::kernel::{CompileOptions, KernelInfo};
 use taskhost_protocol::limits::{ARTIFACT_BYTES, KERNEL_BYTES, KERNEL_INFO_BYTES, MESSAGE_BYTES};
 use taskhost_protocol::message::{FromWorker, Role, Start, ToWorker};
+use taskhost_protocol::{PROTOCOL_VERSION, frame};
 
 use crate::error::{PoolError, Tried as _};
 use crate::runner::process::{Incoming, Starter, WorkerProcess};
@@ -31,13 +31,15 @@ pub(crate) struct Made {
 pub(crate) fn compile(bytes: &[u8], options: CompileOptions, starter: &mut Starter) -> Result<Made, PoolError> {
     if bytes.len() as u64 > KERNEL_BYTES {
         let limit = KERNEL_BYTES >> 20;
-        return Err(Refusal::TooLarge(format!("the kernel is larger than {limit} MiB, the most a kernel may have")).into());
+        return Err(
+            Refusal::TooLarge(format!("the kernel is larger than {limit} MiB, the most a kernel may have")).into()
+        );
     }
-    let kernel = memfd::sealed_copy(c"taskhost-kernel", bytes).map_err(std::io::Error::other).tried("copying the kernel")?;
+    let kernel =
+        memfd::sealed_copy(c"taskhost-kernel", bytes).map_err(std::io::Error::other).tried("copying the kernel")?;
     let artifact = memfd::create(c"taskhost-artifact").tried("making room for the artifact")?;
-    let mut worker = starter
-        .start(WorkerId(u32::MAX), Role::Compile, None)
-        .map_err(|error| PoolError::Start(error.to_string()))?;
+    let mut worker =
+        starter.start(WorkerId(u32::MAX), Role::Compile, None).map_err(|error| PoolError::Start(error.to_string()))?;
     let start = ToWorker::Start(Start::Compile { options, kernel_bytes: bytes.len() as u64 });
     let sent = worker.send(&start, &[kernel.as_fd(), artifact.as_fd()]);
     let outcome = match sent {

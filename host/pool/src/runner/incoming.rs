@@ -10,6 +10,7 @@ use taskhost_protocol::message::{FromWorker, LogLine, ToWorker};
 use taskhost_protocol::picture::Format;
 use taskhost_protocol::work::Done;
 
+use super::jobs::{JobOutput, Opened};
 use super::pipe::Brought;
 use super::process::{Incoming, Phase};
 use super::regions::REGION_BYTES;
@@ -19,7 +20,6 @@ use crate::artifact::check_hello;
 use crate::error::PoolError;
 use crate::event::{Event, JobFailure};
 use crate::job::Feed;
-use super::jobs::{JobOutput, Opened};
 
 /// Messages taken from one worker before the others get their turn.
 const MESSAGES_PER_TURN: usize = 64;
@@ -222,8 +222,7 @@ impl Pool {
 
     /// Asks the feeds that had nothing again.
     pub(super) fn open_waiting(&mut self) {
-        let waiting: Vec<JobId> =
-            self.jobs.iter().filter(|(_, job)| job.waits_for_source).map(|(id, _)| *id).collect();
+        let waiting: Vec<JobId> = self.jobs.iter().filter(|(_, job)| job.waits_for_source).map(|(id, _)| *id).collect();
         for job in waiting {
             self.next_source(job);
         }

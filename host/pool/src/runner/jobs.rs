@@ -30,7 +30,11 @@ pub(crate) struct OpenSource {
 #[derive(Debug)]
 pub(crate) enum JobOutput {
     /// A file that is not yet in its place. Appended to, or written by the workers.
-    File { atomic: AtomicFile, target: Arc<Target>, direct: Arc<OwnedFd> },
+    File {
+        atomic: AtomicFile,
+        target: Arc<Target>,
+        direct: Arc<OwnedFd>,
+    },
     /// Something that is written from front to back.
     Stream(Arc<Target>),
     Nothing,
@@ -91,15 +95,8 @@ impl RunningJob {
                 };
                 let file = Arc::new(source.file);
                 let samples = Arc::clone(&file);
-                let picture = Picture {
-                    file,
-                    file_bytes: len,
-                    samples,
-                    form,
-                    result: None,
-                    encoded: None,
-                    result_format: None,
-                };
+                let picture =
+                    Picture { file, file_bytes: len, samples, form, result: None, encoded: None, result_format: None };
                 (JobPlan::Picture(plan), None, false, false, output, Some(picture), Split::Whole)
             }
         };

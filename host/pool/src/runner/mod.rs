@@ -312,8 +312,7 @@ impl Pool {
             Role::Execute => self.free_core(),
             Role::Compile | Role::Convert => None,
         };
-        let mut worker =
-            self.starter.start(id, role, core).map_err(|error| PoolError::Start(error.to_string()))?;
+        let mut worker = self.starter.start(id, role, core).map_err(|error| PoolError::Start(error.to_string()))?;
         let sent = match role {
             Role::Execute => self.start_execute(&mut worker)?,
             Role::Compile | Role::Convert => worker.send(&ToWorker::Start(Start::Convert), &[]),

@@ -123,7 +123,8 @@ impl Pool {
             Task::Encode(format) => sender.encode(order.job, job, *format),
             Task::Items(_) | Task::Rows(_) | Task::Prepare(_) | Task::Combine(_) | Task::Finish(_) => {
                 if order.destination == Destination::Arena {
-                    region = sender.worker.regions.as_ref().map(|regions| (std::rc::Rc::clone(regions), regions.take()));
+                    region =
+                        sender.worker.regions.as_ref().map(|regions| (std::rc::Rc::clone(regions), regions.take()));
                 }
                 let at = region.as_ref().map(|(_, region)| region.offset());
                 sender.run(job, &order, at, &self.parts)
@@ -221,9 +222,10 @@ impl Pool {
         let failure = match (failure, job.output) {
             // Dropping the output removes what was written so far.
             (Some(failure), _) => Some(failure),
-            (None, JobOutput::File { atomic, .. }) => atomic.commit(Durability::Process).err().map(|error| {
-                JobFailure::Output(format!("the result could not be put in its place: {error}"))
-            }),
+            (None, JobOutput::File { atomic, .. }) => atomic
+                .commit(Durability::Process)
+                .err()
+                .map(|error| JobFailure::Output(format!("the result could not be put in its place: {error}"))),
             (None, JobOutput::Stream(_) | JobOutput::Nothing) => None,
         };
         self.progress.failed += u64::from(failure.is_some());

@@ -116,7 +116,9 @@ impl Pipe {
             let at = self.region * REGION + self.filled;
             if self.filled + room > REGION {
                 let limit = ITEM_BYTES >> 20;
-                return Err(JobFailure::Input(format!("an item is larger than {limit} MiB, the most an item may have")));
+                return Err(JobFailure::Input(format!(
+                    "an item is larger than {limit} MiB, the most an item may have"
+                )));
             }
             let target = self.arena.bytes_mut(at..at + room);
             match (&self.input).read(target) {
@@ -230,4 +232,3 @@ impl Pipe {
 pub(crate) fn header_too_long(name: &str) -> JobFailure {
     JobFailure::Input(format!("{name}: its first line is longer than the {HEADER_BYTES} bytes a header may have"))
 }
-

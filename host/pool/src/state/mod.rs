@@ -1,31 +1,36 @@
 //! The decisions of the pool: a pure state machine. Events go in, actions come out; there are no sockets, no files
 //! and no clock in here, so that everything hard can be tested without a process.
 //!
-//! * [`State`] owns the workers' queues and the batches that are out.
-//! * A [`Job`] says what it wants to run next and what becomes of a finished batch.
+//! * [`State`] owns the batches that are out; a [`crew::Crew`] the queues of the workers of one role.
+//! * A [`job::Job`] says what it wants to run next and what becomes of a finished batch.
 //! * Back-pressure is a job that has nothing to run: because its window is full, or its input has not arrived.
 
-pub(crate) mod items;
-pub(crate) mod order;
-pub(crate) mod picture;
-pub(crate) mod rest;
+mod check;
+mod crew;
+mod input;
+mod items;
+mod job;
+mod picture;
+mod reduction;
+mod rest;
 pub mod sizing;
-pub(crate) mod supply;
+mod supply;
 #[cfg(test)]
 mod tests;
+mod window;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
-use taskhost_data::tree::NodeId;
-use taskhost_protocol::fault::ItemFailure;
 use taskhost_protocol::ids::{BatchId, Generation, JobId, WorkerId};
-use taskhost_protocol::kernel::ResultLength;
+use taskhost_protocol::limits::COUNTERS;
 use taskhost_protocol::message::Role;
-use taskhost_protocol::work::{Budget, Done, Merge, Split};
+use taskhost_protocol::work::Done;
 
 use crate::death::Death;
-use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, Task};
+use crate::event::{Action, Event, JobFailure, JobPlan, JobTotals, Order, Task};
+use crew::Crew;
 use items::ItemsJob;
+use job::{AnyJob, Pick};
 use picture::PictureJob;
 
 /// Batches a worker has at a time: one that runs, and one to begin with while the reply to the first is on its way.
@@ -33,71 +38,6 @@ const QUEUE: usize = 2;
 
 /// Attempts at a batch whose worker died: once more, on another worker, and no more.
 const ATTEMPTS: u32 = 2;
-
-/// Workers that may die one after the other before they are ready: then something is wrong with all of them.
-const FAILED_STARTS: u32 = 3;
-
-/// A task, and where its results go.
-#[derive(Clone, Debug)]
-pub(crate) struct Pick {
-    pub(crate) task: Task,
-    pub(crate) destination: Destination,
-    /// For `combine`: the node it resolves; `None` for the identity.
-    pub(crate) node: Option<NodeId>,
-}
-
-/// What is kept of a batch until it is merged.
-#[derive(Clone, Debug)]
-pub(crate) struct Finished {
-    pub(crate) batch: BatchId,
-    pub(crate) items: u64,
-    pub(crate) output: u64,
-    pub(crate) failure: Option<ItemFailure>,
-}
-
-/// What the machine asks of a job.
-pub(crate) trait Job {
-    /// Asks for input or output, if any is needed now.
-    fn pump(&mut self, workers: usize, actions: &mut Vec<Action>);
-    /// What is to be run next, if anything can be.
-    fn next(&mut self, workers: usize) -> Option<Pick>;
-    /// A batch was run. May ask for one more task at once.
-    fn done(
-        &mut self,
-        batch: BatchId,
-        pick: &Pick,
-        done: &Done,
-        next_part: &mut u64,
-        actions: &mut Vec<Action>,
-    ) -> Result<Option<Pick>, JobFailure>;
-    /// Bytes that were appended are now in the output.
-    fn written(&mut self, bytes: u64);
-    /// Whether more could be run now if there were more workers.
-    fn has_more(&self) -> bool;
-    /// Whether everything is in the output.
-    fn is_finished(&self) -> bool;
-    fn budget(&self) -> Budget;
-    fn split_and_merge(&self) -> (Split, Merge);
-    /// How long each result must be.
-    fn length(&self) -> ResultLength;
-    fn totals_mut(&mut self) -> &mut JobTotals;
-}
-
-/// The two kinds of job.
-#[derive(Debug)]
-enum AnyJob {
-    Items(ItemsJob),
-    Picture(PictureJob),
-}
-
-impl AnyJob {
-    fn get(&mut self) -> &mut dyn Job {
-        match self {
-            Self::Items(job) => job,
-            Self::Picture(job) => job,
-        }
-    }
-}
 
 /// A batch that is out, or waits to be given out again.
 #[derive(Debug)]
@@ -110,28 +50,21 @@ struct Batch {
     deaths: u32,
 }
 
-#[derive(Debug)]
-struct Worker {
-    role: Role,
-    queue: VecDeque<BatchId>,
-}
-
 /// The state of a pool.
 #[derive(Debug)]
 pub struct State {
     /// Execute workers that the pool wants.
     target: usize,
-    workers: BTreeMap<WorkerId, Worker>,
-    /// Workers asked for and not lost, ready or not.
-    expected: HashMap<Role, usize>,
-    /// Workers lost before they were ready, since the last one that was.
-    failed_starts: u32,
+    execute: Crew,
+    convert: Crew,
     jobs: BTreeMap<JobId, AnyJob>,
     batches: HashMap<BatchId, Batch>,
-    /// Batches to be given out again before anything new.
-    again: VecDeque<BatchId>,
     next_batch: u64,
     next_part: u64,
+    /// What a batch took lately, in nanoseconds; `None` before the first.
+    pace: Option<u64>,
+    /// Jobs that something happened to since the last look at them.
+    touched: Vec<JobId>,
     actions: Vec<Action>,
 }
 
@@ -141,27 +74,26 @@ impl State {
     pub fn new(target: usize, started: usize) -> Self {
         Self {
             target,
-            workers: BTreeMap::new(),
-            expected: HashMap::from([(Role::Execute, started)]),
-            failed_starts: 0,
+            execute: Crew::new(target, started),
+            convert: Crew::new(target, 0),
             jobs: BTreeMap::new(),
             batches: HashMap::new(),
-            again: VecDeque::new(),
             next_batch: 0,
             next_part: 0,
+            pace: None,
+            touched: Vec::new(),
             actions: Vec::new(),
         }
     }
 
-    /// Takes in what happened and says what is to be done, in order.
+    /// Takes in what happened and says what is to be done, in order. Costs no more with more jobs or more batches:
+    /// only jobs that something happened to are looked at.
     #[must_use]
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         self.apply(event);
-        self.finish_jobs();
-        for job in self.jobs.values_mut() {
-            job.get().pump(self.target, &mut self.actions);
-        }
-        self.schedule();
+        self.schedule(Role::Execute);
+        self.schedule(Role::Convert);
+        self.settle();
         std::mem::take(&mut self.actions)
     }
 
@@ -177,188 +109,201 @@ impl State {
         self.jobs.len()
     }
 
-    /// Whether the worker has something to do.
-    #[must_use]
-    pub fn is_busy(&self, worker: WorkerId) -> bool {
-        self.workers.get(&worker).is_some_and(|worker| !worker.queue.is_empty())
-    }
-
     fn apply(&mut self, event: Event) {
         match event {
             Event::JobAdded { job, plan } => {
                 let new = match plan {
-                    JobPlan::Items(plan) => AnyJob::Items(ItemsJob::new(job, plan)),
-                    JobPlan::Picture(plan) => AnyJob::Picture(PictureJob::new(job, plan)),
+                    JobPlan::Items(plan) => AnyJob::Items(Box::new(ItemsJob::new(job, plan))),
+                    JobPlan::Picture(plan) => AnyJob::Picture(Box::new(PictureJob::new(job, plan))),
                 };
                 self.jobs.insert(job, new);
+                self.touch(job);
             }
             Event::SourceOpened { job, source, start, end } => {
-                if let Some(AnyJob::Items(items)) = self.jobs.get_mut(&job) {
-                    items.source_opened(source, start, end, &mut self.actions);
-                }
+                self.with_items(job, |items, actions| items.source_opened(source, start, end, actions));
             }
-            Event::SourcesEnded { job } => self.with_items(job, ItemsJob::sources_ended),
-            Event::PipeOpened { job, source, start } => self.with_items(job, |items| items.pipe_opened(source, start)),
-            Event::Block { job, piece } => self.with_items(job, |items| items.block(piece)),
-            Event::PipeEnded { job, end } => self.with_items(job, |items| items.pipe_ended(end)),
+            Event::SourcesEnded { job } => self.with_items(job, |items, _| items.sources_ended()),
+            Event::PipeOpened { job, source: _, start } => self.with_items(job, |items, _| items.pipe_opened(start)),
+            Event::Block { job, piece } => self.with_items(job, |items, _| items.block(piece)),
+            Event::PipeEnded { job, end } => self.with_items(job, |items, _| items.pipe_ended(end)),
             Event::JobBroken { job, failure } => self.fail(job, failure),
-            Event::WorkerReady { worker, role } => {
-                self.failed_starts = 0;
-                self.workers.insert(worker, Worker { role, queue: VecDeque::new() });
-            }
+            Event::WorkerReady { worker, role } => self.crew(role).ready(worker),
             Event::WorkerLost { worker, role, death } => self.lost(worker, role, &death),
             Event::Done { worker, done } => self.done(worker, &done),
             Event::Decoded { worker, result } => {
-                self.converted(worker, |job, result| if let Ok(format) = result { job.decoded(format) }, result);
+                let is_asked = |task: &Task| matches!(task, Task::Decode);
+                self.converted(worker, is_asked, result, PictureJob::decoded);
             }
-            Event::Encoded { worker, result } => self.converted(worker, |job, _| job.encoded(), result),
+            Event::Encoded { worker, result } => {
+                let is_asked = |task: &Task| matches!(task, Task::Encode(_));
+                self.converted(worker, is_asked, result, |picture, ()| picture.encoded());
+            }
             Event::OutputOpened { job, at } => {
                 if let Some(AnyJob::Picture(picture)) = self.jobs.get_mut(&job) {
                     picture.output_opened(at);
+                    self.touch(job);
                 }
             }
             Event::Written { job, bytes } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.get().written(bytes);
+                if let Some(running) = self.jobs.get_mut(&job) {
+                    running.get_mut().written(bytes);
+                    self.touch(job);
                 }
             }
         }
     }
 
-    fn with_items(&mut self, job: JobId, act: impl FnOnce(&mut ItemsJob)) {
+    fn with_items(&mut self, job: JobId, act: impl FnOnce(&mut ItemsJob, &mut Vec<Action>)) {
         if let Some(AnyJob::Items(items)) = self.jobs.get_mut(&job) {
-            act(items);
+            act(items, &mut self.actions);
+            self.touch(job);
         }
     }
 
-    /// Takes the batch that a worker must be replying to off its queue.
-    fn head(&mut self, worker: WorkerId) -> Option<(BatchId, Batch)> {
-        let id = self.workers.get_mut(&worker)?.queue.pop_front()?;
-        Some((id, self.batches.remove(&id)?))
+    fn crew(&mut self, role: Role) -> &mut Crew {
+        match role {
+            Role::Execute => &mut self.execute,
+            // Compiling comes before there is a pool.
+            Role::Convert | Role::Compile => &mut self.convert,
+        }
+    }
+
+    /// Something happened to the job: it may have something to run, ask for something, or be finished.
+    fn touch(&mut self, job: JobId) {
+        let Some(role) = self.jobs.get(&job).map(AnyJob::role) else { return };
+        let other = if role == Role::Execute { Role::Convert } else { Role::Execute };
+        self.crew(other).jobs.remove(&job);
+        self.crew(role).jobs.insert(job);
+        if self.touched.last() != Some(&job) {
+            self.touched.push(job);
+        }
+    }
+
+    /// Looks at the jobs that something happened to.
+    fn settle(&mut self) {
+        for id in std::mem::take(&mut self.touched) {
+            let Some(job) = self.jobs.get_mut(&id) else { continue };
+            job.get_mut().pump(self.target, &mut self.actions);
+            if job.get().is_finished() {
+                let totals = std::mem::take(job.get_mut().totals_mut());
+                self.jobs.remove(&id);
+                self.forget(id);
+                self.actions.push(Action::FinishJob { job: id, totals });
+            }
+        }
     }
 
     fn kill(&mut self, worker: WorkerId, reason: impl Into<String>) {
+        self.execute.condemn(worker);
+        self.convert.condemn(worker);
         self.actions.push(Action::Kill { worker, reason: reason.into() });
     }
 
     fn done(&mut self, worker: WorkerId, done: &Done) {
-        if let Err(reason) = self.check(worker, done) {
+        if self.execute.is_condemned(worker) {
+            return;
+        }
+        let Some((id, batch)) = self.execute.head(worker).and_then(|id| Some((id, self.batches.get(&id)?))) else {
+            return self.kill(worker, "replied without having been asked");
+        };
+        if done.batch != id || done.job != batch.job || done.generation.0 != batch.generation {
+            return self.kill(worker, "replied to another batch than the one it was given");
+        }
+        let job = batch.job;
+        if let Some(running) = self.jobs.get(&job)
+            && let Err(reason) = running.get().check(&batch.pick, done)
+        {
             return self.kill(worker, reason);
         }
-        let Some((id, batch)) = self.head(worker) else { return };
-        let Some(job) = self.jobs.get_mut(&batch.job) else {
+        self.execute.replied(worker);
+        let (Some(batch), Some(running)) = (self.batches.remove(&id), self.jobs.get_mut(&job)) else {
             return self.actions.push(Action::ReleaseBatch { batch: id });
         };
-        let totals = job.get().totals_mut();
-        totals.busy += done.spent.total;
-        for (name, amount) in &done.counters {
-            let counter = totals.counters.entry(name.clone()).or_default();
-            *counter = counter.saturating_add(*amount);
+        if matches!(batch.pick.task, Task::Items(_) | Task::Rows(_)) {
+            let took = done.spent.total;
+            self.pace = Some(self.pace.map_or(took, |before| before.midpoint(took)));
         }
-        match job.get().done(id, &batch.pick, done, &mut self.next_part, &mut self.actions) {
+        count(running.get_mut().totals_mut(), done);
+        match running.get_mut().done(id, &batch.pick, done, &mut self.next_part, &mut self.actions) {
             Ok(None) => {}
             Ok(Some(pick)) => {
-                let id = self.new_batch(batch.job, pick);
-                self.again.push_back(id);
+                let id = self.new_batch(job, pick);
+                self.execute.again.push_back(id);
             }
-            Err(failure) => self.fail(batch.job, failure),
+            Err(failure) => self.fail(job, failure),
         }
+        self.touch(job);
     }
 
-    /// Whether a reply can be true. Nothing a worker says is evidence.
-    fn check(&self, worker: WorkerId, done: &Done) -> Result<(), &'static str> {
-        let queue = self.workers.get(&worker).map(|worker| &worker.queue);
-        let head = queue.and_then(VecDeque::front).ok_or("replied without having been asked")?;
-        let batch = self.batches.get(head).ok_or("replied to an unknown batch")?;
-        if done.batch != *head || done.job != batch.job || done.generation.0 != batch.generation {
-            return Err("replied to another batch than the one it was given");
-        }
-        let parts: Option<u64> = done.partials.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.len));
-        match (&batch.pick.task, done.rest) {
-            (Task::Items(pieces), Some(rest)) if !rest::is_plausible(pieces, rest) => {
-                Err("handed back work that it was not given")
-            }
-            (Task::Items(_), _) if !done.partials.is_empty() && parts != Some(done.output) => {
-                Err("returned partial results that do not add up")
-            }
-            (Task::Rows(rows), Some(rest))
-                if rest.start <= u64::from(rows.first) || rest.start > u64::from(rows.first) + u64::from(rows.count) =>
-            {
-                Err("handed back rows that it was not given")
-            }
-            _ => Ok(()),
-        }
-    }
-
+    /// A convert worker replied.
     fn converted<T>(
         &mut self,
         worker: WorkerId,
-        act: impl FnOnce(&mut PictureJob, Result<T, JobFailure>),
+        is_asked: impl FnOnce(&Task) -> bool,
         result: Result<T, JobFailure>,
+        act: impl FnOnce(&mut PictureJob, T),
     ) {
-        let Some((_, batch)) = self.head(worker) else {
+        if self.convert.is_condemned(worker) {
+            return;
+        }
+        let head = self.convert.head(worker);
+        let Some(id) = head.filter(|id| self.batches.get(id).is_some_and(|batch| is_asked(&batch.pick.task))) else {
             return self.kill(worker, "replied without having been asked");
         };
-        if let Err(failure) = result {
-            return self.fail(batch.job, failure);
+        self.convert.replied(worker);
+        self.actions.push(Action::ReleaseBatch { batch: id });
+        let Some(job) = self.batches.remove(&id).map(|batch| batch.job) else { return };
+        match (result, self.jobs.get_mut(&job)) {
+            (Err(failure), _) => self.fail(job, failure),
+            (Ok(value), Some(AnyJob::Picture(picture))) => act(picture, value),
+            (Ok(_), _) => {}
         }
-        if let Some(AnyJob::Picture(picture)) = self.jobs.get_mut(&batch.job) {
-            act(picture, result);
-        }
+        self.touch(job);
     }
 
     /// What the worker had goes back; the batch it was at has one attempt less.
     fn lost(&mut self, worker: WorkerId, role: Role, death: &Death) {
-        let expected = self.expected.entry(role).or_default();
-        *expected = expected.saturating_sub(1);
-        let Some(lost) = self.workers.remove(&worker) else {
-            self.failed_starts += 1;
-            if self.failed_starts >= FAILED_STARTS {
-                let what = format!("workers cannot be started: the last one {}", death.describe());
-                for job in self.jobs.keys().copied().collect::<Vec<_>>() {
-                    self.fail(job, JobFailure::Lost(what.clone()));
-                }
-            }
-            return;
-        };
-        for (place, id) in lost.queue.into_iter().enumerate().rev() {
+        let Some(queue) = self.crew(role).lost(worker, || death.describe()) else { return };
+        for (place, id) in queue.into_iter().enumerate().rev() {
+            self.actions.push(Action::ReleaseBatch { batch: id });
             let Some(batch) = self.batches.get_mut(&id) else { continue };
             let job = batch.job;
-            if !self.jobs.contains_key(&job) {
-                self.batches.remove(&id);
-                continue;
-            }
-            self.actions.push(Action::ReleaseBatch { batch: id });
             batch.generation += 1;
             // Workers run their batches in order, so only the first can have been at work.
             batch.deaths += u32::from(place == 0);
-            if batch.deaths >= ATTEMPTS {
-                let what = format!(
-                    "a batch was lost twice: the last worker {}; nothing was written for it",
-                    death.describe()
-                );
+            let is_given_up = batch.deaths >= ATTEMPTS;
+            if is_given_up || !self.jobs.contains_key(&job) {
                 self.batches.remove(&id);
-                self.fail(job, JobFailure::Lost(what));
-                continue;
+            } else {
+                self.crew(role).again.push_front(id);
             }
-            self.again.push_front(id);
+            if is_given_up {
+                let how = death.describe();
+                let what = format!("a batch was lost twice: the last worker {how}; nothing was written for it");
+                self.fail(job, JobFailure::Lost(what));
+            }
         }
     }
 
     fn fail(&mut self, job: JobId, failure: JobFailure) {
         let Some(mut gone) = self.jobs.remove(&job) else { return };
-        let totals = std::mem::take(gone.get().totals_mut());
-        self.again.retain(|id| self.batches.get(id).is_some_and(|batch| batch.job != job));
+        gone.get_mut().abandon(&mut self.actions);
+        let totals = std::mem::take(gone.get_mut().totals_mut());
+        self.forget(job);
         self.actions.push(Action::FailJob { job, failure, totals });
     }
 
-    fn finish_jobs(&mut self) {
-        let finished: Vec<JobId> =
-            self.jobs.iter_mut().filter_map(|(id, job)| job.get().is_finished().then_some(*id)).collect();
-        for job in finished {
-            let Some(mut gone) = self.jobs.remove(&job) else { continue };
-            let totals = std::mem::take(gone.get().totals_mut());
-            self.actions.push(Action::FinishJob { job, totals });
+    /// The job is over. What is still out of it is released when its worker replies or is lost.
+    fn forget(&mut self, job: JobId) {
+        for crew in [&mut self.execute, &mut self.convert] {
+            crew.jobs.remove(&job);
+            crew.again.retain(|id| {
+                let is_other = self.batches.get(id).is_some_and(|batch| batch.job != job);
+                if !is_other {
+                    self.batches.remove(id);
+                }
+                is_other
+            });
         }
     }
 
@@ -370,65 +315,76 @@ impl State {
     }
 
     /// Gives free workers work: what has to be run again first, then the oldest job that has something to run.
-    fn schedule(&mut self) {
-        for role in [Role::Execute, Role::Convert] {
-            while let Some(worker) = self.freest(role) {
-                let Some(batch) = self.next_for(role) else { break };
-                self.assign(worker, batch);
-            }
-            self.grow(role);
+    fn schedule(&mut self, role: Role) {
+        let depth = self.depth(role);
+        while let Some(worker) = self.crew(role).freest(depth) {
+            let Some(batch) = self.next_for(role) else { break };
+            self.assign(role, worker, batch);
         }
+        self.grow(role);
     }
 
-    /// Asks for another worker when those there are cannot take what could be run.
+    /// How many batches a worker may have at a time.
+    fn depth(&self, role: Role) -> usize {
+        // Pictures are large, and another worker may be free sooner. So may one be when batches are long, which they
+        // only are when single items are: a worker hands back what it cannot do in its budget.
+        let is_short = self.pace.is_some_and(|pace| u128::from(pace) <= sizing::BUDGET.as_nanos());
+        if role == Role::Execute && is_short { QUEUE } else { 1 }
+    }
+
+    /// Asks for more workers when those there are cannot take what could be run.
     fn grow(&mut self, role: Role) {
-        let expected = self.expected.get(&role).copied().unwrap_or(0);
-        let starting = expected - self.workers.values().filter(|worker| worker.role == role).count().min(expected);
-        let again = self.again.iter().filter_map(|id| self.batches.get(id)).any(|batch| batch.pick.task.role() == role);
-        let more = self.jobs.values_mut().filter_map(|job| (job_role(job) == role && job.get().has_more()).then_some(())).count();
-        // A worker on its way will take one of them; more of them than that justify one more worker.
-        let wanted = more.max(usize::from(again)) + if role == Role::Execute && more > 0 { self.target } else { 0 };
-        for _ in expected..self.target.min(expected + wanted.saturating_sub(starting)) {
-            *self.expected.entry(role).or_default() += 1;
+        let target = self.target;
+        let crew = match role {
+            Role::Execute => &mut self.execute,
+            Role::Convert | Role::Compile => &mut self.convert,
+        };
+        if !crew.can_grow() {
+            return;
+        }
+        let has_more = |id: &&JobId| self.jobs.get(id).is_some_and(|job| job.get().has_more());
+        let jobs: Vec<JobId> = crew.jobs.iter().filter(has_more).take(target).copied().collect();
+        if jobs.is_empty() && crew.again.is_empty() {
+            return;
+        }
+        if let Some(why) = crew.hopeless() {
+            let what = format!("workers cannot be started: the last one {why}");
+            crew.forgive();
+            let again = crew.again.iter().filter_map(|id| self.batches.get(id)).map(|batch| batch.job);
+            for job in again.chain(jobs).collect::<Vec<_>>() {
+                self.fail(job, JobFailure::Lost(what.clone()));
+            }
+            return;
+        }
+        // A picture is for one convert worker; what execute workers run can be divided among all of them.
+        let can_divide = role == Role::Execute && !jobs.is_empty();
+        let wanted = if can_divide { target } else { jobs.len().max(crew.again.len()) };
+        for _ in 0..crew.grow(wanted) {
             self.actions.push(Action::Spawn { role });
         }
     }
 
-    /// The worker of this role with the shortest queue, if one has room.
-    fn freest(&self, role: Role) -> Option<WorkerId> {
-        // A convert worker has one picture at a time: pictures are large, and another worker may be free sooner.
-        let depth = if role == Role::Convert { 1 } else { QUEUE };
-        let candidates = self.workers.iter().filter(|(_, worker)| worker.role == role);
-        let (id, worker) = candidates.min_by_key(|(_, worker)| worker.queue.len())?;
-        (worker.queue.len() < depth).then_some(*id)
-    }
-
+    /// The batch to be given out next.
     fn next_for(&mut self, role: Role) -> Option<BatchId> {
-        let waiting = self.again.iter().position(|id| {
-            self.batches.get(id).is_some_and(|batch| batch.pick.task.role() == role)
-        });
-        if let Some(index) = waiting {
-            return self.again.remove(index);
+        if let Some(again) = self.crew(role).again.pop_front() {
+            return Some(again);
         }
-        let target = self.target;
-        let mut found = None;
-        for (id, job) in &mut self.jobs {
-            if job_role(job) != role {
-                continue;
+        while let Some(id) = self.crew(role).jobs.first().copied() {
+            let target = self.target;
+            if let Some(pick) = self.jobs.get_mut(&id).and_then(|job| job.get_mut().next(target)) {
+                // Having given something out, it may need more input.
+                self.touch(id);
+                return Some(self.new_batch(id, pick));
             }
-            if let Some(pick) = job.get().next(target) {
-                found = Some((*id, pick));
-                break;
-            }
+            self.crew(role).jobs.remove(&id);
         }
-        let (job, pick) = found?;
-        Some(self.new_batch(job, pick))
+        None
     }
 
-    fn assign(&mut self, worker: WorkerId, batch: BatchId) {
+    fn assign(&mut self, role: Role, worker: WorkerId, batch: BatchId) {
         let Some(entry) = self.batches.get(&batch) else { return };
-        let Some(job) = self.jobs.get_mut(&entry.job) else { return };
-        let (split, merge) = job.get().split_and_merge();
+        let Some(job) = self.jobs.get(&entry.job).map(AnyJob::get) else { return };
+        let (split, merge) = job.split_and_merge();
         let order = Order {
             job: entry.job,
             batch,
@@ -437,20 +393,23 @@ impl State {
             split,
             merge,
             destination: entry.pick.destination,
-            length: job.get().length(),
-            budget: job.get().budget(),
+            length: job.length(),
+            budget: job.budget(self.target),
         };
-        if let Some(worker) = self.workers.get_mut(&worker) {
-            worker.queue.push_back(batch);
-        }
+        self.crew(role).assign(worker, batch);
         self.actions.push(Action::Assign { worker, order });
     }
 }
 
-/// Which workers the job's next task needs.
-fn job_role(job: &AnyJob) -> Role {
-    match job {
-        AnyJob::Items(_) => Role::Execute,
-        AnyJob::Picture(picture) => picture.role(),
+/// Adds up what a batch says of itself.
+fn count(totals: &mut JobTotals, done: &Done) {
+    totals.busy = totals.busy.saturating_add(done.spent.total);
+    for (name, amount) in &done.counters {
+        // A reply has no more names than this, but a hostile worker has others in each.
+        if totals.counters.len() >= COUNTERS && !totals.counters.contains_key(name) {
+            continue;
+        }
+        let counter = totals.counters.entry(name.clone()).or_default();
+        *counter = counter.saturating_add(*amount);
     }
 }

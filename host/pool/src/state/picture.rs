@@ -7,10 +7,10 @@ use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Cut, Format, PicturePlan};
 use taskhost_protocol::work::{Budget, Done, Merge, Rows, Split};
 
-use super::items::WINDOW;
-use super::order::Order;
-use super::sizing::Sizing;
-use super::{Finished, Job, Pick};
+use super::check::check_rows;
+use super::job::{Job, Pick};
+use super::sizing::{BatchRule, Sizing};
+use super::window::{Finished, Window};
 use crate::event::{Action, Destination, FailedItem, JobFailure, JobTotals, PictureJobPlan, Task};
 
 /// How far a picture job is.
@@ -48,11 +48,10 @@ pub(crate) struct PictureJob {
     asked: bool,
     sizing: Sizing,
     left: Vec<Stretch>,
-    order: Order<(u32, u32), Finished>,
+    window: Window<(u32, u32)>,
     /// Offset of the first result in the output.
     output_at: u64,
-    held: u64,
-    pub(crate) totals: JobTotals,
+    totals: JobTotals,
 }
 
 impl PictureJob {
@@ -64,9 +63,8 @@ impl PictureJob {
             asked: false,
             sizing: Sizing::new(plan.batch),
             left: Vec::new(),
-            order: Order::new(true),
+            window: Window::new(true),
             output_at: 0,
-            held: 0,
             totals: JobTotals::default(),
         }
     }
@@ -107,7 +105,10 @@ impl PictureJob {
         let count = match plan.cut {
             Cut::Whole => stretch.end - stretch.first,
             Cut::Strips { halo } => {
-                let wanted = self.sizing.bytes(Some(left.saturating_mul(row)), workers) / row;
+                let wanted = match self.plan.batch {
+                    BatchRule::Auto => self.sizing.bytes(Split::Whole, Some(left.saturating_mul(row)), workers) / row,
+                    BatchRule::Items(rows) => rows,
+                };
                 // Strips much lower than their halo would mostly read context.
                 let least = u64::from(halo).max(1);
                 u32::try_from(wanted.max(least)).unwrap_or(u32::MAX).min(stretch.end - stretch.first)
@@ -118,7 +119,7 @@ impl PictureJob {
         if stretch.first < stretch.end {
             self.left.push(stretch);
         }
-        self.order.insert((stretch.plane, first));
+        self.window.insert((stretch.plane, first));
         let plane_bytes = format.bytes().unwrap_or(0);
         let rows = Rows {
             source: SourceId(0),
@@ -139,6 +140,16 @@ impl PictureJob {
         Some(Pick { task: Task::Rows(rows), destination, node: None })
     }
 
+    /// Place of the first rows that are left.
+    fn first_left(&self) -> Option<(u32, u32)> {
+        self.left.last().map(|next| (next.plane, next.first))
+    }
+
+    /// Whether rows can be given out.
+    fn can_run(&self) -> bool {
+        self.first_left().is_some_and(|first| self.window.has_room_at(first))
+    }
+
     fn plane_of(&self, rows: &Rows) -> u32 {
         let bytes = rows.format.bytes().unwrap_or(1).max(1);
         u32::try_from((rows.at - self.plan.at) / bytes).unwrap_or(u32::MAX)
@@ -147,7 +158,7 @@ impl PictureJob {
     fn after_rows(&mut self) {
         if let Stage::Rows(_, plan) = self.stage
             && self.left.is_empty()
-            && self.order.is_empty()
+            && self.window.is_empty()
         {
             self.asked = false;
             self.stage = if self.plan.encode { Stage::Encode(plan.output) } else { Stage::Finished };
@@ -162,32 +173,33 @@ impl PictureJob {
         actions: &mut Vec<Action>,
     ) -> Result<(), JobFailure> {
         let plane = self.plane_of(rows);
-        let end = rows.first + rows.count;
+        let mut end = rows.first + rows.count;
         if let Some(rest) = done.rest {
             let first = u32::try_from(rest.start).unwrap_or(end).clamp(rows.first, end);
             if first < end {
                 self.left.push(Stretch { plane, first, end });
                 self.left.sort_unstable_by(|a, b| b.cmp(a));
             }
+            end = first;
         }
-        self.sizing.learn(done.input, done.spent.total);
-        self.totals.input += done.input;
-        self.totals.output += done.output;
-        if !self.plan.direct {
-            self.held += done.output;
-        }
-        let failure = done.failures.first().cloned();
+        let input = u64::from(end - rows.first).saturating_mul(rows.format.row_bytes().unwrap_or(0));
+        self.sizing.learn(input, done.items, done.spent.total);
+        self.totals.input += input;
+        self.totals.output = self.totals.output.saturating_add(done.output);
+        let failure = done.failures.first().cloned().map(Box::new);
         if failure.is_some() {
             self.left.retain(|stretch| (stretch.plane, stretch.first) < (plane, rows.first));
         }
-        self.order.complete((plane, rows.first), Finished { batch, items: done.items, output: done.output, failure });
-        while let Some((_, finished)) = self.order.pop_before(self.left.last().map(|next| (next.plane, next.first))) {
+        let output = if self.plan.direct || failure.is_some() { 0 } else { done.output };
+        if output == 0 {
+            actions.push(Action::ReleaseBatch { batch });
+        }
+        self.window.complete((plane, rows.first), Finished { batch, items: done.items, output, failure });
+        while let Some(finished) = self.window.pop_before(self.first_left()) {
             if let Some(failure) = finished.failure {
-                return Err(JobFailure::Item(Box::new(FailedItem { failure, number: 0 })));
+                return Err(JobFailure::Item(Box::new(FailedItem { failure: *failure, number: 0 })));
             }
-            if self.plan.direct {
-                actions.push(Action::ReleaseBatch { batch: finished.batch });
-            } else {
+            if finished.output > 0 {
                 actions.push(Action::Append { job: self.id, batch: finished.batch, bytes: finished.output });
             }
         }
@@ -208,7 +220,7 @@ impl Job for PictureJob {
 
     fn next(&mut self, workers: usize) -> Option<Pick> {
         let task = match self.stage {
-            Stage::Rows(format, plan) if self.held < WINDOW => return self.take(format, plan, workers),
+            Stage::Rows(format, plan) if self.can_run() => return self.take(format, plan, workers),
             Stage::Decode if !self.asked => Task::Decode,
             Stage::Prepare(format) if !self.asked => Task::Prepare(format),
             Stage::Encode(format) if !self.asked => Task::Encode(format),
@@ -217,6 +229,14 @@ impl Job for PictureJob {
         };
         self.asked = true;
         Some(Pick { task, destination: Destination::Nowhere, node: None })
+    }
+
+    fn check(&self, pick: &Pick, done: &Done) -> Result<(), &'static str> {
+        match &pick.task {
+            Task::Rows(rows) => check_rows(rows, done),
+            _ if done.rest.is_some() || !done.partials.is_empty() => Err("handed back work that cannot be divided"),
+            _ => Ok(()),
+        }
     }
 
     fn done(
@@ -247,23 +267,27 @@ impl Job for PictureJob {
     }
 
     fn written(&mut self, bytes: u64) {
-        self.held = self.held.saturating_sub(bytes);
+        self.window.written(bytes);
     }
 
     fn has_more(&self) -> bool {
         match self.stage {
             Stage::Decode | Stage::Prepare(_) | Stage::Encode(_) => !self.asked,
-            Stage::Rows(..) => !self.left.is_empty(),
+            Stage::Rows(..) => self.can_run(),
             Stage::Open(..) | Stage::Finished => false,
         }
     }
 
     fn is_finished(&self) -> bool {
-        self.stage == Stage::Finished && self.held == 0
+        self.stage == Stage::Finished && self.window.is_written()
     }
 
-    fn budget(&self) -> Budget {
-        self.sizing.budget()
+    fn abandon(&mut self, actions: &mut Vec<Action>) {
+        actions.extend(self.window.abandoned().map(|batch| Action::ReleaseBatch { batch }));
+    }
+
+    fn budget(&self, workers: usize) -> Budget {
+        self.sizing.budget(workers)
     }
 
     fn split_and_merge(&self) -> (Split, Merge) {

@@ -7,7 +7,10 @@
 
 use std::time::Duration;
 
-use taskhost_protocol::work::Budget;
+use taskhost_protocol::limits::PIECES_PER_BATCH;
+use taskhost_protocol::work::{Budget, Split};
+
+use super::window::WINDOW;
 
 /// What a batch should take: long against the cost of a round trip (5 to 50 µs), short against a wait at the end.
 pub const TARGET: Duration = Duration::from_millis(10);
@@ -15,9 +18,12 @@ pub const TARGET: Duration = Duration::from_millis(10);
 /// When a worker hands the rest of a batch back: a guess that was wrong by three is not worth a round trip.
 pub const BUDGET: Duration = Duration::from_millis(30);
 
-/// Results after which a worker hands the rest of a batch back: a quarter of the window, so that the window holds
-/// batches of several workers.
-pub const OUTPUT_BUDGET: u64 = 8 << 20;
+/// Results after which a worker hands the rest of a batch back: at most a quarter of the window, so that the window
+/// holds batches of several workers …
+pub const OUTPUT_BUDGET: u64 = WINDOW / 4;
+
+/// … and at least so much, which no longer costs a round trip too many.
+const LEAST_OUTPUT_BUDGET: u64 = 512 << 10;
 
 /// First batch of a job whose cost is not known: finished at once if items are cheap, cut short if they are not.
 const FIRST: u64 = 32 << 10;
@@ -26,7 +32,11 @@ const FIRST: u64 = 32 << 10;
 const GROWTH: u64 = 8;
 
 /// Largest batch in bytes of input: it bounds what one worker has to read before its first item.
-const LARGEST: u64 = 8 << 20;
+pub(crate) const LARGEST: u64 = 8 << 20;
+
+/// Bytes of a line before any was seen: that of a number or two. A wrong guess makes the first batches smaller than
+/// asked for, or has them handed back in part.
+const LINE: u64 = 16;
 
 /// How batches are sized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -45,15 +55,17 @@ pub(crate) struct Sizing {
     /// Nanoseconds a byte; `None` before the first batch.
     nanos_per_byte: Option<f64>,
     largest_seen: u64,
+    bytes_seen: u64,
+    items_seen: u64,
 }
 
 impl Sizing {
     pub(crate) fn new(rule: BatchRule) -> Self {
-        Self { rule, nanos_per_byte: None, largest_seen: FIRST / GROWTH }
+        Self { rule, nanos_per_byte: None, largest_seen: FIRST / GROWTH, bytes_seen: 0, items_seen: 0 }
     }
 
-    /// A batch of `bytes` took `nanos`.
-    pub(crate) fn learn(&mut self, bytes: u64, nanos: u64) {
+    /// A batch of so many bytes and items took `nanos`.
+    pub(crate) fn learn(&mut self, bytes: u64, items: u64, nanos: u64) {
         if bytes == 0 {
             return;
         }
@@ -61,13 +73,32 @@ impl Sizing {
         // Half old, half new: costs drift along an input, and the budget forgives what the average misses.
         self.nanos_per_byte = Some(self.nanos_per_byte.map_or(now, |before| f64::midpoint(before, now)));
         self.largest_seen = self.largest_seen.max(bytes);
+        self.bytes_seen = self.bytes_seen.saturating_add(bytes);
+        self.items_seen = self.items_seen.saturating_add(items);
     }
 
     /// Bytes of input the next batch should have, when `left` bytes are left (if that is known) for `workers`.
-    pub(crate) fn bytes(&self, left: Option<u64>, workers: usize) -> u64 {
-        if let BatchRule::Items(_) = self.rule {
-            return 1;
+    pub(crate) fn bytes(&self, split: Split, left: Option<u64>, workers: usize) -> u64 {
+        match (self.rule, split) {
+            (BatchRule::Auto, _) => self.learned(left, workers),
+            // Files are counted, see [`Self::files`].
+            (BatchRule::Items(_), Split::Whole) => u64::MAX,
+            (BatchRule::Items(items), Split::Blocks(size) | Split::Records(size) | Split::Chunks(size)) => {
+                items.max(1).saturating_mul(size)
+            }
+            (BatchRule::Items(items), Split::Lines) => items.max(1).saturating_mul(self.line()),
         }
+    }
+
+    /// Files of a batch, at most, under [`Split::Whole`].
+    pub(crate) fn files(&self) -> usize {
+        match self.rule {
+            BatchRule::Auto => PIECES_PER_BATCH,
+            BatchRule::Items(items) => usize::try_from(items.max(1)).unwrap_or(usize::MAX).min(PIECES_PER_BATCH),
+        }
+    }
+
+    fn learned(&self, left: Option<u64>, workers: usize) -> u64 {
         let wanted = match self.nanos_per_byte {
             None => FIRST,
             Some(rate) if rate <= 0.0 => LARGEST,
@@ -77,13 +108,23 @@ impl Sizing {
         wanted.min(self.largest_seen.saturating_mul(GROWTH)).min(LARGEST).min(fair).max(1)
     }
 
-    /// When a worker must hand back the rest.
-    pub(crate) fn budget(&self) -> Budget {
+    /// Bytes of a line on average. While no line has begun in what was run, twice of what was.
+    fn line(&self) -> u64 {
+        match self.items_seen {
+            0 => self.bytes_seen.saturating_mul(2).max(LINE),
+            items => self.bytes_seen.div_ceil(items),
+        }
+    }
+
+    /// When a worker must hand back the rest. The results of all batches that are out fit in the window together, for
+    /// as many workers as that leaves batches of a useful size.
+    pub(crate) fn budget(&self, workers: usize) -> Budget {
         let (micros, items) = match self.rule {
             BatchRule::Auto => (BUDGET.as_micros() as u64, u64::MAX),
-            BatchRule::Items(items) => (u64::MAX, items),
+            BatchRule::Items(items) => (u64::MAX, items.max(1)),
         };
-        Budget { micros, output: OUTPUT_BUDGET, items, failures: 1 }
+        let output = (WINDOW / (2 * workers.max(1) as u64)).clamp(LEAST_OUTPUT_BUDGET, OUTPUT_BUDGET);
+        Budget { micros, output, items, failures: 1 }
     }
 }
 
@@ -94,25 +135,40 @@ mod tests {
     #[test]
     fn a_batch_aims_at_the_target() {
         let mut sizing = Sizing::new(BatchRule::Auto);
-        assert_eq!(sizing.bytes(None, 2), FIRST);
-        sizing.learn(FIRST, 32_000); // about 1 ns a byte: 10 ms are 10 MB
-        assert_eq!(sizing.bytes(None, 2), FIRST * GROWTH);
-        sizing.learn(1 << 20, 1 << 30); // about 1 µs a byte
-        let bytes = sizing.bytes(None, 2);
+        assert_eq!(sizing.bytes(Split::Lines, None, 2), FIRST);
+        sizing.learn(FIRST, 1000, 32_000); // about 1 ns a byte: 10 ms are 10 MB
+        assert_eq!(sizing.bytes(Split::Lines, None, 2), FIRST * GROWTH);
+        sizing.learn(1 << 20, 1000, 1 << 30); // about 1 µs a byte
+        let bytes = sizing.bytes(Split::Lines, None, 2);
         assert!((10_000..40_000).contains(&bytes), "{bytes}");
     }
 
     #[test]
     fn the_tail_is_shared_out() {
         let mut sizing = Sizing::new(BatchRule::Auto);
-        sizing.learn(1 << 20, 1 << 20);
-        assert_eq!(sizing.bytes(Some(4000), 2), 1000);
-        assert_eq!(sizing.bytes(Some(3), 2), 1, "never empty");
+        sizing.learn(1 << 20, 1000, 1 << 20);
+        assert_eq!(sizing.bytes(Split::Lines, Some(4000), 2), 1000);
+        assert_eq!(sizing.bytes(Split::Lines, Some(3), 2), 1, "never empty");
     }
 
     #[test]
     fn a_number_of_items_is_kept_by_the_budget() {
-        let sizing = Sizing::new(BatchRule::Items(10));
-        assert_eq!(sizing.budget().items, 10);
+        let mut sizing = Sizing::new(BatchRule::Items(10));
+        assert_eq!(sizing.budget(2).items, 10);
+        assert_eq!(sizing.bytes(Split::Records(8), Some(1), 2), 80);
+        assert_eq!((sizing.bytes(Split::Whole, None, 2), sizing.files()), (u64::MAX, PIECES_PER_BATCH));
+        assert_eq!(sizing.bytes(Split::Lines, None, 2), 10 * LINE);
+        sizing.learn(500, 0, 1);
+        assert_eq!(sizing.bytes(Split::Lines, None, 2), 10_000, "lines are longer than that");
+        sizing.learn(500, 20, 1);
+        assert_eq!(sizing.bytes(Split::Lines, None, 2), 500);
+    }
+
+    #[test]
+    fn results_of_many_workers_fit_in_the_window_together() {
+        let sizing = Sizing::new(BatchRule::Auto);
+        assert_eq!(sizing.budget(1).output, OUTPUT_BUDGET);
+        assert_eq!(sizing.budget(16).output * 2 * 16, WINDOW);
+        assert_eq!(sizing.budget(1000).output, LEAST_OUTPUT_BUDGET);
     }
 }

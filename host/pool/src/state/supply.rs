@@ -2,32 +2,53 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use taskhost_data::cut::next_end;
 use taskhost_protocol::ids::SourceId;
-use taskhost_protocol::limits::PIECES_PER_BATCH;
 use taskhost_protocol::work::{Piece, Split};
 
 /// Place of a stretch in the input.
 pub(crate) type Key = (SourceId, u64);
 
-/// Cuts of lines this large or larger are made at multiples of a page, so that few nodes of a reduction straddle two
-/// batches; smaller ones anywhere, so that a short list of dear items still reaches every worker.
-const ALIGN_FROM: u64 = 64 << 10;
-const ALIGN: u64 = 4096;
+/// How much the next batch should have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// About so many bytes.
+    pub(crate) bytes: u64,
+    /// At most so many files, where files are items.
+    pub(crate) files: usize,
+}
 
 /// The stretches that are left, and how much of each file or block is still needed.
 #[derive(Debug, Default)]
 pub(crate) struct Supply {
     pieces: BTreeMap<Key, Piece>,
     bytes: u64,
-    /// Bytes not yet run of each file or block, by source and first readable byte.
-    needed: HashMap<Key, u64>,
+    /// Each file or block that is still needed, by source and first readable byte.
+    needed: HashMap<Key, Needed>,
+    needed_bytes: u64,
+}
+
+/// A file or block.
+#[derive(Clone, Copy, Debug)]
+struct Needed {
+    /// Bytes of it that are not yet run.
+    bytes: u64,
+    /// Bytes of all inputs before it.
+    before: u64,
 }
 
 impl Supply {
-    /// Adds a whole file or block.
-    pub(crate) fn add(&mut self, piece: Piece) {
-        *self.needed.entry((piece.source, piece.from)).or_default() += piece.end - piece.start;
+    /// Adds a whole file or block. All inputs before that file or pipe have `before` bytes.
+    pub(crate) fn add(&mut self, piece: Piece, before: u64) {
+        let bytes = piece.end - piece.start;
+        self.needed.insert((piece.source, piece.from), Needed { bytes, before });
+        self.needed_bytes += bytes;
         self.put_back(piece);
+    }
+
+    /// Bytes of all inputs before that of the piece, which is still needed.
+    pub(crate) fn before(&self, piece: &Piece) -> u64 {
+        self.needed.get(&(piece.source, piece.from)).map_or(0, |needed| needed.before)
     }
 
     /// Adds what a worker handed back.
@@ -51,18 +72,22 @@ impl Supply {
         self.bytes
     }
 
-    /// Takes the next batch: about `wanted` bytes, at least one item.
-    pub(crate) fn take(&mut self, split: Split, wanted: u64) -> Vec<Piece> {
+    /// Takes the next batch, at least one item.
+    pub(crate) fn take(&mut self, split: Split, wanted: Wanted) -> Vec<Piece> {
         let mut batch: Vec<Piece> = Vec::new();
         let mut taken = 0;
         while let Some(entry) = self.pieces.first_entry() {
             let piece = *entry.get();
-            // Only whole files are gathered: a stretch of another kind is cut, and one is enough.
-            if !batch.is_empty() && (split != Split::Whole || taken >= wanted || batch.len() == PIECES_PER_BATCH) {
-                break;
+            if let Some(last) = batch.last() {
+                // Only whole files are gathered: a stretch of another kind is cut, and one is enough. They follow each
+                // other without a gap, since the results of a batch do.
+                let follows = split == Split::Whole && piece.source.0 == last.source.0 + 1;
+                if !follows || taken >= wanted.bytes || batch.len() >= wanted.files {
+                    break;
+                }
             }
             entry.remove();
-            let end = cut(split, &piece, wanted);
+            let end = cut(split, &piece, wanted.bytes);
             self.bytes -= piece.end - piece.start;
             if end < piece.end {
                 self.put_back(Piece { start: end, ..piece });
@@ -73,7 +98,7 @@ impl Supply {
         batch
     }
 
-    /// Forgets everything behind `key`: an item there failed.
+    /// Forgets everything from `key` on: an item there failed.
     pub(crate) fn drop_behind(&mut self, key: Key) {
         let dropped = self.pieces.split_off(&key);
         self.bytes -= dropped.values().map(|piece| piece.end - piece.start).sum::<u64>();
@@ -83,17 +108,19 @@ impl Supply {
     pub(crate) fn finished(&mut self, piece: &Piece, bytes: u64) -> bool {
         let key = (piece.source, piece.from);
         let Some(needed) = self.needed.get_mut(&key) else { return false };
-        *needed = needed.saturating_sub(bytes);
-        if *needed == 0 {
+        debug_assert!(bytes <= needed.bytes, "nothing is run twice");
+        needed.bytes -= bytes;
+        self.needed_bytes -= bytes;
+        let is_over = needed.bytes == 0;
+        if is_over {
             self.needed.remove(&key);
-            return true;
         }
-        false
+        is_over
     }
 
     /// Bytes of files and blocks that are still needed.
-    pub(crate) fn needed(&self) -> u64 {
-        self.needed.values().sum()
+    pub(crate) fn needed_bytes(&self) -> u64 {
+        self.needed_bytes
     }
 
     /// Files and blocks that are still needed.
@@ -104,18 +131,12 @@ impl Supply {
 
 /// Where a batch of about `wanted` bytes from the start of `piece` ends.
 fn cut(split: Split, piece: &Piece, wanted: u64) -> u64 {
-    let wanted = wanted.max(1);
-    let end = match split {
-        Split::Whole => return piece.end,
-        Split::Lines if wanted >= ALIGN_FROM => (piece.start + wanted).next_multiple_of(ALIGN),
-        Split::Lines => piece.start + wanted,
-        // A block is never divided: its window is where its lines begin.
-        Split::Blocks(size) | Split::Records(size) | Split::Chunks(size) => {
-            (piece.start + wanted).next_multiple_of(size.max(1))
-        }
-    };
+    if piece.start == piece.end {
+        return piece.end;
+    }
+    let end = next_end(split, piece.base, piece.start, piece.end, wanted);
     // A short end is taken along, so that no batch has less than a quarter of the others.
-    if piece.end.saturating_sub(end) < wanted / 4 { piece.end } else { end.min(piece.end) }
+    if piece.end - end < wanted / 4 { piece.end } else { end }
 }
 
 #[cfg(test)]
@@ -127,11 +148,15 @@ mod tests {
         Piece { source: SourceId(source), slot: SlotId(0), start, end, from: 0, to: end, at: 0, base: 0 }
     }
 
+    fn wanted(bytes: u64) -> Wanted {
+        Wanted { bytes, files: 6 }
+    }
+
     #[test]
     fn records_are_not_divided() {
         let mut supply = Supply::default();
-        supply.add(piece(0, 0, 100));
-        let batch = supply.take(Split::Records(16), 20);
+        supply.add(piece(0, 0, 100), 0);
+        let batch = supply.take(Split::Records(16), wanted(30));
         assert_eq!((batch[0].start, batch[0].end), (0, 32));
         assert_eq!(supply.bytes(), 68);
         assert_eq!(supply.first(), Some((SourceId(0), 32)));
@@ -141,27 +166,38 @@ mod tests {
     fn whole_files_are_gathered() {
         let mut supply = Supply::default();
         for source in 0..10 {
-            supply.add(piece(source, 0, 10));
+            supply.add(piece(source, 0, 10), 0);
         }
-        assert_eq!(supply.take(Split::Whole, 25).len(), 3);
-        assert_eq!(supply.take(Split::Whole, 1 << 20).len(), PIECES_PER_BATCH);
-        assert_eq!(supply.take(Split::Whole, 1).len(), 1);
+        assert_eq!(supply.take(Split::Whole, wanted(25)).len(), 3);
+        assert_eq!(supply.take(Split::Whole, wanted(1 << 20)).len(), 6);
+        assert_eq!(supply.take(Split::Whole, wanted(1)).len(), 1);
+    }
+
+    #[test]
+    fn only_files_that_follow_each_other_are_gathered() {
+        let mut supply = Supply::default();
+        for source in [3, 4, 9] {
+            supply.add(piece(source, 0, 10), 0);
+        }
+        assert_eq!(supply.take(Split::Whole, wanted(1000)).len(), 2, "what is between was given to another worker");
     }
 
     #[test]
     fn an_empty_file_is_an_item_too() {
         let mut supply = Supply::default();
-        supply.add(piece(0, 0, 0));
-        assert_eq!(supply.take(Split::Whole, 100).len(), 1);
+        supply.add(piece(0, 0, 0), 0);
+        assert_eq!(supply.take(Split::Whole, wanted(100)).len(), 1);
     }
 
     #[test]
     fn a_file_is_needed_until_all_of_it_was_run() {
         let mut supply = Supply::default();
-        supply.add(piece(0, 0, 100));
-        let batch = supply.take(Split::Lines, 40);
-        assert!(!supply.finished(&batch[0], 40));
-        let batch = supply.take(Split::Lines, 60);
-        assert!(supply.finished(&batch[0], 60));
+        supply.add(piece(0, 0, 100), 0);
+        let batch = supply.take(Split::Lines, wanted(40));
+        assert!(!supply.finished(&batch[0], batch[0].end));
+        assert_eq!(supply.needed_bytes(), 100 - batch[0].end);
+        let rest = supply.take(Split::Lines, wanted(100));
+        assert!(supply.finished(&rest[0], 100 - batch[0].end));
+        assert_eq!((supply.needed_bytes(), supply.needed_count()), (0, 0));
     }
 }
