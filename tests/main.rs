@@ -1,1 +1,12 @@
-//! One integration binary.
+//! One integration binary. Each module drives the program as a user does, or reads the sources as a reviewer does.
+//!
+//! `harness` runs the program and looks after what it leaves behind, `native` computes in plain Rust what kernels
+//! compute, so that results can be compared byte for byte.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod harness;
+mod native;
+
+mod exit_codes;
+mod run;

@@ -1,0 +1,95 @@
+//! The processes of the machine, as /proc shows them.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Once;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+/// How long a process may take to go away after its coordinator did. It takes less than a millisecond.
+const GONE_WITHIN: Duration = Duration::from_secs(20);
+
+/// A process that cannot be mistaken for a later one of the same number.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) id: u32,
+    handle: OwnedFd,
+}
+
+impl Process {
+    /// The process of that number; `None` when there is none any more.
+    pub(crate) fn open(id: u32) -> Option<Self> {
+        let pid = Pid::from_raw(i32::try_from(id).unwrap())?;
+        let handle = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        Some(Self { id, handle })
+    }
+
+    /// The worker processes among its children, in the order of their numbers.
+    pub(crate) fn workers(&self) -> Vec<Self> {
+        let mut workers: Vec<Self> =
+            children(self.id).into_iter().filter(|id| is_worker(*id)).filter_map(Self::open).collect();
+        workers.sort_by_key(|worker| worker.id);
+        workers
+    }
+
+    /// Sends a signal; a process that is gone gets none.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = rustix::process::pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// Waits until the process is gone, whoever takes note of it. Says whether that happened in time.
+    pub(crate) fn is_gone_within(&self, time: Duration) -> bool {
+        let timeout = Timespec::try_from(time).unwrap();
+        let mut handle = [PollFd::new(&self.handle, PollFlags::IN)];
+        poll(&mut handle, Some(&timeout)).unwrap() > 0
+    }
+
+    /// A file in its folder in /proc.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.id))
+    }
+
+    /// A field of its `status`.
+    pub(crate) fn status(&self, field: &str) -> String {
+        let status = fs::read_to_string(self.file("status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        line.unwrap_or_default().trim().to_owned()
+    }
+}
+
+/// The children of a process.
+fn children(parent: u32) -> Vec<u32> {
+    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    ids.filter(|id| parent_of(*id) == Some(parent)).collect()
+}
+
+/// The parent of a process, from `PID (NAME) STATE PARENT …`. A name may hold anything, so the last bracket counts.
+fn parent_of(id: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether that process is a worker. What has ended already has no command line.
+fn is_worker(id: u32) -> bool {
+    let command = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+    command.split(|byte| *byte == 0).any(|argument| argument == b"__worker")
+}
+
+/// Makes this process the parent of every orphan among its descendants.
+pub(super) fn adopt_orphans() {
+    static ADOPTED: Once = Once::new();
+    ADOPTED.call_once(|| rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap());
+}
+
+/// Asserts that no worker has lost its coordinator and lives on. A test beside this one may just have killed its
+/// coordinator, so those that are dying are waited for.
+#[track_caller]
+pub(crate) fn no_worker_is_left() {
+    let this = Process::open(std::process::id()).unwrap();
+    for orphan in this.workers() {
+        assert!(orphan.is_gone_within(GONE_WITHIN), "worker process {} was left behind", orphan.id);
+    }
+}
