@@ -19,16 +19,10 @@ use crate::run::{Given, Request};
 const LISTED: usize = 10;
 
 /// Prints the plan. The kernel was asked what it says of itself; nothing else of it was run.
-pub(crate) fn print(
-    request: &Request<'_>,
-    pool: &Pool,
-    kernel: &KernelFile,
-    shape: Shape,
-    bytes: Option<u64>,
-) -> Exit {
+pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &KernelFile, shape: Shape) -> Exit {
     let mut text = String::new();
     let info = pool.kernel();
-    let _ = writeln!(text, "kernel   {} ({}: {})", kernel.name, info.kind.name(), info.why);
+    let _ = writeln!(text, "kernel   {} ({})", kernel.name, info.why);
     match shape {
         Shape::Picture => {
             let _ = writeln!(text, "split    rows of each picture, as the kernel's `prepare` says");
@@ -43,7 +37,7 @@ pub(crate) fn print(
             let _ = writeln!(text, "inputs   as listed, read when they are needed");
         }
         Given::Known(known) => {
-            let size = bytes.map_or_else(|| "size unknown".to_owned(), human_size);
+            let size = request.bytes.map_or_else(|| "size unknown".to_owned(), human_size);
             let _ = writeln!(text, "inputs   {}, {size}", report::count(known.len() as u64, "input"));
             for found in known.iter().take(LISTED) {
                 let _ = writeln!(text, "           {}", report::escape(&name_of(found)));

@@ -102,7 +102,9 @@ pub(crate) fn open(found: &Found) -> Result<SourceFile, JobFailure> {
             // Files of /proc say they are empty and are not.
             if len == 0 { SourceKind::Pipe } else { SourceKind::Regular { len } }
         }
-        FileKind::Regular | FileKind::Pipe | FileKind::Socket | FileKind::Terminal | FileKind::Device => SourceKind::Pipe,
+        FileKind::Regular | FileKind::Pipe | FileKind::Socket | FileKind::Terminal | FileKind::Device => {
+            SourceKind::Pipe
+        }
     };
     let name = if name.len() > SOURCE_NAME_BYTES { "(a very long name)".to_owned() } else { name };
     Ok(SourceFile { name, file: OwnedFd::from(file), kind })
@@ -147,7 +149,10 @@ pub(crate) fn picture_source(found: &Found) -> Result<(SourceFile, u64), JobFail
         }
     }
     if len > PICTURE_BYTES {
-        return Err(JobFailure::Input(format!("{name} is larger than {} GiB, the most a picture may have", PICTURE_BYTES >> 30)));
+        return Err(JobFailure::Input(format!(
+            "{name} is larger than {} GiB, the most a picture may have",
+            PICTURE_BYTES >> 30
+        )));
     }
     Ok((SourceFile { name, file: memory.into(), kind: SourceKind::Regular { len } }, len))
 }

@@ -43,7 +43,7 @@ pub(crate) fn compile(arguments: &InspectArguments) -> Result<Exit> {
 /// The text of `inspect`.
 fn describe(name: &str, info: &KernelInfo, description: Option<&Description>) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "{}: {}", info.kind.name(), info.why);
+    let _ = writeln!(text, "{}", info.why);
     let _ = writeln!(text);
     if let Some(description) = description {
         let _ = writeln!(text, "{}", report::escape(&description.summary));

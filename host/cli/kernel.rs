@@ -51,10 +51,16 @@ pub(crate) fn find(kernel: &Path) -> Result<KernelFile, Failure> {
     }
     match read(kernel) {
         Ok(bytes) => return Ok(KernelFile { name, bytes }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_bare_name(kernel) => {}
+        // A folder of that name does not hide a kernel: in the folder of an example that is common.
+        Err(error)
+            if is_bare_name(kernel)
+                && matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::IsADirectory) => {}
         Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
             let limit = KERNEL_BYTES >> 20;
-            return Err(Failure::new(Exit::Refused, format!("{name}: larger than {limit} MiB, the most a kernel may have")));
+            return Err(Failure::new(
+                Exit::Refused,
+                format!("{name}: larger than {limit} MiB, the most a kernel may have"),
+            ));
         }
         Err(error) => return Err(Failure::input(format!("the kernel {name} cannot be read: {error}"))),
     }
@@ -67,7 +73,8 @@ pub(crate) fn find(kernel: &Path) -> Result<KernelFile, Failure> {
         return Ok(KernelFile { name, bytes: bytes.to_vec() });
     }
     let known: Vec<&str> = FIRST_PARTY.iter().map(|(name, _)| *name).collect();
-    let place = installed_folder().map_or_else(String::new, |folder| format!(", none of that name in {}", folder.display()));
+    let place =
+        installed_folder().map_or_else(String::new, |folder| format!(", none of that name in {}", folder.display()));
     Err(Failure::input(format!(
         "there is no kernel {name}: no such file{place}; the first-party kernels are {}",
         known.join(", ")

@@ -63,7 +63,8 @@ pub(crate) fn file(path: &Path) -> Result<Output, Failure> {
         Ok(file) => Ok(Output::File(file)),
         Err(AtomicFileError::NotAFile { .. }) if !path.is_dir() => {
             let device = OpenOptions::new().write(true).open(path);
-            let device = device.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
+            let device =
+                device.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
             Ok(Output::Stream(OwnedFd::from(device)))
         }
         Err(AtomicFileError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {

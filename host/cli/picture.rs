@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use taskhost_data::formats::{Content, ImageKind, SNIFF_BYTES, image_kind, sniff};
+use taskhost_data::formats::{Content, ImageKind, SNIFF_BYTES, extension_of, image_kind, sniff};
 use taskhost_data::{envi, geometry, npy};
 use taskhost_os::exact;
 use taskhost_pool::event::PictureJobPlan;
@@ -73,7 +73,15 @@ pub(crate) fn look(
     if let Some(Content::Other(name)) = sniff(&first[..got]) {
         return Err(format!("it is {name}, which is not read; convert it to PNG, JPEG, PGM, PPM or .npy first"));
     }
-    Err("its geometry is not known: add --size WIDTHxHEIGHT (and --channels, --sample), or put an ENVI .hdr beside it".into())
+    if let Some(ImageKind::Converted(named)) = path.and_then(image_kind) {
+        let name = extension_of(named).to_uppercase();
+        return Err(format!("its name says {name}, but it does not begin like one: it is damaged, or something else"));
+    }
+    if path.and_then(image_kind) == Some(ImageKind::Npy) {
+        return Err("its name says .npy, but it does not begin like one: it is damaged, or something else".into());
+    }
+    Err("its geometry is not known: add --size WIDTHxHEIGHT (and --channels, --sample), or put an ENVI .hdr beside it"
+        .into())
 }
 
 fn npy_picture(file: &File, first: &[u8], len: u64) -> Result<PictureInput, String> {
@@ -110,9 +118,10 @@ pub(crate) fn form(input: &PictureInput, output: Option<&Path>) -> Result<Pictur
     };
     match kind {
         ImageKind::Raw => samples(no_header),
-        _ if input.planes > 1 => {
-            Err(format!("it has {} bands one after the other (bsq), which only a raw result can hold: name it .raw", input.planes))
-        }
+        _ if input.planes > 1 => Err(format!(
+            "it has {} bands one after the other (bsq), which only a raw result can hold: name it .raw",
+            input.planes
+        )),
         ImageKind::Npy if matches!(input.kind, InputKind::Npy { flat: false }) => samples(deep_npy),
         ImageKind::Npy => samples(flat_npy),
         ImageKind::Converted(file) => Ok(PictureForm::File(file)),
@@ -135,7 +144,14 @@ fn deep_npy(plan: &PicturePlan, _: u32) -> Vec<u8> {
 pub(crate) fn plan(input: &PictureInput, form: &PictureForm, to_file: bool, batch: BatchRule) -> PictureJobPlan {
     let encode = matches!(form, PictureForm::File(_));
     // Rows that are encoded afterwards go straight to their place in memory.
-    PictureJobPlan { format: input.format, planes: input.planes, at: input.at, direct: to_file || encode, encode, batch }
+    PictureJobPlan {
+        format: input.format,
+        planes: input.planes,
+        at: input.at,
+        direct: to_file || encode,
+        encode,
+        batch,
+    }
 }
 
 /// The header to be put beside a raw result whose input had one, so that the result can be an input again.

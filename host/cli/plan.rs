@@ -119,7 +119,12 @@ pub(crate) fn shape(
 
 /// The plan of one job. `bytes` is the size of its input, when known; `own_file` says that its results go to a file
 /// that nobody sees before it is complete, so that they can be written in any order.
-pub(crate) fn items_plan(shape: Shape, arguments: &RunArguments, bytes: Option<u64>, own_file: bool) -> Option<ItemsPlan> {
+pub(crate) fn items_plan(
+    shape: Shape,
+    arguments: &RunArguments,
+    bytes: Option<u64>,
+    own_file: bool,
+) -> Option<ItemsPlan> {
     let Shape::Items { split: (split, _), merge: (merge, _), length } = shape else { return None };
     let direct = match length {
         ResultLength::Same => Some(DirectLength::Same),

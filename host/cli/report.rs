@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::time::SystemTime;
 
 use taskhost_pool::event::JobFailure;
-use taskhost_pool::job::ReportedFailure;
+use taskhost_pool::job::{JobReport, ReportedFailure};
 
 use crate::exit_code::Exit;
 
@@ -74,7 +74,8 @@ pub(crate) fn escape(text: &str) -> String {
 }
 
 /// Why a job failed, and where.
-pub(crate) fn describe(name: &str, failure: &ReportedFailure) -> String {
+pub(crate) fn describe(job: &JobReport, failure: &ReportedFailure) -> String {
+    let name = job.name.as_str();
     let source = failure.source.as_deref().unwrap_or(name);
     match &failure.failure {
         JobFailure::Item(item) => {
@@ -91,6 +92,10 @@ pub(crate) fn describe(name: &str, failure: &ReportedFailure) -> String {
             }
             text
         }
+        JobFailure::Output(text) => match &job.path {
+            Some(path) => format!("{}: {text}", path.display()),
+            None => format!("the result of {name}: {text}"),
+        },
         // These name the file themselves.
         JobFailure::Input(text) if text.starts_with(name) => text.clone(),
         other => format!("{source}: {other}"),

@@ -79,7 +79,9 @@ pub(crate) fn start(starting: Starting<'_>) -> Result<(Pool, KernelFile), Failur
     let bytes: usize = starting.settings.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
     if bytes > SETTINGS_BYTES {
         let limit = SETTINGS_BYTES >> 10;
-        return Err(Failure::usage(format!("the settings have more than {limit} KiB together; give large data as input")));
+        return Err(Failure::usage(format!(
+            "the settings have more than {limit} KiB together; give large data as input"
+        )));
     }
     let mut kernel = kernel::find(&starting.kernel.kernel)?;
     // Before any thread: a thread inherits which signals are taken here.

@@ -41,11 +41,6 @@ impl Destination {
         Ok(Self::File(path))
     }
 
-    /// Whether each input has an output of its own.
-    pub(crate) fn is_per_input(&self) -> bool {
-        !matches!(self, Self::File(_))
-    }
-
     /// The folder that must not be taken for input: see [`super::InputOptions::exclude`].
     pub(crate) fn folder(&self) -> Option<&Path> {
         match self {

@@ -79,7 +79,7 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, jobs: &[Jo
             source: failure.source.clone(),
             item: item.map(|(number, _)| number),
             offset: item.map(|(_, offset)| offset),
-            message: describe(&job.name, failure),
+            message: describe(job, failure),
         })
     });
     let workers = summary.report.workers.iter().map(|worker| Worker {

@@ -54,14 +54,7 @@ pub(crate) struct Reporter {
 impl Reporter {
     pub(crate) fn new(arguments: &ReportArguments, shown: Shown, bytes: Option<u64>, notes: Rc<Notes>) -> Self {
         let meter = Meter::new(arguments.progress, arguments.quiet, bytes);
-        Self {
-            meter,
-            shown,
-            notes,
-            jobs: Vec::new(),
-            failed: 0,
-            counters: std::collections::BTreeMap::new(),
-        }
+        Self { meter, shown, notes, jobs: Vec::new(), failed: 0, counters: std::collections::BTreeMap::new() }
     }
 
     /// Whether all inputs were one job.
@@ -108,14 +101,15 @@ impl Observer for Reporter {
         if let Some(failure) = &report.failure {
             self.failed += 1;
             if self.shown.many && self.failed <= FAILURES_SHOWN {
-                let text = describe(&report.name, failure);
+                let text = describe(&report, failure);
                 self.meter.aside(|| message("error", &text));
             }
         } else if let (Some(path), Some(format)) = (&report.path, report.result) {
             let planes = self.notes.sidecars.borrow_mut().remove(path);
             let written = planes.map(|planes| std::fs::write(sidecar_path(path), sidecar(format, planes)));
             if let Some(Err(error)) = written {
-                let failure = JobFailure::Output(format!("{} cannot be written: {error}", sidecar_path(path).display()));
+                let failure =
+                    JobFailure::Output(format!("{} cannot be written: {error}", sidecar_path(path).display()));
                 report.failure = Some(ReportedFailure { failure, source: None });
                 self.failed += 1;
             }

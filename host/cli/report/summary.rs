@@ -42,10 +42,10 @@ impl Summary<'_> {
         let progress = &self.report.progress;
         let mut text = count(progress.items, "item");
         if progress.failed > 0 && self.many {
-            let _ = write!(text, " ({} failed)", progress.failed);
+            let _ = write!(text, ", {} failed", progress.failed);
         }
         if self.left_out > 0 {
-            let _ = write!(text, " ({} left out)", self.left_out);
+            let _ = write!(text, ", {} left out", self.left_out);
         }
         let _ = write!(
             text,
@@ -70,7 +70,10 @@ impl Summary<'_> {
         }
         if !self.report.missing.is_empty() {
             let missing: Vec<String> = self.report.missing.iter().map(ToString::to_string).collect();
-            note(&format!("this machine does not allow every wall around the workers; missing: {}", missing.join(", ")));
+            note(&format!(
+                "this machine does not allow every wall around the workers; missing: {}",
+                missing.join(", ")
+            ));
         }
     }
 }

@@ -6,7 +6,8 @@ use taskhost_os::eventfd::Waker;
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::job::{Feed, JobFeed, JobSpec, JobWork, SourceFeed, SourceFile};
 
-use super::{Given, PictureWork};
+use super::Given;
+use super::picture_work::PictureWork;
 use crate::args::RunArguments;
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{AllSources, Sources, name_of, total_bytes};
@@ -50,7 +51,8 @@ impl<'a> ManyJobs<'a> {
         let mut names = OutputNames::new(outputs.destination, arguments.output.skip_existing);
         let (sources, names) = match inputs {
             Given::Known(mut known) => {
-                let named = names.name_all(known.make_contiguous()).map_err(|error| Failure::usage(error.to_string()))?;
+                let named =
+                    names.name_all(known.make_contiguous()).map_err(|error| Failure::usage(error.to_string()))?;
                 (Sources::Known(known), Names::Known(named.into()))
             }
             Given::List(list) => {

@@ -1,6 +1,6 @@
 //! The notation of a split: `whole`, `lines`, `blocks:1MiB`, `records:16`, `chunks:64KiB`.
 
-use taskhost_protocol::limits::{ITEM_BYTES, TILE_BYTES};
+use taskhost_protocol::limits::{CHUNK_BYTES, ITEM_BYTES};
 use taskhost_protocol::work::Split;
 
 use crate::size::{SizeError, human_size, parse_size, size_name};
@@ -66,7 +66,7 @@ pub fn parse_split(text: &str) -> Result<Split, SplitError> {
         "lines" => Ok(Split::Lines),
         "blocks" => Ok(Split::Blocks(bounded(ITEM_BYTES)?.unwrap_or(DEFAULT_SIZE))),
         "records" => bounded(ITEM_BYTES)?.map(Split::Records).ok_or(SplitError::RecordSize),
-        "chunks" => Ok(Split::Chunks(bounded(TILE_BYTES)?.unwrap_or(DEFAULT_SIZE))),
+        "chunks" => Ok(Split::Chunks(bounded(CHUNK_BYTES)?.unwrap_or(DEFAULT_SIZE))),
         _ => Err(SplitError::Unknown(text.into())),
     }
 }

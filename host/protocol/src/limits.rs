@@ -36,8 +36,12 @@ pub const LOG_LINES_PER_ITEM: u32 = 64;
 /// Pieces (files, or ranges of them) in one batch. Each may need a slot, and two batches are in flight.
 pub const PIECES_PER_BATCH: usize = 6;
 
-/// Longest tile or chunk that is handed to a kernel in one call, in bytes: larger ones only lose the cache.
-pub const TILE_BYTES: u64 = 8 << 20;
+/// Longest tile that is handed to a kernel in one call, in bytes, context included: Sobel on f64 takes 2.3 ns a sample
+/// in tiles of this size, which stay in the second-level cache, and 4 in tiles of 8 MiB.
+pub const TILE_BYTES: u64 = 1 << 20;
+
+/// Longest chunk (`--split chunks:SIZE`), in bytes: larger ones only lose the cache.
+pub const CHUNK_BYTES: u64 = 8 << 20;
 
 /// Largest item in bytes: the canonical ABI counts in 32 bits, and two copies must fit in the memory limit.
 pub const ITEM_BYTES: u64 = 1 << 30;

@@ -121,8 +121,7 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
 /// The kernel's own start-up: what it says of itself, its settings, `lifecycle.start`.
 fn begin(loaded: LoadedKernel, start: &StartExecute) -> Result<(Kernel, Option<Description>), Refusal> {
     let refuse = |what: &'static str| move |fault: Fault| Refusal::Start(format!("{what}: {fault}"));
-    let mut context =
-        HostContext { settings: Arc::new(start.settings.clone()), clock: start.clock, seed: start.seed };
+    let mut context = HostContext { settings: Arc::new(start.settings.clone()), clock: start.clock, seed: start.seed };
     let mut instance =
         loaded.instantiate(context.clone()).map_err(refuse("the kernel failed when it was instantiated"))?;
     let described = instance.describe().map_err(refuse("the kernel's `describe` failed"))?;
@@ -137,7 +136,11 @@ fn begin(loaded: LoadedKernel, start: &StartExecute) -> Result<(Kernel, Option<D
         }
     }
     if !start.describe_only {
-        instance.start().map_err(refuse("the kernel's `start` failed"))?;
+        instance.start().map_err(|fault| match fault {
+            // A kernel has no input yet when it starts: what it finds wrong is its settings.
+            Fault::InvalidInput(text) => Refusal::Setting(text),
+            fault => refuse("the kernel's `start` failed")(fault),
+        })?;
     }
     Ok((Kernel { loaded, context, instance: Some(instance), exports: start.exports }, described))
 }
@@ -289,10 +292,7 @@ mod tests {
     #[test]
     fn a_missing_setting_is_named() {
         let refusal = settle(&given("sigma", "1"), &description(), false).expect_err("width is missing");
-        assert_eq!(
-            refusal.to_string(),
-            "the kernel needs the setting `width` (the width): add --config width=VALUE"
-        );
+        assert_eq!(refusal.to_string(), "the kernel needs the setting `width` (the width): add --config width=VALUE");
         assert!(settle(&[], &description(), true).is_ok(), "a description needs no settings");
     }
 

@@ -415,10 +415,8 @@ impl Executor<'_> {
             ends => {
                 // Several results of one item are joined before the item is joined with others.
                 let mut begin = 0;
-                let parts: Vec<&[u8]> = ends
-                    .iter()
-                    .map(|end| &outlet.scratch[std::mem::replace(&mut begin, *end)..*end])
-                    .collect();
+                let parts: Vec<&[u8]> =
+                    ends.iter().map(|end| &outlet.scratch[std::mem::replace(&mut begin, *end)..*end]).collect();
                 combine(&parts).and_then(|joined| tree.push(position, &joined, &mut combine))
             }
         };

@@ -122,8 +122,7 @@ impl Executor<'_> {
         };
         let instance = self.kernel.instance()?;
         instance.set_item(Some(context));
-        let samples =
-            Input::Read { len: usize::try_from(tile.read_bytes).unwrap_or(usize::MAX), read: &mut read };
+        let samples = Input::Read { len: usize::try_from(tile.read_bytes).unwrap_or(usize::MAX), read: &mut read };
         let call = Tile {
             image: rows.format,
             first_row: tile.first_row,

@@ -55,7 +55,8 @@ impl Channel {
         if received.closed {
             return Err(Fatal::Closed);
         }
-        let message = frame::decode(&self.buffer[..received.len]).map_err(|error| Fatal::Protocol(error.to_string()))?;
+        let message =
+            frame::decode(&self.buffer[..received.len]).map_err(|error| Fatal::Protocol(error.to_string()))?;
         Ok((message, received.fds))
     }
 

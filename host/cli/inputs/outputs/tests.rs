@@ -33,7 +33,6 @@ fn a_slash_or_an_existing_folder_makes_a_folder() {
     assert_eq!(destination("out.png"), Destination::File("out.png".into()));
     assert_eq!(destination("a{{b}}"), Destination::File("a{b}".into()));
     assert!(matches!(destination("out/{stem}.png"), Destination::Template(_)));
-    assert!(destination("out/").is_per_input() && !destination("out").is_per_input());
 }
 
 #[test]

@@ -64,7 +64,8 @@ impl ItemsJob {
         let has_items = start < len || self.plan.split == Split::Whole;
         if has_items && self.failed_at.is_none() {
             let start = start.min(len);
-            self.supply.add(Piece { source, slot: NO_SLOT, start, end: len, from: 0, to: len, at: 0, base }, before);
+            self.supply
+                .add(Piece { source, slot: NO_SLOT, start, end: len, from: start, to: len, at: start, base }, before);
         } else {
             actions.push(Action::Release { job: self.id, source, from: 0 });
         }
