@@ -8,5 +8,8 @@
 mod harness;
 mod native;
 
+mod death;
 mod exit_codes;
+mod order;
 mod run;
+mod sandbox;

@@ -115,7 +115,8 @@ fn a_report_on_standard_output_follows_the_results() {
 fn a_second_run_compiles_nothing() {
     let place = Place::new();
     let compiled = || {
-        let run = place.taskhost("run primes -o out.txt --report report.json").env("XDG_CACHE_HOME", place.path("cache"));
+        let run =
+            place.taskhost("run primes -o out.txt --report report.json").env("XDG_CACHE_HOME", place.path("cache"));
         run.input(RANGES).run().success();
         serde_json::from_slice::<Value>(&place.read("report.json")).unwrap()["kernel"]["compiled"].clone()
     };
@@ -139,7 +140,11 @@ fn help_and_version_are_printed() {
         assert!(outcome.text().contains("taskhost"), "{line}");
         assert_eq!(outcome.stderr, "", "{line}");
     }
-    for line in ["completions bash", "completions fish", "man"] {
+    for line in ["completions bash", "completions zsh", "completions fish"] {
         assert!(place.taskhost(line).run().success().text().contains("workers"), "{line}");
     }
+    assert!(place.taskhost("man").run().success().text().starts_with(".ie"));
+    place.write("pages/.keep", "");
+    place.taskhost("man pages").run().success();
+    assert!(place.text("pages/taskhost-run.1").contains("Number of workers"));
 }

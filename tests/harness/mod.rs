@@ -16,3 +16,13 @@ pub(crate) use program::{Program, Running};
 pub(crate) fn skipped(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
 }
+
+/// Waits until something is so, looking again and again; a machine may be slow, but not for ever.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < program::LIMIT, "this never came: {what}");
+        std::thread::yield_now();
+    }
+}

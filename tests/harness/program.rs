@@ -16,7 +16,7 @@ use super::processes::adopt_orphans;
 use super::{Outcome, Process, no_worker_is_left};
 
 /// What no run of a test takes, however slow the machine: a run that hangs fails its test instead of all tests.
-const LIMIT: Duration = Duration::from_secs(120);
+pub(super) const LIMIT: Duration = Duration::from_secs(120);
 
 /// The folders that all runs of these tests share: compiled kernels, and claims on cores.
 static SHARED: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -144,11 +144,6 @@ impl Running {
         stdin.flush().unwrap();
     }
 
-    /// Ends its standard input.
-    pub(crate) fn end_input(&mut self) {
-        self.stdin = None;
-    }
-
     /// The next line of its standard output, without its end; empty at the end of all output.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
@@ -168,9 +163,10 @@ impl Running {
         self.stdout = None;
     }
 
-    /// Waits for its end, with the rest of its output.
+    /// Ends its input and waits for its end, with the rest of its output.
     #[track_caller]
     pub(crate) fn end(mut self) -> Outcome {
+        self.stdin = None;
         let mut stdout = Vec::new();
         if let Some(mut rest) = self.stdout.take() {
             rest.read_to_end(&mut stdout).unwrap();

@@ -1,0 +1,124 @@
+//! Workers that die, a coordinator that dies, and what is left of them.
+
+use rustix::process::Signal;
+use std::time::Duration;
+
+use crate::harness::{Place, Process, Running, eventually};
+
+/// Long after a process must be gone, and short of a test that hangs.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Starts a run that has done one item and goes on as long as its input does.
+fn running(place: &Place, line: &str) -> Running {
+    let mut running = place.taskhost(line).start();
+    running.write("0 10\n");
+    assert_eq!(running.line(), "4");
+    running
+}
+
+/// A worker of the run that is computing.
+fn busy_worker(running: &Running) -> Process {
+    let mut found = None;
+    eventually("a worker computes", || {
+        let workers = running.process.workers();
+        found = workers.into_iter().find(|worker| worker.status("State").starts_with('R'));
+        found.is_some()
+    });
+    found.unwrap()
+}
+
+#[test]
+fn a_worker_that_is_killed_costs_nothing_but_time() {
+    let place = Place::new();
+    let ranges: String = (0..60).map(|n| format!("0 {}\n", 20_000 + n)).collect();
+    let wanted = place.taskhost("run primes -j 1").input(&ranges).run().success();
+    for workers in ["1", "2"] {
+        let mut running = running(&place, &format!("run primes -j {workers} --report {workers}.json"));
+        running.write(&ranges);
+        let victim = busy_worker(&running);
+        victim.signal(Signal::KILL);
+        assert!(victim.is_gone_within(SOON));
+        let outcome = running.end().success();
+        assert_eq!(outcome.text(), wanted.text(), "{workers} workers");
+        assert!(outcome.stderr.contains("died of signal 9"), "{}", outcome.stderr);
+        assert!(place.text(&format!("{workers}.json")).contains("died of signal 9"));
+    }
+}
+
+#[test]
+fn an_idle_worker_that_is_killed_is_not_missed() {
+    let place = Place::new();
+    let mut running = running(&place, "run primes -j 2");
+    for worker in running.process.workers() {
+        worker.signal(Signal::KILL);
+        assert!(worker.is_gone_within(SOON));
+    }
+    running.write("10 100\n");
+    assert_eq!(running.line(), "21");
+    running.end().success();
+}
+
+/// The same work killing workers over and over is not tried for ever.
+#[test]
+fn work_whose_workers_die_again_and_again_fails_the_run() {
+    let place = Place::new();
+    let mut running = running(&place, "run primes -j 1");
+    // Hours of work.
+    running.write("0 4000000000\n");
+    eventually("the run gives up", || {
+        for worker in running.process.workers() {
+            if worker.status("State").starts_with('R') {
+                worker.signal(Signal::KILL);
+            }
+        }
+        running.process.is_gone_within(Duration::ZERO)
+    });
+    let outcome = running.end().code(1);
+    assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("signal 9"), "{}", outcome.stderr);
+}
+
+#[test]
+fn workers_do_not_outlive_their_coordinator() {
+    let place = Place::new();
+    let mut running = running(&place, "run primes -j 3");
+    running.write("0 4000000000\n0 4000000000\n0 4000000000\n");
+    busy_worker(&running);
+    let workers = running.process.workers();
+    assert!(!workers.is_empty());
+    running.process.signal(Signal::KILL);
+    for worker in workers {
+        assert!(worker.is_gone_within(SOON), "worker process {} lives on", worker.id);
+    }
+    running.end().code(128 + 9);
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_worker_and_no_file() {
+    let place = Place::new();
+    place.write("ranges.txt", "0 4000000000\n".repeat(10));
+    let running = place.taskhost("run primes -j 3 ranges.txt -o out.txt").start();
+    busy_worker(&running);
+    let workers = running.process.workers();
+    running.process.signal(Signal::INT);
+    running.end().code(130);
+    for worker in workers {
+        assert!(worker.is_gone_within(Duration::ZERO), "worker process {} lives on", worker.id);
+    }
+    assert_eq!(place.files(), ["ranges.txt"]);
+}
+
+/// Whatever it is doing at that moment: starting, compiling, computing.
+#[test]
+fn an_interrupt_at_any_time_leaves_nothing() {
+    let place = Place::new();
+    place.write("ranges.txt", "0 4000000000\n");
+    for milliseconds in [0, 1, 2, 4, 8, 16, 32, 64] {
+        let run = place.taskhost("run primes ranges.txt -o out.txt").env("XDG_CACHE_HOME", place.path("cache"));
+        let running = run.start();
+        running.process.is_gone_within(Duration::from_millis(milliseconds));
+        running.process.signal(Signal::INT);
+        running.end().code(130);
+        assert!(!place.path("out.txt").exists());
+    }
+}

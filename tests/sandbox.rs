@@ -1,0 +1,155 @@
+//! What surrounds a worker while it runs, seen from outside through /proc.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::harness::{Place, Process, Running, eventually, skipped};
+
+/// Starts a run with two workers that are locked in and have work.
+fn two_workers(place: &Place, flags: &str) -> (Running, Vec<Process>) {
+    let mut running = place.taskhost(&format!("run primes -j 2 {flags}")).env("SECRET", "x").start();
+    running.write("0 10\n".repeat(8));
+    assert_eq!(running.line(), "4");
+    let mut workers = Vec::new();
+    // The second worker may still be on its way when the first has done all there was to do.
+    eventually("both workers are locked in", || {
+        workers = running.process.workers();
+        workers.len() == 2 && workers.iter().all(|worker| worker.status("CapBnd") == "0000000000000000")
+    });
+    (running, workers)
+}
+
+/// Whether this machine allows what workers are surrounded by.
+fn has_namespaces() -> bool {
+    let unshare = std::process::Command::new("unshare").args(["--user", "--mount", "--pid", "--fork", "true"]).status();
+    unshare.is_ok_and(|status| status.success())
+}
+
+#[test]
+fn workers_have_no_rights() {
+    let place = Place::new();
+    let (running, workers) = two_workers(&place, "");
+    for worker in &workers {
+        assert_eq!(worker.status("NoNewPrivs"), "1");
+        for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+            assert_eq!(worker.status(set), "0000000000000000", "{set}");
+        }
+        assert_eq!(worker.status("Threads"), "1");
+    }
+    running.end().success();
+}
+
+#[test]
+fn workers_live_in_namespaces_of_their_own() {
+    if !has_namespaces() {
+        return skipped("sandbox::workers_live_in_namespaces_of_their_own", "user namespaces are not allowed here");
+    }
+    let place = Place::new();
+    let (running, workers) = two_workers(&place, "");
+    for name in ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"] {
+        let file = format!("ns/{name}");
+        let mut seen = BTreeSet::from([fs::read_link(format!("/proc/self/{file}")).unwrap()]);
+        for worker in &workers {
+            match fs::read_link(worker.file(&file)) {
+                Ok(namespace) => assert!(seen.insert(namespace), "{name}: shared"),
+                Err(error) => skipped("sandbox::workers_live_in_namespaces_of_their_own", &error.to_string()),
+            }
+        }
+    }
+    for worker in &workers {
+        let pids = worker.status("NSpid");
+        assert_eq!(pids.split_whitespace().next_back(), Some("1"), "{pids}");
+        let mounts = fs::read_to_string(worker.file("mountinfo")).unwrap_or_default();
+        assert!(mounts.lines().count() <= 1, "{mounts}");
+    }
+    running.end().success();
+}
+
+#[test]
+fn workers_know_nothing_of_their_surroundings() {
+    let place = Place::new();
+    let (running, workers) = two_workers(&place, "");
+    for worker in &workers {
+        match fs::read(worker.file("environ")) {
+            Ok(environment) => assert!(environment.iter().all(|byte| *byte == 0), "an environment"),
+            Err(error) => skipped("sandbox::workers_know_nothing_of_their_surroundings", &error.to_string()),
+        }
+        let command = fs::read(worker.file("cmdline")).unwrap();
+        assert_eq!(command, b"taskhost\0__worker\0");
+    }
+    running.end().success();
+}
+
+#[test]
+fn workers_hold_no_descriptor_but_those_they_were_given() {
+    let place = Place::new();
+    place.write("ranges.txt", "0 4000000000\n");
+    let running = place.taskhost("run primes -j 1 ranges.txt").start();
+    let mut worker = None;
+    eventually("the worker computes", || {
+        worker = running.process.workers().into_iter().next();
+        worker.as_ref().is_some_and(|worker| worker.status("State").starts_with('R') && has_input(worker))
+    });
+    let worker = worker.unwrap();
+    let held: Vec<String> = descriptors(&worker);
+    let is_given = |name: &String| {
+        let parts = ["socket:[", "/memfd:taskhost-"];
+        name == "/dev/null" || parts.iter().any(|part| name.starts_with(part)) || name.ends_with("/ranges.txt")
+    };
+    let others: Vec<&String> = held.iter().filter(|name| !is_given(name)).collect();
+    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(held.iter().filter(|name| name.starts_with("socket:[")).count(), 1, "{held:?}");
+    running.process.signal(rustix::process::Signal::TERM);
+    running.end().code(143);
+}
+
+/// What the process has open.
+fn descriptors(process: &Process) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(process.file("fd")) else { return Vec::new() };
+    entries.filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.display().to_string())).collect()
+}
+
+fn has_input(process: &Process) -> bool {
+    descriptors(process).iter().any(|name| name.ends_with("/ranges.txt"))
+}
+
+#[test]
+fn each_worker_is_pinned_to_a_core_of_its_own() {
+    let cores = std::thread::available_parallelism().unwrap().get();
+    if cores < 2 {
+        return skipped("sandbox::each_worker_is_pinned_to_a_core_of_its_own", "there is one cpu only");
+    }
+    let place = Place::new();
+    // Claims on cores of its own, since other tests hold some.
+    fs::create_dir(place.path("runtime")).unwrap();
+    let mut running = place.taskhost("run primes").env("XDG_RUNTIME_DIR", place.path("runtime")).start();
+    running.write("0 10\n".repeat(100));
+    assert_eq!(running.line(), "4");
+    let workers = running.process.workers();
+    let mut used = BTreeSet::new();
+    for worker in &workers {
+        let cpus = worker.status("Cpus_allowed_list");
+        assert!(cpus.parse::<u32>().is_ok(), "pinned to {cpus}");
+        assert!(used.insert(cpus.clone()), "two workers on cpu {cpus}");
+    }
+    // A second run at the same time finds these cores taken, and runs where there is room.
+    let other = place.taskhost("run primes").env("XDG_RUNTIME_DIR", place.path("runtime")).input("0 10\n").run();
+    if workers.len() == cores {
+        assert!(other.stderr.contains("cores are taken by another run"), "{}", other.stderr);
+    }
+    assert_eq!(other.success().text(), "4\n");
+    running.end().success();
+}
+
+#[test]
+fn workers_that_are_not_to_be_pinned_are_not() {
+    let place = Place::new();
+    let (running, workers) = two_workers(&place, "--no-pin");
+    for worker in workers {
+        assert_eq!(
+            worker.status("Cpus_allowed_list"),
+            Process::open(std::process::id()).unwrap().status("Cpus_allowed_list")
+        );
+    }
+    running.end().success();
+}
