@@ -332,7 +332,7 @@ pub enum Action {
         job: JobId,
         /// The file.
         source: SourceId,
-        /// First byte of the block; 0 for a file.
+        /// First readable byte of the block or file.
         from: u64,
     },
     /// Read about this much from the job's pipe.

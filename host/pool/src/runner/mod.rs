@@ -7,7 +7,7 @@
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events.
 
 mod config;
-mod cutter;
+pub(crate) mod cutter;
 mod incoming;
 mod jobs;
 mod perform;

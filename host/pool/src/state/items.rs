@@ -64,10 +64,11 @@ impl ItemsJob {
         let has_items = start < len || self.plan.split == Split::Whole;
         if has_items && self.failed_at.is_none() {
             let start = start.min(len);
-            self.supply
-                .add(Piece { source, slot: NO_SLOT, start, end: len, from: start, to: len, at: start, base }, before);
+            // What comes before the first item cannot be read: in blocks, it would take part in the first window.
+            let piece = Piece { source, slot: NO_SLOT, start, end: len, from: start, to: len, at: start, base };
+            self.supply.add(piece, before);
         } else {
-            actions.push(Action::Release { job: self.id, source, from: 0 });
+            actions.push(Action::Release { job: self.id, source, from: start });
         }
     }
 

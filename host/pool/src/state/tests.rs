@@ -1,1 +1,15 @@
-//! The state machine as pure state: events in, actions out, without a process.
+//! The state machine as pure state, without a process: a small world of files, workers and outputs acts out its
+//! decisions, and looks closely at each.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod faults;
+mod forged;
+mod input;
+mod items;
+mod jobs;
+mod pictures;
+mod random;
+mod reduce;
+mod worker;
+mod world;
