@@ -10,6 +10,9 @@ mod native;
 
 mod death;
 mod exit_codes;
+mod inputs;
 mod order;
+mod pipes;
 mod run;
 mod sandbox;
+mod splits;

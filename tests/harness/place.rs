@@ -41,6 +41,11 @@ impl Place {
         String::from_utf8(self.read(name)).unwrap()
     }
 
+    /// A file that may hold anything, as far as it is text.
+    pub(crate) fn text_lossy(&self, name: &str) -> String {
+        String::from_utf8_lossy(&self.read(name)).into_owned()
+    }
+
     /// Paths of all files, relative to the folder, in byte order.
     pub(crate) fn files(&self) -> Vec<String> {
         let mut found = Vec::new();

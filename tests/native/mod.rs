@@ -26,6 +26,11 @@ impl Numbers {
 
     /// Any `count` bytes.
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| self.next() as u8).collect()
+        let mut bytes = Vec::with_capacity(count + 4);
+        while bytes.len() < count {
+            bytes.extend_from_slice(&(self.next() as u32).to_le_bytes());
+        }
+        bytes.truncate(count);
+        bytes
     }
 }

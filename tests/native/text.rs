@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// How many primes lie in [low, high).
 pub(crate) fn primes_between(low: u64, high: u64) -> u64 {
-    let is_prime = |number: u64| number > 1 && (2..).take_while(|d| d * d <= number).all(|d| number % d != 0);
+    let is_prime = |number: u64| number > 1 && (2..).take_while(|d| d * d <= number).all(|d| !number.is_multiple_of(d));
     (low..high).map(|number| u64::from(is_prime(number))).sum()
 }
 
