@@ -11,6 +11,7 @@ mod native;
 mod death;
 mod exit_codes;
 mod inputs;
+mod kernels;
 mod order;
 mod pipes;
 mod run;

@@ -1,0 +1,14 @@
+;; Counts a thousand things, each by a name of its own.
+(module
+  (import "taskhost" "counter_add" (func $count (param i32 i32 i64)))
+  (memory (export "memory") 16)
+  (func (export "taskhost_alloc") (param $len i32) (result i32) (i32.const 1024))
+  (func (export "taskhost_process") (param $at i32) (param $len i32) (result i64)
+    (local $left i32)
+    (local.set $left (i32.const 1000))
+    (loop $again
+      (i32.store (i32.const 16) (i32.add (i32.const 0x61616161) (local.get $left)))
+      (call $count (i32.const 16) (i32.const 4) (i64.const 1))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (br_if $again (local.get $left)))
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $len)))))

@@ -1,0 +1,8 @@
+;; Its description would paint the terminal and forge a line of it.
+(module
+  (memory (export "memory") 16)
+  (data (i32.const 16) "summary=\1b[2Jnice\0asetting=\1b[31mred\0ahelp=\07bell\0a")
+  (func (export "taskhost_alloc") (param $len i32) (result i32) (i32.const 1024))
+  (func (export "taskhost_describe") (result i64) (i64.const 0x10_0000_002c))
+  (func (export "taskhost_process") (param $at i32) (param $len i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $len)))))
