@@ -8,6 +8,7 @@
 mod harness;
 mod native;
 
+mod bad_input;
 mod death;
 mod exit_codes;
 mod inputs;
