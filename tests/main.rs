@@ -14,6 +14,7 @@ mod exit_codes;
 mod inputs;
 mod kernels;
 mod order;
+mod pictures;
 mod pipes;
 mod run;
 mod sandbox;

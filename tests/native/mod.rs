@@ -1,7 +1,9 @@
 //! What the first-party kernels compute, written the plain way, and inputs made from nothing but arithmetic.
 
+mod pictures;
 mod text;
 
+pub(crate) use pictures::{Picture, Sample};
 pub(crate) use text::{csv_stats, mandelbrot_row, primes_between, wordcount};
 
 /// Numbers that look random and are the same everywhere (xorshift64*).
