@@ -11,7 +11,7 @@ use std::thread;
 use taskhost_os::eventfd::Waker;
 use taskhost_os::exact::{self, ExactError};
 use taskhost_os::memfd::OutputArena;
-use taskhost_os::{file_kind, transfer};
+use taskhost_os::{file_kind, poll, transfer};
 use taskhost_protocol::ids::{BatchId, JobId};
 
 use crate::event::JobFailure;
@@ -115,9 +115,9 @@ impl Sink {
 }
 
 fn perform(write: &Write, buffer: &mut Vec<u8>) -> Result<(), ExactError> {
-    let mut file = &write.target.file;
+    let file = &write.target.file;
     let (source, offset, len) = match &write.content {
-        Content::Bytes(bytes) => return file.write_all(bytes).map_err(ExactError::Io),
+        Content::Bytes(bytes) => return write_all(file, bytes).map_err(ExactError::Io),
         Content::Arena { arena, offset, len } => (arena.as_fd(), *offset, *len),
         Content::File { file, len } => (file.as_fd(), 0, *len),
     };
@@ -129,8 +129,22 @@ fn perform(write: &Write, buffer: &mut Vec<u8>) -> Result<(), ExactError> {
     while at < len {
         let part = &mut buffer[..COPY.min(usize::try_from(len - at).unwrap_or(COPY))];
         exact::pread_exact(source, part, offset + at)?;
-        file.write_all(part).map_err(ExactError::Io)?;
+        write_all(file, part).map_err(ExactError::Io)?;
         at += part.len() as u64;
+    }
+    Ok(())
+}
+
+/// Writes everything. Other programs may have left a shared pipe non-blocking; this thread may wait.
+fn write_all(mut file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => poll::wait_writable(file.as_fd())?,
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }

@@ -35,8 +35,8 @@ pub(crate) struct ItemsJob {
     reduction: Option<Reduction>,
     /// Items merged so far: the number of the next item.
     merged_items: u64,
-    /// First batch in which an item failed. What comes before it is still run, since another item may fail there.
-    failed_at: Option<Key>,
+    /// Whether an item failed. What comes before it is still run, since another item may fail there.
+    failed: bool,
     totals: JobTotals,
 }
 
@@ -51,7 +51,7 @@ impl ItemsJob {
             window: Window::new(plan.ordered),
             reduction: (plan.merge == Merge::Reduce).then(Reduction::new),
             merged_items: 0,
-            failed_at: None,
+            failed: false,
             totals: JobTotals::default(),
         }
     }
@@ -62,7 +62,7 @@ impl ItemsJob {
         let base = self.input.file(len);
         self.skip(base, start);
         let has_items = start < len || self.plan.split == Split::Whole;
-        if has_items && self.failed_at.is_none() {
+        if has_items && !self.failed {
             let start = start.min(len);
             // What comes before the first item cannot be read: in blocks, it would take part in the first window.
             let piece = Piece { source, slot: NO_SLOT, start, end: len, from: start, to: len, at: start, base };
@@ -81,7 +81,7 @@ impl ItemsJob {
     /// A stretch of the pipe was read.
     pub(crate) fn block(&mut self, piece: Piece) {
         let base = self.input.block(piece.end);
-        if self.failed_at.is_none() {
+        if !self.failed {
             self.supply.add(Piece { base, ..piece }, self.input.bytes());
         }
     }
@@ -169,7 +169,7 @@ impl ItemsJob {
         self.totals.input += input;
         let key = pieces.first().map_or((SourceId(0), 0), |piece| (piece.source, piece.start));
         if failure.is_some() {
-            self.failed_at = Some(self.failed_at.map_or(key, |first| first.min(key)));
+            self.failed = true;
             self.supply.drop_behind(key);
         }
         let mut output = 0;
@@ -205,7 +205,7 @@ impl ItemsJob {
 
 impl Job for ItemsJob {
     fn pump(&mut self, workers: usize, actions: &mut Vec<Action>) {
-        if self.failed_at.is_some() {
+        if self.failed {
             return;
         }
         match self.input.next() {
@@ -228,7 +228,7 @@ impl Job for ItemsJob {
 
     fn next(&mut self, workers: usize) -> Option<Pick> {
         if let Some(reduction) = &mut self.reduction
-            && self.failed_at.is_none()
+            && !self.failed
             && let Some(pick) = reduction.next()
         {
             return Some(pick);
@@ -295,7 +295,7 @@ impl Job for ItemsJob {
     }
 
     fn has_more(&self) -> bool {
-        let has_join = self.failed_at.is_none() && self.reduction.as_ref().is_some_and(Reduction::has_next);
+        let has_join = !self.failed && self.reduction.as_ref().is_some_and(Reduction::has_next);
         has_join || self.can_run()
     }
 

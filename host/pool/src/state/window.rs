@@ -7,7 +7,8 @@ use taskhost_protocol::fault::ItemFailure;
 use taskhost_protocol::ids::BatchId;
 
 /// Results that may be finished but not yet written, in bytes. Beyond it nothing new is assigned, so a slow reader
-/// costs this much memory and no more.
+/// costs this much memory and no more. Each job has a window of its own: one whose reader is slow keeps no other
+/// waiting.
 pub(crate) const WINDOW: u64 = 32 << 20;
 
 /// Batches that may be out or wait for their turn. Results that go straight to their place hold no bytes here, but

@@ -1,12 +1,13 @@
 //! Jobs of items: batches, their order, what is handed back, and how much is made and read ahead.
 
-use taskhost_protocol::ids::{BatchId, JobId, WorkerId};
-use taskhost_protocol::work::{Merge, Split};
+use taskhost_protocol::ids::{BatchId, JobId, SlotId, SourceId, WorkerId};
+use taskhost_protocol::work::{Merge, Piece, Split};
 
 use super::input::{Input, Spec, numbered};
 use super::worker::Effort;
 use super::world::{Move, World};
-use crate::event::{Destination, DirectLength};
+use crate::event::{Action, Destination, DirectLength, Event, JobPlan};
+use crate::state::State;
 use crate::state::window::WINDOW;
 
 const A: WorkerId = WorkerId(0);
@@ -115,6 +116,32 @@ fn files_that_are_handed_back_keep_their_place() {
 }
 
 #[test]
+fn files_on_both_sides_of_a_gap_are_not_gathered() {
+    let inputs: Vec<Input> = (0..40).map(|number| Input::File(vec![b'a' + number % 26; 10])).collect();
+    let spec = Spec::new(Split::Whole, Merge::Lines, inputs);
+    let spec = Spec { plan: crate::event::ItemsPlan { bytes: None, ..spec.plan }, ..spec };
+    let mut world = world(2);
+    let job = world.add(0, spec);
+    world.wait();
+    while world.pieces(0, 0).len() < 3 || world.pieces(1, 0).is_empty() {
+        world.reply(A, Effort::FULL);
+        world.wait();
+    }
+    // Files that follow are with the other worker, or were run, when these are handed back.
+    world.reply(B, Effort::FULL);
+    world.wait();
+    world.reply(A, Effort::stop_after(1));
+    for worker in 0..2 {
+        for place in 0..world.queue(worker).len() {
+            let sources: Vec<u32> = world.pieces(worker, place).iter().map(|piece| piece.source.0).collect();
+            assert!(sources.windows(2).all(|two| two[1] == two[0] + 1), "{sources:?}");
+        }
+    }
+    world.finish();
+    world.assert_done(job);
+}
+
+#[test]
 fn a_full_window_stops_the_work_until_something_is_written() {
     let mut world = quick_world(1);
     // Each line becomes 7 bytes that stand for a megabyte each.
@@ -172,6 +199,35 @@ fn a_pipe_is_read_only_as_far_as_is_useful() {
     assert!(world.reads.contains_key(&job), "there is room again");
     world.finish();
     world.assert_done(job);
+}
+
+#[test]
+fn input_is_asked_for_as_soon_as_some_was_given_out() {
+    let mut world = World::new(1);
+    let Input::File(bytes) = numbered(200_000) else { unreachable!() };
+    let job = world.add(0, Spec::lines([Input::Pipe(bytes)]));
+    while let Some(next) = world.moves().into_iter().find(|next| !matches!(next, Move::BecomeReady(_))) {
+        world.make(next, Effort::FULL, 40_000);
+    }
+    world.become_ready(A);
+    assert!(world.reads.contains_key(&job));
+    world.finish();
+    world.assert_done(job);
+}
+
+#[test]
+fn however_many_workers_there_are_no_more_than_the_read_ahead_is_read() {
+    let plan = Spec::lines([Input::Pipe(Vec::new())]).plan;
+    let (job, source) = (JobId(0), SourceId(0));
+    let mut state = State::new(10_000, 10_000);
+    let asks = |actions: Vec<Action>| actions.iter().any(|action| matches!(action, Action::Read { .. }));
+    assert!(!asks(state.handle(Event::JobAdded { job, plan: JobPlan::Items(plan) })));
+    assert!(asks(state.handle(Event::PipeOpened { job, source, start: 0 })));
+    for block in 0..3 {
+        let (start, end) = (block * (12 << 20), (block + 1) * (12 << 20));
+        let piece = Piece { source, slot: SlotId(0), start, end, from: start, to: end, at: 0, base: 0 };
+        assert_eq!(asks(state.handle(Event::Block { job, piece })), block < 2);
+    }
 }
 
 #[test]
