@@ -207,36 +207,6 @@ fn a_full_disk_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_cache_that_cannot_be_used_costs_only_time() {
-    let place = Place::new();
-    let outcome = place.taskhost("run primes").env("XDG_CACHE_HOME", "/proc").input("0 10\n").run().success();
-    assert_eq!(outcome.text(), "4\n");
-    assert!(outcome.stderr.contains("warning: the cache at /proc/taskhost"), "{}", outcome.stderr);
-}
-
-/// The artifact in the cache is native code: one that was changed must never be loaded.
-#[test]
-fn a_damaged_artifact_is_made_again() {
-    let place = Place::new();
-    let run =
-        || place.taskhost("run primes").env("XDG_CACHE_HOME", place.path("cache")).input("0 10\n").run().success();
-    run();
-    let artifact = place.files().into_iter().find(|name| name.ends_with(".cwasm")).unwrap();
-    let whole = place.read(&artifact);
-    for damage in [0, 40, whole.len() / 2, whole.len() - 1] {
-        let mut bytes = whole.clone();
-        bytes[damage] ^= 1;
-        place.write(&artifact, bytes);
-        assert_eq!(run().text(), "4\n", "damaged at {damage}");
-        assert_eq!(place.read(&artifact).len(), whole.len(), "damaged at {damage}");
-    }
-    for length in [0, 10, whole.len() / 2] {
-        place.write(&artifact, &whole[..length]);
-        assert_eq!(run().text(), "4\n", "cut to {length}");
-    }
-}
-
-#[test]
 fn an_input_that_shrinks_during_the_run() {
     let place = Place::new();
     // The first line keeps the only worker busy while the rest of the file goes away.

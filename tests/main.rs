@@ -9,13 +9,17 @@ mod harness;
 mod native;
 
 mod bad_input;
+mod cache;
 mod death;
+mod examples;
 mod exit_codes;
 mod inputs;
 mod kernels;
+mod layering;
 mod order;
 mod pictures;
 mod pipes;
 mod run;
 mod sandbox;
 mod splits;
+mod tidy;
