@@ -59,7 +59,7 @@ pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &KernelFile, sha
         size_name(limits.max_output)
     );
     let output = match &request.place {
-        Place::Stdout => "standard output".to_owned(),
+        Place::Stdout { .. } => "standard output".to_owned(),
         Place::File(path) => path.display().to_string(),
         Place::PerInput(_) => {
             let given = request.arguments.output.output.as_ref().map(|path| path.display().to_string());

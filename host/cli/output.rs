@@ -15,8 +15,8 @@ use crate::inputs::outputs::Destination;
 /// Where the results of a run go.
 #[derive(Clone, Debug)]
 pub(crate) enum Place {
-    /// Standard output.
-    Stdout,
+    /// Standard output; `asked` when the user typed `-o -`, and so wants it even on a terminal.
+    Stdout { asked: bool },
     /// One file.
     File(PathBuf),
     /// A file for each input.
@@ -25,9 +25,9 @@ pub(crate) enum Place {
 
 /// Reads `-o`.
 pub(crate) fn place(output: Option<&Path>) -> Result<Place, Failure> {
-    let Some(output) = output else { return Ok(Place::Stdout) };
+    let Some(output) = output else { return Ok(Place::Stdout { asked: false }) };
     if output.as_os_str() == "-" {
-        return Ok(Place::Stdout);
+        return Ok(Place::Stdout { asked: true });
     }
     let destination = Destination::parse(output.as_os_str()).map_err(|error| Failure::usage(error.to_string()))?;
     Ok(match destination {
@@ -37,8 +37,8 @@ pub(crate) fn place(output: Option<&Path>) -> Result<Place, Failure> {
 }
 
 /// Binary results are not put on a terminal but into `<stem>.out<ext>` in the current folder.
-pub(crate) fn spare_terminal(input: Option<&Path>) -> Option<PathBuf> {
-    if !io::stdout().is_terminal() {
+pub(crate) fn spare_terminal(place: &Place, input: Option<&Path>) -> Option<PathBuf> {
+    if matches!(place, Place::Stdout { asked: true }) || !io::stdout().is_terminal() {
         return None;
     }
     let stem = input.and_then(Path::file_stem).map_or_else(|| OsString::from("stdin"), OsString::from);

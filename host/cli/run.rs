@@ -116,7 +116,7 @@ fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure
     }
     let exclude = match place {
         Place::PerInput(destination) => destination.folder().map(Path::to_owned),
-        Place::Stdout | Place::File(_) => None,
+        Place::Stdout { .. } | Place::File(_) => None,
     };
     let options = InputOptions { globs: arguments.input.glob.clone(), hidden: arguments.input.hidden, exclude };
     let failed = |error: crate::inputs::InputError| {

@@ -154,11 +154,11 @@ impl OutputNames {
         let number = self.taken.len();
         if let Some(first) = self.taken.insert(key, number) {
             let first = format!("input {}", first + 1);
-            return Err(OutputNameError::Collision { output, first, second: file.name.clone() });
+            return Err(OutputNameError::Collision { output, first, second: name_of(found) });
         }
         let same = walk::identity(&output).filter(|same| walk::identity(&file.path) == Some(*same));
         if same.is_some() {
-            return Err(OutputNameError::OverInput { output, writer: file.name.clone() });
+            return Err(OutputNameError::OverInput { output, writer: name_of(found) });
         }
         if self.skip_existing && output.exists() { Ok(Output::Exists(output)) } else { Ok(Output::Write(output)) }
     }

@@ -1,6 +1,5 @@
 //! One result of all inputs: one job.
 
-
 use taskhost_os::eventfd::Waker;
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::job::{JobSpec, JobWork, Output};
@@ -36,11 +35,11 @@ impl SingleJob<'_> {
             Given::List(_) => None,
         };
         let input = first.as_ref().and_then(path_of);
-        let output = match place {
-            Place::File(path) => output::file(&path)?,
-            Place::Stdout | Place::PerInput(_) => match &shape {
+        let output = match &place {
+            Place::File(path) => output::file(path)?,
+            Place::Stdout { .. } | Place::PerInput(_) => match &shape {
                 Shape::Items { merge: (Merge::Discard, _), .. } => Output::Nothing,
-                shape if shape.is_binary() => match output::spare_terminal(input) {
+                shape if shape.is_binary() => match output::spare_terminal(&place, input) {
                     Some(path) => output::file(&path)?,
                     None => output::stdout()?,
                 },
@@ -84,9 +83,9 @@ fn one_picture(inputs: Given, place: Place, arguments: &RunArguments, notes: &No
     if !known.is_empty() {
         return Err(several());
     }
-    let path = match place {
-        Place::File(path) => Some(path),
-        Place::Stdout | Place::PerInput(_) => output::spare_terminal(path_of(&found)),
+    let path = match &place {
+        Place::File(path) => Some(path.clone()),
+        Place::Stdout { .. } | Place::PerInput(_) => output::spare_terminal(&place, path_of(&found)),
     };
     let failed = |failure: JobFailure| Failure::input(failure.to_string());
     let name = name_of(&found);

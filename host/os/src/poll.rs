@@ -133,6 +133,18 @@ pub fn is_readable(fd: BorrowedFd<'_>) -> bool {
     matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..))
 }
 
+/// Waits until a write would not block.
+///
+/// # Errors
+/// When the descriptor cannot be watched.
+pub fn wait_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::OUT)];
+    match rustix::event::poll(&mut fds, None) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Longest wait: a day. The kernel's older call counts milliseconds in 31 bits.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
