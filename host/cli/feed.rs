@@ -95,7 +95,10 @@ pub(crate) fn open(found: &Found) -> Result<SourceFile, JobFailure> {
         Found::File(file) => (file.name.clone(), File::open(&file.path).map_err(|error| failed(&file.name, error))?),
     };
     let kind = match kind(file.as_fd()).map_err(|error| failed(&name, error))? {
-        FileKind::Directory => return Err(JobFailure::Input(format!("{name} is a folder"))),
+        FileKind::Directory => {
+            let name = if name == "-" { "standard input" } else { &name };
+            return Err(JobFailure::Input(format!("{name} is a folder")));
+        }
         // A file that somebody has read from goes on where they stopped, as it would with any program.
         FileKind::Regular if (&file).stream_position().is_ok_and(|position| position == 0) => {
             let len = file.metadata().map_err(|error| failed(&name, error))?.len();

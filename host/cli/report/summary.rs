@@ -10,6 +10,9 @@ use taskhost_pool::runner::RunReport;
 use super::{count, note};
 use crate::start::Cores;
 
+/// Runs shorter than this need no advice on how to be faster.
+const WORTH_ADVICE: Duration = Duration::from_secs(1);
+
 /// What the summary is made from.
 pub(crate) struct Summary<'a> {
     pub(crate) report: &'a RunReport,
@@ -19,6 +22,8 @@ pub(crate) struct Summary<'a> {
     pub(crate) left_out: u64,
     /// Whether each input was a job of its own.
     pub(crate) many: bool,
+    /// Whether inputs were cut into items, not pictures into rows.
+    pub(crate) in_items: bool,
     pub(crate) counters: &'a std::collections::BTreeMap<String, u64>,
 }
 
@@ -65,6 +70,13 @@ impl Summary<'_> {
             note(&format!("{}: {amount}", super::escape(name)));
         }
         note(&self.line());
+        let (items, workers) = (self.report.progress.items, self.cores.plan.len());
+        if self.in_items && items > 0 && items < workers as u64 && self.wall > WORTH_ADVICE {
+            note(&format!(
+                "there were fewer items than workers ({items} for {workers}), so some had nothing to do; a finer --split \
+                 such as lines, blocks or chunks would give them work, if the kernel can take such items"
+            ));
+        }
         if let Some(why) = &self.cores.unpinned {
             note(&format!("not every worker was pinned to a core: {why}"));
         }

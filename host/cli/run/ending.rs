@@ -32,6 +32,7 @@ impl Ending<'_> {
             wall,
             left_out: reporter.notes.left_out.get(),
             many,
+            in_items: !self.pool.kernel().exports.image_filter,
             counters: &reporter.counters,
         };
         let failed = reporter.jobs.iter().find_map(|job| job.failure.as_ref().map(|failure| (job, failure)));

@@ -129,7 +129,7 @@ impl Pipe {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Brought::Nothing),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Brought::Nothing),
-                Err(error) => return Err(JobFailure::Input(format!("reading standard input failed: {error}"))),
+                Err(error) => return Err(JobFailure::Input(format!("cannot be read: {error}"))),
             }
         }
         if self.wants_header {
