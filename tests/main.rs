@@ -14,6 +14,7 @@ mod death;
 mod examples;
 mod exit_codes;
 mod inputs;
+mod inspect;
 mod kernels;
 mod layering;
 mod order;

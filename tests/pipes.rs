@@ -7,6 +7,7 @@ use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::ioctl_fionread;
 
 use crate::harness::{Place, eventually};
@@ -69,6 +70,25 @@ fn a_slow_reader_gets_the_right_bytes() {
 fn rustix_pipe() -> (File, OwnedFd) {
     let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
     (File::from(reader), writer)
+}
+
+/// Other programs leave pipes in this mode behind.
+#[test]
+fn pipes_that_do_not_wait_work_like_others() {
+    let bytes = Numbers::new(2).bytes(3 << 20);
+    let place = Place::new();
+    let (from_test, to_run) = (rustix_pipe(), rustix_pipe());
+    fcntl_setfl(&from_test.1, OFlags::NONBLOCK).unwrap();
+    fcntl_setfl(&to_run.0, OFlags::NONBLOCK).unwrap();
+    let (mut reader, mut feed) = (from_test.0, File::from(to_run.1));
+    let running = place.taskhost("run invert").stdin(to_run.0).stdout(from_test.1).start();
+    let input = bytes.clone();
+    let feeding = std::thread::spawn(move || feed.write_all(&input));
+    let mut got = Vec::new();
+    reader.read_to_end(&mut got).unwrap();
+    running.end().success();
+    feeding.join().unwrap().unwrap();
+    assert!(got == inverted(&bytes));
 }
 
 #[test]
