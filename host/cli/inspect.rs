@@ -49,7 +49,7 @@ fn describe(name: &str, info: &KernelInfo, description: Option<&Description>) ->
         let _ = writeln!(text, "{}", report::escape(&description.summary));
         let _ = writeln!(text);
     }
-    let file = std::path::Path::new(name).display();
+    let file = report::escape(name);
     let _ = writeln!(text, "Usage: taskhost run {file} [INPUT]… [-o OUTPUT]{}", settings_usage(description));
     let _ = writeln!(text);
     if let Some(description) = description {
@@ -94,7 +94,10 @@ fn describe(name: &str, info: &KernelInfo, description: Option<&Description>) ->
 
 fn settings_usage(description: Option<&Description>) -> String {
     let needed = description.into_iter().flat_map(|description| &description.settings);
-    needed.filter(|setting| setting.default.is_none()).map(|setting| format!(" -c {}=VALUE", setting.name)).collect()
+    needed
+        .filter(|setting| setting.default.is_none())
+        .map(|setting| format!(" -c {}=VALUE", report::escape(&setting.name)))
+        .collect()
 }
 
 fn or_none(text: &str) -> String {

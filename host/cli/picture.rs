@@ -108,6 +108,11 @@ fn envi_picture(sidecar: &Path, len: u64) -> Result<PictureInput, String> {
 /// What the result looks like, from the name it gets, or else from the input.
 pub(crate) fn form(input: &PictureInput, output: Option<&Path>) -> Result<PictureForm, String> {
     let samples = |header| Ok(PictureForm::Samples { header });
+    if let Some(name) = output.and_then(unwritten) {
+        return Err(format!(
+            "{name} is not written; name the result .png, .jpg, .pgm, .ppm, .npy, or .raw for the samples alone"
+        ));
+    }
     let kind = match output.and_then(image_kind) {
         Some(kind) => kind,
         None => match input.kind {
@@ -126,6 +131,13 @@ pub(crate) fn form(input: &PictureInput, output: Option<&Path>) -> Result<Pictur
         ImageKind::Npy => samples(flat_npy),
         ImageKind::Converted(file) => Ok(PictureForm::File(file)),
     }
+}
+
+/// The picture format that a name promises and that nobody here can write.
+fn unwritten(output: &Path) -> Option<String> {
+    const NAMES: [&str; 12] = ["avif", "bmp", "exr", "gif", "heic", "hdf5", "ico", "jp2", "svg", "tif", "tiff", "webp"];
+    let extension = output.extension()?.to_str()?.to_ascii_lowercase();
+    NAMES.contains(&extension.as_str()).then(|| extension.to_uppercase())
 }
 
 fn no_header(_: &PicturePlan, _: u32) -> Vec<u8> {

@@ -138,7 +138,15 @@ pub(crate) fn items_plan(
         }
         _ => Placement::Append,
     };
-    Some(ItemsPlan { split, merge, placement, ordered: !arguments.items.unordered, batch: batch(arguments), bytes })
+    Some(ItemsPlan {
+        split,
+        merge,
+        placement,
+        length,
+        ordered: !arguments.items.unordered,
+        batch: batch(arguments),
+        bytes,
+    })
 }
 
 /// How large batches are.

@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::job::{JobReport, ReportedFailure};
+use taskhost_protocol::work::Split;
 
 use crate::exit_code::Exit;
 
@@ -80,10 +81,13 @@ pub(crate) fn describe(job: &JobReport, failure: &ReportedFailure) -> String {
     match &failure.failure {
         JobFailure::Item(item) => {
             let place = item.failure.place;
-            let mut text = format!("{source}, item {} (at byte {})", item.number, place.offset);
-            if source == name && place.offset == 0 && item.number == 0 {
-                text = source.to_owned();
-            }
+            // A whole file is an item, and its name says which.
+            let mut text = match job.split {
+                Some(Split::Whole) => source.to_owned(),
+                Some(_) => format!("{source}, item {} (at byte {})", item.number, place.offset),
+                None if place.offset > 0 => format!("{source}, at row {}", place.offset),
+                None => source.to_owned(),
+            };
             text.push_str(&format!(": {}", item.failure.fault));
             if let taskhost_protocol::fault::Fault::Trap { backtrace, .. } = &item.failure.fault {
                 for frame in backtrace {

@@ -48,6 +48,15 @@ impl<'a> ManyJobs<'a> {
         shape: Shape,
         waker: Waker,
     ) -> Result<Self, Failure> {
+        if let Some(folder) = outputs.destination.folder()
+            && folder.exists()
+            && !folder.is_dir()
+        {
+            let folder = folder.display();
+            return Err(Failure::input(format!(
+                "{folder} is a file, so no results can be put in it; name another folder"
+            )));
+        }
         let mut names = OutputNames::new(outputs.destination, arguments.output.skip_existing);
         let (sources, names) = match inputs {
             Given::Known(mut known) => {
@@ -134,6 +143,7 @@ fn failed_job(name: String, failure: JobFailure) -> JobSpec {
         split: taskhost_protocol::work::Split::Whole,
         merge: taskhost_protocol::work::Merge::Discard,
         placement: taskhost_pool::event::Placement::Nowhere,
+        length: taskhost_protocol::kernel::ResultLength::Unknown,
         ordered: true,
         batch: taskhost_pool::state::sizing::BatchRule::Auto,
         bytes: None,

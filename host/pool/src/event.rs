@@ -27,18 +27,6 @@ pub enum Placement {
     Nowhere,
 }
 
-impl Placement {
-    /// How long each result must be.
-    #[must_use]
-    pub fn length(self) -> ResultLength {
-        match self {
-            Self::Append | Self::Nowhere => ResultLength::Unknown,
-            Self::Direct(DirectLength::Same) => ResultLength::Same,
-            Self::Direct(DirectLength::Exactly(len)) => ResultLength::Exactly(len),
-        }
-    }
-}
-
 /// How long results that go straight to their place are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectLength {
@@ -57,6 +45,9 @@ pub struct ItemsPlan {
     pub merge: Merge,
     /// Where results go.
     pub placement: Placement,
+    /// How long the kernel says each result is: held to it wherever results go, so that a pipe and a file get the same
+    /// answer.
+    pub length: ResultLength,
     /// Whether results keep the order of the input.
     pub ordered: bool,
     /// How large batches are.

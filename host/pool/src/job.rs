@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use taskhost_os::atomic_file::AtomicFile;
 use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
+use taskhost_protocol::work::Split;
 
 use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan};
 
@@ -118,6 +119,8 @@ pub struct JobReport {
     pub name: String,
     /// Where its result is, when that is a file.
     pub path: Option<PathBuf>,
+    /// How its input was cut into items; `None` for a picture.
+    pub split: Option<Split>,
     /// The format of its result, for a picture.
     pub result: Option<Format>,
     /// What it came to.

@@ -408,7 +408,7 @@ impl Executor<'_> {
         let Some(tree) = &mut outlet.tree else { return Ok(()) };
         let instance = self.kernel.instance().map_err(|error| Fault::Failed(error.to_string()))?;
         let position = context.piece.position(context.split, offset);
-        let mut combine = |parts: &[&[u8]]| instance.combine(parts);
+        let mut combine = |parts: &[&[u8]]| instance.combine(parts).map_err(in_combine);
         let pushed = match outlet.ends.as_slice() {
             [] => Ok(()),
             [_] => tree.push(position, &outlet.scratch, &mut combine),
@@ -441,18 +441,32 @@ impl Executor<'_> {
             Split::Records(size) | Split::Chunks(size) => piece.base + end.div_ceil(size),
         };
         let instance = self.kernel.instance()?;
-        let closed = tree.finish(end, &mut |parts: &[&[u8]]| instance.combine(parts)).and_then(|partials| {
-            for partial in partials {
-                outlet.results.write(&partial.bytes)?;
-                let (level, index) = (partial.node.level, partial.node.index);
-                outlet.tally.partials.push(Partial { level, index, len: partial.bytes.len() as u64 });
-            }
-            Ok(())
-        });
+        let closed =
+            tree.finish(end, &mut |parts: &[&[u8]]| instance.combine(parts).map_err(in_combine)).and_then(|partials| {
+                for partial in partials {
+                    outlet.results.write(&partial.bytes)?;
+                    let (level, index) = (partial.node.level, partial.node.index);
+                    outlet.tally.partials.push(Partial { level, index, len: partial.bytes.len() as u64 });
+                }
+                Ok(())
+            });
         if let Err(fault) = closed {
             outlet.tally.fail(context.place(piece.start), fault);
         }
         Ok(())
+    }
+}
+
+/// A fault of `combine`: not of the item at which it happened to be called.
+fn in_combine(fault: Fault) -> Fault {
+    let named = |text: String| format!("in the kernel's `combine`: {text}");
+    match fault {
+        Fault::InvalidInput(text) => Fault::InvalidInput(named(text)),
+        Fault::Failed(text) => Fault::Failed(named(text)),
+        Fault::Temporary(text) => Fault::Temporary(named(text)),
+        Fault::Contract(text) => Fault::Contract(named(text)),
+        Fault::Trap { reason, backtrace } => Fault::Trap { reason: format!("{reason} (in its `combine`)"), backtrace },
+        same @ (Fault::OutputLimit { .. } | Fault::ItemTooLarge { .. } | Fault::Input(_) | Fault::Output(_)) => same,
     }
 }
 

@@ -34,6 +34,7 @@ impl Pool {
                 observer.job_finished(JobReport {
                     name,
                     path: None,
+                    split: None,
                     result: None,
                     totals: JobTotals::default(),
                     failure: Some(ReportedFailure { failure, source: None }),
@@ -230,7 +231,8 @@ impl Pool {
         };
         self.progress.failed += u64::from(failure.is_some());
         let failure = failure.map(|failure| ReportedFailure { failure, source });
-        observer.job_finished(JobReport { name: job.name, path, result, totals, failure });
+        let split = job.picture.is_none().then_some(job.split);
+        observer.job_finished(JobReport { name: job.name, path, split, result, totals, failure });
     }
 }
 

@@ -320,7 +320,7 @@ impl Job for ItemsJob {
     }
 
     fn length(&self) -> ResultLength {
-        self.plan.placement.length()
+        self.plan.length
     }
 
     fn totals_mut(&mut self) -> &mut JobTotals {

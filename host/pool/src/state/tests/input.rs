@@ -43,7 +43,15 @@ impl Spec {
         let is_files = inputs.iter().all(|input| matches!(input, Input::File(_)));
         let bytes = is_files.then(|| inputs.iter().map(|input| input.bytes().len() as u64).sum());
         let placement = if merge == Merge::Discard { Placement::Nowhere } else { Placement::Append };
-        let plan = ItemsPlan { split, merge, placement, ordered: true, batch: BatchRule::Auto, bytes };
+        let plan = ItemsPlan {
+            split,
+            merge,
+            placement,
+            length: taskhost_protocol::kernel::ResultLength::Unknown,
+            ordered: true,
+            batch: BatchRule::Auto,
+            bytes,
+        };
         Self { plan, inputs, header: false, scale: 1 }
     }
 

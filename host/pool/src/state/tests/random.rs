@@ -8,13 +8,10 @@ use taskhost_protocol::work::{Merge, Split};
 
 use super::input::{Input, Spec};
 use super::worker::Effort;
-use super::world::{Move, Phase, PictureSpec, World};
+use super::world::{Move, Phase, PictureSpec, STEPS, World};
 use crate::event::{DirectLength, Event, ItemsPlan, JobFailure, PictureJobPlan};
 use crate::state::sizing::BatchRule;
 use crate::state::window::WINDOW;
-
-/// Far more than any of these runs needs.
-const STEPS: usize = 100_000;
 
 /// One step of a run: which of the possible moves, and how it goes.
 #[derive(Clone, Copy, Debug)]

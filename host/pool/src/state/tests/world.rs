@@ -19,6 +19,9 @@ use crate::event::{
 use crate::runner::cutter;
 use crate::state::State;
 
+/// Far more than any of these runs needs.
+pub(super) const STEPS: usize = 100_000;
+
 /// Where row 0 of a picture goes: behind a header.
 pub(super) const PICTURE_AT: u64 = 10;
 
@@ -243,7 +246,9 @@ impl World {
 
     /// Everything happens until nothing is left to happen.
     pub(super) fn finish(&mut self) {
-        while let Some(next) = self.moves().first().copied() {
+        for steps in 0.. {
+            let Some(next) = self.moves().first().copied() else { break };
+            assert!(steps < STEPS, "it does not come to an end");
             self.make(next, Effort::FULL, usize::MAX);
         }
         self.assert_clean();
