@@ -67,7 +67,10 @@ pub(crate) struct RunningJob {
     pub(crate) split: Split,
     pub(crate) sources: HashMap<SourceId, OpenSource>,
     pub(crate) next_source: u32,
+    /// The pipe that is being read.
     pub(crate) pipe: Option<(SourceId, Pipe)>,
+    /// Pipes that were read to their end, of which blocks are still to be run.
+    pub(crate) read_pipes: HashMap<SourceId, Pipe>,
     /// Bytes that the pipe is to be read for; 0 when it is not.
     pub(crate) wanted: u64,
     pub(crate) output: JobOutput,
@@ -120,6 +123,7 @@ impl RunningJob {
             sources: HashMap::new(),
             next_source: 0,
             pipe: None,
+            read_pipes: HashMap::new(),
             wanted: 0,
             output,
             picture,
@@ -138,7 +142,7 @@ impl RunningJob {
                     .map_err(|error| JobFailure::Input(format!("no memory to read {}: {error}", file.name)))?;
                 let open = OpenSource { name: file.name, file: pipe.shared(), header: None };
                 self.sources.insert(source, open);
-                self.pipe = Some((source, pipe));
+                self.read_pipes.extend(self.pipe.replace((source, pipe)));
                 Ok(Opened::Pipe { source })
             }
             SourceKind::Regular { len: end } => {
@@ -160,6 +164,22 @@ impl RunningJob {
             return None;
         }
         self.sources.get(&source)?.header.clone()
+    }
+
+    /// Nothing more is needed of a file, or of the block of a pipe that begins at `from`.
+    pub(crate) fn release(&mut self, source: SourceId, from: u64) {
+        let pipe = match &mut self.pipe {
+            Some((current, pipe)) if *current == source => Some(pipe),
+            _ => self.read_pipes.get_mut(&source),
+        };
+        let is_over = pipe.is_none_or(|pipe| {
+            pipe.release(from);
+            pipe.is_drained()
+        });
+        if is_over {
+            self.read_pipes.remove(&source);
+            self.sources.remove(&source);
+        }
     }
 
     /// Where appended results go.

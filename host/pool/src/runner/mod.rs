@@ -49,6 +49,9 @@ pub use process::WORKER_ARGUMENT;
 /// How often the observer hears of the progress.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Attempts to have a first worker.
+const START_TRIES: u32 = 2;
+
 /// How long a worker may live after it closed its socket.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -184,9 +187,15 @@ impl Pool {
         for _ in 0..initial {
             pool.spawn(Role::Execute)?;
         }
+        let mut tries = 1;
         while pool.description.is_none() {
             pool.turn(None)?;
-            if pool.workers.is_empty() {
+            if pool.workers.is_empty() && tries < START_TRIES {
+                // Killed from outside, perhaps: as with a batch, one death says little.
+                tries += 1;
+                pool.state.expect_worker(Role::Execute);
+                pool.spawn(Role::Execute)?;
+            } else if pool.workers.is_empty() {
                 let why = pool.reports.last().and_then(|report| report.death.clone()).unwrap_or_default();
                 return Err(PoolError::Start(format!("the worker {why}")));
             }

@@ -143,12 +143,8 @@ impl Pool {
     }
 
     fn release(&mut self, job: JobId, source: SourceId, from: u64) {
-        let Some(job) = self.jobs.get_mut(&job) else { return };
-        match &mut job.pipe {
-            Some((piped, pipe)) if *piped == source => pipe.release(from),
-            _ => {
-                job.sources.remove(&source);
-            }
+        if let Some(job) = self.jobs.get_mut(&job) {
+            job.release(source, from);
         }
     }
 

@@ -99,6 +99,11 @@ impl Pipe {
         self.ended
     }
 
+    /// Whether everything was read and run.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.ended && self.filled == 0 && self.used.is_empty()
+    }
+
     pub(crate) fn shared(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.shared)
     }

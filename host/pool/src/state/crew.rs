@@ -47,6 +47,11 @@ impl Crew {
         }
     }
 
+    /// A worker is on its way that was not asked for.
+    pub(crate) fn expect(&mut self) {
+        self.expected += 1;
+    }
+
     /// A worker can be given work.
     pub(crate) fn ready(&mut self, worker: WorkerId) {
         self.failed_starts = 0;

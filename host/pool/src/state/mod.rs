@@ -160,6 +160,11 @@ impl State {
         }
     }
 
+    /// A worker of this role is on its way that no action asked for.
+    pub fn expect_worker(&mut self, role: Role) {
+        self.crew(role).expect();
+    }
+
     fn crew(&mut self, role: Role) -> &mut Crew {
         match role {
             Role::Execute => &mut self.execute,
