@@ -41,14 +41,14 @@ fn files_that_are_not_there() {
 fn files_that_cannot_be_read() {
     // This one exists for everybody, and nobody can read it from its start.
     let outcome = Place::new().taskhost("run echo /proc/self/mem").run().code(5);
-    assert!(outcome.stderr.starts_with("error: /proc/self/mem: reading "), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with("error: /proc/self/mem: cannot be read: "), "{}", outcome.stderr);
     let outcome = Place::new().taskhost("run echo").stdin(std::fs::File::open("/").unwrap()).run().code(5);
     assert!(outcome.stderr.contains("is a folder"), "{}", outcome.stderr);
     if rustix::process::geteuid().is_root() {
         return skipped("bad_input::files_that_cannot_be_read", "the superuser can read every file");
     }
     let place = place_with(&[("secret", b"x")]);
-    std::fs::set_permissions(place.path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    std::fs::set_permissions(place.path("secret"), std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     assert!(refused(&place, "run echo secret -o out", 5).contains("secret cannot be read: Permission denied"));
 }
 
@@ -105,6 +105,12 @@ fn headers_that_are_not_read() {
     assert_snapshot!(header("data type = 4\ninterleave = bip\nbyte order = 0\n"), @"error: a.raw: a.hdr: the ENVI header describes 400 bytes, but the file has 100: it is cut short, or the header is not its own");
     place.write("a.hdr", "hello");
     assert_snapshot!(refused(&place, "run sobel a.raw -o out.raw", 5), @"error: a.raw: a.hdr: not an ENVI header: its first line is not ENVI");
+}
+
+#[test]
+fn picture_files_that_are_not_written() {
+    let place = place_with(&[("img.raw", &[0; 100])]);
+    assert_snapshot!(refused(&place, "run sobel img.raw --size 10x10 -o out.bmp", 5), @"error: img.raw: BMP is not written; name the result .png, .jpg, .pgm, .ppm, .npy, or .raw for the samples alone");
 }
 
 #[test]

@@ -141,6 +141,25 @@ fn named_pipes_are_inputs_and_outputs() {
     assert!(std::fs::metadata(place.path("out")).unwrap().file_type().is_fifo());
 }
 
+/// What came through one pipe is still being worked on when the next is opened.
+#[test]
+fn pipes_follow_each_other() {
+    let place = Place::new();
+    let lines: String = (0..120_000).map(|number| format!("line {number}\n")).collect();
+    place.write("empty", "");
+    let feeding = ["one", "two"].map(|name| {
+        assert!(Command::new("mkfifo").arg(place.path(name)).status().unwrap().success());
+        let (path, lines) = (place.path(name), lines.clone());
+        std::thread::spawn(move || std::fs::write(path, lines))
+    });
+    let run = place.taskhost("run echo --split lines --merge lines --batch 100 -j 3 - empty one empty two");
+    let outcome = run.input(&lines).run().success();
+    for thread in feeding {
+        thread.join().unwrap().unwrap();
+    }
+    assert!(outcome.text() == lines.repeat(3));
+}
+
 #[test]
 fn results_are_appended_where_the_shell_says_so() {
     let place = Place::new();
@@ -174,7 +193,7 @@ fn on_terminal(place: &Place, line: &str) -> String {
     let line = line.replace("taskhost", env!("CARGO_BIN_EXE_taskhost"));
     let script = crate::harness::Program::of("script".as_ref(), &place.path("")).arguments("-qec");
     let outcome = script.argument(line).argument("/dev/null").stdin(Stdio::null()).run().success();
-    String::from_utf8(outcome.stdout).unwrap().replace("\r\n", "\n")
+    String::from_utf8_lossy(&outcome.stdout).replace("\r\n", "\n")
 }
 
 #[test]
@@ -191,6 +210,8 @@ fn text_is_shown_on_a_terminal_and_bytes_are_not() {
     assert_eq!(place.read("stdin.out"), [255, 254, 253]);
     // A pipe or a file is no terminal, whatever standard error is.
     assert!(!on_terminal(&place, "taskhost run invert data.bin >piped; rm data.out.bin").contains("hint"));
+    // Who types `-o -` wants them there.
+    assert!(!on_terminal(&place, "taskhost run invert data.bin -o -").contains("hint"));
     assert_eq!(place.files(), ["data.bin", "piped", "ranges", "stdin.out"]);
 }
 

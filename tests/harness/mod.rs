@@ -6,7 +6,7 @@ mod place;
 mod processes;
 mod program;
 
-pub(crate) use outcome::{Outcome, scrubbed};
+pub(crate) use outcome::Outcome;
 pub(crate) use place::Place;
 pub(crate) use processes::{Process, no_worker_is_left};
 pub(crate) use program::{Program, Running};

@@ -40,7 +40,7 @@ impl Outcome {
 }
 
 /// Text without what differs from run to run and from machine to machine.
-pub(crate) fn scrubbed(text: &str) -> String {
+fn scrubbed(text: &str) -> String {
     static SUMMARY: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?m), [0-9.]+ (?:ns|µs|ms|s|min|h)[^,\n]*, [0-9]+ workers? [^\n]*, speed-up [0-9.]+$").unwrap()
     });
