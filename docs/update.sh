@@ -10,7 +10,7 @@ if [ "${1:-}" = --check ]; then
     check=yes
     shift
 fi
-taskhost=${1:-taskhost}
+taskhost=$(command -v "${1:-taskhost}")
 
 # Lines are as long as the terminal is wide; off a terminal, as this says.
 export COLUMNS=100
@@ -18,7 +18,8 @@ export COLUMNS=100
 section() {
     printf '\n## %s\n\n```text\n' "$1"
     shift
-    "$taskhost" "$@" --help | sed 's/[[:space:]]*$//'
+    # Whatever the file is called, the help says `taskhost`.
+    (exec -a taskhost "$taskhost" "$@" --help) | sed 's/[[:space:]]*$//'
     printf '```\n'
 }
 
