@@ -197,7 +197,9 @@ proptest! {
         let well = spec.clone();
         let places: Vec<(usize, u64)> = spec.items().iter().filter(|item| !item.bytes.is_empty() && item.bytes[0] != b'\n')
             .map(|item| (item.source.0 as usize, item.offset)).collect();
-        prop_assume!(!places.is_empty());
+        if places.is_empty() {
+            return Ok(());
+        }
         for index in bad {
             let (source, offset) = *index.get(&places);
             match &mut spec.inputs[source] {

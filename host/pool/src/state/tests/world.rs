@@ -367,19 +367,20 @@ impl World {
 
     /// The worker's process is gone.
     pub(super) fn exit(&mut self, id: WorkerId, reason: &str) {
+        self.spoil(id);
         let worker = self.workers.remove(&id).unwrap();
-        if let Some((order, _)) = worker.queue.front() {
-            self.spoil(order);
-        }
         let was_ready = worker.phase != Phase::Starting;
         let death = Death { cause: Cause::Killed(reason.into()), last_words: None, was_ready };
         self.tell(Event::WorkerLost { worker: id, role: worker.role, death });
     }
 
-    /// The worker was in the middle of writing: some of what is there is wrong.
-    fn spoil(&mut self, order: &Order) {
-        let (Destination::Output(at), Some(job)) = (order.destination, self.jobs.get_mut(&order.job)) else { return };
-        write_at(&mut job.output, at, &[0xAA]);
+    /// The worker was in the middle of writing to the output: some of what is there is wrong.
+    fn spoil(&mut self, id: WorkerId) {
+        let Some((order, _)) = self.workers[&id].queue.front() else { return };
+        let (Destination::Output(at), job) = (order.destination, order.job) else { return };
+        if !self.answer(id, Effort::FULL).1.is_empty() {
+            write_at(&mut self.jobs.get_mut(&job).unwrap().output, at, &[0xAA]);
+        }
     }
 
     /// What the worker answers to the order at the head of its queue, and the bytes it made.
