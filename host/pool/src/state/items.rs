@@ -17,8 +17,10 @@ use crate::event::{Action, Destination, DirectLength, FailedItem, ItemsPlan, Job
 /// Input of a pipe that may be read but not yet run, in bytes.
 const READ_AHEAD: u64 = 32 << 20;
 
-/// Files open at once: far below the usual limit of 1024 descriptors, far above what workers can have in flight.
-const OPEN_FILES: usize = 128;
+/// Files, or blocks of a pipe, in use at once. Files: far below the usual limit of 1024 descriptors, far above what
+/// workers can have in flight. Blocks: a pipe that brings a line at a time fills up blocks long before it fills
+/// [`READ_AHEAD`]; once it is left to itself for a while, it brings more at a time.
+const OPEN: usize = 128;
 
 /// Slots are given by whoever talks to the worker.
 const NO_SLOT: SlotId = SlotId(u8::MAX);
@@ -209,7 +211,7 @@ impl Job for ItemsJob {
             return;
         }
         match self.input.next() {
-            Next::Idle if self.supply.len() < 4 * workers.max(2) && self.supply.needed_count() < OPEN_FILES => {
+            Next::Idle if self.supply.len() < 4 * workers.max(2) && self.supply.needed_count() < OPEN => {
                 self.input.ask();
                 actions.push(Action::NextSource { job: self.id });
             }
@@ -217,7 +219,8 @@ impl Job for ItemsJob {
                 let bytes = self.sizing.bytes(self.plan.split, None, workers).min(LARGEST);
                 // Two batches ahead for each worker, as deep as their queues are.
                 let is_enough = self.supply.bytes() >= bytes.saturating_mul(2 * workers as u64);
-                if !is_enough && self.supply.needed_bytes() < READ_AHEAD && !self.window.is_full() {
+                let has_room = self.supply.needed_bytes() < READ_AHEAD && self.supply.needed_count() < OPEN;
+                if !is_enough && has_room && !self.window.is_full() {
                     self.input.ask();
                     actions.push(Action::Read { job: self.id, bytes });
                 }

@@ -202,6 +202,19 @@ fn a_pipe_is_read_only_as_far_as_is_useful() {
 }
 
 #[test]
+fn a_pipe_that_brings_a_line_at_a_time_does_not_fill_up_blocks() {
+    let mut world = World::new(1);
+    let Input::File(bytes) = numbered(1000) else { unreachable!() };
+    let job = world.add(0, Spec::lines([Input::Pipe(bytes)]));
+    while let Some(next) = world.moves().into_iter().find(|next| !matches!(next, Move::Reply(_))) {
+        world.make(next, Effort::FULL, 5);
+    }
+    assert!((100..200).contains(&world.open_inputs(job)), "{}", world.open_inputs(job));
+    world.finish();
+    world.assert_done(job);
+}
+
+#[test]
 fn input_is_asked_for_as_soon_as_some_was_given_out() {
     let mut world = World::new(1);
     let Input::File(bytes) = numbered(200_000) else { unreachable!() };
