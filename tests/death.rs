@@ -4,6 +4,7 @@ use rustix::process::Signal;
 use std::time::Duration;
 
 use crate::harness::{Place, Process, Running, eventually};
+use crate::native::{Picture, Sample};
 
 /// Long after a process must be gone, and short of a test that hangs.
 const SOON: Duration = Duration::from_secs(20);
@@ -40,8 +41,7 @@ fn a_worker_that_is_killed_costs_nothing_but_time() {
         assert!(victim.is_gone_within(SOON));
         let outcome = running.end().success();
         assert_eq!(outcome.text(), wanted.text(), "{workers} workers");
-        assert!(outcome.stderr.contains("died of signal 9"), "{}", outcome.stderr);
-        assert!(place.text(&format!("{workers}.json")).contains("died of signal 9"));
+        assert!(place.text(&format!("{workers}.json")).contains("died of signal 9"), "{}", outcome.stderr);
     }
 }
 
@@ -76,6 +76,49 @@ fn work_whose_workers_die_again_and_again_fails_the_run() {
     let outcome = running.end().code(1);
     assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("signal 9"), "{}", outcome.stderr);
+}
+
+/// The worker that decodes, those that filter, and the one that encodes: each is killed in one of the runs.
+#[test]
+fn a_worker_that_is_killed_costs_no_picture() {
+    let place = Place::new();
+    let picture = Picture::noise((900, 700), 3, Sample::U8);
+    place.write("in.ppm", [b"P6\n900 700\n255\n".as_slice(), &picture.bytes()].concat());
+    place.taskhost("run gaussian-blur in.ppm -o wanted.png -j 2").run().success();
+    for victim in 0..4 {
+        let running = place.taskhost("run gaussian-blur in.ppm -o out.png -j 2").start();
+        let mut seen = Vec::new();
+        eventually("the victim computes, or it is too late", || {
+            for worker in running.process.workers() {
+                if worker.status("State").starts_with('R') && !seen.contains(&worker.id) {
+                    seen.push(worker.id);
+                    if seen.len() == victim + 1 {
+                        worker.signal(Signal::KILL);
+                    }
+                }
+            }
+            seen.len() > victim || running.process.is_gone_within(Duration::ZERO)
+        });
+        running.end().success();
+        assert!(place.read("out.png") == place.read("wanted.png"), "victim {victim}");
+    }
+}
+
+#[test]
+fn a_compiler_that_is_killed_is_told() {
+    let place = Place::new();
+    let running = place.taskhost("compile grep").env("XDG_CACHE_HOME", place.path("cache")).start();
+    busy_worker(&running).signal(Signal::KILL);
+    let outcome = running.end();
+    // It may have been killed a moment too late.
+    if outcome.code != 0 {
+        let outcome = outcome.code(1);
+        assert!(
+            outcome.stderr.contains("compiling the kernel failed: the compiler process died of signal 9"),
+            "{}",
+            outcome.stderr
+        );
+    }
 }
 
 #[test]

@@ -27,3 +27,7 @@ fn every_example_gives_its_expected_result() {
     }
 }
 
+#[test]
+fn the_page_about_the_command_line_is_current() {
+    script(&Place::new(), &root().join("docs/update.sh"), "--check");
+}

@@ -160,6 +160,34 @@ fn every_kernel_is_in_the_table() {
     assert_eq!(files, named.map(str::to_owned).collect::<BTreeSet<String>>());
 }
 
+/// Whichever worker comes to one first.
+#[test]
+fn the_first_failure_of_the_input_is_named() {
+    let place = Place::new();
+    let lines: String = (0..1000).map(|at| if [500, 501, 900].contains(&at) { "7\n" } else { "1\n" }).collect();
+    place.write("lines", &lines);
+    for workers in ["1", "3", "7"] {
+        for batch in ["1", "10", "auto"] {
+            let run = || program(&place, "error-on-7", LINES).arguments("-o out -j").argument(workers);
+            let file = run().arguments("--batch").argument(batch).argument("lines").run().code(3);
+            let pipe = run().arguments("--batch").argument(batch).input(&lines).run().code(3);
+            let said = [(file, "lines, item 500 (at byte 1000): seven"), (pipe, "-, item 500 (at byte 1000): seven")];
+            for (outcome, says) in said {
+                assert!(outcome.stderr.contains(says), "{workers} workers, {batch}: {}", outcome.stderr);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_log_is_shown_from_a_level_on() {
+    let place = Place::new();
+    for (flags, lines) in [("--log info", 65), ("--log warn", 1), ("--log error", 0), ("--log debug", 65)] {
+        let outcome = program(&place, "log-flood", LINES).arguments(flags).input("1\n").run().success();
+        assert_eq!(outcome.stderr.lines().filter(|line| line.starts_with("[-:0] ")).count(), lines, "{flags}");
+    }
+}
+
 /// One file that fails costs one file.
 #[test]
 fn a_failed_item_costs_its_own_result_only() {

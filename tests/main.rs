@@ -17,6 +17,7 @@ mod inputs;
 mod inspect;
 mod kernels;
 mod layering;
+mod memory;
 mod order;
 mod pictures;
 mod pipes;
