@@ -181,8 +181,9 @@ fn outputs_that_cannot_be() {
 
 /// Runs the program on a disk of 64 KiB that is mounted at `disk`. The last line of its output is what it left there.
 fn on_small_disk(place: &Place, line: &str) -> Option<(Outcome, String)> {
-    let mount = std::process::Command::new("unshare").args(["-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).status();
-    if !mount.is_ok_and(|status| status.success()) {
+    let mut mount = std::process::Command::new("unshare");
+    let mount = mount.args(["-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).stderr(std::process::Stdio::null());
+    if !mount.status().is_ok_and(|status| status.success()) {
         return None;
     }
     std::fs::create_dir_all(place.path("disk")).unwrap();
