@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 
-/// Length of an output arena in bytes: so long (32 TiB) that offsets never come round within a worker's life. Only
-/// pages that hold results take memory, and they are given back as soon as those are merged.
-pub const OUTPUT_ARENA_BYTES: u64 = 1 << 45;
+/// Length of an output arena in bytes (1 EiB, of the 8 that a file may have): room for far more results of the greatest
+/// length than can wait at a time. Only pages that hold results take memory.
+pub const OUTPUT_ARENA_BYTES: u64 = 1 << 60;
 
 /// A sparse file in memory with a fixed length.
 ///

@@ -11,6 +11,9 @@ use taskhost_protocol::ids::BatchId;
 /// waiting.
 pub(crate) const WINDOW: u64 = 32 << 20;
 
+/// What results take in memory at least: a region of an arena begins with a page of its own.
+const PAGE: u64 = 4096;
+
 /// Batches that may be out or wait for their turn. Results that go straight to their place hold no bytes here, but
 /// what is noted of each batch is memory too: about 10 MB for so many.
 const BATCHES: usize = 1 << 17;
@@ -34,9 +37,9 @@ pub(crate) struct Window<K> {
     /// Finished ones, when the order does not matter.
     ready: VecDeque<Finished>,
     ordered: bool,
-    /// Bytes of results that wait for what comes before them.
+    /// Memory of results that wait for what comes before them, in bytes.
     waiting: u64,
-    /// Bytes of results that are merged but not yet in the output.
+    /// Memory of results that are merged but not yet in the output.
     unwritten: u64,
 }
 
@@ -54,7 +57,7 @@ impl<K: Ord + Copy> Window<K> {
 
     /// The batch at `key` is finished.
     pub(crate) fn complete(&mut self, key: K, finished: Finished) {
-        self.waiting += finished.output;
+        self.waiting += memory(finished.output);
         if self.ordered {
             self.entries.insert(key, Some(finished));
         } else {
@@ -75,19 +78,19 @@ impl<K: Ord + Copy> Window<K> {
         } else {
             self.ready.pop_front()?
         };
-        self.waiting -= finished.output;
-        self.unwritten += finished.output;
+        self.waiting -= memory(finished.output);
+        self.append(finished.output);
         Some(finished)
     }
 
-    /// These bytes are on their way to the output, besides those of batches.
+    /// Results of one batch, of so many bytes, are on their way to the output.
     pub(crate) fn append(&mut self, bytes: u64) {
-        self.unwritten += bytes;
+        self.unwritten += memory(bytes);
     }
 
-    /// These bytes are now in the output.
+    /// Results of one batch, of so many bytes, are now in the output.
     pub(crate) fn written(&mut self, bytes: u64) {
-        self.unwritten = self.unwritten.saturating_sub(bytes);
+        self.unwritten = self.unwritten.saturating_sub(memory(bytes));
     }
 
     /// Whether no more results may be made.
@@ -119,6 +122,11 @@ impl<K: Ord + Copy> Window<K> {
     }
 }
 
+/// What results of so many bytes take in memory.
+fn memory(bytes: u64) -> u64 {
+    bytes.next_multiple_of(PAGE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +156,10 @@ mod tests {
         assert_eq!(pop(&mut window, Some(2)), None, "a rest of batch 2 is still to be run");
         assert_eq!(pop(&mut window, None), Some(30));
         assert!(window.is_empty() && !window.is_written());
-        window.written(15);
+        for _ in 0..3 {
+            assert!(!window.is_written());
+            window.written(5);
+        }
         assert!(window.is_written());
     }
 
@@ -171,6 +182,18 @@ mod tests {
         assert!(window.has_room_at(1), "or nothing would ever be merged");
         window.append(1);
         assert!(!window.has_room_at(1), "the write that is under way will ask again");
+    }
+
+    #[test]
+    fn small_results_take_a_page_each() {
+        let mut window = Window::new(true);
+        let count = u32::try_from(WINDOW / PAGE).expect("thousands");
+        for key in 1..=count {
+            assert!(!window.is_full());
+            window.insert(key);
+            window.complete(key, finished(u64::from(key), 1));
+        }
+        assert!(window.is_full());
     }
 
     #[test]
