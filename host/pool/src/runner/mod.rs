@@ -10,6 +10,7 @@ mod config;
 pub(crate) mod cutter;
 mod incoming;
 mod jobs;
+mod parts;
 mod perform;
 mod pipe;
 pub(crate) mod process;
@@ -35,10 +36,11 @@ use taskhost_protocol::message::{Role, Start, StartExecute, ToWorker};
 
 use crate::artifact::{self, Artifact, Cache, Digest};
 use crate::error::{PoolError, Tried as _};
-use crate::event::{Event, PartId};
+use crate::event::Event;
 use crate::job::{Feed, JobFeed};
 use crate::state::State;
 use jobs::RunningJob;
+use parts::Parts;
 use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
 use sink::Sink;
@@ -107,7 +109,7 @@ pub struct Pool {
     workers: BTreeMap<WorkerId, WorkerProcess>,
     next_worker: u32,
     batches: HashMap<BatchId, OutBatch>,
-    parts: HashMap<PartId, Vec<u8>>,
+    parts: Parts,
     jobs: HashMap<JobId, RunningJob>,
     next_job: u64,
     poller: Poller,
@@ -168,7 +170,7 @@ impl Pool {
             workers: BTreeMap::new(),
             next_worker: 0,
             batches: HashMap::new(),
-            parts: HashMap::new(),
+            parts: Parts::default(),
             jobs: HashMap::new(),
             next_job: 0,
             poller,

@@ -11,10 +11,12 @@ use taskhost_protocol::message::{Open, Role, Source, ToWorker};
 use taskhost_protocol::work::{Assignment, Join, Place, Work};
 
 use super::jobs::{JobOutput, RunningJob};
+use super::parts::Parts;
 use super::process::WorkerProcess;
 use super::sink::{Content as Writing, Write};
 use super::slots::{Content, Taken};
 use super::{Observer, OutBatch, Pool, Used};
+use crate::error::PoolError;
 use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Task};
 use crate::job::{JobReport, JobSpec, PictureForm, ReportedFailure};
 
@@ -85,7 +87,7 @@ impl Pool {
             Action::TakeParts { batch, parts } => self.take_parts(batch, &parts),
             Action::DropParts { parts } => {
                 for part in parts {
-                    self.parts.remove(&part);
+                    self.parts.drop_part(part);
                 }
             }
             Action::ReleaseBatch { batch } => self.release_batch(batch),
@@ -165,11 +167,12 @@ impl Pool {
         let arena = regions.arena();
         let mut at = region.offset();
         for (part, len) in parts {
-            let mut bytes = vec![0; usize::try_from(*len).unwrap_or(0)];
-            // The arena always has its full length, so nothing can be missing; what was not written is zeros.
-            let _ = taskhost_os::exact::pread_exact(arena.as_ref().as_fd(), &mut bytes, at);
+            // The arena always has its full length, so only memory can be missing.
+            if let Err(error) = self.parts.take(*part, arena.as_ref().as_fd(), at, *len) {
+                let error = std::io::Error::other(error);
+                self.broken.get_or_insert(PoolError::Host { what: "keeping partial results", error });
+            }
             at += len;
-            self.parts.insert(*part, bytes);
         }
     }
 
@@ -260,13 +263,7 @@ impl Sender<'_> {
         })
     }
 
-    fn run(
-        &mut self,
-        job: &RunningJob,
-        order: &Order,
-        region: Option<u64>,
-        parts: &std::collections::HashMap<PartId, Vec<u8>>,
-    ) -> Result<(), String> {
+    fn run(&mut self, job: &RunningJob, order: &Order, region: Option<u64>, parts: &Parts) -> Result<(), String> {
         let work = match &order.task {
             Task::Items(pieces) => {
                 let mut pieces = pieces.clone();
@@ -312,20 +309,8 @@ impl Sender<'_> {
     }
 
     /// Lays parts end to end in a file of their own.
-    fn join(
-        &mut self,
-        batch: BatchId,
-        ids: &[PartId],
-        parts: &std::collections::HashMap<PartId, Vec<u8>>,
-    ) -> Result<Join, String> {
-        let mut bytes = Vec::new();
-        let mut lens = Vec::with_capacity(ids.len());
-        for id in ids {
-            let part = parts.get(id).ok_or("was to join a part that is gone")?;
-            bytes.extend_from_slice(part);
-            lens.push(part.len() as u64);
-        }
-        let file = memfd::sealed_copy(c"taskhost-parts", &bytes).map_err(|error| error.to_string())?;
+    fn join(&mut self, batch: BatchId, ids: &[PartId], parts: &Parts) -> Result<Join, String> {
+        let (file, lens) = parts.join(ids)?;
         let slot = self.slot(Content::Parts(batch), file.as_fd(), || Open::Parts)?;
         Ok(Join { slot, at: 0, lens })
     }
