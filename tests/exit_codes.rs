@@ -9,8 +9,7 @@ fn done_is_0() {
     Place::new().taskhost("run primes").input("0 10\n").run().code(0);
 }
 
-/// Workers are started as copies of the program itself, so a program that may not be executed again has a fault that is
-/// neither the user's nor the kernel's.
+/// A worker needs more descriptors than a process may have here, and neither the user nor the kernel is to blame.
 #[test]
 fn a_fault_of_the_host_is_1() {
     let place = Place::new();
