@@ -47,7 +47,7 @@ pub(crate) struct Request<'a> {
 /// The inputs as they were given.
 pub(crate) enum Given {
     Known(VecDeque<Found>),
-    List(Inputs),
+    List(Box<Inputs>),
 }
 
 /// Runs a kernel over its inputs.
@@ -124,7 +124,7 @@ fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure
     };
     let mut inputs = Inputs::new(paths, list, options).map_err(failed)?;
     if inputs.is_open_ended() {
-        return Ok(Given::List(inputs));
+        return Ok(Given::List(Box::new(inputs)));
     }
     let known = inputs.by_ref().collect::<Result<VecDeque<Found>, _>>().map_err(failed)?;
     if known.is_empty() {

@@ -65,7 +65,7 @@ impl<'a> ManyJobs<'a> {
                 (Sources::Known(known), Names::Known(named.into()))
             }
             Given::List(list) => {
-                let listed = Sources::listed(list, waker);
+                let listed = Sources::listed(*list, waker);
                 let listed = listed.map_err(|error| Failure::new(Exit::Host, error.to_string()))?;
                 (listed, Names::Coming(names))
             }

@@ -55,7 +55,7 @@ impl SingleJob<'_> {
             }
             Given::Known(known) => ("the input".to_owned(), Sources::Known(known)),
             Given::List(list) => {
-                let listed = Sources::listed(list, waker);
+                let listed = Sources::listed(*list, waker);
                 ("the input".to_owned(), listed.map_err(|error| Failure::new(Exit::Host, error.to_string()))?)
             }
         };
