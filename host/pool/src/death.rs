@@ -23,6 +23,8 @@ pub enum Cause {
     Exited(i32),
     /// A signal that the coordinator did not send.
     Signalled(i32),
+    /// There never was a process: this is why.
+    NotStarted(String),
     /// The coordinator killed it, for this reason.
     Killed(String),
 }
@@ -45,6 +47,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Exited(code) => write!(f, "ended by itself with exit code {code}"),
             Self::Signalled(signal) => write!(f, "died of signal {signal}{}", signal_name(*signal)),
+            Self::NotStarted(reason) => write!(f, "could not be started: {reason}"),
             Self::Killed(reason) => write!(f, "was ended because it {reason}"),
         }
     }

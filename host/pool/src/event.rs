@@ -179,8 +179,17 @@ pub enum Event {
     Encoded {
         /// The worker.
         worker: WorkerId,
-        /// What went wrong, if anything.
-        result: Result<(), JobFailure>,
+        /// Bytes that are on their way to an output that is written from front to back (0 for a file), or what went
+        /// wrong.
+        result: Result<u64, JobFailure>,
+    },
+    /// Bytes that belong to no batch, such as a header, are on their way to the output: the job is not over before they
+    /// are there.
+    Appended {
+        /// The job.
+        job: JobId,
+        /// How many bytes.
+        bytes: u64,
     },
     /// Results of a batch are in the output, so their arena region is free.
     Written {

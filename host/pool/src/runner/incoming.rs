@@ -14,7 +14,7 @@ use super::jobs::{JobOutput, Opened};
 use super::pipe::Brought;
 use super::process::{Incoming, Phase};
 use super::regions::REGION_BYTES;
-use super::sink::{Content, Write};
+use super::sink::{Content, Purpose, Write};
 use super::{LINGER, Observer, Pool, Watched};
 use crate::artifact::check_hello;
 use crate::error::PoolError;
@@ -25,33 +25,34 @@ use crate::job::Feed;
 const MESSAGES_PER_TURN: usize = 64;
 
 impl Pool {
-    /// Takes what a worker has sent.
-    pub(super) fn hear(&mut self, id: WorkerId, observer: &mut dyn Observer) {
+    /// Takes what a worker has sent, and says whether there may be more.
+    pub(super) fn hear(&mut self, id: WorkerId, observer: &mut dyn Observer) -> bool {
         for _ in 0..MESSAGES_PER_TURN {
-            let Some(worker) = self.workers.get_mut(&id) else { return };
+            let Some(worker) = self.workers.get_mut(&id) else { return false };
             match worker.receive(&mut self.buffer) {
-                Incoming::Nothing => return,
+                Incoming::Nothing => return false,
                 Incoming::Message(message) => {
                     if let Err(reason) = self.message(id, *message, observer)
                         && let Some(worker) = self.workers.get_mut(&id)
                     {
                         worker.kill(reason);
-                        return;
+                        return false;
                     }
                 }
                 Incoming::Closed => {
                     // The exit tells more than the closed socket. It is awaited, but not for ever.
                     let _ = self.poller.remove(worker.socket_fd());
                     worker.close(LINGER);
-                    return;
+                    return false;
                 }
                 Incoming::Broken(reason) => {
                     worker.kill(reason);
                     let _ = self.poller.remove(worker.socket_fd());
-                    return;
+                    return false;
                 }
             }
         }
+        true
     }
 
     /// One message. `Err` is what the worker did wrong.
@@ -129,8 +130,10 @@ impl Pool {
                 let name = job.sources.get(&source).map_or_else(|| job.name.clone(), |source| source.name.clone());
                 job.failed_sources.insert(source, name);
             }
-            self.progress.items += if job.picture.is_some() { 0 } else { done.items };
-            self.progress.input += done.input;
+            // Only for show: what counts is checked by the state machine.
+            let items = if job.picture.is_some() { 0 } else { done.items };
+            self.progress.items = self.progress.items.saturating_add(items);
+            self.progress.input = self.progress.input.saturating_add(done.input);
         }
         self.tell_state(Event::Done { worker: id, done: Box::new(done) });
         Ok(())
@@ -165,18 +168,18 @@ impl Pool {
         let result = match result {
             Err(fault) => failure(fault.capped().to_string()),
             Ok(bytes) => {
-                let Some(running) = self.jobs.get(&job) else { return Ok(()) };
-                let encoded = running.picture.as_ref().and_then(|picture| picture.encoded.clone());
-                match (&running.output, encoded) {
+                let running = self.jobs.get(&job);
+                let encoded = running.and_then(|job| job.picture.as_ref()?.encoded.clone());
+                match (running.map_or(&JobOutput::Nothing, |job| &job.output), encoded) {
                     (JobOutput::Stream(target), Some(file)) => {
                         freeze(file.as_fd(), bytes)?;
                         let content = Content::File { file, len: bytes };
-                        self.sink.write(Write { job, batch: None, target: std::sync::Arc::clone(target), content });
-                        self.encoded.insert(job, id);
-                        return Ok(());
+                        let target = std::sync::Arc::clone(target);
+                        self.sink.write(Write { job, purpose: Purpose::Encoded, target, content });
+                        Ok(bytes)
                     }
-                    (JobOutput::File { direct, .. }, _) => trim(direct, bytes)?,
-                    (JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(()),
+                    (JobOutput::File { direct, .. }, _) => trim(direct, bytes)?.map(|()| 0),
+                    (JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(0),
                 }
             }
         };
@@ -187,7 +190,7 @@ impl Pool {
     /// A worker's process has ended.
     pub(super) fn gone(&mut self, id: WorkerId, observer: &mut dyn Observer) {
         // What it said before it died still counts.
-        self.hear(id, observer);
+        while self.hear(id, observer) {}
         let Some(worker) = self.workers.remove(&id) else { return };
         let role = worker.role;
         let _ = self.poller.remove(worker.socket_fd());
@@ -204,18 +207,13 @@ impl Pool {
         let written: Vec<_> = self.sink.written().collect();
         for written in written {
             let job = written.job;
-            if let Some(batch) = written.batch {
+            if let Purpose::Batch(batch) = written.purpose {
                 self.release_batch(batch);
             }
             if let Err(failure) = written.result {
-                self.encoded.remove(&job);
                 self.tell_state(Event::JobBroken { job, failure });
-                continue;
-            }
-            if written.batch.is_some() {
+            } else {
                 self.tell_state(Event::Written { job, bytes: written.bytes });
-            } else if let Some(worker) = self.encoded.remove(&job) {
-                self.tell_state(Event::Encoded { worker, result: Ok(()) });
             }
         }
     }
@@ -265,7 +263,8 @@ impl Pool {
         let Some(mut header) = header else { return };
         if let Some(target) = self.jobs.get(&id).and_then(super::jobs::RunningJob::target) {
             header.push(b'\n');
-            self.sink.write(Write { job: id, batch: None, target, content: Content::Bytes(header) });
+            self.tell_state(Event::Appended { job: id, bytes: header.len() as u64 });
+            self.sink.write(Write { job: id, purpose: Purpose::Header, target, content: Content::Bytes(header) });
         }
     }
 
@@ -279,6 +278,12 @@ impl Pool {
         if pipe.is_watched {
             return;
         }
+        if pipe.has_unread_rest() {
+            // What came with the header may be enough already.
+            self.read_pipe(id);
+        }
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.wanted > 0) else { return };
+        let Some((_, pipe)) = &mut job.pipe else { return };
         let token = Watched::Pipe(id).token();
         match self.poller.add(pipe.input(), token, taskhost_os::poll::Interest::Read) {
             Ok(()) => pipe.is_watched = true,

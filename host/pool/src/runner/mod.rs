@@ -123,8 +123,6 @@ pub struct Pool {
     began: Instant,
     /// Set when the pool as a whole cannot go on.
     broken: Option<PoolError>,
-    /// Jobs whose encoded result is on its way to a stream, and who encoded it.
-    encoded: HashMap<JobId, WorkerId>,
     /// What happened while actions were performed.
     pending: std::collections::VecDeque<Event>,
 }
@@ -183,7 +181,6 @@ impl Pool {
             progress: Progress::default(),
             began: Instant::now(),
             broken: None,
-            encoded: HashMap::new(),
             pending: std::collections::VecDeque::new(),
         };
         for _ in 0..initial {
@@ -392,7 +389,10 @@ impl Pool {
             match Watched::from_token(event.token) {
                 Some(Watched::Waker) => self.waker.clear(),
                 Some(Watched::Signals) => self.signalled()?,
-                Some(Watched::Socket(worker)) => self.hear(worker, observer),
+                Some(Watched::Socket(worker)) => {
+                    // What is left is told again: the socket stays readable.
+                    self.hear(worker, observer);
+                }
                 Some(Watched::Exit(worker)) => self.gone(worker, observer),
                 Some(Watched::Pipe(job)) => self.read_pipe(job),
                 None => {}

@@ -13,9 +13,10 @@ use taskhost_protocol::work::{Assignment, Join, Place, Work};
 use super::jobs::{JobOutput, RunningJob};
 use super::parts::Parts;
 use super::process::WorkerProcess;
-use super::sink::{Content as Writing, Write};
+use super::sink::{Content as Writing, Purpose, Write};
 use super::slots::{Content, Taken};
 use super::{Observer, OutBatch, Pool, Used};
+use crate::death::{Cause, Death};
 use crate::error::PoolError;
 use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Task};
 use crate::job::{JobReport, JobSpec, PictureForm, ReportedFailure};
@@ -75,8 +76,9 @@ impl Pool {
                 match running.open_picture(&plan, planes) {
                     Ok((at, header)) => {
                         if let Some(target) = running.target().filter(|_| !header.is_empty()) {
+                            self.tell_state(Event::Appended { job, bytes: header.len() as u64 });
                             let content = Writing::Bytes(header);
-                            self.sink.write(Write { job, batch: None, target, content });
+                            self.sink.write(Write { job, purpose: Purpose::Header, target, content });
                         }
                         self.tell_state(Event::OutputOpened { job, at });
                     }
@@ -103,13 +105,13 @@ impl Pool {
                 }
             }
             Action::Spawn { role } => {
+                let id = WorkerId(self.next_worker);
                 if let Err(error) = self.spawn(role) {
-                    // With other workers the run goes on, with fewer; without, it cannot.
-                    if self.workers.is_empty() {
-                        self.broken.get_or_insert(error);
-                    } else {
-                        self.warnings.push(format!("{error}; going on with fewer workers"));
-                    }
+                    // To the machine this is a worker that died early: it tries again, and knows when to give up.
+                    self.warnings.push(error.to_string());
+                    let cause = Cause::NotStarted(error.to_string());
+                    let death = Death { cause, last_words: None, was_ready: false };
+                    self.tell_state(Event::WorkerLost { worker: id, role, death });
                 }
             }
         }
@@ -158,7 +160,7 @@ impl Pool {
             return self.tell_state(Event::Written { job, bytes });
         };
         let content = Writing::Arena { arena: regions.arena(), offset: region.offset(), len: bytes };
-        self.sink.write(Write { job, batch: Some(batch), target, content });
+        self.sink.write(Write { job, purpose: Purpose::Batch(batch), target, content });
     }
 
     /// Copies partial results out of the arena: they are joined later, perhaps by another worker.

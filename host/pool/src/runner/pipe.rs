@@ -61,6 +61,8 @@ pub(crate) struct Pipe {
     start: u64,
     wants_header: bool,
     ended: bool,
+    /// Whether what was read together with the header has not been looked at.
+    unread_rest: bool,
     /// Whether a poller tells when it is readable.
     pub(crate) is_watched: bool,
     /// Whether no poller can tell, since it never keeps anybody waiting.
@@ -86,6 +88,7 @@ impl Pipe {
             start: 0,
             wants_header,
             ended: false,
+            unread_rest: false,
             is_watched: false,
             is_busy: false,
         })
@@ -93,6 +96,10 @@ impl Pipe {
 
     pub(crate) fn input(&self) -> BorrowedFd<'_> {
         self.input.as_fd()
+    }
+
+    pub(crate) fn has_unread_rest(&self) -> bool {
+        self.unread_rest
     }
 
     pub(crate) fn is_ended(&self) -> bool {
@@ -116,6 +123,9 @@ impl Pipe {
     /// Reads once, about `wanted` bytes at most, and says whether that completes something. To be called when the pipe
     /// is readable.
     pub(crate) fn read(&mut self, wanted: u64) -> Result<Brought, JobFailure> {
+        if std::mem::take(&mut self.unread_rest) {
+            return self.block();
+        }
         if !self.ended {
             let room = usize::try_from(wanted).unwrap_or(READ).clamp(READ, READ * 16);
             let at = self.region * REGION + self.filled;
@@ -176,6 +186,7 @@ impl Pipe {
         self.filled -= len;
         self.from += len as u64;
         self.start = self.from;
+        self.unread_rest = self.filled > 0;
         header
     }
 

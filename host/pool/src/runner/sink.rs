@@ -54,12 +54,22 @@ impl Content {
     }
 }
 
+/// What a write is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Results of a batch, whose region is free afterwards.
+    Batch(BatchId),
+    /// An encoded picture.
+    Encoded,
+    /// What goes in front of results, and counts as none.
+    Header,
+}
+
 /// One thing to be written.
 #[derive(Debug)]
 pub(crate) struct Write {
     pub(crate) job: JobId,
-    /// The batch whose region is free afterwards.
-    pub(crate) batch: Option<BatchId>,
+    pub(crate) purpose: Purpose,
     pub(crate) target: Arc<Target>,
     pub(crate) content: Content,
 }
@@ -68,7 +78,7 @@ pub(crate) struct Write {
 #[derive(Debug)]
 pub(crate) struct Written {
     pub(crate) job: JobId,
-    pub(crate) batch: Option<BatchId>,
+    pub(crate) purpose: Purpose,
     pub(crate) bytes: u64,
     pub(crate) result: Result<(), JobFailure>,
 }
@@ -90,7 +100,7 @@ impl Sink {
             let mut buffer = Vec::new();
             for write in to_write {
                 let result = perform(&write, &mut buffer).map_err(failure);
-                let done = Written { job: write.job, batch: write.batch, bytes: write.content.len(), result };
+                let done = Written { job: write.job, purpose: write.purpose, bytes: write.content.len(), result };
                 drop(write);
                 if report.send(done).is_err() {
                     return;

@@ -293,6 +293,10 @@ impl Job for ItemsJob {
         Ok(next)
     }
 
+    fn appended(&mut self, bytes: u64) {
+        self.window.append(bytes);
+    }
+
     fn written(&mut self, bytes: u64) {
         self.window.written(bytes);
     }

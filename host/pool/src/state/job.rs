@@ -39,6 +39,8 @@ pub(crate) trait Job {
     ) -> Result<Option<Pick>, JobFailure>;
     /// Bytes that were appended are now in the output.
     fn written(&mut self, bytes: u64);
+    /// Bytes that belong to no batch are on their way to the output.
+    fn appended(&mut self, bytes: u64);
     /// Whether [`Job::next`] has something.
     fn has_more(&self) -> bool;
     /// Whether everything is in the output.

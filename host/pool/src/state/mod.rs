@@ -136,12 +136,17 @@ impl State {
             }
             Event::Encoded { worker, result } => {
                 let is_asked = |task: &Task| matches!(task, Task::Encode(_));
-                self.converted(worker, is_asked, result, |picture, ()| picture.encoded());
+                self.converted(worker, is_asked, result, PictureJob::encoded);
             }
             Event::OutputOpened { job, at } => {
                 if let Some(AnyJob::Picture(picture)) = self.jobs.get_mut(&job) {
                     picture.output_opened(at);
                     self.touch(job);
+                }
+            }
+            Event::Appended { job, bytes } => {
+                if let Some(running) = self.jobs.get_mut(&job) {
+                    running.get_mut().appended(bytes);
                 }
             }
             Event::Written { job, bytes } => {

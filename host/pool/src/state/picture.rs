@@ -93,9 +93,10 @@ impl PictureJob {
         self.after_rows();
     }
 
-    /// The result is encoded.
-    pub(crate) fn encoded(&mut self) {
+    /// The result is encoded, and so many bytes of it are still to be written.
+    pub(crate) fn encoded(&mut self, bytes: u64) {
         self.stage = Stage::Finished;
+        self.window.append(bytes);
     }
 
     fn take(&mut self, format: Format, plan: PicturePlan, workers: usize) -> Option<Pick> {
@@ -264,6 +265,10 @@ impl Job for PictureJob {
             Task::Items(_) | Task::Combine(_) | Task::Finish(_) | Task::Decode | Task::Encode(_) => {}
         }
         Ok(None)
+    }
+
+    fn appended(&mut self, bytes: u64) {
+        self.window.append(bytes);
     }
 
     fn written(&mut self, bytes: u64) {

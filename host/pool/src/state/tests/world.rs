@@ -413,7 +413,7 @@ impl World {
                 self.workers.get_mut(&id).unwrap().queue.pop_front();
                 let output = &mut self.jobs.get_mut(&job).unwrap().output;
                 output.extend(b"encoded");
-                self.tell(Event::Encoded { worker: id, result: Ok(()) });
+                self.tell(Event::Encoded { worker: id, result: Ok(0) });
             }
             _ => {
                 let (done, bytes) = self.answer(id, effort);
