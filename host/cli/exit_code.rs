@@ -111,6 +111,9 @@ pub(crate) fn of_job(failure: &JobFailure) -> Exit {
             | Fault::Trap { .. }
             | Fault::OutputLimit { .. }
             | Fault::ItemTooLarge { .. }
+            | Fault::MemoryLimit { .. }
+            | Fault::OutOfFuel { .. }
+            | Fault::LeftOut
             | Fault::Contract(_) => Exit::ItemsFailed,
         },
         JobFailure::Input(_) | JobFailure::Output(_) => Exit::InputOutput,

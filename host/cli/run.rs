@@ -72,7 +72,11 @@ pub(crate) fn run(mut arguments: RunArguments) -> Result<Exit> {
     let starting = Starting {
         kernel: &arguments.kernel,
         settings: arguments.items.config.clone(),
-        limits: WorkerLimits { memory: arguments.workers.memory, output: arguments.workers.max_output },
+        limits: WorkerLimits {
+            memory: arguments.workers.memory,
+            output: arguments.workers.max_output,
+            ..WorkerLimits::default()
+        },
         cores: cores.plan.clone(),
         initial: if arguments.report.dry_run { 1 } else { initial },
         describe_only: arguments.report.dry_run,

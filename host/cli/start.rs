@@ -96,6 +96,7 @@ pub(crate) fn start(starting: Starting<'_>) -> Result<(Pool, KernelFile), Failur
         cores: starting.cores,
         initial: starting.initial,
         limits: starting.limits,
+        fresh: taskhost_protocol::message::Fresh::Worker,
         settings: starting.settings,
         describe_only: starting.describe_only,
         clock: SystemTime::now(),

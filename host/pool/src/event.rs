@@ -7,7 +7,7 @@ use taskhost_protocol::ids::{BatchId, Generation, JobId, SourceId, WorkerId};
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Format, PicturePlan};
-use taskhost_protocol::work::{Budget, Done, Merge, Piece, Rows, Split};
+use taskhost_protocol::work::{Budget, Care, Done, Merge, Piece, Rows, Split};
 
 use crate::death::Death;
 use crate::state::sizing::BatchRule;
@@ -262,6 +262,8 @@ pub struct Order {
     pub length: ResultLength,
     /// When to stop early.
     pub budget: Budget,
+    /// What is known of the items.
+    pub care: Care,
 }
 
 /// Why a job cannot go on.

@@ -39,6 +39,23 @@ pub enum Fault {
         /// The limit in force.
         limit: u64,
     },
+    /// The kernel trapped after it was refused more memory.
+    #[error("the kernel needs more memory than the {limit} bytes that --memory allows: {reason}")]
+    MemoryLimit {
+        /// The limit in force, in bytes.
+        limit: u64,
+        /// The trap that followed.
+        reason: String,
+    },
+    /// The kernel used up its fuel.
+    #[error("the kernel used up the {limit} units of fuel that --fuel gives each item")]
+    OutOfFuel {
+        /// The limit in force.
+        limit: u64,
+    },
+    /// The item was not run, because the order said so: the coordinator knows why.
+    #[error("the item was left out")]
+    LeftOut,
     /// The kernel broke the contract: a tile of the wrong length, a result outside its memory, ….
     #[error("the kernel broke its contract: {0}")]
     Contract(String),
@@ -69,7 +86,10 @@ impl Fault {
             Self::Contract(text) => Self::Contract(cap_text(text)),
             Self::Input(text) => Self::Input(cap_text(text)),
             Self::Output(text) => Self::Output(cap_text(text)),
-            same @ (Self::OutputLimit { .. } | Self::ItemTooLarge { .. }) => same,
+            Self::MemoryLimit { limit, reason } => Self::MemoryLimit { limit, reason: cap_text(reason) },
+            same @ (Self::OutputLimit { .. } | Self::ItemTooLarge { .. } | Self::OutOfFuel { .. } | Self::LeftOut) => {
+                same
+            }
         }
     }
 }
@@ -90,6 +110,12 @@ pub struct ItemFailure {
     pub place: ItemPlace,
     /// Its number within the batch, from 0.
     pub ordinal: u64,
+    /// Bytes of the item; for a picture those of its rows.
+    pub len: u64,
+    /// Bytes of results of the batch in front of the place where its own would be.
+    pub at: u64,
+    /// How often it was run.
+    pub attempts: u32,
     /// Why.
     pub fault: Fault,
 }

@@ -28,6 +28,8 @@ pub enum Profile {
     /// No instrumentation.
     #[default]
     Plain,
+    /// Counts fuel, so that an item can be given a budget that is the same everywhere.
+    Fuel,
 }
 
 /// What the compile role is asked to do.

@@ -4,6 +4,7 @@
 //! [`PROTOCOL_VERSION`] and the build id, because a socket does not know who sits at its other end.
 //! This crate knows nothing of processes, sockets, files or WebAssembly.
 
+pub mod exit;
 pub mod fault;
 pub mod frame;
 pub mod ids;
@@ -11,7 +12,8 @@ pub mod kernel;
 pub mod limits;
 pub mod message;
 pub mod picture;
+pub mod progress;
 pub mod work;
 
 /// Raised with every change to a type in this crate that is sent.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;

@@ -68,11 +68,15 @@ pub struct WorkerLimits {
     pub memory: u64,
     /// Longest result of one item, in bytes (`--max-output`).
     pub output: u64,
+    /// Units of fuel of one item (`--fuel`); needs an artifact of that profile.
+    pub fuel: Option<u64>,
+    /// Seconds of CPU time of the whole worker: a backstop for a coordinator that hangs.
+    pub cpu: Option<u64>,
 }
 
 impl Default for WorkerLimits {
     fn default() -> Self {
-        Self { memory: 1 << 30, output: 256 << 20 }
+        Self { memory: 1 << 30, output: 256 << 20, fuel: None, cpu: None }
     }
 }
 

@@ -60,6 +60,20 @@ pub struct StartExecute {
     pub clock: u64,
     /// First bytes of the kernel's digest: seeds its random numbers.
     pub seed: [u8; 16],
+    /// How long an instance of the kernel is kept.
+    pub fresh: Fresh,
+}
+
+/// How long an instance of the kernel is kept (`--fresh`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fresh {
+    /// As long as its worker lives.
+    #[default]
+    Worker,
+    /// For one batch.
+    Batch,
+    /// For one item: nothing is left behind from one to the next.
+    Item,
 }
 
 /// What an opened descriptor is.

@@ -180,6 +180,22 @@ pub struct Assignment {
     pub length: ResultLength,
     /// When to stop early.
     pub budget: Budget,
+    /// What the coordinator has learned of these items from attempts before this one.
+    pub care: Care,
+}
+
+/// How items are run of which something is known already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Care {
+    /// The first item (for rows the first row) is not run but reported as failed with
+    /// [`crate::fault::Fault::LeftOut`].
+    pub leave_out_first: bool,
+    /// No packed calls, and one row of a picture at a time, so that the progress cell names one item.
+    pub one_by_one: bool,
+    /// Go on behind a failed item, and for results that go straight to their place put zeros in the place of its own.
+    pub skip_failed: bool,
+    /// How often an item that failed with [`crate::fault::Fault::Temporary`] is run again.
+    pub retries: u32,
 }
 
 /// Where a batch stopped early: the first item that was not run.
@@ -221,6 +237,8 @@ pub struct Done {
     pub partials: Vec<Partial>,
     /// Items that failed, in order.
     pub failures: Vec<ItemFailure>,
+    /// Why results cannot be joined, for a reduction: no item is to blame, so the job cannot go on.
+    pub joining: Option<crate::fault::Fault>,
     /// What `counter.add` summed up, without the failed items.
     pub counters: Vec<(String, u64)>,
     /// The answer to [`Work::Prepare`].

@@ -78,7 +78,7 @@ impl Tally {
     /// Notes that the item just counted failed.
     pub(crate) fn fail(&mut self, place: ItemPlace, fault: Fault) {
         let ordinal = self.items.saturating_sub(1);
-        self.failures.push(ItemFailure { place, ordinal, fault: fault.capped() });
+        self.failures.push(ItemFailure { place, ordinal, len: 0, at: 0, attempts: 1, fault: fault.capped() });
     }
 }
 
@@ -238,6 +238,7 @@ impl Executor<'_> {
             rest: tally.rest,
             partials: tally.partials,
             failures: tally.failures,
+            joining: None,
             counters,
             plan: tally.plan,
             spent: Spent { total: nanos_since(began), copy },

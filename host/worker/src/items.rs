@@ -466,7 +466,13 @@ fn in_combine(fault: Fault) -> Fault {
         Fault::Temporary(text) => Fault::Temporary(named(text)),
         Fault::Contract(text) => Fault::Contract(named(text)),
         Fault::Trap { reason, backtrace } => Fault::Trap { reason: format!("{reason} (in its `combine`)"), backtrace },
-        same @ (Fault::OutputLimit { .. } | Fault::ItemTooLarge { .. } | Fault::Input(_) | Fault::Output(_)) => same,
+        same @ (Fault::OutputLimit { .. }
+        | Fault::ItemTooLarge { .. }
+        | Fault::MemoryLimit { .. }
+        | Fault::OutOfFuel { .. }
+        | Fault::LeftOut
+        | Fault::Input(_)
+        | Fault::Output(_)) => same,
     }
 }
 

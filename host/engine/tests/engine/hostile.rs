@@ -7,7 +7,7 @@ use taskhost_protocol::limits::WorkerLimits;
 use crate::support::{LIST, core, export, host, instance, load, mapper, result, world};
 
 fn with_limits(wasm: &[u8], memory: u64, output: u64) -> Instance {
-    load(wasm, WorkerLimits { memory, output }).expect("it loads").instantiate(host()).expect("it starts")
+    load(wasm, WorkerLimits { memory, output, ..WorkerLimits::default() }).expect("it loads").instantiate(host()).expect("it starts")
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn memory_grows_up_to_the_limit() {
 #[test]
 fn a_memory_that_starts_over_the_limit_is_refused_with_the_flag_to_change() {
     let kernel = mapper("", "(call $ok (i32.const 0) (i32.const 0))");
-    let limits = WorkerLimits { memory: 65536, output: 1000 };
+    let limits = WorkerLimits { memory: 65536, output: 1000, ..WorkerLimits::default() };
     let refusal = load(&kernel, limits).err().expect("two pages are over it");
     assert_eq!(
         refusal,

@@ -184,7 +184,7 @@ fn an_allocator_without_room_fails_the_item_and_one_that_lies_the_instance() {
 
 #[test]
 fn limits_hold_for_raw_modules_too() {
-    let limits = WorkerLimits { memory: 1 << 20, output: 10 };
+    let limits = WorkerLimits { memory: 1 << 20, output: 10, ..WorkerLimits::default() };
     let mut instance = load(&module("", ECHO, ""), limits).expect("it loads").instantiate(host()).expect("it starts");
     assert_eq!(result(&mut instance, &[0; 11]), Err(Fault::OutputLimit { len: 11, limit: 10 }));
     assert!(!instance.is_poisoned());
@@ -192,7 +192,7 @@ fn limits_hold_for_raw_modules_too() {
                 (i32.store (i32.const 512) (memory.size)) (call $place (i32.const 512) (i32.const 4))";
     let mut instance = load(&module("", grow, ""), limits).expect("it loads").instantiate(host()).expect("it starts");
     assert_eq!(result(&mut instance, b"").as_deref(), Ok(16_u32.to_le_bytes().as_slice()));
-    let small = WorkerLimits { memory: 65536, output: 10 };
+    let small = WorkerLimits { memory: 65536, output: 10, ..WorkerLimits::default() };
     assert!(matches!(load(&module("", ECHO, ""), small).err(), Some(Refusal::TooLarge(_))));
 }
 

@@ -49,6 +49,7 @@ impl ArtifactKey {
         let CompileOptions { profile, kind } = options;
         let profile = match profile {
             Profile::Plain => "plain",
+            Profile::Fuel => "fuel",
         };
         let mut hasher = blake3::Hasher::new_derive_key("taskhost artifact 2026-11 v1");
         let parts: [&[u8]; 7] = [

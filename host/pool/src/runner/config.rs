@@ -8,7 +8,7 @@ use taskhost_os::signals::Signals;
 use taskhost_os::spawn::Program;
 use taskhost_protocol::kernel::CompileOptions;
 use taskhost_protocol::limits::WorkerLimits;
-use taskhost_protocol::message::Level;
+use taskhost_protocol::message::{Fresh, Level};
 
 use crate::job::JobReport;
 
@@ -31,6 +31,8 @@ pub struct PoolConfig {
     pub initial: usize,
     /// What each worker may use.
     pub limits: WorkerLimits,
+    /// How long an instance of the kernel is kept.
+    pub fresh: Fresh,
     /// `--config`, as the user gave it.
     pub settings: Vec<(String, String)>,
     /// Ask the kernel only for its description.

@@ -354,6 +354,7 @@ impl Pool {
             describe_only: self.config.describe_only,
             clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
             seed,
+            fresh: self.config.fresh,
         }));
         let fds = [self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
         let sent = worker.send(&start, &fds);

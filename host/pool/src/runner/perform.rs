@@ -306,6 +306,7 @@ impl Sender<'_> {
             place,
             length: order.length,
             budget: order.budget,
+            care: order.care,
         };
         self.worker.send(&ToWorker::Run(assignment), &[])
     }

@@ -405,6 +405,7 @@ impl State {
             destination: entry.pick.destination,
             length: job.length(),
             budget: job.budget(self.target),
+            care: taskhost_protocol::work::Care::default(),
         };
         self.crew(role).assign(worker, batch);
         self.actions.push(Action::Assign { worker, order });

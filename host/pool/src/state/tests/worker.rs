@@ -41,6 +41,7 @@ pub(super) fn empty_reply(order: &Order) -> Done {
         rest: None,
         partials: Vec::new(),
         failures: Vec::new(),
+        joining: None,
         counters: Vec::new(),
         plan: None,
         spent: Spent::default(),
@@ -129,6 +130,9 @@ impl Run<'_> {
             None => self.done.failures.push(ItemFailure {
                 place: ItemPlace { source: piece.source, offset },
                 ordinal: self.done.items - 1,
+                len: bytes.len() as u64,
+                at: self.output.len() as u64,
+                attempts: 1,
                 fault: Fault::Failed("there is an X in it".into()),
             }),
             Some(result) if self.order.merge == Merge::Reduce => tree.push(position, &result, &mut join).unwrap(),
