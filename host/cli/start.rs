@@ -100,6 +100,8 @@ pub(crate) fn start(starting: Starting<'_>) -> Result<(Pool, KernelFile), Failur
         settings: starting.settings,
         describe_only: starting.describe_only,
         clock: SystemTime::now(),
+        policy: taskhost_pool::runner::Policy::default(),
+        capture: false,
         signals: Some(signals),
     };
     Ok((Pool::start(config).map_err(|error| named(error, &kernel.name))?, kernel))

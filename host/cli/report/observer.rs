@@ -93,6 +93,10 @@ impl Observer for Reporter {
         self.meter.aside(|| note(&line));
     }
 
+    fn item_failed(&mut self, _: &taskhost_pool::job::FailedItem) {}
+
+    fn captured(&mut self, _: &taskhost_pool::job::CapturedItem<'_>) {}
+
     fn job_finished(&mut self, mut report: JobReport) {
         for (name, amount) in &report.totals.counters {
             let counter = self.counters.entry(name.clone()).or_default();

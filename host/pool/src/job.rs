@@ -1,6 +1,6 @@
 //! A job as the embedding program describes it: its plan, and the files it reads and writes.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use taskhost_os::atomic_file::AtomicFile;
@@ -8,6 +8,7 @@ use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
 use taskhost_protocol::work::Split;
 
 use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan};
+use crate::verdict::Verdict;
 
 /// One input-to-output computation.
 pub struct JobSpec {
@@ -127,6 +128,54 @@ pub struct JobReport {
     pub totals: JobTotals,
     /// The names of its inputs, by number, as far as a failure may need them.
     pub failure: Option<ReportedFailure>,
+}
+
+/// An item that failed, as whoever watches a run is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedItem {
+    /// The job, by name.
+    pub job: String,
+    /// The input it belongs to, by name.
+    pub source: String,
+    /// Where in that input it begins, in bytes; for a picture the row.
+    pub offset: u64,
+    /// Bytes of it.
+    pub len: u64,
+    /// Its number in the job, from 0; unknown when results come in any order.
+    pub item: Option<u64>,
+    /// The number of its line in its input, from 1, when items are lines and that is known.
+    pub line: Option<u64>,
+    /// Whether it is a row of a picture, so that `offset` counts rows.
+    pub is_row: bool,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// How often it was run.
+    pub attempts: u32,
+    /// The last worker that ran it.
+    pub worker: Option<u32>,
+    /// The cpu that worker was pinned to.
+    pub core: Option<u32>,
+}
+
+/// The bytes of an item that failed, as long as they can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct CapturedItem<'a> {
+    /// The job, by name.
+    pub job: &'a str,
+    /// The input it belongs to, by name.
+    pub source: &'a str,
+    /// Where in that input it begins, in bytes.
+    pub offset: u64,
+    /// Bytes of it.
+    pub len: u64,
+    /// Its position, see [`taskhost_protocol::work::Piece::position`].
+    pub position: u64,
+    /// With `--header`: the first line of its input.
+    pub header: Option<&'a [u8]>,
+    /// Where its bytes are …
+    pub file: BorrowedFd<'a>,
+    /// … from this offset.
+    pub at: u64,
 }
 
 /// Why a job failed, and where.

@@ -13,3 +13,4 @@ pub mod event;
 pub mod job;
 pub mod runner;
 pub mod state;
+pub mod verdict;

@@ -10,7 +10,7 @@ use taskhost_protocol::kernel::CompileOptions;
 use taskhost_protocol::limits::WorkerLimits;
 use taskhost_protocol::message::{Fresh, Level};
 
-use crate::job::JobReport;
+use crate::job::{CapturedItem, FailedItem, JobReport};
 
 /// What a pool is made of.
 #[derive(Debug)]
@@ -39,8 +39,44 @@ pub struct PoolConfig {
     pub describe_only: bool,
     /// When the run began: what the kernel's clocks show.
     pub clock: SystemTime,
+    /// When items, workers and the run are given up.
+    pub policy: Policy,
+    /// Whether [`Observer::captured`] is called.
+    pub capture: bool,
     /// Signals that end the run.
     pub signals: Option<Signals>,
+}
+
+/// When items, workers and the run are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long one item may take: CPU time, or four times as much by the clock.
+    pub timeout: Option<Duration>,
+    /// How long the run may take.
+    pub deadline: Option<Duration>,
+    /// How often an item is tried again whose failure may be nobody's fault.
+    pub retries: u32,
+    /// Items after which a worker is replaced.
+    pub recycle: Option<u64>,
+    /// How long running items may go on after the first signal.
+    pub drain: Duration,
+    /// How long a worker may take until it is ready, the kernel's own start-up included.
+    pub start_up: Duration,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            deadline: None,
+            retries: 2,
+            recycle: None,
+            // Batches take some 30 ms; whoever presses Ctrl-C waits a few seconds, but not minutes.
+            drain: Duration::from_secs(5),
+            // Loading a 70 MB program takes under a second here; the rest is room for a slow disk and a busy machine.
+            start_up: Duration::from_secs(60),
+        }
+    }
 }
 
 /// How far a run is.
@@ -68,6 +104,10 @@ pub trait Observer {
     fn progress(&mut self, progress: &Progress);
     /// A line that the kernel wrote.
     fn log(&mut self, level: Level, place: Option<(&str, u64)>, text: &str);
+    /// An item failed. In the order of the input, unless results come in any order.
+    fn item_failed(&mut self, item: &FailedItem);
+    /// An item failed and its bytes can be read now. Only with [`PoolConfig::capture`], and before `item_failed`.
+    fn captured(&mut self, item: &CapturedItem<'_>);
     /// A job is over.
     fn job_finished(&mut self, report: JobReport);
     /// Something that the user should know, but that does not end anything.

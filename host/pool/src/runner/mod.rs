@@ -45,7 +45,7 @@ use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
 use sink::Sink;
 
-pub use config::{Observer, PoolConfig, Progress, RunReport, WorkerReport};
+pub use config::{Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
 pub use process::WORKER_ARGUMENT;
 
 /// How often the observer hears of the progress.
@@ -369,6 +369,8 @@ impl Pool {
         impl Observer for Nobody {
             fn progress(&mut self, _: &Progress) {}
             fn log(&mut self, _: taskhost_protocol::message::Level, _: Option<(&str, u64)>, _: &str) {}
+            fn item_failed(&mut self, _: &crate::job::FailedItem) {}
+            fn captured(&mut self, _: &crate::job::CapturedItem<'_>) {}
             fn job_finished(&mut self, _: crate::job::JobReport) {}
             fn warning(&mut self, _: &str) {}
         }
