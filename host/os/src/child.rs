@@ -1,4 +1,4 @@
-//! A child process as an owned token: it can be polled, killed and waited for; dropping it does the last two.
+//! A child process as an owned token: it can be polled, stopped, killed and waited for; dropping it does the last two.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::process_id::ProcessId;
+use crate::usage;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +73,51 @@ impl Child {
     /// # Errors
     /// None are expected; a child that has already ended is fine.
     pub fn kill(&self) -> io::Result<()> {
-        match rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL) {
+        self.send(Signal::KILL)
+    }
+
+    /// The descriptor names the process for sure, which its number does not.
+    fn send(&self, signal: Signal) -> io::Result<()> {
+        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Stops it (SIGSTOP): it uses no CPU time until [`Child::cont`], and can be killed all the same.
+    ///
+    /// # Errors
+    /// None are expected; a child that has already ended is fine.
+    pub fn stop(&self) -> io::Result<()> {
+        self.send(Signal::STOP)
+    }
+
+    /// Lets it go on after it was stopped, by whomever (SIGCONT).
+    ///
+    /// # Errors
+    /// None are expected; a child that has already ended is fine.
+    pub fn cont(&self) -> io::Result<()> {
+        self.send(Signal::CONT)
+    }
+
+    /// Whether it is stopped now, by this program or by somebody else. Its end, should it come, is still to be told by
+    /// [`Child::wait`].
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        // Only looked at, so that the next question has the same answer; SIGCONT takes it back.
+        let options = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
+        self.exit.is_none() && waitid(self.pidfd.as_fd(), options).is_ok_and(|change| change.is_some())
+    }
+
+    /// CPU time of all its threads so far, to the nanosecond. One that is stopped or waits uses none.
+    ///
+    /// # Errors
+    /// When it was waited for: its number may be another process's by then. [`Exit`] has the time.
+    pub fn cpu_time(&self) -> io::Result<Duration> {
+        if self.exit.is_some() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the process has ended and was waited for"));
+        }
+        usage::cpu_time(self.id)
     }
 
     /// Waits for its end. Further calls return the same.
@@ -100,7 +142,7 @@ impl Child {
 
     fn wait_with(&mut self, options: i32) -> io::Result<Option<Exit>> {
         if self.exit.is_none() {
-            self.exit = match wait_once(self.pidfd.as_fd(), options) {
+            self.exit = match wait_once(self.pidfd.as_fd(), libc::WEXITED | options) {
                 Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Some(Exit::UNKNOWN),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => None,
                 result => result?,
@@ -125,8 +167,24 @@ impl Drop for Child {
     }
 }
 
-/// `waitid` through the raw system call: the C library's leaves out the resource usage.
+/// The end of a process, when there is one to be told.
 fn wait_once(pidfd: BorrowedFd<'_>, options: i32) -> io::Result<Option<Exit>> {
+    let Some((info, usage)) = waitid(pidfd, options)? else { return Ok(None) };
+    // SAFETY: the change that `waitid` told of is that of a child, for which this field is filled in.
+    let status = unsafe { info.si_status() };
+    let end = if info.si_code == libc::CLD_EXITED { End::Code(status) } else { End::Signal(status) };
+    Ok(Some(Exit {
+        end,
+        user_time: duration(usage.ru_utime),
+        system_time: duration(usage.ru_stime),
+        // The kernel counts in KiB.
+        max_resident: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
+    }))
+}
+
+/// `waitid` through the raw system call: the C library's leaves out the resource usage. `None` when nothing has
+/// changed that `options` ask for.
+fn waitid(pidfd: BorrowedFd<'_>, options: i32) -> io::Result<Option<(libc::siginfo_t, libc::rusage)>> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are valid for writes of the types that the kernel stores there on 64-bit Linux.
@@ -136,7 +194,7 @@ fn wait_once(pidfd: BorrowedFd<'_>, options: i32) -> io::Result<Option<Exit>> {
             libc::P_PIDFD,
             pidfd.as_raw_fd(),
             info.as_mut_ptr(),
-            libc::WEXITED | options,
+            options,
             ptr::from_mut(&mut usage),
         )
     };
@@ -149,19 +207,7 @@ fn wait_once(pidfd: BorrowedFd<'_>, options: i32) -> io::Result<Option<Exit>> {
     let usage = unsafe { usage.assume_init() };
     // SAFETY: `waitid` filled in the fields of a child's change of state, or left zeros.
     let pid = unsafe { info.si_pid() };
-    if pid == 0 {
-        return Ok(None);
-    }
-    // SAFETY: as above.
-    let status = unsafe { info.si_status() };
-    let end = if info.si_code == libc::CLD_EXITED { End::Code(status) } else { End::Signal(status) };
-    Ok(Some(Exit {
-        end,
-        user_time: duration(usage.ru_utime),
-        system_time: duration(usage.ru_stime),
-        // The kernel counts in KiB.
-        max_resident: u64::try_from(usage.ru_maxrss).unwrap_or(0) * 1024,
-    }))
+    Ok((pid != 0).then_some((info, usage)))
 }
 
 fn duration(time: libc::timeval) -> Duration {

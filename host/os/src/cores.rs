@@ -1,11 +1,11 @@
 //! The cores that this process may use, and which worker goes on which of them.
 
 pub mod affinity;
-mod cgroup;
+pub(crate) mod cgroup;
 mod cpu_set;
 mod machine;
 mod plan;
-mod tree;
+pub(crate) mod tree;
 
 use std::path::Path;
 

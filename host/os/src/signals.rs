@@ -18,6 +18,8 @@ pub enum Signal {
     Quit,
     /// The terminal was resized.
     WindowChange,
+    /// Ctrl-Z: a request to stop. Whoever takes it does what has to be done before, and then calls [`stop_self`].
+    Suspend,
     /// The process was stopped and goes on: clocks have run meanwhile.
     Continue,
     /// User-defined.
@@ -25,8 +27,16 @@ pub enum Signal {
 }
 
 impl Signal {
-    const ALL: [Self; 7] =
-        [Self::Interrupt, Self::Terminate, Self::HangUp, Self::Quit, Self::WindowChange, Self::Continue, Self::User1];
+    const ALL: [Self; 8] = [
+        Self::Interrupt,
+        Self::Terminate,
+        Self::HangUp,
+        Self::Quit,
+        Self::WindowChange,
+        Self::Suspend,
+        Self::Continue,
+        Self::User1,
+    ];
 
     /// Its number here.
     #[must_use]
@@ -37,6 +47,7 @@ impl Signal {
             Self::HangUp => libc::SIGHUP,
             Self::Quit => libc::SIGQUIT,
             Self::WindowChange => libc::SIGWINCH,
+            Self::Suspend => libc::SIGTSTP,
             Self::Continue => libc::SIGCONT,
             Self::User1 => libc::SIGUSR1,
         }
@@ -102,6 +113,15 @@ impl AsFd for Signals {
 /// Unblocks every signal in the calling thread: a worker must not inherit what its starter had blocked.
 pub fn unblock_all() {
     change_mask(libc::SIG_SETMASK, 0);
+}
+
+/// Stops this process, all its threads, as Ctrl-Z does when nobody takes the signal. Returns when somebody lets it go on
+/// (SIGCONT), which a [`Signals`] that asked for it hears of as well.
+pub fn stop_self() {
+    // To this thread, so that it cannot return before the signal has taken effect: another thread that took it would
+    // stop this one a moment later.
+    // SAFETY: sends a signal whose action is the kernel's own.
+    unsafe { libc::raise(libc::SIGSTOP) };
 }
 
 /// Sets every signal to its default action. Makes only system calls, so that a new process may use it.

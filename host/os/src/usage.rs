@@ -1,4 +1,4 @@
-//! What a process uses: CPU time and memory, looked up while it runs.
+//! What a process uses: CPU time and memory, looked up while it runs; and whether the kernel had to kill for memory.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -6,6 +6,10 @@ use std::mem::MaybeUninit;
 use std::time::Duration;
 
 use crate::process_id::ProcessId;
+
+mod oom;
+
+pub use oom::{OomCount, oom_kills};
 
 /// CPU time of all threads of a process so far, to the nanosecond; one that is stopped or waits uses none. Works for
 /// any process, also for a zombie until it is waited for.

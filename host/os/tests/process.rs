@@ -69,6 +69,17 @@ fn child() {
             socket.send(grandchild.id().to_string().as_bytes(), &[]).expect("the parent listens");
             let _ = socket.recv(&mut [0; 8], Descriptors::Refuse);
         }
+        "spin" => {
+            socket.send(b"ready", &[]).expect("the parent listens");
+            loop {
+                std::hint::spin_loop();
+            }
+        }
+        "stop" => {
+            taskhost_os::signals::stop_self();
+            socket.send(b"gone on", &[]).expect("the parent listens");
+            let _ = socket.recv(&mut [0; 8], Descriptors::Refuse);
+        }
         "exit" => std::process::exit(77),
         "abort" => std::process::abort(),
         role => panic!("no such role: {role}"),
@@ -179,6 +190,56 @@ fn process_one_of_a_namespace_dies_of_a_kill_too() {
     child.kill().expect("a child");
     assert_eq!(child.wait().expect("a child").end, End::Signal(9));
     child.kill().expect("killing the dead is no error");
+}
+
+/// Waits until `condition` holds.
+fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_stopped_child_uses_no_time_and_goes_on_later() {
+    for namespaces in [Namespaces::All, Namespaces::None] {
+        let (mut child, socket) = start(c"role=spin", namespaces, None);
+        assert_eq!(receive(&socket), "ready");
+        assert!(!child.is_stopped());
+        child.stop().expect("a child");
+        until(|| child.is_stopped());
+        assert!(child.is_stopped(), "the answer is not used up");
+        let stopped_at = child.cpu_time().expect("it was not waited for");
+        assert!(!stopped_at.is_zero());
+        assert_eq!(child.try_wait().expect("a child"), None, "it is stopped, not ended");
+        assert_eq!(child.cpu_time().expect("it was not waited for"), stopped_at);
+        child.cont().expect("a child");
+        until(|| child.cpu_time().expect("it was not waited for") > stopped_at);
+        assert!(!child.is_stopped());
+        child.stop().expect("a child");
+        child.kill().expect("a child");
+        assert_eq!(child.wait().expect("a child").end, End::Signal(9), "a stopped child can be killed");
+        assert!(!child.is_stopped());
+        assert!(child.cpu_time().is_err(), "its number may be another's");
+    }
+}
+
+#[test]
+fn asking_whether_it_is_stopped_does_not_use_up_its_end() {
+    let (mut child, _socket) = start(c"role=exit", Namespaces::None, None);
+    let mut watched = [rustix::event::PollFd::new(&child, rustix::event::PollFlags::IN)];
+    assert_eq!(rustix::event::poll(&mut watched, None).expect("a descriptor"), 1);
+    assert!(!child.is_stopped());
+    assert!(child.cpu_time().is_ok());
+    assert_eq!(child.wait().expect("a child").end, End::Code(77));
+}
+
+#[test]
+fn a_process_can_stop_itself() {
+    let (child, socket) = start(c"role=stop", Namespaces::None, None);
+    until(|| child.is_stopped());
+    assert!(socket.try_recv(&mut [0; 8], Descriptors::Refuse).expect("open").is_none());
+    child.cont().expect("a child");
+    assert_eq!(receive(&socket), "gone on");
 }
 
 #[test]

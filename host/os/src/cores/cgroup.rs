@@ -55,17 +55,9 @@ pub(super) struct Limits {
 impl Limits {
     /// Reads them, of version 1 and 2 alike; a machine may have both.
     pub(super) fn read(tree: &Tree) -> Self {
-        let mounts = Mount::all(&tree.text("/proc/self/mountinfo").unwrap_or_default());
         let mut limits = Self::default();
-        for line in tree.text("/proc/self/cgroup").unwrap_or_default().lines() {
-            // `hierarchy:controllers:path`; version 2 has no controllers.
-            let mut fields = line.splitn(3, ':').skip(1);
-            let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-            for controller in controllers.split(',') {
-                if let Some(mount) = mounts.iter().find(|mount| mount.has(controller)) {
-                    limits.add(tree, controller, &mount.folders(path));
-                }
-            }
+        for (controller, folders) in own_folders(tree) {
+            limits.add(tree, &controller, &folders);
         }
         limits
     }
@@ -94,6 +86,24 @@ impl Limits {
             }
         }
     }
+}
+
+/// The groups of this process: for each controller of version 1, and under the empty name for version 2, the folder of
+/// its own group and those of the groups above it.
+pub(crate) fn own_folders(tree: &Tree) -> Vec<(String, Vec<String>)> {
+    let mounts = Mount::all(&tree.text("/proc/self/mountinfo").unwrap_or_default());
+    let mut found = Vec::new();
+    for line in tree.text("/proc/self/cgroup").unwrap_or_default().lines() {
+        // `hierarchy:controllers:path`; version 2 has no controllers.
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
+        for controller in controllers.split(',') {
+            if let Some(mount) = mounts.iter().find(|mount| mount.has(controller)) {
+                found.push((controller.to_owned(), mount.folders(path)));
+            }
+        }
+    }
+    found
 }
 
 /// `cpu.max`: `150000 100000`, or `max 100000` for no limit.

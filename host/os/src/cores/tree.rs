@@ -9,17 +9,17 @@ use std::str::FromStr;
 const MOST_BYTES: u64 = 1 << 20;
 
 /// A tree of files as the kernel shows them: the real one or a recorded one.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     root: PathBuf,
 }
 
 impl Tree {
-    pub(super) fn new(root: &Path) -> Self {
+    pub(crate) fn new(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
 
     /// The text of a file without the white space around it; `None` when it cannot be read.
-    pub(super) fn text(&self, path: &str) -> Option<String> {
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
         let file = File::open(self.root.join(path.trim_start_matches('/'))).ok()?;
         let mut text = String::new();
         file.take(MOST_BYTES).read_to_string(&mut text).ok()?;
@@ -28,7 +28,7 @@ impl Tree {
     }
 
     /// The value in a file that holds one.
-    pub(super) fn value<T: FromStr>(&self, path: &str) -> Option<T> {
+    pub(crate) fn value<T: FromStr>(&self, path: &str) -> Option<T> {
         self.text(path)?.trim().parse().ok()
     }
 }
