@@ -47,6 +47,6 @@ fn signal_text(signal: Signal) -> &'static str {
     match signal {
         Signal::Interrupt => "interrupted",
         Signal::Terminate => "terminated",
-        Signal::HangUp | Signal::Quit | Signal::WindowChange | Signal::Continue | Signal::User1 => "ended by a signal",
+        Signal::HangUp | Signal::Quit | Signal::WindowChange | Signal::Suspend | Signal::Continue | Signal::User1 => "ended by a signal",
     }
 }
