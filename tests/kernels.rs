@@ -25,6 +25,7 @@ const REDUCE: &str = "--split lines --merge reduce";
 
 const CASES: &[Case] = &[
     case("echo", LINES, 0, "10 items, "),
+    case("misbehave", LINES, 0, "10 items, "),
     // One item fails, and is named.
     case("trap-on-7", LINES, 3, "-, item 6 (at byte 12): the kernel trapped: wasm `unreachable` instruction executed"),
     case("error-on-7", LINES, 3, "-, item 6 (at byte 12): seven is \\u{1b}[31mnot welcome\n"),

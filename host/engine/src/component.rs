@@ -88,7 +88,7 @@ impl ComponentCalls {
         output: u64,
         sink: &mut Sink<'_>,
     ) -> Result<(), CallError> {
-        let item = bytes(input, &mut self.buffer)?;
+        let item = bytes(store, input, &mut self.buffer)?;
         if let Some(guest) = &self.mapper {
             let result = guest.call_process(store, item)?.map_err(Fault::from)?;
             within(result.len() as u64, output)?;
@@ -144,7 +144,7 @@ impl ComponentCalls {
         sink: &mut Sink<'_>,
     ) -> Result<(), CallError> {
         let Some(guest) = &self.image_filter else { return Err(not_exported("image-filter")) };
-        let samples = bytes(samples, &mut self.buffer)?;
+        let samples = bytes(store, samples, &mut self.buffer)?;
         let tile = image_filter::Tile {
             image: to_guest(tile.image),
             first_row: tile.first_row,
@@ -188,13 +188,22 @@ impl ComponentCalls {
     }
 }
 
-/// The bytes of the input, read into `buffer` when they are not there yet.
-fn bytes<'buffer, 'input: 'buffer>(input: Input<'input>, buffer: &'buffer mut Vec<u8>) -> Result<&'buffer [u8], Fault> {
-    input.checked_len()?;
+/// The bytes of the input, read into `buffer` when they are not there yet. An item that the kernel can have no room for
+/// is refused before the host makes room for it.
+fn bytes<'buffer, 'input: 'buffer>(
+    store: &Store<HostState>,
+    input: Input<'input>,
+    buffer: &'buffer mut Vec<u8>,
+) -> Result<&'buffer [u8], Fault> {
+    let len = input.checked_len()?;
+    store.data().allowance.cannot_hold(u64::from(len))?;
     match input {
         Input::Bytes(bytes) => Ok(bytes),
         Input::Read { len, read } => {
             if buffer.len() < len {
+                // Emptied first, so that it is not copied, and no larger than needed: `most_memory` counts on it.
+                buffer.clear();
+                buffer.reserve_exact(len);
                 buffer.resize(len, 0);
             }
             let bytes = &mut buffer[..len];

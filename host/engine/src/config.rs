@@ -40,8 +40,6 @@ pub(crate) fn features() -> WasmFeatures {
 
 /// The settings that both sides share.
 fn base(profile: Profile) -> Config {
-    // Profiles differ in instrumentation only, and the one there is has none.
-    let _ = profile;
     let mut config = Config::new();
     config.wasm_features(features_off(), false);
     config.concurrency_support(false);
@@ -51,7 +49,8 @@ fn base(profile: Profile) -> Config {
     config.cranelift_nan_canonicalization(false);
     // A late kernel is killed with its process: no checks in its loops.
     config.epoch_interruption(false);
-    config.consume_fuel(false);
+    // The one thing in which profiles differ.
+    config.consume_fuel(profile == Profile::Fuel);
 
     config.memory_reservation(MEMORY_RESERVATION);
     config.memory_guard_size(MEMORY_GUARD);

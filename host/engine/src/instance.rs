@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::kernel::Description;
-use taskhost_protocol::limits::ITEM_BYTES;
+use taskhost_protocol::limits::{ITEM_BYTES, WorkerLimits};
 use taskhost_protocol::message::Level;
 use taskhost_protocol::picture::{Format, PicturePlan};
 use tokio::runtime::Runtime;
@@ -12,6 +12,7 @@ use wasmtime::Store;
 
 use crate::component::ComponentCalls;
 use crate::fault::{self, CallError};
+use crate::fuel::{self, Budget};
 use crate::host::{HostState, ItemContext};
 use crate::packed::PackedResults;
 use crate::raw::RawCalls;
@@ -87,15 +88,19 @@ pub(crate) enum Calls {
 pub struct Instance {
     store: Store<HostState>,
     calls: Calls,
-    /// Longest result in bytes.
-    output: u64,
+    limits: WorkerLimits,
     runtime: Option<Arc<Runtime>>,
     poisoned: bool,
 }
 
 impl Instance {
-    pub(crate) fn new(store: Store<HostState>, calls: Calls, output: u64, runtime: Option<Arc<Runtime>>) -> Self {
-        Self { store, calls, output, runtime, poisoned: false }
+    pub(crate) fn new(
+        store: Store<HostState>,
+        calls: Calls,
+        limits: WorkerLimits,
+        runtime: Option<Arc<Runtime>>,
+    ) -> Self {
+        Self { store, calls, limits, runtime, poisoned: false }
     }
 
     /// What the kernel says of itself; `None` when it says nothing. Not yet understood, and not capped beyond the
@@ -104,7 +109,7 @@ impl Instance {
     /// # Errors
     /// [`Fault::Trap`] and [`Fault::Contract`].
     pub fn describe(&mut self) -> Result<Option<Description>, Fault> {
-        self.call(|calls, store, output| match calls {
+        self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.describe(store),
             Calls::Raw(calls) => calls.describe(store, output),
         })
@@ -115,7 +120,7 @@ impl Instance {
     /// # Errors
     /// What the kernel answers, [`Fault::Trap`] and [`Fault::Contract`].
     pub fn start(&mut self) -> Result<(), Fault> {
-        self.call(|calls, store, output| match calls {
+        self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.start(store),
             Calls::Raw(calls) => calls.start(store, output),
         })
@@ -126,19 +131,20 @@ impl Instance {
     pub fn set_item(&mut self, item: Option<ItemContext>) {
         let state = self.store.data_mut();
         state.logs.next_item();
+        state.allowance.forget_refusals();
         if let Some(wasi) = &state.wasi {
             wasi.next_item(item.as_ref().map_or(NO_ITEM, |item| item.position));
         }
         state.item = item;
     }
 
-    /// Runs one item. A mapper's sink is called once, a flat-mapper's once for each result; with a raw module the
+    /// Runs one item, with the fuel of one. A mapper's sink is called once, a flat-mapper's once for each result; with a raw module the
     /// slice is its linear memory, so take what you need before the next call.
     ///
     /// # Errors
     /// Every kind of [`Fault`]; of those from `sink` and from reading the input the instance is not the worse.
     pub fn process(&mut self, input: Input<'_>, sink: &mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.call(|calls, store, output| match calls {
+        self.call(Budget::Item, |calls, store, output| match calls {
             Calls::Component(calls) => calls.process(store, input, output, sink),
             Calls::Raw(calls) => calls.process(store, input, output, sink),
         })
@@ -148,11 +154,13 @@ impl Instance {
     ///
     /// # Errors
     /// [`Fault::Contract`] when the kernel exports no packed-mapper or its answer does not add up, [`Fault::Trap`],
-    /// [`Fault::OutputLimit`] when all results together are over the limit. In all cases run the items one by one.
+    /// [`Fault::OutputLimit`] when all results together are over the limit. In all cases run the items one by one. With
+    /// fuel it is never offered, since each item has its own.
     pub fn process_packed(&mut self, bytes: &[u8], ends: &[u32]) -> Result<PackedResults, Fault> {
-        self.call(|calls, store, output| match calls {
-            Calls::Component(calls) => calls.process_packed(store, bytes, ends, output),
-            Calls::Raw(_) => Err(not_exported("packed-mapper")),
+        let has_fuel = self.limits.fuel.is_some();
+        self.call(Budget::Item, |calls, store, output| match calls {
+            Calls::Component(calls) if !has_fuel => calls.process_packed(store, bytes, ends, output),
+            Calls::Component(_) | Calls::Raw(_) => Err(not_exported("packed-mapper")),
         })
     }
 
@@ -161,7 +169,7 @@ impl Instance {
     /// # Errors
     /// What the kernel answers, [`Fault::Trap`] and [`Fault::Contract`].
     pub fn prepare(&mut self, format: Format) -> Result<PicturePlan, Fault> {
-        self.call(|calls, store, _| match calls {
+        self.call(Budget::Plenty, |calls, store, _| match calls {
             Calls::Component(calls) => calls.prepare(store, format),
             Calls::Raw(_) => Err(not_exported("image-filter")),
         })
@@ -178,7 +186,7 @@ impl Instance {
         expect: u64,
         sink: &mut dyn FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        self.call(|calls, store, _| match calls {
+        self.call(Budget::Item, |calls, store, _| match calls {
             Calls::Component(calls) => calls.filter(store, tile, samples, expect, sink),
             Calls::Raw(_) => Err(not_exported("image-filter")),
         })
@@ -189,7 +197,7 @@ impl Instance {
     /// # Errors
     /// What the kernel answers, [`Fault::Trap`], [`Fault::Contract`] and [`Fault::OutputLimit`].
     pub fn combine(&mut self, parts: &[&[u8]]) -> Result<Vec<u8>, Fault> {
-        self.call(|calls, store, output| match calls {
+        self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.combine(store, parts, output),
             Calls::Raw(calls) => calls.combine(store, parts, output),
         })
@@ -200,7 +208,7 @@ impl Instance {
     /// # Errors
     /// As [`Instance::combine`].
     pub fn finish(&mut self, total: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.call(|calls, store, output| match calls {
+        self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.finish(store, total, output),
             Calls::Raw(calls) => calls.finish(store, total, output),
         })
@@ -242,18 +250,28 @@ impl Instance {
 
     fn call<R>(
         &mut self,
+        budget: Budget,
         run: impl FnOnce(&mut Calls, &mut Store<HostState>, u64) -> Result<R, CallError>,
     ) -> Result<R, Fault> {
         if self.poisoned {
             return Err(Fault::Failed("this instance trapped before and was not replaced".into()));
         }
         let _entered = self.runtime.as_ref().map(|runtime| runtime.enter());
-        run(&mut self.calls, &mut self.store, self.output).map_err(|error| {
+        if budget == Budget::Plenty {
+            // These may follow an item without another one being set.
+            self.store.data_mut().allowance.forget_refusals();
+        }
+        if let Some(item) = self.limits.fuel {
+            fuel::fill(&mut self.store, if budget == Budget::Item { item } else { fuel::PLENTY });
+        }
+        run(&mut self.calls, &mut self.store, self.limits.output).map_err(|error| {
             let fault = match error {
                 CallError::Fault(fault) => fault,
                 CallError::Torn(error) => {
                     self.poisoned = true;
-                    fault::of_error(&error, self.output)
+                    fuel::used_up(&error, budget, self.limits.fuel).unwrap_or_else(|| {
+                        self.store.data().allowance.explain(fault::of_error(&error, self.limits.output))
+                    })
                 }
             };
             self.poisoned |= matches!(fault, Fault::Contract(_));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use taskhost_protocol::fault::{Fault, Refusal};
-use taskhost_protocol::kernel::{Exports, Kind};
+use taskhost_protocol::kernel::{Exports, Kind, Profile};
 use taskhost_protocol::limits::WorkerLimits;
 use tokio::runtime::Runtime;
 use wasmtime::Store;
@@ -17,7 +17,7 @@ use crate::host::{HostContext, HostState};
 use crate::instance::{Calls, Instance};
 use crate::raw::RawCalls;
 use crate::wasi::Wasi;
-use crate::{artifact, raw_imports, runtime, wasi};
+use crate::{artifact, fuel, raw_imports, runtime, wasi};
 
 /// What to load.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub struct LoadOptions<'a> {
     pub kind: Kind,
     /// From the same.
     pub exports: Exports,
-    /// What an instance may use.
+    /// What an instance may use. With fuel, the code has to be of [`Profile::Fuel`]; without, of [`Profile::Plain`].
     pub limits: WorkerLimits,
     /// A file that holds the code and nothing else. It is executed: it must come from [`crate::compile`], and nobody
     /// may be able to write to it any more.
@@ -58,7 +58,8 @@ impl LoadedKernel {
     }
 
     fn load_file(options: LoadOptions<'_>) -> Result<Self, Refusal> {
-        let engine = runtime::engine()?;
+        let profile = if options.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
+        let engine = runtime::engine(profile)?;
         let (code, imports_wasi) = match options.kind {
             Kind::Component => load_component(&engine, options)?,
             Kind::RawModule => load_raw(&engine, options)?,
@@ -79,6 +80,7 @@ impl LoadedKernel {
                 let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
                 let mut store = Store::new(pre.engine(), HostState::new(host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
+                self.fill(&mut store);
                 let calls = pre.instantiate(&mut store).and_then(|instance| indices.load(&mut store, &instance));
                 (store, calls.map(|calls| Calls::Component(Box::new(calls))))
             }
@@ -86,6 +88,7 @@ impl LoadedKernel {
                 let wasi = self.runtime.as_ref().map(|_| Wasi::preview1(&host));
                 let mut store = Store::new(pre.module().engine(), HostState::new(host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
+                self.fill(&mut store);
                 let calls =
                     pre.instantiate(&mut store).and_then(|instance| RawCalls::load(&mut store, &instance, *exports));
                 (store, calls.map(|calls| Calls::Raw(Box::new(calls))))
@@ -93,11 +96,19 @@ impl LoadedKernel {
         };
         let calls = calls.map_err(|error| {
             let too_large = store.data().allowance.too_large().filter(|_| !error.is::<wasmtime::Trap>());
-            too_large.unwrap_or_else(|| fault::of_error(&error, output)).capped()
+            let fault = || store.data().allowance.explain(fault::of_error(&error, output));
+            too_large.unwrap_or_else(fault).capped()
         })?;
         let handover = usize::try_from(output.saturating_add(HANDOVER_SLACK)).unwrap_or(usize::MAX);
         store.set_hostcall_fuel(handover);
-        Ok(Instance::new(store, calls, output, self.runtime.clone()))
+        Ok(Instance::new(store, calls, self.limits, self.runtime.clone()))
+    }
+
+    /// Enough fuel for what runs before the first item.
+    fn fill(&self, store: &mut Store<HostState>) {
+        if self.limits.fuel.is_some() {
+            fuel::fill(store, fuel::PLENTY);
+        }
     }
 }
 

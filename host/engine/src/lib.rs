@@ -14,6 +14,9 @@ mod config;
 mod contract;
 mod detect;
 mod fault;
+#[cfg(debug_assertions)]
+pub mod faults;
+mod fuel;
 mod host;
 mod instance;
 mod kernel;

@@ -176,7 +176,8 @@ impl RawCalls {
         let len = input.checked_len()?;
         let at = self.alloc.call(&mut *store, len)?;
         if at == 0 && len != 0 {
-            return Err(Fault::Failed(format!("the kernel has no room for an item of {len} bytes")).into());
+            let own = || Fault::Failed(format!("the kernel has no room for an item of {len} bytes"));
+            return Err(store.data().allowance.no_room(u64::from(len)).unwrap_or_else(own).into());
         }
         let memory = self.memory.data_mut(&mut *store);
         let size = memory.len();

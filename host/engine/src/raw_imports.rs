@@ -18,6 +18,18 @@ pub(crate) const OFFERED: [(&str, &str); 5] = [
     ("taskhost.counter_add", "(i32, i32, i64) -> ()"),
 ];
 
+/// Whether a function of that type is offered to tests.
+#[cfg(debug_assertions)]
+pub(crate) fn offers_to_tests(name: &str, ty: &str) -> bool {
+    crate::faults::offers(name) && ty == "() -> ()"
+}
+
+/// A release has nothing for tests.
+#[cfg(not(debug_assertions))]
+pub(crate) fn offers_to_tests(_name: &str, _ty: &str) -> bool {
+    false
+}
+
 /// What `config_get` gives for a name that is not set: no value is as long.
 const NOT_SET: u32 = u32::MAX;
 
@@ -32,6 +44,8 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         caller.data().item.as_ref().map_or(0, |item| item.offset)
     })?;
     linker.func_wrap(MODULE, "counter_add", counter_add)?;
+    #[cfg(debug_assertions)]
+    crate::faults::link(linker)?;
     Ok(())
 }
 

@@ -26,8 +26,8 @@ const INSTANCE_BYTES: usize = 16 << 20;
 /// that is all it has touched, and the next instance has no page faults.
 const KEEP_RESIDENT: usize = 1 << 20;
 
-/// Makes the engine, and sets up this thread for it: nothing is left to be set up behind the walls.
-pub(crate) fn engine() -> Result<Engine, Refusal> {
+/// Makes the engine for artifacts of this profile, and sets up this thread for it: nothing is left to be set up behind the walls.
+pub(crate) fn engine(profile: Profile) -> Result<Engine, Refusal> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(CORE_INSTANCES)
         .total_core_instances(CORE_INSTANCES)
@@ -48,7 +48,7 @@ pub(crate) fn engine() -> Result<Engine, Refusal> {
         .decommit_batch_size(1)
         // It may show pages of an earlier instance that were swapped out.
         .pagemap_scan(Enabled::No);
-    let mut config = config::runner(Profile::Plain);
+    let mut config = config::runner(profile);
     config.allocation_strategy(pool);
     let engine = Engine::new(&config).map_err(|error| {
         Refusal::Start(format!(

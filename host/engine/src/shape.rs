@@ -128,6 +128,7 @@ pub(crate) fn raw(survey: &Survey) -> Result<Exports, Refusal> {
                 return Err(Refusal::WrongShape(format!("it imports {name} as {}, but that is {wanted}", entry.ty)));
             }
             None if wasi::offers_function(&entry.name) => {}
+            None if raw_imports::offers_to_tests(&entry.name, &entry.ty) => {}
             None => return Err(not_offered(&entry.name, OFFERED_TO_MODULES)),
         }
     }

@@ -11,9 +11,12 @@ compile_error!("taskhost runs on Linux only: its workers are made of namespaces,
 pub mod atomic_file;
 pub mod child;
 pub mod cores;
+pub mod crash;
 pub mod eventfd;
 pub mod exact;
 pub mod exe;
+#[cfg(debug_assertions)]
+pub mod fault_injection;
 pub mod file_kind;
 pub mod lease;
 mod mapping;

@@ -7,7 +7,10 @@ use taskhost_protocol::limits::WorkerLimits;
 use crate::support::{LIST, core, export, host, instance, load, mapper, result, world};
 
 fn with_limits(wasm: &[u8], memory: u64, output: u64) -> Instance {
-    load(wasm, WorkerLimits { memory, output, ..WorkerLimits::default() }).expect("it loads").instantiate(host()).expect("it starts")
+    load(wasm, WorkerLimits { memory, output, ..WorkerLimits::default() })
+        .expect("it loads")
+        .instantiate(host())
+        .expect("it starts")
 }
 
 #[test]

@@ -2,9 +2,12 @@
 
 mod component;
 mod dist;
+mod faults;
+mod fuel;
 mod hostile;
 mod imports;
 mod interfaces;
+mod memory;
 mod raw;
 mod refused;
 mod support;

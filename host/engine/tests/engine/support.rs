@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
 
-use taskhost_engine::{HostContext, Input, Instance, ItemContext, LoadOptions, LoadedKernel, compile};
+use taskhost_engine::{Compiled, HostContext, Input, Instance, ItemContext, LoadOptions, LoadedKernel, compile};
 use taskhost_protocol::fault::{Fault, Refusal};
-use taskhost_protocol::kernel::{CompileOptions, Kind};
+use taskhost_protocol::kernel::{CompileOptions, Kind, Profile};
 use taskhost_protocol::limits::WorkerLimits;
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::{PackageId, Resolve, WorldId};
@@ -102,7 +102,11 @@ pub(crate) fn load(wasm: &[u8], limits: WorkerLimits) -> Result<LoadedKernel, Re
 }
 
 pub(crate) fn load_as(wasm: &[u8], limits: WorkerLimits, kind: Option<Kind>) -> Result<LoadedKernel, Refusal> {
-    let compiled = compile(wasm, CompileOptions { kind, ..CompileOptions::default() })?;
+    let profile = if limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
+    load_compiled(&compile(wasm, CompileOptions { kind, profile })?, limits)
+}
+
+pub(crate) fn load_compiled(compiled: &Compiled, limits: WorkerLimits) -> Result<LoadedKernel, Refusal> {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(&compiled.code).expect("room for the code");
     LoadedKernel::load(LoadOptions {
