@@ -1,7 +1,7 @@
 //! A file that appears whole or not at all: written under another name in the same folder, then renamed.
 //!
 //! The other name begins with a dot and tells whose it is (`.NAME.taskhost-…`). Only a process that is killed leaves
-//! it behind.
+//! it behind, or one that was told to, so that another can go on with it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -15,13 +15,19 @@ use std::time::SystemTime;
 use rustix::fs::{Access, AtFlags, Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
-use crate::file_kind::{FileKind, kind};
+use crate::file_kind::{FileKind, is_regular, kind};
 
 /// Longest file name that Linux takes, in bytes.
 const NAME_BYTES: usize = 255;
 
+/// Between the name of the file and what makes the temporary name unique.
+const MARK: &str = ".taskhost-";
+
+/// Digits that make a temporary name unique.
+const UNIQUE_DIGITS: usize = 16;
+
 /// Room that the rest of the temporary name takes.
-const SUFFIX_BYTES: usize = ".".len() + ".taskhost-".len() + 16;
+const SUFFIX_BYTES: usize = ".".len() + MARK.len() + UNIQUE_DIGITS;
 
 /// Names tried before giving up; a second try is already unlikely.
 const TRIES: u32 = 100;
@@ -49,6 +55,14 @@ pub enum AtomicFileError {
     /// The path names no file.
     #[error("{} does not end in a file name", .0.display())]
     NoName(PathBuf),
+    /// It is not a temporary file of that output.
+    #[error("{} is not what was written of {} so far: start that run again", data.display(), path.display())]
+    NotItsData {
+        /// The path of the output.
+        path: PathBuf,
+        /// The path that was said to be its temporary file.
+        data: PathBuf,
+    },
     /// The file, or its folder, refused.
     #[error("cannot write {}: {error}", path.display())]
     Io {
@@ -59,14 +73,35 @@ pub enum AtomicFileError {
     },
 }
 
-/// A file that is not there yet. [`AtomicFile::commit`] makes it appear; dropping it leaves nothing behind.
+/// A file that is not there yet. [`AtomicFile::commit`] makes it appear; dropping it leaves nothing behind, unless
+/// that is asked for.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: File,
+    temporary: Temporary,
+    place: Place,
+}
+
+/// Where the file will be.
+#[derive(Debug)]
+struct Place {
     folder: OwnedFd,
-    temporary: Option<OsString>,
+    /// The path of `folder`.
+    parent: PathBuf,
     name: OsString,
+    /// The path as it was given.
     path: PathBuf,
+    /// The file that is there.
+    previous: Option<rustix::fs::Stat>,
+}
+
+/// The temporary name. Dropping it removes the file.
+#[derive(Debug)]
+struct Temporary {
+    folder: OwnedFd,
+    name: OsString,
+    /// Whether the file is to be removed.
+    armed: bool,
 }
 
 impl AtomicFile {
@@ -76,23 +111,44 @@ impl AtomicFile {
     /// # Errors
     /// See [`AtomicFileError`].
     pub fn create(path: &Path) -> Result<Self, AtomicFileError> {
-        let failed = |error| AtomicFileError::Io { path: path.to_owned(), error };
-        let previous = existing(path)?;
-        // A link stays a link: what it leads to is replaced.
-        let target = if previous.is_some() { fs::canonicalize(path).map_err(failed)? } else { path.to_owned() };
-        let name = target.file_name().ok_or_else(|| AtomicFileError::NoName(path.to_owned()))?.to_owned();
-        let folder = match target.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::open(folder, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-        let (file, temporary) = create_temporary(&folder, &name).map_err(failed)?;
-        let this = Self { file, folder, temporary: Some(temporary), name, path: path.to_owned() };
-        if let Some(previous) = previous {
-            this.take_over(&previous).map_err(failed)?;
+        let place = Place::find(path)?;
+        let folder = place.folder.try_clone().map_err(|error| place.failed(error))?;
+        let (file, name) = create_temporary(&folder, &place.name).map_err(|error| place.failed(error))?;
+        let this = Self { file, temporary: Temporary { folder, name, armed: true }, place };
+        if let Some(previous) = &this.place.previous {
+            this.take_over(previous).map_err(|error| this.place.failed(error))?;
         }
         Ok(this)
+    }
+
+    /// Goes on with what was written of `path` to its temporary file `data`, by a process that was killed or left it.
+    /// Dropping it leaves the file, as after [`AtomicFile::preserve`].
+    ///
+    /// # Errors
+    /// [`AtomicFileError::NotItsData`] when `data` is not a regular file in the folder of `path` with a temporary name
+    /// of it: nothing else is ever opened or replaced. Otherwise see [`AtomicFileError`].
+    pub fn reopen(path: &Path, data: &Path) -> Result<Self, AtomicFileError> {
+        let place = Place::find(path)?;
+        let not_its = || AtomicFileError::NotItsData { path: path.to_owned(), data: data.to_owned() };
+        let failed = |errno: Errno| AtomicFileError::Io { path: data.to_owned(), error: errno.into() };
+        let name = data.file_name().filter(|name| is_temporary(name, &place.name)).ok_or_else(not_its)?;
+        let folder = open_folder(parent(data)).map_err(failed)?;
+        let (there, here) =
+            (rustix::fs::fstat(&folder).map_err(failed)?, rustix::fs::fstat(&place.folder).map_err(failed)?);
+        if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino) {
+            return Err(not_its());
+        }
+        // Without waiting, should a named pipe have that name.
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = match rustix::fs::openat(&folder, name, flags, Mode::empty()) {
+            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => return Err(not_its()),
+            result => result.map_err(failed)?,
+        };
+        if !is_regular(file.as_fd()) {
+            return Err(not_its());
+        }
+        let name = name.to_owned();
+        Ok(Self { file: File::from(file), temporary: Temporary { folder, name, armed: false }, place })
     }
 
     /// The file, open for reading and writing.
@@ -104,7 +160,32 @@ impl AtomicFile {
     /// The path that it will have, as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
+    }
+
+    /// The path that it has until then, absolute, without links.
+    #[must_use]
+    pub fn temporary_path(&self) -> PathBuf {
+        self.place.parent.join(&self.temporary.name)
+    }
+
+    /// From now on dropping it leaves what was written under its temporary name, so that
+    /// [`AtomicFile::reopen`] can go on with it.
+    pub fn preserve(&mut self) {
+        self.temporary.armed = false;
+    }
+
+    /// Gives up: nothing is left behind, even after [`AtomicFile::preserve`].
+    pub fn discard(mut self) {
+        self.temporary.armed = true;
+    }
+
+    /// Leaves what was written under its temporary name, and gives it away with that name.
+    #[must_use = "the file stays, and its path is needed to go on with it"]
+    pub fn keep(mut self) -> (File, PathBuf) {
+        self.preserve();
+        let path = self.temporary_path();
+        (self.file, path)
     }
 
     /// Makes it appear, in place of what had its name.
@@ -112,7 +193,7 @@ impl AtomicFile {
     /// # Errors
     /// When it cannot be written to the disk or renamed. Nothing has changed then.
     pub fn commit(mut self, durability: Durability) -> Result<(), AtomicFileError> {
-        self.rename(durability).map_err(|error| AtomicFileError::Io { path: self.path.clone(), error })
+        self.rename(durability).map_err(|error| self.place.failed(error))
     }
 
     fn rename(&mut self, durability: Durability) -> io::Result<()> {
@@ -120,13 +201,12 @@ impl AtomicFile {
             // A failed fsync is final: the kernel forgets which pages it could not write.
             self.file.sync_all()?;
         }
-        if let Some(temporary) = &self.temporary {
-            rustix::fs::renameat(&self.folder, temporary, &self.folder, &self.name)?;
-            self.temporary = None;
-        }
+        let folder = &self.place.folder;
+        rustix::fs::renameat(folder, &self.temporary.name, folder, &self.place.name)?;
+        self.temporary.armed = false;
         if durability == Durability::Disk {
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            rustix::fs::fsync(rustix::fs::openat(&self.folder, ".", flags, Mode::empty())?)?;
+            rustix::fs::fsync(rustix::fs::openat(folder, ".", flags, Mode::empty())?)?;
         }
         Ok(())
     }
@@ -150,13 +230,39 @@ impl AsFd for AtomicFile {
     }
 }
 
-impl Drop for AtomicFile {
+impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
+        if self.armed {
             // There is nobody to tell, and the name says what it is.
-            let _ = rustix::fs::unlinkat(&self.folder, temporary, AtFlags::empty());
+            let _ = rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty());
         }
     }
+}
+
+impl Place {
+    fn find(path: &Path) -> Result<Self, AtomicFileError> {
+        let failed = |error| AtomicFileError::Io { path: path.to_owned(), error };
+        let previous = existing(path)?;
+        // A link stays a link: what it leads to is replaced.
+        let target = if previous.is_some() { fs::canonicalize(path).map_err(failed)? } else { path.to_owned() };
+        let name = target.file_name().ok_or_else(|| AtomicFileError::NoName(path.to_owned()))?.to_owned();
+        let folder = open_folder(parent(&target)).map_err(|errno| failed(errno.into()))?;
+        let parent = fs::canonicalize(parent(&target)).map_err(failed)?;
+        Ok(Self { folder, parent, name, path: path.to_owned(), previous })
+    }
+
+    fn failed(&self, error: io::Error) -> AtomicFileError {
+        AtomicFileError::Io { path: self.path.clone(), error }
+    }
+}
+
+/// The folder that a path counts from.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// The regular file at `path`, if there is one, which has to be writable: a rename would not ask.
@@ -195,9 +301,19 @@ fn temporary_name(name: &OsStr) -> OsString {
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
     let unique = time ^ std::process::id().rotate_left(16);
+    OsString::from_vec([temporary_stem(name), format!("{unique:08x}{count:08x}").into_bytes()].concat())
+}
+
+/// What all temporary names for a file begin with.
+fn temporary_stem(name: &OsStr) -> Vec<u8> {
     let kept = name.as_bytes().get(..NAME_BYTES - SUFFIX_BYTES).unwrap_or(name.as_bytes());
-    let suffix = format!(".taskhost-{unique:08x}{count:08x}");
-    OsString::from_vec([b".", kept, suffix.as_bytes()].concat())
+    [b".", kept, MARK.as_bytes()].concat()
+}
+
+/// Whether this could be a temporary name for the file `name`.
+fn is_temporary(temporary: &OsStr, name: &OsStr) -> bool {
+    let unique = temporary.as_bytes().strip_prefix(&temporary_stem(name)[..]);
+    unique.is_some_and(|digits| digits.len() == UNIQUE_DIGITS && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]
@@ -280,5 +396,61 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(&path).expect("readable"), "19");
         assert_eq!(names(folder.path()), ["out"]);
+    }
+
+    #[test]
+    fn what_was_left_is_gone_on_with() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("out");
+        let (mut file, data) = write(&path, "begin").keep();
+        file.write_all(b", middle").expect("space");
+        drop(file);
+        assert_eq!(fs::read_to_string(&data).expect("it stays"), "begin, middle");
+        // Leaving it again needs nothing.
+        drop(AtomicFile::reopen(&path, &data).expect("its own"));
+        let atomic = AtomicFile::reopen(&path, &data).expect("it stays");
+        assert_eq!(atomic.temporary_path(), data);
+        crate::exact::pwrite_all(atomic.as_fd(), b", end", 13).expect("space");
+        atomic.commit(Durability::Disk).expect("renamed");
+        assert_eq!(names(folder.path()), ["out"]);
+        assert_eq!(fs::read_to_string(&path).expect("readable"), "begin, middle, end");
+    }
+
+    #[test]
+    fn what_was_left_can_be_given_up() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("out");
+        let mut atomic = write(&path, "begin");
+        atomic.preserve();
+        let data = atomic.temporary_path();
+        drop(atomic);
+        assert!(data.exists());
+        AtomicFile::reopen(&path, &data).expect("it stays").discard();
+        assert!(names(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn nothing_else_is_gone_on_with() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (path, other) = (folder.path().join("out"), tempfile::tempdir().expect("a temporary folder"));
+        let (_, data) = write(&path, "begin").keep();
+        let elsewhere = other.path().join(data.file_name().expect("a name"));
+        fs::copy(&data, &elsewhere).expect("space");
+        let private = folder.path().join("private");
+        fs::write(&private, "of the user").expect("space");
+        for (path, data) in [(&path, &elsewhere), (&path, &private), (&private, &data)] {
+            let error = AtomicFile::reopen(path, data).expect_err("something else");
+            assert!(matches!(error, AtomicFileError::NotItsData { .. }), "{error}");
+        }
+        fs::remove_file(&data).expect("own");
+        let error = AtomicFile::reopen(&path, &data).expect_err("nothing is there");
+        assert!(
+            matches!(error, AtomicFileError::Io { path, error } if path == data && error.kind() == io::ErrorKind::NotFound)
+        );
+        symlink(&private, &data).expect("new");
+        assert!(matches!(AtomicFile::reopen(&path, &data), Err(AtomicFileError::NotItsData { .. })));
+        fs::remove_file(&data).expect("own");
+        fs::create_dir(&data).expect("new");
+        assert!(matches!(AtomicFile::reopen(&path, &data), Err(AtomicFileError::NotItsData { .. })));
     }
 }

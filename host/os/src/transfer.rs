@@ -106,6 +106,21 @@ pub fn preallocate(file: BorrowedFd<'_>, len: u64) -> Result<(), ExactError> {
     }
 }
 
+/// Reserves the space for `len` bytes from `offset` on without making `file` longer, so that they can be written when
+/// the disk is full. Where the file system cannot reserve, this does nothing.
+///
+/// # Errors
+/// [`ExactError::StorageFull`] when there is not so much space.
+pub fn reserve(file: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), ExactError> {
+    if len == 0 {
+        return Ok(());
+    }
+    match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::KEEP_SIZE, offset, len)) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Whether `file` can become `len` bytes long. Asked first because a file system fills itself up before it refuses,
 /// and everybody else on it would find it full meanwhile.
 fn has_room(file: BorrowedFd<'_>, len: u64) -> Result<bool, ExactError> {
@@ -227,5 +242,15 @@ mod tests {
         let error = preallocate(file.as_fd(), 1 << 62).expect_err("more than any disk has");
         assert!(matches!(error, ExactError::StorageFull), "{error}");
         assert_eq!(file.metadata().expect("open").len(), 10);
+    }
+
+    #[test]
+    fn space_is_reserved_behind_the_end() {
+        let file = tempfile::tempfile().expect("a temporary folder");
+        pwrite_all(file.as_fd(), b"hello", 0).expect("space");
+        reserve(file.as_fd(), 5, 1 << 20).expect("space");
+        reserve(file.as_fd(), 5, 0).expect("nothing");
+        assert_eq!(file.metadata().expect("open").len(), 5);
+        assert!(matches!(reserve(file.as_fd(), 5, 1 << 62), Err(ExactError::StorageFull | ExactError::Io(_))));
     }
 }
