@@ -1,55 +1,160 @@
-//! How a worker went: the one place where deaths are classified.
+//! The death table: how a worker went, from what the operating system says and what the coordinator did itself. The one
+//! place where deaths are classified.
+//!
+//! The worker is the first process of a pid namespace where the machine allows one: there only SIGKILL, SIGSYS and the
+//! faults of its own instructions end it, and `abort` ends in SIGSEGV. Without one, any signal may. The table holds for
+//! both.
 
 use std::fmt;
+use std::time::Duration;
 
+use taskhost_os::child::End;
+use taskhost_protocol::exit;
 use taskhost_protocol::limits::cap_text;
 
-/// What is known of a worker that is gone. The exit is what the kernel of the operating system reported; the last words
-/// are the worker's own, and so only a hint for the message.
+use crate::verdict::Verdict;
+
+const SIGHUP: i32 = 1;
+const SIGINT: i32 = 2;
+const SIGQUIT: i32 = 3;
+const SIGKILL: i32 = 9;
+const SIGPIPE: i32 = 13;
+const SIGALRM: i32 = 14;
+const SIGTERM: i32 = 15;
+const SIGXCPU: i32 = 24;
+const SIGSYS: i32 = 31;
+
+/// The clock of a worker's CPU time ticks in these steps where it is sampled, so a limit may be met a little early.
+const CPU_TICK: Duration = Duration::from_millis(20);
+
+/// Why the coordinator killed a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Death {
-    /// How its process ended.
-    pub cause: Cause,
-    /// What it said before, if anything.
-    pub last_words: Option<String>,
-    /// Whether it was ever ready for work.
-    pub was_ready: bool,
+pub enum Reason {
+    /// An item took longer than this.
+    Deadline(Duration),
+    /// It said what it must not say, or nothing when it had to.
+    Violation(String),
+    /// Somebody had stopped it.
+    Stopped,
+    /// It is not needed any more.
+    Retired(&'static str),
 }
 
-/// How a process ended.
+/// Everything that is known of a worker that is gone.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// How its process ended, as the system says.
+    pub end: End,
+    /// CPU time it had, as the system says.
+    pub cpu: Duration,
+    /// CPU time it was allowed.
+    pub cpu_limit: Option<Duration>,
+    /// Whether the coordinator killed it, and why.
+    pub reason: Option<Reason>,
+    /// Whether the system killed processes for want of memory since it was started.
+    pub out_of_memory: bool,
+    /// Whether it was ever ready for work.
+    pub was_ready: bool,
+    /// What it said before. Only ever part of a message.
+    pub last_words: Option<String>,
+}
+
+/// What became of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// It exited by itself.
-    Exited(i32),
-    /// A signal that the coordinator did not send.
-    Signalled(i32),
-    /// There never was a process: this is why.
-    NotStarted(String),
-    /// The coordinator killed it, for this reason.
-    Killed(String),
+pub struct Death {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What happened, as the end of "a worker …".
+    pub text: String,
+    /// Whether it was ever ready for work.
+    pub was_ready: bool,
+    /// What was left in its progress cell: a hint, see [`taskhost_protocol::progress::Progress`].
+    pub cell: u64,
 }
 
 impl Death {
-    /// What happened, as the end of "a worker …".
+    /// The death of a worker that could not even be started.
     #[must_use]
-    pub fn describe(&self) -> String {
-        let mut text = self.cause.to_string();
-        if let Some(words) = &self.last_words {
-            text.push_str(": ");
-            text.push_str(&cap_text(words.clone()));
-        }
-        text
+    pub fn not_started(why: &str) -> Self {
+        let text = format!("could not be started: {why}");
+        Self { verdict: Verdict::StartUp(text.clone()), text, was_ready: false, cell: 0 }
+    }
+
+    /// The death that this is evidence of, with what was in the progress cell.
+    #[must_use]
+    pub fn of(evidence: &Evidence, cell: u64) -> Self {
+        let text = describe(evidence);
+        Self { verdict: classify(evidence, &text), text, was_ready: evidence.was_ready, cell }
     }
 }
 
-impl fmt::Display for Cause {
+/// The table.
+fn classify(evidence: &Evidence, text: &str) -> Verdict {
+    match (&evidence.reason, evidence.end) {
+        (Some(Reason::Retired(why)), _) => Verdict::Retired(why),
+        (Some(Reason::Violation(_)), _) if evidence.was_ready => Verdict::ProtocolViolation(text.to_owned()),
+        _ if !evidence.was_ready => Verdict::StartUp(text.to_owned()),
+        // A kill that came too late is none: what ended the process is what counts.
+        (Some(Reason::Deadline(limit)), End::Signal(SIGKILL)) => Verdict::Deadline(*limit),
+        (Some(Reason::Stopped), End::Signal(SIGKILL)) => Verdict::Killed(text.to_owned()),
+        (_, End::Signal(SIGSYS)) => Verdict::SandboxViolation,
+        (_, End::Signal(SIGXCPU)) => Verdict::CpuLimit,
+        (_, End::Signal(SIGKILL)) if used_up(evidence) => Verdict::CpuLimit,
+        (_, End::Signal(SIGKILL)) if evidence.out_of_memory => Verdict::OutOfMemory,
+        (_, End::Signal(SIGKILL | SIGHUP | SIGINT | SIGQUIT | SIGTERM | SIGALRM | SIGPIPE)) => {
+            Verdict::Killed(text.to_owned())
+        }
+        (_, End::Signal(_)) => Verdict::Crash(text.to_owned()),
+        (_, End::Code(exit::NO_MEMORY)) => Verdict::WorkerMemory,
+        (_, End::Code(_)) => Verdict::Crash(text.to_owned()),
+        // Somebody else waited for the process: nothing is known, so nobody is blamed.
+        (_, End::Unknown) => Verdict::Killed(text.to_owned()),
+    }
+}
+
+/// Whether the CPU time was used up: the system then sends SIGKILL, since the first process of a namespace ignores
+/// SIGXCPU.
+fn used_up(evidence: &Evidence) -> bool {
+    evidence.cpu_limit.is_some_and(|limit| evidence.cpu + CPU_TICK >= limit)
+}
+
+/// What happened, as the end of "a worker …".
+fn describe(evidence: &Evidence) -> String {
+    let mut text = match (&evidence.reason, evidence.end) {
+        (Some(reason), _) => reason.to_string(),
+        (None, End::Code(code)) => format!("ended by itself with exit code {code}{}", code_name(code)),
+        (None, End::Signal(SIGKILL)) if used_up(evidence) => "used up its CPU time".into(),
+        (None, End::Signal(SIGKILL)) if evidence.out_of_memory => {
+            "died of signal 9 (SIGKILL: the machine is out of memory)".into()
+        }
+        (None, End::Signal(signal)) => format!("died of signal {signal}{}", signal_name(signal)),
+        (None, End::Unknown) => "ended, and nobody knows how".into(),
+    };
+    if let Some(words) = &evidence.last_words {
+        text.push_str(": ");
+        text.push_str(&cap_text(words.clone()));
+    }
+    text
+}
+
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exited(code) => write!(f, "ended by itself with exit code {code}"),
-            Self::Signalled(signal) => write!(f, "died of signal {signal}{}", signal_name(*signal)),
-            Self::NotStarted(reason) => write!(f, "could not be started: {reason}"),
-            Self::Killed(reason) => write!(f, "was ended because it {reason}"),
+            Self::Deadline(limit) => write!(f, "was ended because an item took longer than {limit:?}"),
+            Self::Violation(what) => write!(f, "was ended because it {what}"),
+            Self::Stopped => f.write_str("was ended because somebody had stopped it"),
+            Self::Retired(why) => write!(f, "was ended because it {why}"),
         }
+    }
+}
+
+/// What exit codes mean, see [`taskhost_protocol::exit`].
+fn code_name(code: i32) -> &'static str {
+    match code {
+        exit::NO_MEMORY => " (no memory was left)",
+        exit::STACK_OVERFLOW => " (its stack overflowed)",
+        exit::PANICKED => " (it panicked)",
+        _ => "",
     }
 }
 
@@ -59,9 +164,12 @@ fn signal_name(signal: i32) -> &'static str {
         4 => " (SIGILL)",
         6 => " (SIGABRT)",
         7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
         9 => " (SIGKILL: killed from outside, or the machine is out of memory)",
         11 => " (SIGSEGV)",
-        31 => " (SIGSYS)",
+        15 => " (SIGTERM)",
+        24 => " (SIGXCPU)",
+        31 => " (SIGSYS: a forbidden system call)",
         _ => "",
     }
 }
@@ -70,9 +178,80 @@ fn signal_name(signal: i32) -> &'static str {
 mod tests {
     use super::*;
 
+    fn evidence(end: End) -> Evidence {
+        Evidence {
+            end,
+            cpu: Duration::from_secs(3),
+            cpu_limit: None,
+            reason: None,
+            out_of_memory: false,
+            was_ready: true,
+            last_words: None,
+        }
+    }
+
+    fn verdict(evidence: &Evidence) -> Verdict {
+        Death::of(evidence, 0).verdict
+    }
+
+    fn name(evidence: &Evidence) -> &'static str {
+        verdict(evidence).name()
+    }
+
+    #[test]
+    fn what_the_system_says_decides() {
+        let cases = [
+            (End::Signal(31), "sandbox-violation"),
+            (End::Signal(9), "killed"),
+            (End::Signal(15), "killed"),
+            (End::Signal(24), "cpu-limit"),
+            (End::Signal(11), "crash"),
+            (End::Signal(7), "crash"),
+            (End::Signal(4), "crash"),
+            (End::Signal(6), "crash"),
+            (End::Code(0), "crash"),
+            (End::Code(exit::NO_MEMORY), "memory-limit"),
+            (End::Code(exit::PANICKED), "crash"),
+            (End::Code(exit::STACK_OVERFLOW), "crash"),
+            (End::Unknown, "killed"),
+        ];
+        for (end, expected) in cases {
+            assert_eq!(name(&evidence(end)), expected, "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_sigkill_needs_evidence_to_be_more_than_that() {
+        let killed = evidence(End::Signal(9));
+        assert_eq!(name(&Evidence { out_of_memory: true, ..killed.clone() }), "out-of-memory");
+        let limit = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(name(&Evidence { cpu_limit: limit(3), ..killed.clone() }), "cpu-limit");
+        assert_eq!(name(&Evidence { cpu_limit: limit(4), ..killed }), "killed");
+    }
+
+    #[test]
+    fn what_the_coordinator_did_counts_when_it_was_in_time() {
+        let deadline = Some(Reason::Deadline(Duration::from_millis(10)));
+        let late = Evidence { reason: deadline, ..evidence(End::Signal(9)) };
+        assert_eq!(verdict(&late), Verdict::Deadline(Duration::from_millis(10)));
+        assert_eq!(name(&Evidence { end: End::Signal(11), ..late.clone() }), "crash");
+        assert_eq!(name(&Evidence { end: End::Code(0), ..late }), "crash");
+        let retired = Evidence { reason: Some(Reason::Retired("was old")), ..evidence(End::Code(0)) };
+        assert_eq!(name(&retired), "retired");
+        let broken = Evidence { reason: Some(Reason::Violation("lied".into())), ..evidence(End::Code(0)) };
+        assert_eq!(name(&broken), "protocol-violation");
+    }
+
+    #[test]
+    fn before_it_is_ready_everything_is_a_failed_start() {
+        for end in [End::Code(1), End::Signal(9), End::Signal(31)] {
+            assert_eq!(name(&Evidence { was_ready: false, ..evidence(end) }), "start-up");
+        }
+    }
+
     #[test]
     fn a_death_is_described() {
-        let death = Death { cause: Cause::Signalled(11), last_words: Some("oops".into()), was_ready: true };
-        assert_eq!(death.describe(), "died of signal 11 (SIGSEGV): oops");
+        let death = Death::of(&Evidence { last_words: Some("oops".into()), ..evidence(End::Signal(11)) }, 0);
+        assert_eq!(death.text, "died of signal 11 (SIGSEGV): oops");
     }
 }

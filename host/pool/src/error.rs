@@ -21,6 +21,9 @@ pub enum PoolError {
     /// A signal asked for an end.
     #[error("{}", signal_text(*.0))]
     Interrupted(Signal),
+    /// The run took longer than `--deadline` allows.
+    #[error("the run took longer than the {0:?} that --deadline allows")]
+    Deadline(std::time::Duration),
     /// Something that should always work did not.
     #[error("{what}: {error}")]
     Host {
@@ -47,6 +50,8 @@ fn signal_text(signal: Signal) -> &'static str {
     match signal {
         Signal::Interrupt => "interrupted",
         Signal::Terminate => "terminated",
-        Signal::HangUp | Signal::Quit | Signal::WindowChange | Signal::Suspend | Signal::Continue | Signal::User1 => "ended by a signal",
+        Signal::HangUp | Signal::Quit | Signal::WindowChange | Signal::Suspend | Signal::Continue | Signal::User1 => {
+            "ended by a signal"
+        }
     }
 }

@@ -2,19 +2,54 @@
 //!
 //! [`Event`]s go into the state machine, [`Action`]s come out; nothing else connects decisions with the world.
 
-use taskhost_protocol::fault::ItemFailure;
+use std::time::Duration;
+
+use taskhost_protocol::fault::ItemPlace;
 use taskhost_protocol::ids::{BatchId, Generation, JobId, SourceId, WorkerId};
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Format, PicturePlan};
 use taskhost_protocol::work::{Budget, Care, Done, Merge, Piece, Rows, Split};
 
-use crate::death::Death;
+use crate::death::{Death, Reason};
 use crate::state::sizing::BatchRule;
+use crate::verdict::Verdict;
 
 /// A partial result of a reduction, kept by whoever performs the actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PartId(pub u64);
+
+/// What a worker process is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Post {
+    /// Runs batches.
+    Execute,
+    /// Runs one thing that is suspected to have killed a worker, and is then replaced.
+    Isolation,
+    /// Decodes and encodes pictures.
+    Convert,
+}
+
+impl Post {
+    /// The role of its process.
+    #[must_use]
+    pub fn role(self) -> Role {
+        match self {
+            Self::Execute | Self::Isolation => Role::Execute,
+            Self::Convert => Role::Convert,
+        }
+    }
+}
+
+/// What becomes of a job of which an item failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// It fails; the first failed item in the order of the input is named.
+    #[default]
+    Fail,
+    /// It goes on without the item.
+    Skip,
+}
 
 /// Where the results of a job go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +89,8 @@ pub struct ItemsPlan {
     pub batch: BatchRule,
     /// Bytes of all inputs together, when known.
     pub bytes: Option<u64>,
+    /// What becomes of it when an item fails.
+    pub on_error: OnError,
 }
 
 /// A job whose input is one picture, or several of the same format laid end to end.
@@ -71,6 +108,8 @@ pub struct PictureJobPlan {
     pub encode: bool,
     /// How large batches are.
     pub batch: BatchRule,
+    /// What becomes of it when a row fails.
+    pub on_error: OnError,
 }
 
 /// What a job is, without its descriptors.
@@ -143,14 +182,14 @@ pub enum Event {
         /// The worker.
         worker: WorkerId,
         /// What for.
-        role: Role,
+        post: Post,
     },
     /// A worker's process has exited; nothing it did can still be under way.
     WorkerLost {
         /// The worker.
         worker: WorkerId,
         /// What it was for.
-        role: Role,
+        post: Post,
         /// How it went.
         death: Death,
     },
@@ -220,12 +259,12 @@ pub enum Task {
 }
 
 impl Task {
-    /// Which workers can do it.
+    /// Which workers do it, unless it is suspected.
     #[must_use]
-    pub fn role(&self) -> Role {
+    pub fn post(&self) -> Post {
         match self {
-            Self::Decode | Self::Encode(_) => Role::Convert,
-            Self::Items(_) | Self::Rows(_) | Self::Prepare(_) | Self::Combine(_) | Self::Finish(_) => Role::Execute,
+            Self::Decode | Self::Encode(_) => Post::Convert,
+            Self::Items(_) | Self::Rows(_) | Self::Prepare(_) | Self::Combine(_) | Self::Finish(_) => Post::Execute,
         }
     }
 }
@@ -270,7 +309,7 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JobFailure {
     /// An item failed.
-    #[error("{}", .0.failure.fault)]
+    #[error("{}", .0.verdict)]
     Item(Box<FailedItem>),
     /// The input could not be read, or is not what it should be.
     #[error("{0}")]
@@ -284,25 +323,44 @@ pub enum JobFailure {
     /// The kernel cannot do what the job needs.
     #[error("{0}")]
     Kernel(String),
-    /// A batch was lost with its worker, more than once.
+    /// Work was lost with its worker, again and again, or no worker can be started.
     #[error("{0}")]
     Lost(String),
+    /// A worker did what the sandbox forbids.
+    #[error("{0}")]
+    Violation(String),
 }
 
 /// An item that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedItem {
-    /// Which, and why.
-    pub failure: ItemFailure,
-    /// Its number in the job, from 0.
-    pub number: u64,
+    /// Which.
+    pub place: ItemPlace,
+    /// Bytes of it.
+    pub len: u64,
+    /// Its number in the job, from 0; unknown when results come in any order.
+    pub number: Option<u64>,
+    /// The number of its line in its input, from 0 and without a header, when items are lines.
+    pub line: Option<u64>,
+    /// Where in the output its result would be.
+    pub at: u64,
+    /// Zeros that stand there instead, in bytes.
+    pub filled: u64,
+    /// Why.
+    pub verdict: Verdict,
+    /// How often it was run.
+    pub attempts: u32,
+    /// The last worker that ran it.
+    pub worker: Option<WorkerId>,
 }
 
 /// What a job came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct JobTotals {
-    /// Items run.
+    /// Items run, failed ones included.
     pub items: u64,
+    /// Items that failed.
+    pub failed: u64,
     /// Bytes of input.
     pub input: u64,
     /// Bytes of results.
@@ -353,6 +411,23 @@ pub enum Action {
         /// How many pictures.
         planes: u32,
     },
+    /// An item failed, and the job goes on without it.
+    ItemFailed {
+        /// The job.
+        job: JobId,
+        /// The item.
+        item: Box<FailedItem>,
+    },
+    /// Everything that begins before this place is merged: its results were asked to be appended, or stand in their
+    /// places.
+    Merged {
+        /// The job.
+        job: JobId,
+        /// How far.
+        prefix: Prefix,
+        /// What the job came to until then.
+        totals: Box<JobTotals>,
+    },
     /// Append the results of a batch to the job's output.
     Append {
         /// The job.
@@ -395,16 +470,31 @@ pub enum Action {
         /// What it came to until then.
         totals: JobTotals,
     },
-    /// End a worker that broke the protocol.
+    /// End a worker.
     Kill {
         /// The worker.
         worker: WorkerId,
-        /// What it did.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
-    /// More workers of this role are needed.
+    /// One more worker is needed.
     Spawn {
-        /// Which.
-        role: Role,
+        /// What for.
+        post: Post,
+        /// How long to wait before, since those before it did not live long.
+        after: Duration,
     },
+}
+
+/// How far the ordered merge of a job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prefix {
+    /// All inputs before this one are merged …
+    pub source: SourceId,
+    /// … and all items of this one that begin before this byte.
+    pub offset: u64,
+    /// Items of this input that are merged.
+    pub source_items: u64,
+    /// Bytes of the output.
+    pub output: u64,
 }

@@ -192,6 +192,23 @@ impl Verdict {
         }
     }
 
+    /// Bytes of its texts, without the backtrace.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match self {
+            Self::Trap { reason: text, .. }
+            | Self::KernelError(_, text)
+            | Self::Contract(text)
+            | Self::MemoryLimit { reason: text, .. }
+            | Self::Crash(text)
+            | Self::Killed(text)
+            | Self::StartUp(text)
+            | Self::ProtocolViolation(text)
+            | Self::Input(text)
+            | Self::Output(text) => text.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether input or output is at fault and not the item, so that there is no use in going on.
     #[must_use]
     pub fn is_input_output(&self) -> bool {

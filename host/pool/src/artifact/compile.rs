@@ -12,8 +12,9 @@ use taskhost_protocol::limits::{ARTIFACT_BYTES, KERNEL_BYTES, KERNEL_INFO_BYTES,
 use taskhost_protocol::message::{FromWorker, Role, Start, ToWorker};
 use taskhost_protocol::{PROTOCOL_VERSION, frame};
 
+use crate::death::Reason;
 use crate::error::{PoolError, Tried as _};
-use crate::runner::process::{Incoming, Starter, WorkerProcess};
+use crate::runner::process::{Circumstances, Incoming, Starter, WorkerProcess};
 
 /// How long compiling may take. The largest program tried, 69 MB, takes 20 s.
 const COMPILE_TIME: Duration = Duration::from_secs(300);
@@ -49,18 +50,18 @@ pub(crate) fn compile(bytes: &[u8], options: CompileOptions, starter: &mut Start
     match outcome {
         Ok(Reply::Compiled { info_bytes, code_bytes }) => {
             // Only a dead worker cannot change what it wrote.
-            worker.kill("had done its work");
-            worker.reap();
+            worker.kill(Reason::Retired("had done its work"));
+            worker.reap(&Circumstances::default());
             read(&artifact, info_bytes, code_bytes)
         }
         Ok(Reply::Refused(refusal)) => Err(refusal.into()),
         Err(reason) => {
             // A worker that closed its socket is ending by itself, and its exit says more.
             if !reason.is_empty() {
-                worker.kill(reason);
+                worker.kill(Reason::Violation(reason));
             }
-            let (death, _) = worker.reap();
-            Err(PoolError::Compile(death.describe()))
+            let (death, _) = worker.reap(&Circumstances::default());
+            Err(PoolError::Compile(death.text))
         }
     }
 }

@@ -82,8 +82,10 @@ impl Default for Policy {
 /// How far a run is.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
-    /// Items run.
+    /// Items run, failed ones included.
     pub items: u64,
+    /// Items that failed.
+    pub failed_items: u64,
     /// Bytes of input run.
     pub input: u64,
     /// Bytes of results.

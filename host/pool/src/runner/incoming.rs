@@ -6,7 +6,7 @@ use taskhost_os::memfd;
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::ids::{JobId, WorkerId};
 use taskhost_protocol::limits::{COUNTERS, FAILURES_PER_BATCH, NAME_BYTES, PICTURE_BYTES, cap_text};
-use taskhost_protocol::message::{FromWorker, LogLine, ToWorker};
+use taskhost_protocol::message::{FromWorker, LogLine, Role, ToWorker};
 use taskhost_protocol::picture::Format;
 use taskhost_protocol::work::Done;
 
@@ -20,6 +20,10 @@ use crate::artifact::check_hello;
 use crate::error::PoolError;
 use crate::event::{Event, JobFailure};
 use crate::job::Feed;
+use crate::verdict::Verdict;
+
+/// Deaths of workers that are told one by one.
+const DEATHS_TOLD: u64 = 5;
 
 /// Messages taken from one worker before the others get their turn.
 const MESSAGES_PER_TURN: usize = 64;
@@ -35,7 +39,7 @@ impl Pool {
                     if let Err(reason) = self.message(id, *message, observer)
                         && let Some(worker) = self.workers.get_mut(&id)
                     {
-                        worker.kill(reason);
+                        worker.violated(reason);
                         return false;
                     }
                 }
@@ -46,7 +50,7 @@ impl Pool {
                     return false;
                 }
                 Incoming::Broken(reason) => {
-                    worker.kill(reason);
+                    worker.violated(reason);
                     let _ = self.poller.remove(worker.socket_fd());
                     return false;
                 }
@@ -58,7 +62,7 @@ impl Pool {
     /// One message. `Err` is what the worker did wrong.
     fn message(&mut self, id: WorkerId, message: FromWorker, observer: &mut dyn Observer) -> Result<(), String> {
         let Some(worker) = self.workers.get_mut(&id) else { return Ok(()) };
-        let role = worker.role;
+        let post = worker.post;
         match (worker.phase, message) {
             (Phase::Starting, FromWorker::Hello { version, build }) => {
                 check_hello(version, &build)?;
@@ -74,19 +78,19 @@ impl Pool {
             }
             (Phase::Going, FromWorker::Ready { description }) => {
                 match &self.description {
-                    Some(known) if role == taskhost_protocol::message::Role::Execute && *known != description => {
+                    Some(known) if post.role() == Role::Execute && *known != description => {
                         return Err("described the kernel otherwise than the workers before it".into());
                     }
-                    None if role == taskhost_protocol::message::Role::Execute => self.description = Some(description),
+                    None if post.role() == Role::Execute => self.description = Some(description),
                     _ => {}
                 }
                 worker.phase = Phase::Ready;
-                self.tell_state(Event::WorkerReady { worker: id, role });
+                self.tell_state(Event::WorkerReady { worker: id, post });
             }
             (Phase::Going | Phase::Greeted, FromWorker::Refused(refusal)) => {
                 self.broken.get_or_insert(PoolError::Refused(refusal));
             }
-            (Phase::Ready, FromWorker::Done(done)) => self.finished(id, done)?,
+            (Phase::Ready, FromWorker::Done(done)) => self.finished(id, done, observer)?,
             (Phase::Ready, FromWorker::Decoded(result)) => self.decoded(id, result)?,
             (Phase::Ready, FromWorker::Encoded(result)) => self.encoded(id, result)?,
             (Phase::Going | Phase::Ready, FromWorker::Log(line)) => self.log(line, observer),
@@ -109,7 +113,7 @@ impl Pool {
         observer.log(line.level, place, &text);
     }
 
-    fn finished(&mut self, id: WorkerId, mut done: Done) -> Result<(), String> {
+    fn finished(&mut self, id: WorkerId, mut done: Done, observer: &mut dyn Observer) -> Result<(), String> {
         let names_are_short = done.counters.iter().all(|(name, _)| name.len() <= NAME_BYTES);
         if done.failures.len() > FAILURES_PER_BATCH || done.counters.len() > COUNTERS || !names_are_short {
             return Err("reported more than it may".into());
@@ -125,16 +129,15 @@ impl Pool {
             batch.written = done.output;
         }
         if let Some(job) = self.jobs.get_mut(&done.job) {
-            for failure in &done.failures {
-                let source = failure.place.source;
-                let name = job.sources.get(&source).map_or_else(|| job.name.clone(), |source| source.name.clone());
-                job.failed_sources.insert(source, name);
-            }
             // Only for show: what counts is checked by the state machine.
             let items = if job.picture.is_some() { 0 } else { done.items };
             self.progress.items = self.progress.items.saturating_add(items);
             self.progress.input = self.progress.input.saturating_add(done.input);
         }
+        if !done.failures.is_empty() {
+            self.note_failures(&done, observer);
+        }
+        done.joining = done.joining.map(Fault::capped);
         self.tell_state(Event::Done { worker: id, done: Box::new(done) });
         Ok(())
     }
@@ -192,14 +195,24 @@ impl Pool {
         // What it said before it died still counts.
         while self.hear(id, observer) {}
         let Some(worker) = self.workers.remove(&id) else { return };
-        let role = worker.role;
+        let post = worker.post;
         let _ = self.poller.remove(worker.socket_fd());
         let _ = self.poller.remove(worker.child_fd());
         let death = self.report(worker, true);
-        if death.was_ready {
-            self.warnings.push(format!("a worker {}; its work is given to another", death.describe()));
+        // What the coordinator did itself is told elsewhere, if at all.
+        if death.was_ready && !matches!(death.verdict, Verdict::Deadline(_) | Verdict::Retired(_)) {
+            self.deaths += 1;
+            match self.deaths {
+                ..=DEATHS_TOLD => {
+                    self.warnings.push(format!("a worker {}; its work is given to another", death.text));
+                }
+                count if count == DEATHS_TOLD + 1 => {
+                    self.warnings.push("more workers died; --report tells how many, and how".into());
+                }
+                _ => {}
+            }
         }
-        self.tell_state(Event::WorkerLost { worker: id, role, death });
+        self.tell_state(Event::WorkerLost { worker: id, post, death });
     }
 
     /// What the writing thread has done.

@@ -1,6 +1,6 @@
 //! The files of a job that is running: its inputs by number, its output, and what is between.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -75,8 +75,8 @@ pub(crate) struct RunningJob {
     pub(crate) wanted: u64,
     pub(crate) output: JobOutput,
     pub(crate) picture: Option<Picture>,
-    /// The input of the first failed item, by name: its file may be closed when the failure is reported.
-    pub(crate) failed_sources: HashMap<SourceId, String>,
+    /// The inputs of failed items, by name: their files may be closed when the failures are told.
+    pub(crate) failed_sources: BTreeMap<SourceId, String>,
 }
 
 /// What came of asking for the next input.
@@ -127,7 +127,7 @@ impl RunningJob {
             wanted: 0,
             output,
             picture,
-            failed_sources: HashMap::new(),
+            failed_sources: BTreeMap::new(),
         };
         Ok((job, plan))
     }

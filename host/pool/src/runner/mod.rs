@@ -4,10 +4,12 @@
 //! * [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
 //! * [`jobs`] are the files of a running job, [`pipe`] and [`cutter`] its input when that is a pipe.
 //! * [`sink`] writes outputs in a thread of its own.
-//! * [`perform`] turns actions into effects, [`incoming`] messages into events.
+//! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
+//! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late.
 
 mod config;
 pub(crate) mod cutter;
+mod failed;
 mod incoming;
 mod jobs;
 mod parts;
@@ -17,6 +19,8 @@ pub(crate) mod process;
 mod regions;
 mod sink;
 mod slots;
+mod vigil;
+mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::AsFd;
@@ -29,21 +33,25 @@ use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
 use taskhost_os::progress::ProgressCell;
 use taskhost_os::sandbox::Missing;
 use taskhost_os::spawn::Namespaces;
+use taskhost_os::usage::{OomCount, oom_kills};
 use taskhost_protocol::ids::{BatchId, JobId, SlotId, WorkerId};
 use taskhost_protocol::kernel::{Description, KernelInfo};
 use taskhost_protocol::limits::MESSAGE_BYTES;
 use taskhost_protocol::message::{Role, Start, StartExecute, ToWorker};
+use taskhost_protocol::work::Piece;
 
 use crate::artifact::{self, Artifact, Cache, Digest};
+use crate::death::Reason;
 use crate::error::{PoolError, Tried as _};
-use crate::event::Event;
+use crate::event::{Event, Post};
 use crate::job::{Feed, JobFeed};
-use crate::state::State;
+use crate::state::{Rules, State};
 use jobs::RunningJob;
 use parts::Parts;
-use process::{Phase, Starter, WorkerProcess};
+use process::{Circumstances, Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
 use sink::Sink;
+use vigil::Vigil;
 
 pub use config::{Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
 pub use process::WORKER_ARGUMENT;
@@ -53,6 +61,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Attempts to have a first worker.
 const START_TRIES: u32 = 2;
+
+/// Workers that died of which a report is kept: enough to see what is wrong.
+const REPORTS: usize = 1000;
 
 /// How long a worker may live after it closed its socket.
 const LINGER: Duration = Duration::from_secs(1);
@@ -95,6 +106,9 @@ impl Watched {
 /// A batch that is out or not yet merged: where its results are.
 #[derive(Debug)]
 struct OutBatch {
+    job: JobId,
+    /// What it is to run, when that is items.
+    pieces: Vec<Piece>,
     regions: Option<(Rc<Regions>, Region)>,
     written: u64,
 }
@@ -121,6 +135,11 @@ pub struct Pool {
     reports: Vec<WorkerReport>,
     progress: Progress,
     began: Instant,
+    vigil: Vigil,
+    /// Processes that the system killed for want of memory, when last looked.
+    oom: OomCount,
+    /// Workers that died, told and untold.
+    deaths: u64,
     /// Set when the pool as a whole cannot go on.
     broken: Option<PoolError>,
     /// What happened while actions were performed.
@@ -135,7 +154,8 @@ impl Pool {
     /// When the kernel is refused, or no worker can be started.
     pub fn start(config: PoolConfig) -> Result<Self, PoolError> {
         let mut warnings = Vec::new();
-        let mut starter = Starter { program: config.program.clone(), namespaces: Namespaces::All };
+        let mut starter =
+            Starter { program: config.program.clone(), start_up: config.policy.start_up, namespaces: Namespaces::All };
         let cache = config.cache.as_deref().and_then(|folder| match Cache::open(folder) {
             Ok(cache) => Some(cache),
             Err(error) => {
@@ -159,8 +179,12 @@ impl Pool {
         }
         let sink = Sink::start(waker.clone()).tried("starting the writing thread")?;
         let initial = config.initial.clamp(1, config.cores.len().max(1));
+        let rules = Rules { retries: config.policy.retries, recycle: config.policy.recycle };
         let mut pool = Self {
-            state: State::new(config.cores.len().max(1), initial),
+            state: State::new(config.cores.len().max(1), initial, rules),
+            vigil: Vigil::new(config.policy.deadline),
+            oom: oom_kills(),
+            deaths: 0,
             config,
             artifact,
             starter,
@@ -184,7 +208,7 @@ impl Pool {
             pending: std::collections::VecDeque::new(),
         };
         for _ in 0..initial {
-            pool.spawn(Role::Execute)?;
+            pool.spawn(Post::Execute)?;
         }
         let mut tries = 1;
         while pool.description.is_none() {
@@ -192,8 +216,8 @@ impl Pool {
             if pool.workers.is_empty() && tries < START_TRIES {
                 // Killed from outside, perhaps: as with a batch, one death says little.
                 tries += 1;
-                pool.state.expect_worker(Role::Execute);
-                pool.spawn(Role::Execute)?;
+                pool.state.expect_worker(Post::Execute);
+                pool.spawn(Post::Execute)?;
             } else if pool.workers.is_empty() {
                 let why = pool.reports.last().and_then(|report| report.death.clone()).unwrap_or_default();
                 return Err(PoolError::Start(format!("the worker {why}")));
@@ -248,14 +272,14 @@ impl Pool {
         let mut more = true;
         let mut next_tick = Instant::now() + TICK;
         loop {
-            while more && self.state.job_count() < at_once {
+            while more && !self.vigil.is_ending() && self.state.job_count() < at_once {
                 match jobs.next() {
                     Feed::Next(spec) => self.add_job(spec, observer),
                     Feed::Later => break,
                     Feed::Ended => more = false,
                 }
             }
-            if !more && self.state.is_idle() {
+            if !more && self.state.is_idle() && !self.vigil.is_ending() {
                 break;
             }
             self.turn_with(Some(next_tick), observer)?;
@@ -280,7 +304,7 @@ impl Pool {
     /// Ends all workers and says what they did.
     pub fn shut_down(&mut self) -> RunReport {
         for worker in self.workers.values_mut() {
-            worker.kill("was not needed any more");
+            worker.kill(Reason::Retired("was not needed any more"));
         }
         for (_, worker) in std::mem::take(&mut self.workers) {
             self.report(worker, false);
@@ -300,33 +324,44 @@ impl Pool {
             Role::Execute => "execute",
             Role::Convert => "convert",
         };
-        let (death, exit) = worker.reap();
+        let now = oom_kills();
+        let circumstances = Circumstances {
+            out_of_memory: now.grew_since(&self.oom),
+            cpu_limit: self.config.limits.cpu.map(Duration::from_secs),
+        };
+        self.oom = now;
+        let (death, exit) = worker.reap(&circumstances);
+        if lost && self.reports.len() >= REPORTS {
+            return death;
+        }
         self.reports.push(WorkerReport {
             id,
             role,
             core,
             cpu: exit.user_time + exit.system_time,
             max_resident: exit.max_resident,
-            death: lost.then(|| death.describe()),
+            death: lost.then(|| death.text.clone()),
         });
         death
     }
 
-    fn spawn(&mut self, role: Role) -> Result<(), PoolError> {
+    fn spawn(&mut self, post: Post) -> Result<(), PoolError> {
+        let role = post.role();
         let id = WorkerId(self.next_worker);
         self.next_worker += 1;
-        let core = match role {
+        let core = match post {
             // A replacement gets the core of the one that is gone.
-            Role::Execute => self.free_core(),
-            Role::Compile | Role::Convert => None,
+            Post::Execute => self.free_core(),
+            Post::Isolation | Post::Convert => None,
         };
         let mut worker = self.starter.start(id, role, core).map_err(|error| PoolError::Start(error.to_string()))?;
+        worker.post = post;
         let sent = match role {
             Role::Execute => self.start_execute(&mut worker)?,
             Role::Compile | Role::Convert => worker.send(&ToWorker::Start(Start::Convert), &[]),
         };
         if let Err(reason) = sent {
-            worker.kill(reason);
+            worker.violated(reason);
         }
         self.poller.add(worker.socket_fd(), Watched::Socket(id).token(), Interest::Read).tried("watching a worker")?;
         self.poller.add(worker.child_fd(), Watched::Exit(id).token(), Interest::Read).tried("watching a worker")?;
@@ -336,7 +371,7 @@ impl Pool {
 
     fn free_core(&self) -> Option<u32> {
         let taken: Vec<Option<u32>> =
-            self.workers.values().filter(|worker| worker.role == Role::Execute).map(WorkerProcess::core).collect();
+            self.workers.values().filter(|worker| worker.post == Post::Execute).map(WorkerProcess::core).collect();
         self.config.cores.iter().copied().find(|core| core.is_some() && !taken.contains(core)).flatten()
     }
 
@@ -380,7 +415,7 @@ impl Pool {
     /// Waits until something happens, but not beyond `until`, and deals with it.
     fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
         let starting = self.workers.values().filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
-        let deadline = starting.map(|worker| worker.ready_by).chain(until).min();
+        let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(self.vigil.next()).min();
         let timeout = if self.pending.is_empty() && !self.waits_for_busy_input() {
             deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
         } else {
@@ -404,28 +439,11 @@ impl Pool {
         self.read_busy_inputs();
         self.collect_written();
         self.open_waiting();
-        self.end_late();
+        self.keep_vigil(observer)?;
         self.settle(observer);
         match self.broken.take() {
             Some(error) => Err(error),
             None => Ok(()),
-        }
-    }
-
-    fn signalled(&mut self) -> Result<(), PoolError> {
-        match self.config.signals.as_ref().and_then(taskhost_os::signals::Signals::next_signal) {
-            Some(signal) => Err(PoolError::Interrupted(signal)),
-            None => Ok(()),
-        }
-    }
-
-    /// Workers that are not ready in time, or that live on without their socket.
-    fn end_late(&mut self) {
-        let now = Instant::now();
-        for worker in self.workers.values_mut() {
-            if (worker.phase != Phase::Ready || worker.is_closing()) && worker.ready_by <= now && !worker.is_killed() {
-                worker.kill(if worker.is_closing() { "hung while ending" } else { "was not ready for work in time" });
-            }
         }
     }
 
@@ -444,7 +462,8 @@ impl Pool {
 
     fn slot_users(&mut self, worker: WorkerId) {
         if let Some(worker) = self.workers.get_mut(&worker) {
-            for slot in worker.asked.pop_front().unwrap_or_default() {
+            worker.watch.reset();
+            for slot in worker.asked.pop_front().map(|asked| asked.slots).unwrap_or_default() {
                 worker.slots.release(slot);
             }
         }

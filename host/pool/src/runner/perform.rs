@@ -12,13 +12,13 @@ use taskhost_protocol::work::{Assignment, Join, Place, Work};
 
 use super::jobs::{JobOutput, RunningJob};
 use super::parts::Parts;
-use super::process::WorkerProcess;
+use super::process::{Asked, WorkerProcess};
 use super::sink::{Content as Writing, Purpose, Write};
 use super::slots::{Content, Taken};
 use super::{Observer, OutBatch, Pool, Used};
-use crate::death::{Cause, Death};
+use crate::death::Death;
 use crate::error::PoolError;
-use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Task};
+use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Post, Task};
 use crate::job::{JobReport, JobSpec, PictureForm, ReportedFailure};
 
 const _: () = assert!(SETTINGS_BYTES < taskhost_protocol::limits::MESSAGE_BYTES, "settings travel in one message");
@@ -85,6 +85,8 @@ impl Pool {
                     Err(failure) => self.tell_state(Event::JobBroken { job, failure }),
                 }
             }
+            Action::ItemFailed { job, item } => self.item_failed(job, &item, observer),
+            Action::Merged { .. } => {}
             Action::Append { job, batch, bytes } => self.append(job, batch, bytes),
             Action::TakeParts { batch, parts } => self.take_parts(batch, &parts),
             Action::DropParts { parts } => {
@@ -95,6 +97,9 @@ impl Pool {
             Action::ReleaseBatch { batch } => self.release_batch(batch),
             Action::FinishJob { job, totals } => self.finish(job, totals, observer),
             Action::FailJob { job, failure, totals } => {
+                if let JobFailure::Item(item) = &failure {
+                    self.item_failed(job, item, observer);
+                }
                 if let Some(running) = self.jobs.remove(&job) {
                     self.over(job, running, totals, Some(failure), observer);
                 }
@@ -104,16 +109,19 @@ impl Pool {
                     worker.kill(reason);
                 }
             }
-            Action::Spawn { role } => {
-                let id = WorkerId(self.next_worker);
-                if let Err(error) = self.spawn(role) {
-                    // To the machine this is a worker that died early: it tries again, and knows when to give up.
-                    self.warnings.push(error.to_string());
-                    let cause = Cause::NotStarted(error.to_string());
-                    let death = Death { cause, last_words: None, was_ready: false };
-                    self.tell_state(Event::WorkerLost { worker: id, role, death });
-                }
-            }
+            Action::Spawn { post, after } if after.is_zero() => self.spawn_or_report(post),
+            Action::Spawn { post, after } => self.vigil.spawn_later(post, after),
+        }
+    }
+
+    /// Starts a worker. To the machine one that cannot be started has died early: it tries again, and knows when to
+    /// give up.
+    pub(super) fn spawn_or_report(&mut self, post: Post) {
+        let id = WorkerId(self.next_worker);
+        if let Err(error) = self.spawn(post) {
+            self.warnings.push(error.to_string());
+            let death = Death::not_started(&error.to_string());
+            self.tell_state(Event::WorkerLost { worker: id, post, death });
         }
     }
 
@@ -136,13 +144,20 @@ impl Pool {
             }
         };
         let used = sender.used;
-        worker.asked.push_back(used);
+        if worker.asked.is_empty() {
+            worker.watch.reset();
+        }
+        worker.asked.push_back(Asked { batch, slots: used });
         if worker.role == Role::Convert {
             worker.converting = Some(order.job);
         }
-        self.batches.insert(batch, OutBatch { regions: region, written: 0 });
+        let pieces = match order.task {
+            Task::Items(pieces) => pieces,
+            _ => Vec::new(),
+        };
+        self.batches.insert(batch, OutBatch { job: order.job, pieces, regions: region, written: 0 });
         if let Err(reason) = sent {
-            worker.kill(reason);
+            worker.violated(reason);
         }
     }
 
@@ -179,7 +194,7 @@ impl Pool {
     }
 
     pub(super) fn release_batch(&mut self, batch: BatchId) {
-        if let Some(OutBatch { regions: Some((regions, region)), written }) = self.batches.remove(&batch) {
+        if let Some(OutBatch { regions: Some((regions, region)), written, .. }) = self.batches.remove(&batch) {
             regions.release(region, written);
         }
     }
@@ -208,14 +223,14 @@ impl Pool {
         for worker in self.workers.values_mut() {
             for slot in worker.slots.forget(id) {
                 if let Err(reason) = worker.send(&ToWorker::Close { slot }, &[]) {
-                    worker.kill(reason);
+                    worker.violated(reason);
                 }
             }
         }
         let path = job.path();
         let result = job.picture.as_ref().and_then(|picture| picture.result_format);
         let source = match &failure {
-            Some(JobFailure::Item(item)) => job.failed_sources.remove(&item.failure.place.source),
+            Some(JobFailure::Item(item)) => job.failed_sources.remove(&item.place.source),
             _ => None,
         };
         if job.picture.is_some() && failure.is_none() {

@@ -12,20 +12,18 @@ use taskhost_os::sandbox::{self, Expected, Layers};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError};
 use taskhost_protocol::frame;
-use taskhost_protocol::ids::WorkerId;
+use taskhost_protocol::ids::{BatchId, SlotId, WorkerId};
 use taskhost_protocol::limits::MESSAGE_BYTES;
 use taskhost_protocol::message::{FromWorker, Role, ToWorker};
 
 use super::regions::Regions;
 use super::slots::Slots;
-use crate::death::{Cause, Death};
+use super::watch::Watch;
+use crate::death::{Death, Evidence, Reason};
+use crate::event::Post;
 
 /// What makes the same executable a worker.
 pub const WORKER_ARGUMENT: &std::ffi::CStr = c"__worker";
-
-/// How long a worker may take from its start until it can be given work, the kernel's own start-up included. Loading a
-/// 70 MB program takes under a second here; the rest is room for a slow disk and a busy machine.
-pub(crate) const START_UP: Duration = Duration::from_secs(60);
 
 /// How far a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,22 +50,49 @@ pub(crate) struct WorkerProcess {
     /// When it must be ready.
     pub(crate) ready_by: Instant,
     /// What it was asked for and has not answered, oldest first: the slots of each.
-    pub(crate) asked: VecDeque<Vec<taskhost_protocol::ids::SlotId>>,
+    pub(crate) asked: VecDeque<Asked>,
     pub(crate) last_words: Option<String>,
     /// The job whose picture it converts.
     pub(crate) converting: Option<taskhost_protocol::ids::JobId>,
+    /// What it is used for.
+    pub(crate) post: Post,
+    /// Watches the item it is at.
+    pub(crate) watch: Watch,
+    /// What stood in its cell when it was found to be late.
+    pub(crate) late_at: Option<u64>,
+    /// What stood in its cell when the user was told that it takes long.
+    pub(crate) named_at: Option<u64>,
     closing: bool,
-    killed: Option<String>,
+    killed: Option<Reason>,
     namespaces: Namespaces,
     core: Option<u32>,
     child: Child,
     socket: Socket,
 }
 
+/// A batch that a worker was given.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) batch: BatchId,
+    /// The slots that it uses.
+    pub(crate) slots: Vec<SlotId>,
+}
+
+/// What is known of a death beside the process itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Circumstances {
+    /// Whether the system killed processes for want of memory.
+    pub(crate) out_of_memory: bool,
+    /// CPU time that each worker is allowed.
+    pub(crate) cpu_limit: Option<Duration>,
+}
+
 /// How workers are started.
 #[derive(Clone, Debug)]
 pub(crate) struct Starter {
     pub(crate) program: Program,
+    /// How long a worker may take until it is ready.
+    pub(crate) start_up: Duration,
     /// What this machine was found to allow.
     pub(crate) namespaces: Namespaces,
 }
@@ -98,10 +123,14 @@ impl Starter {
             slots: Slots::new(),
             regions: None,
             progress: None,
-            ready_by: Instant::now() + START_UP,
+            ready_by: Instant::now() + self.start_up,
             asked: VecDeque::new(),
             last_words: None,
             converting: None,
+            post: if role == Role::Convert { Post::Convert } else { Post::Execute },
+            watch: Watch::default(),
+            late_at: None,
+            named_at: None,
             closing: false,
             killed: None,
             namespaces: self.namespaces,
@@ -161,10 +190,35 @@ impl WorkerProcess {
     }
 
     /// Ends the process, for this reason. Its death is reported by its pidfd.
-    pub(crate) fn kill(&mut self, reason: impl Into<String>) {
-        self.killed.get_or_insert_with(|| reason.into());
+    pub(crate) fn kill(&mut self, reason: Reason) {
+        self.killed.get_or_insert(reason);
         // It can only fail for a process that is gone, which is what is wanted.
         let _ = self.child.kill();
+    }
+
+    /// Ends a process that broke the protocol.
+    pub(crate) fn violated(&mut self, what: impl Into<String>) {
+        self.kill(Reason::Violation(what.into()));
+    }
+
+    /// CPU time it has had; none for a process that is gone.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.child.cpu_time().unwrap_or_default()
+    }
+
+    /// Whether somebody has stopped it.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.child.is_stopped()
+    }
+
+    /// Stops it for a while. One that is gone need not be stopped.
+    pub(crate) fn stop(&self) {
+        let _ = self.child.stop();
+    }
+
+    /// Lets it go on.
+    pub(crate) fn cont(&self) {
+        let _ = self.child.cont();
     }
 
     /// It closed its socket: its exit is awaited for so long.
@@ -198,20 +252,30 @@ impl WorkerProcess {
     }
 
     /// Waits for the end of a process that has been killed or reported as gone.
-    pub(crate) fn reap(mut self) -> (Death, Exit) {
+    pub(crate) fn reap(mut self, circumstances: &Circumstances) -> (Death, Exit) {
         let exit = self.child.wait().unwrap_or(Exit {
             end: End::Unknown,
             user_time: Duration::ZERO,
             system_time: Duration::ZERO,
             max_resident: 0,
         });
-        let cause = match (self.killed.take(), exit.end) {
-            (Some(reason), _) => Cause::Killed(reason),
-            (None, End::Code(code)) => Cause::Exited(code),
-            (None, End::Signal(signal)) => Cause::Signalled(signal),
-            (None, End::Unknown) => Cause::Exited(-1),
+        let cell = self.progress.as_ref().map_or(0, ProgressCell::load);
+        let reason = match self.killed.take() {
+            // It had finished that item when the kill came.
+            Some(Reason::Deadline(_)) if self.late_at != Some(cell) => {
+                Some(Reason::Retired("was found to be late, but had gone on"))
+            }
+            reason => reason,
         };
-        let death = Death { cause, last_words: self.last_words.take(), was_ready: self.phase == Phase::Ready };
-        (death, exit)
+        let evidence = Evidence {
+            end: exit.end,
+            cpu: exit.user_time + exit.system_time,
+            cpu_limit: circumstances.cpu_limit,
+            reason,
+            out_of_memory: circumstances.out_of_memory,
+            was_ready: self.phase == Phase::Ready,
+            last_words: self.last_words.take(),
+        };
+        (Death::of(&evidence, cell), exit)
     }
 }

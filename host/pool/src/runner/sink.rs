@@ -1,6 +1,7 @@
 //! Writing to outputs, in a thread of its own: a reader that does not read must not keep the coordinator from
 //! watching its workers or from hearing Ctrl-C.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
@@ -89,6 +90,8 @@ pub(crate) struct Written {
 pub(crate) struct Sink {
     writes: Sender<Write>,
     written: Receiver<Written>,
+    /// Writes that were asked for and of which nothing was heard.
+    open: Cell<usize>,
 }
 
 impl Sink {
@@ -108,19 +111,25 @@ impl Sink {
                 waker.wake();
             }
         })?;
-        Ok(Self { writes, written })
+        Ok(Self { writes, written, open: Cell::new(0) })
     }
 
     /// Writes are done in the order in which they are asked for.
     pub(crate) fn write(&self, write: Write) {
         // The thread ends only after this end of the channel is gone.
         let sent = self.writes.send(write);
+        self.open.set(self.open.get() + 1);
         debug_assert!(sent.is_ok(), "the writing thread lives as long as its sink");
+    }
+
+    /// Whether everything that was asked for is written.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open.get() == 0
     }
 
     /// What was written since the last call.
     pub(crate) fn written(&self) -> impl Iterator<Item = Written> + '_ {
-        self.written.try_iter()
+        self.written.try_iter().inspect(|_| self.open.set(self.open.get() - 1))
     }
 }
 

@@ -2,14 +2,17 @@
 //! is bounded.
 
 use taskhost_data::tree::{NodeId, TOP_LEVEL, check_partials};
+use taskhost_protocol::fault::Fault;
 use taskhost_protocol::picture::Cut;
 use taskhost_protocol::work::{Done, Merge, Piece, Rows, Split};
 
+use super::job::Pick;
+use super::mark::Mark;
 use super::rest;
-use crate::event::{DirectLength, ItemsPlan, Placement};
+use crate::event::{DirectLength, ItemsPlan, OnError, Placement};
 
 /// The reply to a batch of items.
-pub(crate) fn check_items(plan: &ItemsPlan, pieces: &[Piece], done: &Done) -> Result<(), &'static str> {
+pub(crate) fn check_items(plan: &ItemsPlan, pick: &Pick, pieces: &[Piece], done: &Done) -> Result<(), &'static str> {
     if done.rest.is_some_and(|rest| !rest::is_plausible(plan.split, pieces, rest)) {
         return Err("handed back work that it was not given");
     }
@@ -22,14 +25,16 @@ pub(crate) fn check_items(plan: &ItemsPlan, pieces: &[Piece], done: &Done) -> Re
     if done.items > counted.unwrap_or(bytes).max(1) {
         return Err("ran more items than there are");
     }
-    if done.failures.iter().any(|failure| failure.ordinal >= done.items.max(1)) {
-        return Err("reported an item that it did not run");
-    }
+    check_failures(pick, pieces, done)?;
     if plan.merge != Merge::Reduce && !done.partials.is_empty() {
         return Err("returned partial results that nobody asked for");
     }
-    if !done.failures.is_empty() {
+    if done.joining.is_some() || (plan.on_error == OnError::Fail && !done.failures.is_empty()) {
         // The job has no result, so the rest does not matter.
+        return Ok(());
+    }
+    if done.failures.iter().any(|failure| matches!(failure.fault, Fault::Input(_) | Fault::Output(_))) {
+        // Likewise.
         return Ok(());
     }
     if counted.is_some_and(|items| items != done.items) {
@@ -43,6 +48,35 @@ pub(crate) fn check_items(plan: &ItemsPlan, pieces: &[Piece], done: &Done) -> Re
         }
         Placement::Direct(_) | Placement::Append | Placement::Nowhere => Ok(()),
     }
+}
+
+/// Whether failed items are named once each, in order, and were to be run; and that only the one was left out that was
+/// to be.
+fn check_failures(pick: &Pick, pieces: &[Piece], done: &Done) -> Result<(), &'static str> {
+    let may_leave_out = matches!(pick.mark, Some(Mark::Condemned(_)));
+    let mut next = 0;
+    let mut at = 0;
+    for (index, failure) in done.failures.iter().enumerate() {
+        let is_inside = pieces.iter().any(|piece| {
+            piece.source == failure.place.source && (piece.from..=piece.to).contains(&failure.place.offset)
+        });
+        if failure.ordinal < next || failure.ordinal >= done.items.max(1) || !is_inside {
+            return Err("reported an item that it did not run");
+        }
+        if failure.at < at || failure.at > done.output {
+            return Err("reported results where there are none");
+        }
+        if failure.fault == Fault::LeftOut && !(may_leave_out && index == 0 && failure.ordinal == 0) {
+            return Err("left out an item that it was to run");
+        }
+        next = failure.ordinal + 1;
+        at = failure.at;
+    }
+    let is_left_out = done.failures.first().is_some_and(|failure| failure.fault == Fault::LeftOut);
+    if may_leave_out && !is_left_out && done.items > 0 {
+        return Err("ran an item that it was to leave out");
+    }
+    Ok(())
 }
 
 /// Whether partial results are of the largest nodes in each piece, in order, and all of the output.
@@ -69,7 +103,7 @@ fn check_parts(split: Split, pieces: &[Piece], done: &Done) -> Result<(), &'stat
 }
 
 /// The reply to rows of a picture.
-pub(crate) fn check_rows(rows: &Rows, done: &Done) -> Result<(), &'static str> {
+pub(crate) fn check_rows(rows: &Rows, on_error: OnError, pick: &Pick, done: &Done) -> Result<(), &'static str> {
     let (first, end) = (u64::from(rows.first), u64::from(rows.first) + u64::from(rows.count));
     if let Some(rest) = done.rest
         && (rows.plan.cut == Cut::Whole || rest.start <= first || rest.start > end)
@@ -80,10 +114,23 @@ pub(crate) fn check_rows(rows: &Rows, done: &Done) -> Result<(), &'static str> {
     if done.items > made.max(1) || !done.partials.is_empty() {
         return Err("filtered more than it was given");
     }
+    let may_leave_out = matches!(pick.mark, Some(Mark::Condemned(_)));
+    let mut next = first;
+    for (index, failure) in done.failures.iter().enumerate() {
+        let row = failure.place.offset;
+        if failure.place.source != rows.source || row < next || row >= end || failure.at > done.output {
+            return Err("reported rows that it was not given");
+        }
+        if failure.fault == Fault::LeftOut && !(may_leave_out && index == 0 && row == first) {
+            return Err("left out rows that it was to run");
+        }
+        next = row + 1;
+    }
     let expected = match rows.plan.cut {
         Cut::Whole => rows.plan.output.bytes(),
         Cut::Strips { .. } => rows.plan.output.row_bytes().and_then(|bytes| bytes.checked_mul(made)),
     };
-    let is_complete = done.failures.is_empty();
+    // With zeros in the place of rows that failed, the length is the same.
+    let is_complete = done.failures.is_empty() || on_error == OnError::Skip;
     if is_complete && expected != Some(done.output) { Err("wrote results of another length") } else { Ok(()) }
 }

@@ -1,11 +1,21 @@
 //! The workers of one role: what each has to do, which jobs may have something for them, and when more are needed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use taskhost_protocol::ids::{BatchId, JobId, WorkerId};
 
 /// Workers that may die one after the other before they are ready: then something is wrong with all of them.
 const FAILED_STARTS: u32 = 3;
+
+/// Workers that may be lost one after the other without anything being learned or done: then it is not the items.
+const STRIKES: u32 = 10;
+
+/// How long to wait before the third replacement in a row; doubled with each that follows …
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+
+/// … up to this.
+const LONGEST_DELAY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct Worker {
@@ -13,6 +23,10 @@ struct Worker {
     queue: VecDeque<BatchId>,
     /// It broke the protocol and is being ended: it gets nothing more, and nothing it says counts.
     condemned: bool,
+    /// It has had its share and gets nothing more.
+    retiring: bool,
+    /// Items it ran.
+    items: u64,
 }
 
 /// The workers of one role.
@@ -25,6 +39,8 @@ pub(crate) struct Crew {
     expected: usize,
     /// Workers lost before they were ready, since the last one that was.
     failed_starts: u32,
+    /// Workers lost since the last reply, of which nothing was learned.
+    strikes: u32,
     /// How the last of them was lost.
     last_failure: String,
     /// Batches to be given out again before anything new.
@@ -41,6 +57,7 @@ impl Crew {
             limit,
             expected: started,
             failed_starts: 0,
+            strikes: 0,
             last_failure: String::new(),
             again: VecDeque::new(),
             jobs: BTreeSet::new(),
@@ -59,14 +76,55 @@ impl Crew {
     }
 
     /// A worker is gone. Returns what it had to do, oldest first; `None` when it was never ready.
-    pub(crate) fn lost(&mut self, worker: WorkerId, describe: impl FnOnce() -> String) -> Option<VecDeque<BatchId>> {
+    pub(crate) fn lost(&mut self, worker: WorkerId, text: &str) -> Option<VecDeque<BatchId>> {
         self.expected = self.expected.saturating_sub(1);
         let lost = self.workers.remove(&worker);
         if lost.is_none() {
             self.failed_starts += 1;
-            self.last_failure = describe();
+            text.clone_into(&mut self.last_failure);
         }
         lost.map(|worker| worker.queue)
+    }
+
+    /// Nothing was learned from the loss of a worker.
+    pub(crate) fn strike(&mut self, text: &str) {
+        self.strikes += 1;
+        text.clone_into(&mut self.last_failure);
+    }
+
+    /// Whether it is a worker of this crew.
+    pub(crate) fn has(&self, worker: WorkerId) -> bool {
+        self.workers.contains_key(&worker)
+    }
+
+    /// Whether nobody has anything to do.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.workers.values().all(|worker| worker.queue.is_empty())
+    }
+
+    /// The worker gets nothing more.
+    pub(crate) fn retire(&mut self, worker: WorkerId) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
+            worker.retiring = true;
+        }
+    }
+
+    /// Whether the worker has had its share and has answered everything.
+    pub(crate) fn is_retired(&self, worker: WorkerId) -> bool {
+        self.workers.get(&worker).is_some_and(|worker| worker.retiring && worker.queue.is_empty())
+    }
+
+    /// Items that the worker has run.
+    pub(crate) fn items(&self, worker: WorkerId) -> u64 {
+        self.workers.get(&worker).map_or(0, |worker| worker.items)
+    }
+
+    /// How long to wait before another worker is started.
+    pub(crate) fn delay(&self) -> Duration {
+        match self.failed_starts.max(self.strikes).checked_sub(2) {
+            None => Duration::ZERO,
+            Some(doublings) => LONGEST_DELAY.min(FIRST_DELAY * 2_u32.saturating_pow(doublings)),
+        }
     }
 
     /// Nothing the worker says counts any more.
@@ -86,10 +144,12 @@ impl Crew {
         self.workers.get(&worker)?.queue.front().copied()
     }
 
-    /// The worker has replied to the batch at its head.
-    pub(crate) fn replied(&mut self, worker: WorkerId) {
+    /// The worker has replied to the batch at its head, having run so many items.
+    pub(crate) fn replied(&mut self, worker: WorkerId, items: u64) {
+        self.strikes = 0;
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.queue.pop_front();
+            worker.items = worker.items.saturating_add(items);
         }
     }
 
@@ -102,7 +162,8 @@ impl Crew {
 
     /// The worker with the least to do, when that is fewer than `depth` batches.
     pub(crate) fn freest(&self, depth: usize) -> Option<WorkerId> {
-        let candidates = self.workers.iter().filter(|(_, worker)| !worker.condemned && worker.queue.len() < depth);
+        let is_free = |worker: &Worker| !worker.condemned && !worker.retiring && worker.queue.len() < depth;
+        let candidates = self.workers.iter().filter(|(_, worker)| is_free(worker));
         candidates.min_by_key(|(_, worker)| worker.queue.len()).map(|(id, _)| *id)
     }
 
@@ -111,14 +172,22 @@ impl Crew {
         self.expected < self.limit
     }
 
-    /// Why there is no worker and no use in starting another, if that is so.
-    pub(crate) fn hopeless(&self) -> Option<&str> {
-        (self.expected == 0 && self.failed_starts >= FAILED_STARTS).then_some(&self.last_failure)
+    /// Why there is no use in going on, if that is so.
+    pub(crate) fn hopeless(&self) -> Option<String> {
+        let why = &self.last_failure;
+        if self.strikes >= STRIKES {
+            return Some(format!(
+                "the pool is not healthy: {STRIKES} workers died one after the other; the last one {why}"
+            ));
+        }
+        (self.expected == 0 && self.failed_starts >= FAILED_STARTS)
+            .then(|| format!("workers cannot be started: the last one {why}"))
     }
 
     /// Jobs that come later may try again.
     pub(crate) fn forgive(&mut self) {
         self.failed_starts = 0;
+        self.strikes = 0;
     }
 
     /// How many more workers to ask for, when `wanted` could begin at once. Those on their way count.
@@ -167,9 +236,10 @@ mod tests {
         for worker in 0..FAILED_STARTS {
             assert_eq!(crew.grow(1), 1);
             assert!(crew.hopeless().is_none());
-            assert!(crew.lost(WorkerId(worker), || "broke".into()).is_none());
+            assert!(crew.lost(WorkerId(worker), "broke").is_none());
         }
-        assert_eq!((crew.grow(1), crew.hopeless()), (0, Some("broke")));
+        assert_eq!(crew.grow(1), 0);
+        assert_eq!(crew.hopeless().as_deref(), Some("workers cannot be started: the last one broke"));
         crew.forgive();
         assert_eq!(crew.grow(1), 1);
     }

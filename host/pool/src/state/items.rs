@@ -1,18 +1,23 @@
 //! A job whose input is cut into items: what is run next, and what becomes of a finished batch.
 
-use taskhost_protocol::ids::{BatchId, JobId, SlotId, SourceId};
+use taskhost_protocol::ids::{JobId, SlotId, SourceId};
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::work::{Budget, Done, Merge, Piece, Split};
 
+use super::charge::{again, check_hint, divide};
 use super::check::check_items;
 use super::input::{Input, Next};
-use super::job::{Job, Pick};
+use super::job::{Job, Pick, Ran};
+use super::ledger::{Ledger, failed_items, place_behind};
+use super::mark::{Lost, Mark};
 use super::reduction::Reduction;
 use super::rest;
 use super::sizing::{LARGEST, Sizing};
 use super::supply::{Key, Supply, Wanted};
 use super::window::{Finished, Window};
-use crate::event::{Action, Destination, DirectLength, FailedItem, ItemsPlan, JobFailure, JobTotals, Placement, Task};
+use crate::event::{
+    Action, Destination, DirectLength, ItemsPlan, JobFailure, JobTotals, OnError, Placement, Post, Task,
+};
 
 /// Input of a pipe that may be read but not yet run, in bytes.
 const READ_AHEAD: u64 = 32 << 20;
@@ -35,11 +40,10 @@ pub(crate) struct ItemsJob {
     supply: Supply,
     window: Window<Key>,
     reduction: Option<Reduction>,
-    /// Items merged so far: the number of the next item.
-    merged_items: u64,
-    /// Whether an item failed. What comes before it is still run, since another item may fail there.
+    /// What is merged.
+    ledger: Ledger,
+    /// Whether an item failed that fails the job. What comes before it is still run, since another item may fail there.
     failed: bool,
-    totals: JobTotals,
 }
 
 impl ItemsJob {
@@ -52,9 +56,8 @@ impl ItemsJob {
             supply: Supply::default(),
             window: Window::new(plan.ordered),
             reduction: (plan.merge == Merge::Reduce).then(Reduction::new),
-            merged_items: 0,
+            ledger: Ledger::new(id, plan.split, plan.on_error, plan.ordered),
             failed: false,
-            totals: JobTotals::default(),
         }
     }
 
@@ -134,28 +137,66 @@ impl ItemsJob {
     }
 
     /// Whether a stretch can be given out.
-    fn can_run(&self) -> bool {
-        self.supply.first().is_some_and(|first| self.window.has_room_at(first))
+    fn can_run(&self, post: Post) -> bool {
+        self.supply.first_for(post).is_some_and(|first| self.window.has_room_at(first))
+    }
+
+    /// Zeros that stand in the place of the result of a failed item of `len` bytes.
+    fn filled(&self, len: u64) -> u64 {
+        match (self.plan.placement, self.plan.on_error) {
+            (Placement::Direct(DirectLength::Same), OnError::Skip) => len,
+            (Placement::Direct(DirectLength::Exactly(len)), OnError::Skip) => len.into(),
+            (Placement::Direct(_), OnError::Fail) | (Placement::Append | Placement::Nowhere, _) => 0,
+        }
+    }
+
+    /// What was lost with a worker goes back, unless the job has failed in front of it.
+    fn take_back(&mut self, pieces: &[Piece], divided: Vec<(Piece, Option<Mark>)>) {
+        let Some(first) = pieces.first() else { return };
+        self.window.remove((first.source, first.start));
+        for (piece, mark) in divided {
+            self.supply.put_back(piece, mark);
+        }
+        if let Some(failed) = self.window.first_failed().filter(|_| self.failed) {
+            self.supply.drop_behind(failed);
+        }
+        if self.ledger.has_failed() {
+            self.supply.drop_behind((SourceId(0), 0));
+        }
     }
 
     fn items_done(
         &mut self,
-        batch: BatchId,
+        ran_batch: Ran<'_>,
         pieces: &[Piece],
-        done: &Done,
         next_part: &mut u64,
         actions: &mut Vec<Action>,
     ) -> Result<(), JobFailure> {
-        let failure = done.failures.first().cloned().map(Box::new);
-        // A job in which an item failed has no result, so it needs no parts.
-        let mut reduction = self.reduction.as_mut().filter(|_| failure.is_none());
+        let Ran { batch, pick, done, .. } = ran_batch;
+        if let Some(fault) = &done.joining {
+            actions.push(Action::ReleaseBatch { batch });
+            return Err(JobFailure::Kernel(fault.to_string()));
+        }
+        let mut failures = failed_items(ran_batch, |len| self.filled(len));
+        let fails =
+            failures.iter().any(|failed| self.plan.on_error == OnError::Fail || failed.verdict.is_input_output());
+        if let Destination::Output(offset) = pick.destination {
+            failures.iter_mut().for_each(|failed| failed.at += offset);
+        }
+        // A job that fails has no result, so it needs no parts.
+        let mut reduction = self.reduction.as_mut().filter(|_| !fails);
         if let Some(reduction) = &mut reduction {
             let parts = reduction.add(&done.partials, next_part);
             actions.push(Action::TakeParts { batch, parts });
         }
         let mut input = 0;
+        let key = pieces.first().map_or((SourceId(0), 0), |piece| (piece.source, piece.start));
+        let mut end = key;
         for ran in rest::ran(pieces, done.rest) {
             input += ran.bytes();
+            if ran.is_begun() {
+                end = place_behind(self.plan.split, ran.piece.source, ran.end, ran.complete);
+            }
             if let Some(reduction) = &mut reduction {
                 reduction.cover(ran.positions(self.plan.split));
             }
@@ -163,45 +204,52 @@ impl ItemsJob {
                 actions.push(Action::Release { job: self.id, source: ran.piece.source, from: ran.piece.from });
             }
             if let Some(left) = ran.left() {
-                self.supply.put_back(left);
+                let is_same = left.start > ran.piece.start;
+                self.supply.put_back(left, Mark::of_rest(pick.mark.as_ref()).filter(|_| is_same));
             }
         }
-        self.sizing.learn(input, done.items, done.spent.total);
-        self.totals.items += done.items;
-        self.totals.input += input;
-        let key = pieces.first().map_or((SourceId(0), 0), |piece| (piece.source, piece.start));
-        if failure.is_some() {
+        // What is suspected says nothing about the others.
+        if pick.mark.is_none() {
+            self.sizing.learn(input, done.items, done.spent.total);
+        }
+        if fails {
             self.failed = true;
             self.supply.drop_behind(key);
         }
-        let mut output = 0;
-        if self.reduction.is_none() {
-            self.totals.output = self.totals.output.saturating_add(done.output);
-            if self.plan.placement == Placement::Append && failure.is_none() {
-                output = done.output;
-            }
-        }
+        let is_appended = self.reduction.is_none() && self.plan.placement == Placement::Append;
+        let output = if is_appended { done.output } else { 0 };
         if output == 0 {
             actions.push(Action::ReleaseBatch { batch });
         }
-        self.window.complete(key, Finished { batch, items: done.items, output, failure });
-        self.merge(actions)
+        let results = if self.reduction.is_some() { 0 } else { done.output };
+        let counters = done.counters.clone();
+        let items = done.items;
+        self.window.complete(key, Finished { batch, items, input, results, output, failures, counters, end });
+        self.merge(actions);
+        Ok(())
     }
 
     /// Merges what is next in order.
-    fn merge(&mut self, actions: &mut Vec<Action>) -> Result<(), JobFailure> {
+    fn merge(&mut self, actions: &mut Vec<Action>) {
+        let before = self.ledger.prefix();
         // What is still to be run comes before what was finished behind it.
-        while let Some(finished) = self.window.pop_before(self.supply.first()) {
-            if let Some(failure) = finished.failure {
-                let number = self.merged_items.saturating_add(failure.ordinal);
-                return Err(JobFailure::Item(Box::new(FailedItem { failure: *failure, number })));
-            }
-            self.merged_items += finished.items;
-            if finished.output > 0 {
-                actions.push(Action::Append { job: self.id, batch: finished.batch, bytes: finished.output });
+        while !self.ledger.has_failed()
+            && let Some(finished) = self.window.pop_before(self.supply.first())
+        {
+            let (batch, output) = (finished.batch, finished.output);
+            let kept = self.ledger.merge(finished, actions);
+            if kept > 0 {
+                self.window.append(kept);
+                actions.push(Action::Append { job: self.id, batch, bytes: kept });
+            } else if output > 0 {
+                actions.push(Action::ReleaseBatch { batch });
             }
         }
-        Ok(())
+        let prefix = self.ledger.prefix();
+        if prefix != before && self.plan.ordered && self.reduction.is_none() {
+            let totals = Box::new(self.ledger.totals().clone());
+            actions.push(Action::Merged { job: self.id, prefix, totals });
+        }
     }
 }
 
@@ -229,29 +277,30 @@ impl Job for ItemsJob {
         }
     }
 
-    fn next(&mut self, workers: usize) -> Option<Pick> {
+    fn next(&mut self, post: Post, workers: usize) -> Option<Pick> {
         if let Some(reduction) = &mut self.reduction
             && !self.failed
+            && post == Post::Execute
             && let Some(pick) = reduction.next()
         {
             return Some(pick);
         }
-        if !self.can_run() {
+        if !self.can_run(post) {
             return None;
         }
         let bytes = self.sizing.bytes(self.plan.split, self.left(), workers);
         // Files are shared out when there are few, whatever their size.
         let files = self.sizing.files().min(self.supply.len().div_ceil(workers.max(1)));
-        let pieces = self.supply.take(self.plan.split, Wanted { bytes, files });
+        let (pieces, mark) = self.supply.take(post, self.plan.split, Wanted { bytes, files });
         let first = pieces.first()?;
         self.window.insert((first.source, first.start));
         let destination = self.destination(first);
-        Some(Pick { task: Task::Items(pieces), destination, node: None })
+        Some(Pick { mark, ..Pick::new(Task::Items(pieces), destination) })
     }
 
     fn check(&self, pick: &Pick, done: &Done) -> Result<(), &'static str> {
         match &pick.task {
-            Task::Items(pieces) => check_items(&self.plan, pieces, done),
+            Task::Items(pieces) => check_items(&self.plan, pick, pieces, done),
             _ if done.rest.is_some() || !done.partials.is_empty() => Err("handed back work that cannot be divided"),
             _ => Ok(()),
         }
@@ -259,14 +308,13 @@ impl Job for ItemsJob {
 
     fn done(
         &mut self,
-        batch: BatchId,
-        pick: &Pick,
-        done: &Done,
+        ran: Ran<'_>,
         next_part: &mut u64,
         actions: &mut Vec<Action>,
     ) -> Result<Option<Pick>, JobFailure> {
+        let Ran { batch, pick, done, .. } = ran;
         if let Task::Items(pieces) = &pick.task {
-            return self.items_done(batch, pieces, done, next_part, actions).map(|()| None);
+            return self.items_done(ran, pieces, next_part, actions).map(|()| None);
         }
         let Some(reduction) = &mut self.reduction else { return Ok(None) };
         if let Some(failure) = done.failures.first() {
@@ -276,7 +324,7 @@ impl Job for ItemsJob {
         }
         if let Task::Finish(part) = &pick.task {
             reduction.finished(*part, actions);
-            self.totals.output = done.output;
+            self.ledger.totals_mut().output = done.output;
             self.window.append(done.output);
             actions.push(match done.output {
                 0 => Action::ReleaseBatch { batch },
@@ -293,7 +341,36 @@ impl Job for ItemsJob {
         Ok(next)
     }
 
+    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Option<Pick>, JobFailure> {
+        let Task::Items(pieces) = &pick.task else {
+            let what =
+                if matches!(pick.task, Task::Finish(_)) { "the kernel's `finish`" } else { "the kernel's `combine`" };
+            return again(pick, lost, what).map(Some);
+        };
+        let hint = lost.hint().and_then(|hint| check_hint(self.plan.split, pieces, hint));
+        let sentence = lost.sentence(hint, pick.mark.as_ref());
+        let divided = divide(self.plan.split, pieces, pick.mark.as_ref(), sentence)?;
+        self.take_back(pieces, divided);
+        Ok(None)
+    }
+
+    fn untouched(&mut self, pick: Pick) -> Option<Pick> {
+        let Task::Items(pieces) = &pick.task else { return Some(pick) };
+        let first = |index: usize| if index == 0 { pick.mark.clone() } else { None };
+        self.take_back(pieces, pieces.iter().enumerate().map(|(index, piece)| (*piece, first(index))).collect());
+        None
+    }
+
+    fn failure(&mut self) -> Option<JobFailure> {
+        if self.window.is_written() { self.ledger.take_failure() } else { None }
+    }
+
+    fn on_error(&self) -> OnError {
+        self.plan.on_error
+    }
+
     fn appended(&mut self, bytes: u64) {
+        self.ledger.skip_output(bytes);
         self.window.append(bytes);
     }
 
@@ -301,12 +378,15 @@ impl Job for ItemsJob {
         self.window.written(bytes);
     }
 
-    fn has_more(&self) -> bool {
-        let has_join = !self.failed && self.reduction.as_ref().is_some_and(Reduction::has_next);
-        has_join || self.can_run()
+    fn has_more(&self, post: Post) -> bool {
+        let is_join = post == Post::Execute && !self.failed && self.reduction.as_ref().is_some_and(Reduction::has_next);
+        is_join || self.can_run(post)
     }
 
     fn is_finished(&self) -> bool {
+        if self.ledger.has_failed() {
+            return false;
+        }
         let all_run = self.input.next() == Next::Ended && self.supply.len() == 0 && self.window.is_empty();
         all_run && self.window.is_written() && self.reduction.as_ref().is_none_or(Reduction::is_finished)
     }
@@ -319,7 +399,7 @@ impl Job for ItemsJob {
     }
 
     fn budget(&self, workers: usize) -> Budget {
-        self.sizing.budget(workers)
+        self.sizing.budget(workers, self.plan.on_error)
     }
 
     fn split_and_merge(&self) -> (Split, Merge) {
@@ -331,6 +411,6 @@ impl Job for ItemsJob {
     }
 
     fn totals_mut(&mut self) -> &mut JobTotals {
-        &mut self.totals
+        self.ledger.totals_mut()
     }
 }

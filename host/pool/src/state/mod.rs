@@ -5,11 +5,14 @@
 //! * A [`job::Job`] says what it wants to run next and what becomes of a finished batch.
 //! * Back-pressure is a job that has nothing to run: because its window is full, or its input has not arrived.
 
+mod charge;
 mod check;
 mod crew;
 mod input;
 mod items;
 mod job;
+mod ledger;
+mod mark;
 mod picture;
 mod reduction;
 mod rest;
@@ -22,32 +25,37 @@ mod window;
 use std::collections::{BTreeMap, HashMap};
 
 use taskhost_protocol::ids::{BatchId, Generation, JobId, WorkerId};
-use taskhost_protocol::limits::COUNTERS;
-use taskhost_protocol::message::Role;
-use taskhost_protocol::work::Done;
+use taskhost_protocol::work::{Care, Done};
 
-use crate::death::Death;
-use crate::event::{Action, Event, JobFailure, JobPlan, JobTotals, Order, Task};
+use crate::death::{Death, Reason};
+use crate::event::{Action, Event, JobFailure, JobPlan, OnError, Order, Post, Task};
+use crate::verdict::Verdict;
 use crew::Crew;
 use items::ItemsJob;
-use job::{AnyJob, Pick};
+use job::{AnyJob, Pick, Ran};
+use mark::{Lost, Mark};
 use picture::PictureJob;
 
 /// Batches a worker has at a time: one that runs, and one to begin with while the reply to the first is on its way.
 const QUEUE: usize = 2;
 
-/// Attempts at a batch whose worker died: once more, on another worker, and no more.
-const ATTEMPTS: u32 = 2;
+/// All posts. What is suspected waits for nobody.
+const POSTS: [Post; 3] = [Post::Execute, Post::Isolation, Post::Convert];
 
 /// A batch that is out, or waits to be given out again.
 #[derive(Debug)]
 struct Batch {
     job: JobId,
     pick: Pick,
-    /// Raised whenever the batch is taken from a worker: tells a late reply from a new one.
-    generation: u32,
-    /// Workers that died while they ran it.
-    deaths: u32,
+}
+
+/// What holds for all jobs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// How often an item is run again that failed for reasons that may pass.
+    pub retries: u32,
+    /// Items after which a worker is replaced.
+    pub recycle: Option<u64>,
 }
 
 /// The state of a pool.
@@ -55,8 +63,13 @@ struct Batch {
 pub struct State {
     /// Execute workers that the pool wants.
     target: usize,
+    rules: Rules,
     execute: Crew,
+    /// At most one worker, fresh for each thing it runs.
+    isolation: Crew,
     convert: Crew,
+    /// Nothing new is begun.
+    draining: bool,
     jobs: BTreeMap<JobId, AnyJob>,
     batches: HashMap<BatchId, Batch>,
     next_batch: u64,
@@ -71,11 +84,14 @@ pub struct State {
 impl State {
     /// A pool that will have at most `target` execute workers, of which `started` are on their way.
     #[must_use]
-    pub fn new(target: usize, started: usize) -> Self {
+    pub fn new(target: usize, started: usize, rules: Rules) -> Self {
         Self {
             target,
+            rules,
             execute: Crew::new(target, started),
+            isolation: Crew::new(1, 0),
             convert: Crew::new(target, 0),
+            draining: false,
             jobs: BTreeMap::new(),
             batches: HashMap::new(),
             next_batch: 0,
@@ -91,8 +107,9 @@ impl State {
     #[must_use]
     pub fn handle(&mut self, event: Event) -> Vec<Action> {
         self.apply(event);
-        self.schedule(Role::Execute);
-        self.schedule(Role::Convert);
+        for post in POSTS {
+            self.schedule(post);
+        }
         self.settle();
         std::mem::take(&mut self.actions)
     }
@@ -101,6 +118,17 @@ impl State {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.jobs.is_empty()
+    }
+
+    /// Begins nothing new: what is being run may be finished.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether no worker has anything to do.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        [&self.execute, &self.isolation, &self.convert].into_iter().all(Crew::is_quiet)
     }
 
     /// Number of jobs that are not finished.
@@ -127,8 +155,8 @@ impl State {
             Event::Block { job, piece } => self.with_items(job, |items, _| items.block(piece)),
             Event::PipeEnded { job, end } => self.with_items(job, |items, _| items.pipe_ended(end)),
             Event::JobBroken { job, failure } => self.fail(job, failure),
-            Event::WorkerReady { worker, role } => self.crew(role).ready(worker),
-            Event::WorkerLost { worker, role, death } => self.lost(worker, role, &death),
+            Event::WorkerReady { worker, post } => self.crew(post).ready(worker),
+            Event::WorkerLost { worker, post, death } => self.lost(worker, post, &death),
             Event::Done { worker, done } => self.done(worker, &done),
             Event::Decoded { worker, result } => {
                 let is_asked = |task: &Task| matches!(task, Task::Decode);
@@ -165,25 +193,42 @@ impl State {
         }
     }
 
-    /// A worker of this role is on its way that no action asked for.
-    pub fn expect_worker(&mut self, role: Role) {
-        self.crew(role).expect();
+    /// A worker for this post is on its way that no action asked for.
+    pub fn expect_worker(&mut self, post: Post) {
+        self.crew(post).expect();
     }
 
-    fn crew(&mut self, role: Role) -> &mut Crew {
-        match role {
-            Role::Execute => &mut self.execute,
-            // Compiling comes before there is a pool.
-            Role::Convert | Role::Compile => &mut self.convert,
+    fn crew(&mut self, post: Post) -> &mut Crew {
+        match post {
+            Post::Execute => &mut self.execute,
+            Post::Isolation => &mut self.isolation,
+            Post::Convert => &mut self.convert,
+        }
+    }
+
+    /// The post of a worker that is ready.
+    fn post_of(&self, worker: WorkerId) -> Post {
+        match worker {
+            worker if self.isolation.has(worker) => Post::Isolation,
+            worker if self.convert.has(worker) => Post::Convert,
+            _ => Post::Execute,
         }
     }
 
     /// Something happened to the job: it may have something to run, ask for something, or be finished.
     fn touch(&mut self, job: JobId) {
-        let Some(role) = self.jobs.get(&job).map(AnyJob::role) else { return };
-        let other = if role == Role::Execute { Role::Convert } else { Role::Execute };
-        self.crew(other).jobs.remove(&job);
-        self.crew(role).jobs.insert(job);
+        let Some(running) = self.jobs.get(&job) else { return };
+        let usual = running.post();
+        let is_suspected = running.get().has_more(Post::Isolation);
+        for post in POSTS {
+            let is_wanted = if post == Post::Isolation { is_suspected } else { post == usual };
+            let jobs = &mut self.crew(post).jobs;
+            if is_wanted {
+                jobs.insert(job);
+            } else {
+                jobs.remove(&job);
+            }
+        }
         if self.touched.last() != Some(&job) {
             self.touched.push(job);
         }
@@ -194,7 +239,9 @@ impl State {
         for id in std::mem::take(&mut self.touched) {
             let Some(job) = self.jobs.get_mut(&id) else { continue };
             job.get_mut().pump(self.target, &mut self.actions);
-            if job.get().is_finished() {
+            if let Some(failure) = job.get_mut().failure() {
+                self.fail(id, failure);
+            } else if job.get().is_finished() {
                 let totals = std::mem::take(job.get_mut().totals_mut());
                 self.jobs.remove(&id);
                 self.forget(id);
@@ -203,20 +250,38 @@ impl State {
         }
     }
 
-    fn kill(&mut self, worker: WorkerId, reason: impl Into<String>) {
-        self.execute.condemn(worker);
-        self.convert.condemn(worker);
-        self.actions.push(Action::Kill { worker, reason: reason.into() });
+    /// Ends a worker that broke the protocol.
+    fn kill(&mut self, worker: WorkerId, what: &str) {
+        for post in POSTS {
+            self.crew(post).condemn(worker);
+        }
+        self.actions.push(Action::Kill { worker, reason: Reason::Violation(what.to_owned()) });
+    }
+
+    /// A worker has answered: one that has had its share is ended.
+    fn retire(&mut self, worker: WorkerId, post: Post) {
+        let why = match (post, self.rules.recycle) {
+            (Post::Isolation, _) => "was only for one item",
+            (Post::Execute, Some(share)) if self.execute.items(worker) >= share => "has run its share of items",
+            _ => return,
+        };
+        self.crew(post).retire(worker);
+        if self.crew(post).is_retired(worker) {
+            self.crew(post).condemn(worker);
+            self.actions.push(Action::Kill { worker, reason: Reason::Retired(why) });
+        }
     }
 
     fn done(&mut self, worker: WorkerId, done: &Done) {
-        if self.execute.is_condemned(worker) {
+        let post = self.post_of(worker);
+        if self.crew(post).is_condemned(worker) {
             return;
         }
-        let Some((id, batch)) = self.execute.head(worker).and_then(|id| Some((id, self.batches.get(&id)?))) else {
+        let head = self.crew(post).head(worker);
+        let Some((id, batch)) = head.and_then(|id| Some((id, self.batches.get(&id)?))) else {
             return self.kill(worker, "replied without having been asked");
         };
-        if done.batch != id || done.job != batch.job || done.generation.0 != batch.generation {
+        if done.batch != id || done.job != batch.job || done.generation.0 != batch.pick.attempts {
             return self.kill(worker, "replied to another batch than the one it was given");
         }
         let job = batch.job;
@@ -225,7 +290,8 @@ impl State {
         {
             return self.kill(worker, reason);
         }
-        self.execute.replied(worker);
+        self.crew(post).replied(worker, done.items);
+        self.retire(worker, post);
         let (Some(batch), Some(running)) = (self.batches.remove(&id), self.jobs.get_mut(&job)) else {
             return self.actions.push(Action::ReleaseBatch { batch: id });
         };
@@ -233,8 +299,11 @@ impl State {
             let took = done.spent.total;
             self.pace = Some(self.pace.map_or(took, |before| before.midpoint(took)));
         }
-        count(running.get_mut().totals_mut(), done);
-        match running.get_mut().done(id, &batch.pick, done, &mut self.next_part, &mut self.actions) {
+        let running = running.get_mut();
+        let busy = &mut running.totals_mut().busy;
+        *busy = busy.saturating_add(done.spent.total);
+        let ran = Ran { worker, batch: id, pick: &batch.pick, done };
+        match running.done(ran, &mut self.next_part, &mut self.actions) {
             Ok(None) => {}
             Ok(Some(pick)) => {
                 let id = self.new_batch(job, pick);
@@ -260,7 +329,7 @@ impl State {
         let Some(id) = head.filter(|id| self.batches.get(id).is_some_and(|batch| is_asked(&batch.pick.task))) else {
             return self.kill(worker, "replied without having been asked");
         };
-        self.convert.replied(worker);
+        self.convert.replied(worker, 0);
         self.actions.push(Action::ReleaseBatch { batch: id });
         let Some(job) = self.batches.remove(&id).map(|batch| batch.job) else { return };
         match (result, self.jobs.get_mut(&job)) {
@@ -271,27 +340,41 @@ impl State {
         self.touch(job);
     }
 
-    /// What the worker had goes back; the batch it was at has one attempt less.
-    fn lost(&mut self, worker: WorkerId, role: Role, death: &Death) {
-        let Some(queue) = self.crew(role).lost(worker, || death.describe()) else { return };
-        for (place, id) in queue.into_iter().enumerate().rev() {
-            self.actions.push(Action::ReleaseBatch { batch: id });
-            let Some(batch) = self.batches.get_mut(&id) else { continue };
-            let job = batch.job;
-            batch.generation += 1;
+    /// What the worker had goes back; what becomes of the batch it was at depends on how it went.
+    fn lost(&mut self, worker: WorkerId, post: Post, death: &Death) {
+        let Some(queue) = self.crew(post).lost(worker, &death.text) else { return };
+        let mut is_explained = matches!(death.verdict, Verdict::Retired(_));
+        for (place, batch) in queue.into_iter().enumerate().rev() {
+            self.actions.push(Action::ReleaseBatch { batch });
+            let Some(Batch { job, pick }) = self.batches.remove(&batch) else { continue };
+            let Some(running) = self.jobs.get_mut(&job).map(AnyJob::get_mut) else { continue };
             // Workers run their batches in order, so only the first can have been at work.
-            batch.deaths += u32::from(place == 0);
-            let is_given_up = batch.deaths >= ATTEMPTS;
-            if is_given_up || !self.jobs.contains_key(&job) {
-                self.batches.remove(&id);
+            let again = if place == 0 {
+                let lost = Lost { worker, batch, death, retries: self.rules.retries };
+                is_explained |= lost.hint().is_some();
+                running.lost(pick, &lost)
             } else {
-                self.crew(role).again.push_front(id);
+                Ok(running.untouched(pick))
+            };
+            match again {
+                Ok(None) => {}
+                Ok(Some(pick)) => {
+                    let post = pick.post();
+                    let batch = self.new_batch(job, pick);
+                    self.crew(post).again.push_front(batch);
+                }
+                // One kernel runs in all jobs.
+                Err(failure @ JobFailure::Violation(_)) => {
+                    for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+                        self.fail(job, failure.clone());
+                    }
+                }
+                Err(failure) => self.fail(job, failure),
             }
-            if is_given_up {
-                let how = death.describe();
-                let what = format!("a batch was lost twice: the last worker {how}; nothing was written for it");
-                self.fail(job, JobFailure::Lost(what));
-            }
+            self.touch(job);
+        }
+        if !is_explained {
+            self.crew(post).strike(&death.text);
         }
     }
 
@@ -305,7 +388,7 @@ impl State {
 
     /// The job is over. What is still out of it is released when its worker replies or is lost.
     fn forget(&mut self, job: JobId) {
-        for crew in [&mut self.execute, &mut self.convert] {
+        for crew in [&mut self.execute, &mut self.isolation, &mut self.convert] {
             crew.jobs.remove(&job);
             crew.again.retain(|id| {
                 let is_other = self.batches.get(id).is_some_and(|batch| batch.job != job);
@@ -320,45 +403,50 @@ impl State {
     fn new_batch(&mut self, job: JobId, pick: Pick) -> BatchId {
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
-        self.batches.insert(id, Batch { job, pick, generation: 0, deaths: 0 });
+        self.batches.insert(id, Batch { job, pick });
         id
     }
 
     /// Gives free workers work: what has to be run again first, then the oldest job that has something to run.
-    fn schedule(&mut self, role: Role) {
-        let depth = self.depth(role);
-        while let Some(worker) = self.crew(role).freest(depth) {
-            let Some(batch) = self.next_for(role) else { break };
-            self.assign(role, worker, batch);
+    fn schedule(&mut self, post: Post) {
+        if self.draining {
+            return;
         }
-        self.grow(role);
+        let depth = self.depth(post);
+        while let Some(worker) = self.crew(post).freest(depth) {
+            let Some(batch) = self.next_for(post) else { break };
+            self.assign(post, worker, batch);
+        }
+        self.grow(post);
     }
 
     /// How many batches a worker may have at a time.
-    fn depth(&self, role: Role) -> usize {
+    fn depth(&self, post: Post) -> usize {
         // Pictures are large, and another worker may be free sooner. So may one be when batches are long, which they
         // only are when single items are: a worker hands back what it cannot do in its budget.
         let is_short = self.pace.is_some_and(|pace| u128::from(pace) <= sizing::BUDGET.as_nanos());
-        if role == Role::Execute && is_short { QUEUE } else { 1 }
+        // The share of a worker is only known when it has replied.
+        if post == Post::Execute && is_short && self.rules.recycle.is_none() { QUEUE } else { 1 }
     }
 
     /// Asks for more workers when those there are cannot take what could be run.
-    fn grow(&mut self, role: Role) {
+    fn grow(&mut self, post: Post) {
         let target = self.target;
-        let crew = match role {
-            Role::Execute => &mut self.execute,
-            Role::Convert | Role::Compile => &mut self.convert,
+        let crew = match post {
+            Post::Execute => &mut self.execute,
+            Post::Isolation => &mut self.isolation,
+            Post::Convert => &mut self.convert,
         };
-        if !crew.can_grow() {
+        let hopeless = crew.hopeless();
+        if hopeless.is_none() && !crew.can_grow() {
             return;
         }
-        let has_more = |id: &&JobId| self.jobs.get(id).is_some_and(|job| job.get().has_more());
+        let has_more = |id: &&JobId| self.jobs.get(id).is_some_and(|job| job.get().has_more(post));
         let jobs: Vec<JobId> = crew.jobs.iter().filter(has_more).take(target).copied().collect();
         if jobs.is_empty() && crew.again.is_empty() {
             return;
         }
-        if let Some(why) = crew.hopeless() {
-            let what = format!("workers cannot be started: the last one {why}");
+        if let Some(what) = hopeless {
             crew.forgive();
             let again = crew.again.iter().filter_map(|id| self.batches.get(id)).map(|batch| batch.job);
             for job in again.chain(jobs).collect::<Vec<_>>() {
@@ -367,60 +455,55 @@ impl State {
             return;
         }
         // A picture is for one convert worker; what execute workers run can be divided among all of them.
-        let can_divide = role == Role::Execute && !jobs.is_empty();
+        let can_divide = post == Post::Execute && !jobs.is_empty();
         let wanted = if can_divide { target } else { jobs.len().max(crew.again.len()) };
+        let after = crew.delay();
         for _ in 0..crew.grow(wanted) {
-            self.actions.push(Action::Spawn { role });
+            self.actions.push(Action::Spawn { post, after });
         }
     }
 
     /// The batch to be given out next.
-    fn next_for(&mut self, role: Role) -> Option<BatchId> {
-        if let Some(again) = self.crew(role).again.pop_front() {
+    fn next_for(&mut self, post: Post) -> Option<BatchId> {
+        if let Some(again) = self.crew(post).again.pop_front() {
             return Some(again);
         }
-        while let Some(id) = self.crew(role).jobs.first().copied() {
+        while let Some(id) = self.crew(post).jobs.first().copied() {
             let target = self.target;
-            if let Some(pick) = self.jobs.get_mut(&id).and_then(|job| job.get_mut().next(target)) {
+            if let Some(pick) = self.jobs.get_mut(&id).and_then(|job| job.get_mut().next(post, target)) {
                 // Having given something out, it may need more input.
                 self.touch(id);
                 return Some(self.new_batch(id, pick));
             }
-            self.crew(role).jobs.remove(&id);
+            self.crew(post).jobs.remove(&id);
         }
         None
     }
 
-    fn assign(&mut self, role: Role, worker: WorkerId, batch: BatchId) {
+    fn assign(&mut self, post: Post, worker: WorkerId, batch: BatchId) {
         let Some(entry) = self.batches.get(&batch) else { return };
         let Some(job) = self.jobs.get(&entry.job).map(AnyJob::get) else { return };
         let (split, merge) = job.split_and_merge();
+        let mut budget = job.budget(self.target);
+        let skip_failed = job.on_error() == OnError::Skip;
+        let mut care = Care { skip_failed, retries: self.rules.retries, ..Care::default() };
+        Mark::apply(entry.pick.mark.as_ref(), &mut budget, &mut care);
+        if let Some(share) = self.rules.recycle {
+            budget.items = budget.items.min(share.saturating_sub(self.execute.items(worker)).max(1));
+        }
         let order = Order {
             job: entry.job,
             batch,
-            generation: Generation(entry.generation),
+            generation: Generation(entry.pick.attempts),
             task: entry.pick.task.clone(),
             split,
             merge,
             destination: entry.pick.destination,
             length: job.length(),
-            budget: job.budget(self.target),
-            care: taskhost_protocol::work::Care::default(),
+            budget,
+            care,
         };
-        self.crew(role).assign(worker, batch);
+        self.crew(post).assign(worker, batch);
         self.actions.push(Action::Assign { worker, order });
-    }
-}
-
-/// Adds up what a batch says of itself.
-fn count(totals: &mut JobTotals, done: &Done) {
-    totals.busy = totals.busy.saturating_add(done.spent.total);
-    for (name, amount) in &done.counters {
-        // A reply has no more names than this, but a hostile worker has others in each.
-        if totals.counters.len() >= COUNTERS && !totals.counters.contains_key(name) {
-            continue;
-        }
-        let counter = totals.counters.entry(name.clone()).or_default();
-        *counter = counter.saturating_add(*amount);
     }
 }

@@ -1,17 +1,20 @@
 //! A job whose input is a picture: decode, ask the kernel, filter rows, encode.
 
 use taskhost_data::strips::check_plan;
-use taskhost_protocol::ids::{BatchId, JobId, SourceId};
+use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::kernel::ResultLength;
-use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Cut, Format, PicturePlan};
 use taskhost_protocol::work::{Budget, Done, Merge, Rows, Split};
 
+use super::charge::again;
 use super::check::check_rows;
-use super::job::{Job, Pick};
+use super::job::{Job, Pick, Ran};
+use super::ledger::{Ledger, failed_items};
+use super::mark::{Lost, Mark, Sentence};
 use super::sizing::{BatchRule, Sizing};
 use super::window::{Finished, Window};
-use crate::event::{Action, Destination, FailedItem, JobFailure, JobTotals, PictureJobPlan, Task};
+use crate::event::{Action, Destination, JobFailure, JobTotals, OnError, PictureJobPlan, Post, Task};
+use crate::verdict::Verdict;
 
 /// How far a picture job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +34,12 @@ enum Stage {
 }
 
 /// A stretch of rows that is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Stretch {
     plane: u32,
     first: u32,
     end: u32,
+    mark: Option<Mark>,
 }
 
 /// A job whose input is a picture.
@@ -51,7 +55,9 @@ pub(crate) struct PictureJob {
     window: Window<(u32, u32)>,
     /// Offset of the first result in the output.
     output_at: u64,
-    totals: JobTotals,
+    ledger: Ledger,
+    /// Whether a row failed that fails the job.
+    failed: bool,
 }
 
 impl PictureJob {
@@ -65,15 +71,16 @@ impl PictureJob {
             left: Vec::new(),
             window: Window::new(true),
             output_at: 0,
-            totals: JobTotals::default(),
+            ledger: Ledger::new(id, Split::Whole, plan.on_error, true),
+            failed: false,
         }
     }
 
-    /// Which workers the next task needs.
-    pub(crate) fn role(&self) -> Role {
+    /// Which workers the next task needs, unless it is suspected.
+    pub(crate) fn post(&self) -> Post {
         match self.stage {
-            Stage::Decode | Stage::Encode(_) => Role::Convert,
-            Stage::Prepare(_) | Stage::Open(..) | Stage::Rows(..) | Stage::Finished => Role::Execute,
+            Stage::Decode | Stage::Encode(_) => Post::Convert,
+            Stage::Prepare(_) | Stage::Open(..) | Stage::Rows(..) | Stage::Finished => Post::Execute,
         }
     }
 
@@ -88,7 +95,14 @@ impl PictureJob {
         let Stage::Open(format, plan) = self.stage else { return };
         self.output_at = at;
         // Taken from the end, so the first rows are last.
-        self.left = (0..self.plan.planes).rev().map(|plane| Stretch { plane, first: 0, end: format.height }).collect();
+        self.left = (0..self.plan.planes)
+            .rev()
+            .map(|plane| Stretch { plane, first: 0, end: format.height, mark: None })
+            .collect();
+        if plan.cut == Cut::Whole {
+            // The picture is the item: without it there is nothing.
+            self.ledger.fail_on_error();
+        }
         self.stage = Stage::Rows(format, plan);
         self.after_rows();
     }
@@ -99,10 +113,10 @@ impl PictureJob {
         self.window.append(bytes);
     }
 
-    fn take(&mut self, format: Format, plan: PicturePlan, workers: usize) -> Option<Pick> {
+    fn take(&mut self, post: Post, format: Format, plan: PicturePlan, workers: usize) -> Option<Pick> {
         let row = format.row_bytes().unwrap_or(u64::MAX).max(1);
         let left: u64 = self.left.iter().map(|stretch| u64::from(stretch.end - stretch.first)).sum();
-        let mut stretch = self.left.pop()?;
+        let mut stretch = self.left.remove(self.next_for(post)?);
         let count = match plan.cut {
             Cut::Whole => stretch.end - stretch.first,
             Cut::Strips { halo } => {
@@ -115,30 +129,39 @@ impl PictureJob {
                 u32::try_from(wanted.max(least)).unwrap_or(u32::MAX).min(stretch.end - stretch.first)
             }
         };
-        let first = stretch.first;
+        let is_alone = matches!(stretch.mark, Some(Mark::Suspect | Mark::SuspectStretch | Mark::Unlucky(_)));
+        let count = if is_alone { stretch.end - stretch.first } else { count };
+        let (plane, first, mark) = (stretch.plane, stretch.first, stretch.mark.take());
         stretch.first += count;
         if stretch.first < stretch.end {
-            self.left.push(stretch);
+            self.put_back(Stretch { mark: Mark::of_rest(mark.as_ref()), ..stretch });
         }
-        self.window.insert((stretch.plane, first));
+        self.window.insert((plane, first));
         let plane_bytes = format.bytes().unwrap_or(0);
         let rows = Rows {
             source: SourceId(0),
             slot: taskhost_protocol::ids::SlotId(u8::MAX),
-            at: self.plan.at + u64::from(stretch.plane) * plane_bytes,
+            at: self.plan.at + u64::from(plane) * plane_bytes,
             format,
             plan,
             first,
             count,
         };
         let destination = if self.plan.direct {
-            let before = u64::from(stretch.plane) * plan.output.bytes().unwrap_or(0);
+            let before = u64::from(plane) * plan.output.bytes().unwrap_or(0);
             let row = if plan.cut == Cut::Whole { 0 } else { u64::from(first) * plan.output.row_bytes().unwrap_or(0) };
             Destination::Output(self.output_at + before + row)
         } else {
             Destination::Arena
         };
-        Some(Pick { task: Task::Rows(rows), destination, node: None })
+        Some(Pick { mark, ..Pick::new(Task::Rows(rows), destination) })
+    }
+
+    /// Puts rows among those that are left, the first ones last.
+    fn put_back(&mut self, stretch: Stretch) {
+        let place = (stretch.plane, stretch.first);
+        let index = self.left.partition_point(|other| (other.plane, other.first) > place);
+        self.left.insert(index, stretch);
     }
 
     /// Place of the first rows that are left.
@@ -146,9 +169,17 @@ impl PictureJob {
         self.left.last().map(|next| (next.plane, next.first))
     }
 
+    /// Index of the first rows that are left for this post.
+    fn next_for(&self, post: Post) -> Option<usize> {
+        self.left.iter().rposition(|stretch| Mark::post(stretch.mark.as_ref()) == post)
+    }
+
     /// Whether rows can be given out.
-    fn can_run(&self) -> bool {
-        self.first_left().is_some_and(|first| self.window.has_room_at(first))
+    fn can_run(&self, post: Post) -> bool {
+        self.next_for(post).is_some_and(|index| {
+            let next = &self.left[index];
+            self.window.has_room_at((next.plane, next.first))
+        })
     }
 
     fn plane_of(&self, rows: &Rows) -> u32 {
@@ -160,51 +191,106 @@ impl PictureJob {
         if let Stage::Rows(_, plan) = self.stage
             && self.left.is_empty()
             && self.window.is_empty()
+            && !self.failed
         {
             self.asked = false;
             self.stage = if self.plan.encode { Stage::Encode(plan.output) } else { Stage::Finished };
         }
     }
 
-    fn rows_done(
-        &mut self,
-        batch: BatchId,
-        rows: &Rows,
-        done: &Done,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), JobFailure> {
+    fn rows_done(&mut self, ran: Ran<'_>, rows: &Rows, actions: &mut Vec<Action>) {
+        let Ran { batch, pick, done, .. } = ran;
         let plane = self.plane_of(rows);
         let mut end = rows.first + rows.count;
         if let Some(rest) = done.rest {
             let first = u32::try_from(rest.start).unwrap_or(end).clamp(rows.first, end);
             if first < end {
-                self.left.push(Stretch { plane, first, end });
-                self.left.sort_unstable_by(|a, b| b.cmp(a));
+                self.put_back(Stretch { plane, first, end, mark: Mark::of_rest(pick.mark.as_ref()) });
             }
             end = first;
         }
         let input = u64::from(end - rows.first).saturating_mul(rows.format.row_bytes().unwrap_or(0));
-        self.sizing.learn(input, done.items, done.spent.total);
-        self.totals.input += input;
-        self.totals.output = self.totals.output.saturating_add(done.output);
-        let failure = done.failures.first().cloned().map(Box::new);
-        if failure.is_some() {
+        if pick.mark.is_none() {
+            self.sizing.learn(input, done.items, done.spent.total);
+        }
+        let row = rows.plan.output.row_bytes().unwrap_or(0);
+        let skips = self.plan.on_error == OnError::Skip && rows.plan.cut != Cut::Whole;
+        let mut failures = failed_items(ran, |_| if skips { row } else { 0 });
+        if let Destination::Output(offset) = pick.destination {
+            failures.iter_mut().for_each(|failed| failed.at += offset);
+        }
+        if failures.iter().any(|failed| !skips || failed.verdict.is_input_output()) {
+            self.failed = true;
             self.left.retain(|stretch| (stretch.plane, stretch.first) < (plane, rows.first));
         }
-        let output = if self.plan.direct || failure.is_some() { 0 } else { done.output };
+        let output = if self.plan.direct { 0 } else { done.output };
         if output == 0 {
             actions.push(Action::ReleaseBatch { batch });
         }
-        self.window.complete((plane, rows.first), Finished { batch, items: done.items, output, failure });
-        while let Some(finished) = self.window.pop_before(self.first_left()) {
-            if let Some(failure) = finished.failure {
-                return Err(JobFailure::Item(Box::new(FailedItem { failure: *failure, number: 0 })));
-            }
-            if finished.output > 0 {
-                actions.push(Action::Append { job: self.id, batch: finished.batch, bytes: finished.output });
+        let finished = Finished {
+            batch,
+            items: done.items,
+            input,
+            results: done.output,
+            output,
+            failures,
+            counters: done.counters.clone(),
+            end: (SourceId(0), 0),
+        };
+        self.window.complete((plane, rows.first), finished);
+        while !self.ledger.has_failed()
+            && let Some(finished) = self.window.pop_before(self.first_left())
+        {
+            let (batch, output) = (finished.batch, finished.output);
+            // Rows in front of one that failed are no picture.
+            let kept = self.ledger.merge(finished, actions);
+            if kept > 0 && !self.ledger.has_failed() {
+                self.window.append(kept);
+                actions.push(Action::Append { job: self.id, batch, bytes: kept });
+            } else if output > 0 {
+                actions.push(Action::ReleaseBatch { batch });
             }
         }
         self.after_rows();
+    }
+
+    /// Rows that were lost with a worker.
+    fn rows_lost(&mut self, pick: &Pick, rows: &Rows, lost: &Lost<'_>) -> Result<(), JobFailure> {
+        let plane = self.plane_of(rows);
+        let end = rows.first + rows.count;
+        let hint = lost.hint().filter(|hint| hint.offset < u64::from(rows.count));
+        let sentence = lost.sentence(hint, pick.mark.as_ref());
+        let stretch = |first, end, mark| Stretch { plane, first, end, mark };
+        let divided = match sentence {
+            Sentence::Again => vec![stretch(rows.first, end, pick.mark.clone())],
+            Sentence::All(mark) => vec![stretch(rows.first, end, Some(mark))],
+            Sentence::At { offset, mark, .. } => {
+                let row = rows.first + u32::try_from(offset).unwrap_or(0);
+                let front = Mark::of_front(pick.mark.clone());
+                vec![stretch(rows.first, row, front), stretch(row, end, Some(mark))]
+            }
+            Sentence::Halve(charge) if rows.count == 1 => {
+                vec![stretch(rows.first, end, Some(Mark::Condemned(charge)))]
+            }
+            Sentence::Halve(_) => {
+                let middle = rows.first + rows.count / 2;
+                let mark = || Some(Mark::SuspectStretch);
+                vec![stretch(rows.first, middle, mark()), stretch(middle, end, mark())]
+            }
+            Sentence::Quarantine => return Err(JobFailure::Violation(Verdict::SandboxViolation.to_string())),
+            Sentence::JoinLate => {
+                return Err(JobFailure::Kernel("the kernel's `prepare` took longer than --timeout allows".into()));
+            }
+        };
+        self.window.remove((plane, rows.first));
+        for stretch in divided {
+            if stretch.first < stretch.end && !self.ledger.has_failed() {
+                self.put_back(stretch);
+            }
+        }
+        if let Some(failed) = self.window.first_failed().filter(|_| self.failed) {
+            self.left.retain(|stretch| (stretch.plane, stretch.first) < failed);
+        }
         Ok(())
     }
 }
@@ -219,9 +305,10 @@ impl Job for PictureJob {
         }
     }
 
-    fn next(&mut self, workers: usize) -> Option<Pick> {
+    fn next(&mut self, post: Post, workers: usize) -> Option<Pick> {
         let task = match self.stage {
-            Stage::Rows(format, plan) if self.can_run() => return self.take(format, plan, workers),
+            Stage::Rows(format, plan) if self.can_run(post) => return self.take(post, format, plan, workers),
+            _ if post != self.post() => return None,
             Stage::Decode if !self.asked => Task::Decode,
             Stage::Prepare(format) if !self.asked => Task::Prepare(format),
             Stage::Encode(format) if !self.asked => Task::Encode(format),
@@ -229,12 +316,12 @@ impl Job for PictureJob {
             Stage::Encode(_) | Stage::Finished => return None,
         };
         self.asked = true;
-        Some(Pick { task, destination: Destination::Nowhere, node: None })
+        Some(Pick::new(task, Destination::Nowhere))
     }
 
     fn check(&self, pick: &Pick, done: &Done) -> Result<(), &'static str> {
         match &pick.task {
-            Task::Rows(rows) => check_rows(rows, done),
+            Task::Rows(rows) => check_rows(rows, self.plan.on_error, pick, done),
             _ if done.rest.is_some() || !done.partials.is_empty() => Err("handed back work that cannot be divided"),
             _ => Ok(()),
         }
@@ -242,17 +329,17 @@ impl Job for PictureJob {
 
     fn done(
         &mut self,
-        batch: BatchId,
-        pick: &Pick,
-        done: &Done,
+        ran: Ran<'_>,
         _next_part: &mut u64,
         actions: &mut Vec<Action>,
     ) -> Result<Option<Pick>, JobFailure> {
+        let Ran { batch, pick, done, .. } = ran;
         match &pick.task {
             Task::Prepare(format) => {
                 actions.push(Action::ReleaseBatch { batch });
-                if let Some(failure) = done.failures.first() {
-                    return Err(JobFailure::Item(Box::new(FailedItem { failure: failure.clone(), number: 0 })));
+                if let Some(mut failed) = failed_items(ran, |_| 0).into_iter().next() {
+                    failed.number = Some(0);
+                    return Err(JobFailure::Item(Box::new(failed)));
                 }
                 let Some(plan) = done.plan else {
                     return Err(JobFailure::Kernel("the worker gave no answer to `prepare`".into()));
@@ -261,13 +348,43 @@ impl Job for PictureJob {
                 self.asked = false;
                 self.stage = Stage::Open(*format, plan);
             }
-            Task::Rows(rows) => self.rows_done(batch, rows, done, actions)?,
+            Task::Rows(rows) => self.rows_done(ran, rows, actions),
             Task::Items(_) | Task::Combine(_) | Task::Finish(_) | Task::Decode | Task::Encode(_) => {}
         }
         Ok(None)
     }
 
+    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Option<Pick>, JobFailure> {
+        match &pick.task {
+            Task::Rows(rows) if rows.plan.cut != Cut::Whole => self.rows_lost(&pick, rows, lost).map(|()| None),
+            Task::Decode => again(pick, lost, "decoding the picture").map(Some),
+            Task::Encode(_) => again(pick, lost, "encoding the picture").map(Some),
+            Task::Prepare(_) => again(pick, lost, "the kernel's `prepare`").map(Some),
+            _ => again(pick, lost, "the picture").map(Some),
+        }
+    }
+
+    fn untouched(&mut self, pick: Pick) -> Option<Pick> {
+        let Task::Rows(rows) = &pick.task else { return Some(pick) };
+        let plane = self.plane_of(rows);
+        self.window.remove((plane, rows.first));
+        if !self.ledger.has_failed() && !self.failed {
+            let (first, end) = (rows.first, rows.first + rows.count);
+            self.put_back(Stretch { plane, first, end, mark: pick.mark });
+        }
+        None
+    }
+
+    fn failure(&mut self) -> Option<JobFailure> {
+        if self.window.is_written() { self.ledger.take_failure() } else { None }
+    }
+
+    fn on_error(&self) -> OnError {
+        self.plan.on_error
+    }
+
     fn appended(&mut self, bytes: u64) {
+        self.ledger.skip_output(bytes);
         self.window.append(bytes);
     }
 
@@ -275,10 +392,10 @@ impl Job for PictureJob {
         self.window.written(bytes);
     }
 
-    fn has_more(&self) -> bool {
+    fn has_more(&self, post: Post) -> bool {
         match self.stage {
-            Stage::Decode | Stage::Prepare(_) | Stage::Encode(_) => !self.asked,
-            Stage::Rows(..) => self.can_run(),
+            Stage::Decode | Stage::Prepare(_) | Stage::Encode(_) => !self.asked && post == self.post(),
+            Stage::Rows(..) => self.can_run(post),
             Stage::Open(..) | Stage::Finished => false,
         }
     }
@@ -292,7 +409,7 @@ impl Job for PictureJob {
     }
 
     fn budget(&self, workers: usize) -> Budget {
-        self.sizing.budget(workers)
+        self.sizing.budget(workers, self.plan.on_error)
     }
 
     fn split_and_merge(&self) -> (Split, Merge) {
@@ -304,6 +421,6 @@ impl Job for PictureJob {
     }
 
     fn totals_mut(&mut self) -> &mut JobTotals {
-        &mut self.totals
+        self.ledger.totals_mut()
     }
 }

@@ -73,7 +73,7 @@ impl Reduction {
     /// The next join, or, when there is nothing else left, what comes after the last.
     pub(crate) fn next(&mut self) -> Option<Pick> {
         if let Some((node, parts)) = self.due.pop_front() {
-            return Some(Pick { task: Task::Combine(parts), destination: Destination::Arena, node: Some(node) });
+            return Some(Pick { node: Some(node), ..Pick::new(Task::Combine(parts), Destination::Arena) });
         }
         if self.closing != Closing::No {
             return None;
@@ -83,7 +83,7 @@ impl Reduction {
             None => Task::Combine(Vec::new()),
         };
         self.closing = Closing::Asked;
-        Some(Pick { task, destination: Destination::Arena, node: None })
+        Some(Pick::new(task, Destination::Arena))
     }
 
     /// Whether [`Self::next`] has something.
@@ -96,7 +96,7 @@ impl Reduction {
         let part = self.new_part(next_part);
         let Some(node) = pick.node else {
             // That was the identity.
-            return (part, Some(Pick { task: Task::Finish(part), destination: Destination::Arena, node: None }));
+            return (part, Some(Pick::new(Task::Finish(part), Destination::Arena)));
         };
         self.tree.joined(node, part);
         self.collect_due();

@@ -7,10 +7,11 @@
 
 use std::time::Duration;
 
-use taskhost_protocol::limits::PIECES_PER_BATCH;
+use taskhost_protocol::limits::{FAILURES_PER_BATCH, PIECES_PER_BATCH};
 use taskhost_protocol::work::{Budget, Split};
 
 use super::window::WINDOW;
+use crate::event::OnError;
 
 /// What a batch should take: long against the cost of a round trip (5 to 50 µs), short against a wait at the end.
 pub const TARGET: Duration = Duration::from_millis(10);
@@ -118,13 +119,17 @@ impl Sizing {
 
     /// When a worker must hand back the rest. The results of all batches that are out fit in the window together, for
     /// as many workers as that leaves batches of a useful size.
-    pub(crate) fn budget(&self, workers: usize) -> Budget {
+    pub(crate) fn budget(&self, workers: usize, on_error: OnError) -> Budget {
         let (micros, items) = match self.rule {
             BatchRule::Auto => (BUDGET.as_micros() as u64, u64::MAX),
             BatchRule::Items(items) => (u64::MAX, items.max(1)),
         };
         let output = (WINDOW / (2 * workers.max(1) as u64)).clamp(LEAST_OUTPUT_BUDGET, OUTPUT_BUDGET);
-        Budget { micros, output, items, failures: 1 }
+        let failures = match on_error {
+            OnError::Fail => 1,
+            OnError::Skip => FAILURES_PER_BATCH as u32,
+        };
+        Budget { micros, output, items, failures }
     }
 }
 
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn a_number_of_items_is_kept_by_the_budget() {
         let mut sizing = Sizing::new(BatchRule::Items(10));
-        assert_eq!(sizing.budget(2).items, 10);
+        assert_eq!(sizing.budget(2, OnError::Fail).items, 10);
         assert_eq!(sizing.bytes(Split::Records(8), Some(1), 2), 80);
         assert_eq!((sizing.bytes(Split::Whole, None, 2), sizing.files()), (u64::MAX, PIECES_PER_BATCH));
         assert_eq!(sizing.bytes(Split::Lines, None, 2), 10 * LINE);
@@ -167,8 +172,8 @@ mod tests {
     #[test]
     fn results_of_many_workers_fit_in_the_window_together() {
         let sizing = Sizing::new(BatchRule::Auto);
-        assert_eq!(sizing.budget(1).output, OUTPUT_BUDGET);
-        assert_eq!(sizing.budget(16).output * 2 * 16, WINDOW);
-        assert_eq!(sizing.budget(1000).output, LEAST_OUTPUT_BUDGET);
+        assert_eq!(sizing.budget(1, OnError::Fail).output, OUTPUT_BUDGET);
+        assert_eq!(sizing.budget(16, OnError::Fail).output * 2 * 16, WINDOW);
+        assert_eq!(sizing.budget(1000, OnError::Fail).output, LEAST_OUTPUT_BUDGET);
     }
 }

@@ -6,6 +6,9 @@ use taskhost_data::cut::next_end;
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::work::{Piece, Split};
 
+use super::mark::Mark;
+use crate::event::Post;
+
 /// Place of a stretch in the input.
 pub(crate) type Key = (SourceId, u64);
 
@@ -18,10 +21,19 @@ pub(crate) struct Wanted {
     pub(crate) files: usize,
 }
 
+/// A stretch of the input, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stretch {
+    pub(crate) piece: Piece,
+    pub(crate) mark: Option<Mark>,
+}
+
 /// The stretches that are left, and how much of each file or block is still needed.
 #[derive(Debug, Default)]
 pub(crate) struct Supply {
-    pieces: BTreeMap<Key, Piece>,
+    pieces: BTreeMap<Key, Stretch>,
+    /// Stretches that are for the isolation worker.
+    isolated: usize,
     bytes: u64,
     /// Each file or block that is still needed, by source and first readable byte.
     needed: HashMap<Key, Needed>,
@@ -43,7 +55,7 @@ impl Supply {
         let bytes = piece.end - piece.start;
         self.needed.insert((piece.source, piece.from), Needed { bytes, before });
         self.needed_bytes += bytes;
-        self.put_back(piece);
+        self.put_back(piece, None);
     }
 
     /// Bytes of all inputs before that of the piece, which is still needed.
@@ -51,10 +63,20 @@ impl Supply {
         self.needed.get(&(piece.source, piece.from)).map_or(0, |needed| needed.before)
     }
 
-    /// Adds what a worker handed back.
-    pub(crate) fn put_back(&mut self, piece: Piece) {
+    /// Adds what a worker handed back, or was lost with it.
+    pub(crate) fn put_back(&mut self, piece: Piece, mark: Option<Mark>) {
         self.bytes += piece.end - piece.start;
-        self.pieces.insert((piece.source, piece.start), piece);
+        self.isolated += usize::from(Mark::post(mark.as_ref()) == Post::Isolation);
+        self.pieces.insert((piece.source, piece.start), Stretch { piece, mark });
+    }
+
+    /// Place of the first stretch that is for this post.
+    pub(crate) fn first_for(&self, post: Post) -> Option<Key> {
+        if post == Post::Isolation && self.isolated == 0 {
+            return None;
+        }
+        let is_for = |(_, stretch): &(&Key, &Stretch)| Mark::post(stretch.mark.as_ref()) == post;
+        self.pieces.iter().find(is_for).map(|(key, _)| *key)
     }
 
     /// Place of the first stretch.
@@ -72,36 +94,45 @@ impl Supply {
         self.bytes
     }
 
-    /// Takes the next batch, at least one item.
-    pub(crate) fn take(&mut self, split: Split, wanted: Wanted) -> Vec<Piece> {
-        let mut batch: Vec<Piece> = Vec::new();
-        let mut taken = 0;
-        while let Some(entry) = self.pieces.first_entry() {
-            let piece = *entry.get();
-            if let Some(last) = batch.last() {
-                // Only whole files are gathered: a stretch of another kind is cut, and one is enough. They follow each
-                // other without a gap, since the results of a batch do.
-                let follows = split == Split::Whole && piece.source.0 == last.source.0 + 1;
-                if !follows || taken >= wanted.bytes || batch.len() >= wanted.files {
-                    break;
-                }
-            }
-            entry.remove();
-            let end = cut(split, &piece, wanted.bytes);
-            self.bytes -= piece.end - piece.start;
-            if end < piece.end {
-                self.put_back(Piece { start: end, ..piece });
-            }
-            taken += end - piece.start;
-            batch.push(Piece { end, ..piece });
+    /// Takes the next batch for this post, at least one item, and what is known of it.
+    pub(crate) fn take(&mut self, post: Post, split: Split, wanted: Wanted) -> (Vec<Piece>, Option<Mark>) {
+        let Some(stretch) = self.first_for(post).and_then(|key| self.pieces.remove(&key)) else {
+            return (Vec::new(), None);
+        };
+        let Stretch { piece, mark } = stretch;
+        self.bytes -= piece.end - piece.start;
+        self.isolated -= usize::from(post == Post::Isolation);
+        if matches!(mark, Some(Mark::Suspect | Mark::SuspectStretch | Mark::Unlucky(_))) {
+            // Only one item of it is run, or it is as short as it should be.
+            return (vec![piece], mark);
         }
-        batch
+        let end = cut(split, &piece, wanted.bytes);
+        if end < piece.end {
+            self.put_back(Piece { start: end, ..piece }, Mark::of_rest(mark.as_ref()));
+        }
+        let mut taken = end - piece.start;
+        let mut last = piece.source.0;
+        let mut batch = vec![Piece { end, ..piece }];
+        // Only whole files are gathered: a stretch of another kind is cut, and one is enough. They follow each other
+        // without a gap, since the results of a batch do.
+        while split == Split::Whole && mark.is_none() && taken < wanted.bytes && batch.len() < wanted.files {
+            last += 1;
+            let Some(next) = self.pieces.get(&(SourceId(last), 0)).filter(|next| next.mark.is_none()) else { break };
+            let piece = next.piece;
+            self.pieces.remove(&(SourceId(last), 0));
+            self.bytes -= piece.end - piece.start;
+            taken += piece.end - piece.start;
+            batch.push(piece);
+        }
+        (batch, mark)
     }
 
     /// Forgets everything from `key` on: an item there failed.
     pub(crate) fn drop_behind(&mut self, key: Key) {
         let dropped = self.pieces.split_off(&key);
-        self.bytes -= dropped.values().map(|piece| piece.end - piece.start).sum::<u64>();
+        self.bytes -= dropped.values().map(|stretch| stretch.piece.end - stretch.piece.start).sum::<u64>();
+        let is_isolated = |stretch: &&Stretch| Mark::post(stretch.mark.as_ref()) == Post::Isolation;
+        self.isolated -= dropped.values().filter(is_isolated).count();
     }
 
     /// `bytes` of a piece were run. Returns true when nothing more of its file or block is needed.
@@ -156,7 +187,7 @@ mod tests {
     fn records_are_not_divided() {
         let mut supply = Supply::default();
         supply.add(piece(0, 0, 100), 0);
-        let batch = supply.take(Split::Records(16), wanted(30));
+        let batch = supply.take(Post::Execute, Split::Records(16), wanted(30)).0;
         assert_eq!((batch[0].start, batch[0].end), (0, 32));
         assert_eq!(supply.bytes(), 68);
         assert_eq!(supply.first(), Some((SourceId(0), 32)));
@@ -168,9 +199,9 @@ mod tests {
         for source in 0..10 {
             supply.add(piece(source, 0, 10), 0);
         }
-        assert_eq!(supply.take(Split::Whole, wanted(25)).len(), 3);
-        assert_eq!(supply.take(Split::Whole, wanted(1 << 20)).len(), 6);
-        assert_eq!(supply.take(Split::Whole, wanted(1)).len(), 1);
+        assert_eq!(supply.take(Post::Execute, Split::Whole, wanted(25)).0.len(), 3);
+        assert_eq!(supply.take(Post::Execute, Split::Whole, wanted(1 << 20)).0.len(), 6);
+        assert_eq!(supply.take(Post::Execute, Split::Whole, wanted(1)).0.len(), 1);
     }
 
     #[test]
@@ -179,24 +210,28 @@ mod tests {
         for source in [3, 4, 9] {
             supply.add(piece(source, 0, 10), 0);
         }
-        assert_eq!(supply.take(Split::Whole, wanted(1000)).len(), 2, "what is between was given to another worker");
+        assert_eq!(
+            supply.take(Post::Execute, Split::Whole, wanted(1000)).0.len(),
+            2,
+            "what is between was given to another worker"
+        );
     }
 
     #[test]
     fn an_empty_file_is_an_item_too() {
         let mut supply = Supply::default();
         supply.add(piece(0, 0, 0), 0);
-        assert_eq!(supply.take(Split::Whole, wanted(100)).len(), 1);
+        assert_eq!(supply.take(Post::Execute, Split::Whole, wanted(100)).0.len(), 1);
     }
 
     #[test]
     fn a_file_is_needed_until_all_of_it_was_run() {
         let mut supply = Supply::default();
         supply.add(piece(0, 0, 100), 0);
-        let batch = supply.take(Split::Lines, wanted(40));
+        let batch = supply.take(Post::Execute, Split::Lines, wanted(40)).0;
         assert!(!supply.finished(&batch[0], batch[0].end));
         assert_eq!(supply.needed_bytes(), 100 - batch[0].end);
-        let rest = supply.take(Split::Lines, wanted(100));
+        let rest = supply.take(Post::Execute, Split::Lines, wanted(100)).0;
         assert!(supply.finished(&rest[0], 100 - batch[0].end));
         assert_eq!((supply.needed_bytes(), supply.needed_count()), (0, 0));
     }

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use taskhost_protocol::fault::ItemFailure;
-use taskhost_protocol::ids::BatchId;
+use taskhost_protocol::ids::{BatchId, SourceId};
+
+use crate::event::FailedItem;
 
 /// Results that may be finished but not yet written, in bytes. Beyond it nothing new is assigned, so a slow reader
 /// costs this much memory and no more. Each job has a window of its own: one whose reader is slow keeps no other
@@ -19,14 +20,34 @@ const PAGE: u64 = 4096;
 const BATCHES: usize = 1 << 17;
 
 /// What is kept of a batch until it is merged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Finished {
     pub(crate) batch: BatchId,
     pub(crate) items: u64,
+    /// Bytes of input.
+    pub(crate) input: u64,
+    /// Bytes of results.
+    pub(crate) results: u64,
     /// Bytes to be appended to the output; with 0 nothing of the batch's results is needed.
     pub(crate) output: u64,
-    /// Boxed, since it is rare and large.
-    pub(crate) failure: Option<Box<ItemFailure>>,
+    /// Items that failed; the number of each is that within the batch.
+    pub(crate) failures: Vec<FailedItem>,
+    /// What the kernel counted.
+    pub(crate) counters: Vec<(String, u64)>,
+    /// Place behind the last item.
+    pub(crate) end: (SourceId, u64),
+}
+
+impl Finished {
+    /// Memory that waits with it, in bytes: its results, and what is known of its failed items.
+    fn memory(&self) -> u64 {
+        let texts = |failed: &FailedItem| {
+            let frames: usize = failed.verdict.backtrace().iter().map(String::len).sum();
+            (failed.verdict.text_bytes() + frames) as u64 + size_of::<FailedItem>() as u64
+        };
+        let counters: usize = self.counters.iter().map(|(name, _)| name.len() + 32).sum();
+        memory(self.output) + self.failures.iter().map(texts).sum::<u64>() + counters as u64
+    }
 }
 
 /// Batches by their place in the input, ordered by `K`.
@@ -57,7 +78,7 @@ impl<K: Ord + Copy> Window<K> {
 
     /// The batch at `key` is finished.
     pub(crate) fn complete(&mut self, key: K, finished: Finished) {
-        self.waiting += memory(finished.output);
+        self.waiting += finished.memory();
         if self.ordered {
             self.entries.insert(key, Some(finished));
         } else {
@@ -66,8 +87,19 @@ impl<K: Ord + Copy> Window<K> {
         }
     }
 
+    /// The batch at `key` was lost: nothing is out there any more.
+    pub(crate) fn remove(&mut self, key: K) {
+        self.entries.remove(&key);
+    }
+
+    /// Place of the first batch with a failed item.
+    pub(crate) fn first_failed(&self) -> Option<K> {
+        let is_failed = |entry: &&Option<Finished>| entry.as_ref().is_some_and(|done| !done.failures.is_empty());
+        self.entries.iter().find(|(_, entry)| is_failed(entry)).map(|(key, _)| *key)
+    }
+
     /// The next batch to be merged, when it is there and nothing that is still to be given out (from `limit` on)
-    /// comes before it. Its results are then on their way to the output.
+    /// comes before it.
     pub(crate) fn pop_before(&mut self, limit: Option<K>) -> Option<Finished> {
         let finished = if self.ordered {
             let entry = self.entries.first_entry()?;
@@ -78,8 +110,7 @@ impl<K: Ord + Copy> Window<K> {
         } else {
             self.ready.pop_front()?
         };
-        self.waiting -= memory(finished.output);
-        self.append(finished.output);
+        self.waiting -= finished.memory();
         Some(finished)
     }
 
@@ -132,7 +163,7 @@ mod tests {
     use super::*;
 
     fn finished(batch: u64, output: u64) -> Finished {
-        Finished { batch: BatchId(batch), items: 1, output, failure: None }
+        Finished { batch: BatchId(batch), items: 1, output, ..Finished::default() }
     }
 
     fn pop(window: &mut Window<u32>, limit: Option<u32>) -> Option<u64> {

@@ -156,7 +156,8 @@ fn a_combine_that_fails_is_the_kernels_fault() {
         world.reply(A, Effort::FULL);
     }
     let place = ItemPlace { source: SourceId(0), offset: 0 };
-    let failure = ItemFailure { place, ordinal: 0, len: 0, at: 0, attempts: 1, fault: Fault::Failed("too many".into()) };
+    let failure =
+        ItemFailure { place, ordinal: 0, len: 0, at: 0, attempts: 1, fault: Fault::Failed("too many".into()) };
     let done = Done { output: 0, failures: vec![failure], ..world.answer(A, Effort::FULL).0 };
     world.say(A, done, Vec::new());
     world.finish();

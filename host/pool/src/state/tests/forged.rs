@@ -84,7 +84,14 @@ fn that_count_wrongly() {
     });
     assert_ended(&lines(), "reported an item that it did not run", |done| {
         let place = ItemPlace { source: SourceId(0), offset: 0 };
-        done.failures = vec![ItemFailure { place, ordinal: u64::MAX, len: 0, at: 0, attempts: 1, fault: Fault::Failed(String::new()) }];
+        done.failures = vec![ItemFailure {
+            place,
+            ordinal: u64::MAX,
+            len: 0,
+            at: 0,
+            attempts: 1,
+            fault: Fault::Failed(String::new()),
+        }];
     });
 }
 

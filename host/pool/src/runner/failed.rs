@@ -1,0 +1,80 @@
+//! Telling of failed items: by name, with the core they ran on, and their bytes as long as these can be read.
+
+use std::os::fd::AsFd as _;
+
+use taskhost_protocol::ids::{JobId, WorkerId};
+use taskhost_protocol::work::Done;
+
+use super::{Observer, Pool};
+use crate::event::FailedItem as Failed;
+use crate::job::{CapturedItem, FailedItem};
+
+impl Pool {
+    /// Tells of an item that failed.
+    pub(super) fn item_failed(&mut self, id: JobId, item: &Failed, observer: &mut dyn Observer) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        let source = item.place.source;
+        let name = job.failed_sources.get(&source).cloned().unwrap_or_else(|| job.name.clone());
+        if item.number.is_some() {
+            // In order, so nothing before it is asked for again.
+            job.failed_sources = job.failed_sources.split_off(&source);
+        }
+        let line = item.line.map(|line| line + 1 + u64::from(job.header));
+        let told = FailedItem {
+            job: job.name.clone(),
+            source: name,
+            offset: item.place.offset,
+            len: item.len,
+            item: item.number.filter(|_| job.picture.is_none()),
+            line,
+            is_row: job.picture.is_some(),
+            verdict: item.verdict.clone(),
+            attempts: item.attempts,
+            worker: item.worker.map(|worker| worker.0),
+            core: item.worker.and_then(|worker| self.core_of(worker)),
+        };
+        self.progress.failed_items += 1;
+        observer.item_failed(&told);
+    }
+
+    /// The cpu that a worker is or was pinned to, as long as that is remembered.
+    fn core_of(&self, id: WorkerId) -> Option<u32> {
+        if let Some(worker) = self.workers.get(&id) {
+            return worker.core().filter(|_| worker.is_pinned());
+        }
+        self.reports.iter().rev().find(|report| report.id == id.0).and_then(|report| report.core)
+    }
+
+    /// Notes the names of the inputs of failed items, which may be closed when the failure is told, and shows the
+    /// items' bytes to whoever wants to keep them.
+    pub(super) fn note_failures(&mut self, done: &Done, observer: &mut dyn Observer) {
+        let Some(job) = self.jobs.get_mut(&done.job) else { return };
+        for failure in &done.failures {
+            let id = failure.place.source;
+            let source = job.sources.get(&id);
+            let name = source.map_or(&job.name, |source| &source.name);
+            job.failed_sources.entry(id).or_insert_with(|| name.clone());
+            if !self.config.capture {
+                continue;
+            }
+            let pieces = self.batches.get(&done.batch).map_or(&[][..], |batch| &batch.pieces);
+            let offset = failure.place.offset;
+            let holds = |piece: &&taskhost_protocol::work::Piece| {
+                let end = offset.checked_add(failure.len);
+                piece.source == id && piece.from <= offset && end.is_some_and(|end| end <= piece.to)
+            };
+            if let (Some(piece), Some(source)) = (pieces.iter().find(holds), source) {
+                observer.captured(&CapturedItem {
+                    job: &job.name,
+                    source: name,
+                    offset,
+                    len: failure.len,
+                    position: piece.position(job.split, offset),
+                    header: source.header.as_deref(),
+                    file: source.file.as_fd(),
+                    at: piece.at + (offset - piece.from),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What goes by the clock: items that are late, workers that are not ready in time or were stopped by somebody, workers
+//! that are to be started later, the end of the run, and its pauses.
+
+use std::time::{Duration, Instant};
+
+use taskhost_os::signals::{self, Signal};
+use taskhost_protocol::progress::Progress as Place;
+
+use super::process::Phase;
+use super::watch::{Seen, interval};
+use super::{Observer, Pool, TICK};
+use crate::death::Reason;
+use crate::error::PoolError;
+use crate::event::Post;
+
+/// An item that runs longer than this is named: a user wonders by then.
+const LONG: Duration = Duration::from_secs(60);
+
+/// When things are to be looked at.
+#[derive(Debug)]
+pub(super) struct Vigil {
+    /// When workers are looked at next.
+    next_look: Option<Instant>,
+    /// When the run is over at the latest.
+    run_ends: Option<Instant>,
+    /// Workers that are to be started, and when.
+    spawns: Vec<(Instant, Post)>,
+    /// Set by the first signal: which it was, and until when what is being run may be finished.
+    ending: Option<(Signal, Instant)>,
+}
+
+impl Vigil {
+    pub(super) fn new(deadline: Option<Duration>) -> Self {
+        let run_ends = deadline.map(|deadline| Instant::now() + deadline);
+        Self { next_look: None, run_ends, spawns: Vec::new(), ending: None }
+    }
+
+    /// A worker is to be started later.
+    pub(super) fn spawn_later(&mut self, post: Post, after: Duration) {
+        self.spawns.push((Instant::now() + after, post));
+    }
+
+    /// Whether the run is being ended.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// The next time at which something is to be done.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let spawns = self.spawns.iter().map(|(at, _)| *at);
+        let ending = self.ending.map(|(_, until)| until);
+        spawns.chain(self.next_look).chain(self.run_ends).chain(ending).min()
+    }
+
+    /// Time stood still for so long.
+    fn shift(&mut self, pause: Duration) {
+        self.next_look = self.next_look.map(|at| at + pause);
+        self.run_ends = self.run_ends.map(|at| at + pause);
+        self.ending = self.ending.map(|(signal, until)| (signal, until + pause));
+        for (at, _) in &mut self.spawns {
+            *at += pause;
+        }
+    }
+}
+
+impl Pool {
+    /// Does what is due.
+    pub(super) fn keep_vigil(&mut self, observer: &mut dyn Observer) -> Result<(), PoolError> {
+        let now = Instant::now();
+        self.end_late(now);
+        if self.vigil.next_look.is_none_or(|at| at <= now) {
+            self.look_at_workers(now, observer);
+        }
+        while let Some(index) = self.vigil.spawns.iter().position(|(at, _)| *at <= now) {
+            let (_, post) = self.vigil.spawns.swap_remove(index);
+            self.spawn_or_report(post);
+        }
+        if self.vigil.run_ends.is_some_and(|at| at <= now) {
+            return Err(PoolError::Deadline(self.config.policy.deadline.unwrap_or_default()));
+        }
+        if let Some((signal, until)) = self.vigil.ending {
+            let is_done = self.state.is_quiet() && self.sink.is_idle() && self.pending.is_empty();
+            if is_done || until <= now {
+                return Err(PoolError::Interrupted(signal));
+            }
+        }
+        Ok(())
+    }
+
+    /// Workers that are not ready in time, or that live on without their socket.
+    fn end_late(&mut self, now: Instant) {
+        for worker in self.workers.values_mut() {
+            if (worker.phase != Phase::Ready || worker.is_closing()) && worker.ready_by <= now && !worker.is_killed() {
+                let what = if worker.is_closing() { "hung while ending" } else { "was not ready for work in time" };
+                worker.kill(Reason::Violation(what.into()));
+            }
+        }
+    }
+
+    /// Looks at the workers that have something to do.
+    fn look_at_workers(&mut self, now: Instant, observer: &mut dyn Observer) {
+        let timeout = self.config.policy.timeout;
+        let interval = timeout.map_or(TICK, interval).min(TICK);
+        self.vigil.next_look = Some(now + interval);
+        let mut long = Vec::new();
+        for worker in self.workers.values_mut() {
+            if worker.asked.is_empty() || worker.phase != Phase::Ready || worker.is_killed() {
+                worker.watch.reset();
+                continue;
+            }
+            let Some(cell) = worker.progress.as_ref().map(taskhost_os::progress::ProgressCell::load) else { continue };
+            let cpu = worker.cpu_time();
+            // Twice the interval: the coordinator itself may be late.
+            match worker.watch.look(now, cell, cpu, timeout, 2 * interval) {
+                Seen::Moving => {}
+                Seen::Late(cell) => {
+                    let Some(limit) = timeout else { continue };
+                    worker.late_at = Some(cell);
+                    worker.kill(Reason::Deadline(limit));
+                }
+                // Nobody but us has any business with a worker; one that was stopped would be waited for for ever.
+                Seen::Same(_) if worker.is_stopped() => worker.kill(Reason::Stopped),
+                Seen::Same(clock) if clock >= LONG && worker.named_at != Some(cell) => {
+                    worker.named_at = Some(cell);
+                    long.extend(worker.asked.front().map(|asked| (asked.batch, cell)));
+                }
+                Seen::Same(_) => {}
+            }
+        }
+        for (batch, cell) in long {
+            if let Some(text) = self.name_of_item(batch, cell) {
+                observer.warning(&format!("{text} has been running for over a minute"));
+            }
+        }
+    }
+
+    /// What messages call the item that a worker is at.
+    fn name_of_item(&self, batch: taskhost_protocol::ids::BatchId, cell: u64) -> Option<String> {
+        let place = Place::decode(cell, batch)?;
+        let out = self.batches.get(&batch)?;
+        let job = self.jobs.get(&out.job)?;
+        let Some(piece) = out.pieces.get(place.piece as usize) else {
+            return Some(format!("{} near row {}", job.name, place.offset));
+        };
+        let name = job.sources.get(&piece.source).map_or(&job.name, |source| &source.name);
+        Some(format!("the item at byte {} of {name}", piece.start + place.offset))
+    }
+
+    /// A signal has come.
+    pub(super) fn signalled(&mut self) -> Result<(), PoolError> {
+        while let Some(signal) = self.config.signals.as_ref().and_then(signals::Signals::next_signal) {
+            match signal {
+                Signal::Suspend => self.pause(),
+                Signal::Interrupt | Signal::Terminate | Signal::HangUp if self.vigil.ending.is_none() => {
+                    self.state.drain();
+                    self.vigil.spawns.clear();
+                    self.vigil.ending = Some((signal, Instant::now() + self.config.policy.drain));
+                }
+                Signal::Interrupt | Signal::Terminate | Signal::HangUp => return Err(PoolError::Interrupted(signal)),
+                Signal::Quit | Signal::WindowChange | Signal::Continue | Signal::User1 => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops everything, this process last, until it is told to go on: the time does not count.
+    fn pause(&mut self) {
+        for worker in self.workers.values() {
+            worker.stop();
+        }
+        let began = Instant::now();
+        signals::stop_self();
+        let pause = began.elapsed();
+        for worker in self.workers.values_mut() {
+            worker.cont();
+            worker.ready_by += pause;
+            worker.watch.reset();
+        }
+        self.vigil.shift(pause);
+        self.began += pause;
+    }
+}
