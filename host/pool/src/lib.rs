@@ -3,6 +3,7 @@
 //! * [`state`] decides, and only it: events in, actions out.
 //! * [`runner`] performs: it owns the processes, descriptors and files, and turns what happens to them into events.
 //! * [`artifact`] keeps compiled kernels; compiling happens in a worker.
+//! * [`journal`] is the file from which a run goes on after a crash.
 //!
 //! This crate never links the WebAssembly engine.
 
@@ -11,6 +12,7 @@ pub mod death;
 pub mod error;
 pub mod event;
 pub mod job;
+pub mod journal;
 pub mod runner;
 pub mod state;
 pub mod verdict;
