@@ -16,6 +16,7 @@ mod detect;
 mod fault;
 #[cfg(debug_assertions)]
 pub mod faults;
+mod footprint;
 mod fuel;
 mod host;
 mod instance;
@@ -34,6 +35,7 @@ mod wasi_random;
 mod wasi_stdio;
 
 pub use compile::{Compiled, compile};
+pub use footprint::most_memory;
 pub use host::{HostContext, ItemContext};
 pub use instance::{Input, Instance, Tile};
 pub use kernel::{LoadOptions, LoadedKernel};

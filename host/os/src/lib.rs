@@ -8,6 +8,7 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("taskhost runs on Linux only: its workers are made of namespaces, memfds and pidfds");
 
+pub mod allocator;
 pub mod atomic_file;
 pub mod child;
 pub mod cores;
@@ -18,15 +19,18 @@ pub mod exe;
 #[cfg(debug_assertions)]
 pub mod fault_injection;
 pub mod file_kind;
+pub mod last_words;
 pub mod lease;
 mod mapping;
 pub mod memfd;
 pub mod poll;
 pub mod process_id;
 pub mod progress;
+pub mod rlimits;
 pub mod sandbox;
 pub mod signals;
 pub mod socket;
 pub mod spawn;
+pub mod stack_overflow;
 pub mod transfer;
 pub mod usage;
