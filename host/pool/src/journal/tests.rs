@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use proptest::{collection::vec, option, sample::Index};
@@ -16,7 +17,7 @@ use tempfile::{TempDir, tempdir, tempfile};
 use super::frame::{Frames, HOLDER_AT, PREAMBLE};
 use super::*;
 
-/// Where this variable is set, a test runs inside a file system of its own that it names.
+/// Where this variable is set, a test was started by a test, to work in the folder that it names.
 const INSIDE: &str = "TASKHOST_TEST_FOLDER";
 
 fn header() -> Header {
@@ -345,6 +346,43 @@ fn a_lost_tail_is_cut_off_once() {
     assert_eq!(contents.torn_bytes, 0);
     assert_eq!(contents.records.len(), records.len());
     assert_eq!(contents.ended, Some(0));
+}
+
+#[test]
+fn a_damaged_journal_is_left_as_it_is() {
+    let (_folder, path) = folder();
+    let mut bytes = journal(&header(), &records(), |_| true);
+    let begin = frames(&bytes)[3];
+    bytes[begin + 30] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let error = Journal::open(&path).unwrap_err().to_string();
+    let expected = format!("is damaged at byte {begin} (record 3 was on the disk and is not valid any more)");
+    assert!(error.contains(&expected), "{error}");
+    assert!(fs::read(&path).unwrap() == bytes);
+}
+
+#[test]
+fn a_killed_owner_owns_nothing() {
+    let name = "journal::tests::a_killed_owner_owns_nothing";
+    if let Some(folder) = std::env::var_os(INSIDE).map(PathBuf::from) {
+        let _journal = Journal::create(&folder.join("run.journal"), &header()).unwrap();
+        std::io::stdout().write_all(b"\nit is created\n").unwrap();
+        // Until it is killed.
+        std::io::stdin().read_to_end(&mut Vec::new()).unwrap();
+        return;
+    }
+    let (folder, path) = folder();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--nocapture"]).env(INSIDE, folder.path());
+    let mut owner = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let output = BufReader::new(owner.stdout.take().unwrap());
+    assert!(output.lines().any(|line| line.unwrap() == "it is created"));
+    let id = owner.id();
+    assert!(matches!(Journal::open(&path), Err(JournalError::Busy { holder: Some(holder), .. }) if holder == id));
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let (_journal, contents) = Journal::open(&path).unwrap();
+    assert_eq!(contents, Contents { header: header(), records: Vec::new(), torn_bytes: 0, ended: None });
 }
 
 /// Runs this test again as root of a user and mount namespace, with a tmpfs mounted with these options.

@@ -19,7 +19,7 @@ use super::record::{Header, Record};
 const SLACK: u64 = 1 << 20;
 
 /// An open journal. As long as it lives, no other process can open it; the kernel ends that with the process, in
-/// whatever way it ends. Dropping it leaves the file.
+/// whatever way it ends. Dropping it leaves the file, without the space that was reserved.
 #[derive(Debug)]
 pub struct Journal {
     file: File,
@@ -49,7 +49,10 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(JournalError::Exists(path)),
             result => result.map_err(JournalError::io(&path, "create"))?,
         };
-        lock(&file, &path)?;
+        lock(&file, &path).inspect_err(|_| {
+            // Somebody else opened it at once, and found nothing in it.
+            let _ = fs::remove_file(&path);
+        })?;
         let tail = Tail { next: 0, end: PREAMBLE as u64 };
         let mut journal = Self { file, path, run: header.run, tail, durable: 0, reserved: 0, broken: None };
         journal.begin(&payloads).inspect_err(|_| {
@@ -228,6 +231,15 @@ impl Journal {
     }
 }
 
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.broken.is_none() {
+            // A small file should not take the space of a large one for ever. There is nobody to tell.
+            let _ = self.cut();
+        }
+    }
+}
+
 fn lock(file: &File, path: &Path) -> Result<(), JournalError> {
     match file.try_lock() {
         Ok(()) => Ok(()),
@@ -268,6 +280,30 @@ mod tests {
     use super::*;
     use std::os::fd::OwnedFd;
 
+    #[test]
+    fn a_journal_that_is_left_takes_no_more_space_than_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.journal");
+        let journal = Journal::create(&path, &header()).unwrap();
+        // Counted in units of 512 bytes.
+        let blocks = |path: &Path| fs::metadata(path).unwrap().blocks();
+        let before = blocks(&path);
+        drop(journal);
+        assert!(before * 512 >= SLACK && blocks(&path) * 512 < 64 << 10, "{before} and {}", blocks(&path));
+    }
+
+    fn header() -> Header {
+        Header {
+            run: [1; 16],
+            command: Vec::new(),
+            folder: Vec::new(),
+            kernel: [0; 32],
+            clock: 0,
+            inputs: Vec::new(),
+            taskhost: String::new(),
+        }
+    }
+
     /// A journal whose file is something else.
     fn journal(file: File) -> Journal {
         let tail = Tail { next: 2, end: 100 };
@@ -303,16 +339,7 @@ mod tests {
     fn a_disk_that_is_full_is_told_where_space_cannot_be_reserved() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.journal");
-        let header = Header {
-            run: [1; 16],
-            command: Vec::new(),
-            folder: Vec::new(),
-            kernel: [0; 32],
-            clock: 0,
-            inputs: Vec::new(),
-            taskhost: String::new(),
-        };
-        let mut journal = Journal::create(&path, &header).unwrap();
+        let mut journal = Journal::create(&path, &header()).unwrap();
         assert!(journal.reserved >= journal.tail.end + SLACK);
         journal.append(&Record::End { exit: 0 }).unwrap();
         let size = journal.file.metadata().unwrap().len();
