@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use taskhost_os::exact::{ExactError, pread_exact};
 
-/// Files up to this size are hashed whole, which takes some 20 ms.
+/// Files up to this size are hashed whole, which takes some 40 ms.
 const WHOLE_BYTES: u64 = 64 << 20;
 
 /// Bytes hashed at either end of a larger file: where headers and directories of file formats stand, and where a file
