@@ -119,9 +119,15 @@ fn row_bytes(format: Format) -> u64 {
 
 /// The tiles that make `rows`, in order. The plan has passed [`check_plan`].
 pub fn tiles(rows: &Rows) -> impl Iterator<Item = Tile> + use<> {
+    tiles_up_to(rows, u32::MAX)
+}
+
+/// The same with at most `most` own rows to a tile, at least one: to find out which row it is that fails. Under a plan
+/// of `whole` there is one tile all the same.
+pub fn tiles_up_to(rows: &Rows, most: u32) -> impl Iterator<Item = Tile> + use<> {
     let Rows { format, plan, first, count, .. } = *rows;
     let (in_row, out_row) = (row_bytes(format), row_bytes(plan.output));
-    let per_tile = rows_per_tile(format, &plan);
+    let per_tile = rows_per_tile(format, &plan).min(most.max(1));
     let end = first.saturating_add(count).min(format.height);
     let mut next = first;
     std::iter::from_fn(move || {
@@ -205,9 +211,20 @@ mod tests {
     }
 
     #[test]
+    fn tiles_of_a_row_each_have_the_same_context() {
+        let grey = format(10, 10, 1, Sample::U8);
+        let plan = PicturePlan { cut: Cut::Strips { halo: 2 }, output: grey };
+        let single: Vec<Tile> = tiles_up_to(&rows(grey, plan, 1, 3), 1).collect();
+        assert_eq!(single.iter().map(|tile| (tile.first_row, tile.rows)).collect::<Vec<_>>(), [(1, 1), (2, 1), (3, 1)]);
+        assert_eq!((single[0].above, single[0].below, single[0].read_at, single[0].read_bytes), (1, 2, 0, 40));
+        assert_eq!((single[2].above, single[2].below, single[2].read_at, single[2].read_bytes), (2, 2, 10, 50));
+    }
+
+    #[test]
     fn a_whole_plan_has_one_tile_of_everything() {
         let grey = format(10, 10, 1, Sample::U8);
         let plan = PicturePlan { cut: Cut::Whole, output: format(5, 4, 3, Sample::U8) };
+        assert_eq!(tiles_up_to(&rows(grey, plan, 0, 10), 1).count(), 1);
         let all: Vec<Tile> = tiles(&rows(grey, plan, 0, 10)).collect();
         assert_eq!((all.len(), all[0].read_bytes, all[0].write_bytes), (1, 100, 60));
         assert_eq!(rows_for(grey, &plan, 1), 10);

@@ -2,18 +2,20 @@
 
 use std::os::unix::fs::FileExt as _;
 
-use taskhost_protocol::fault::{Fault, ItemPlace};
-use taskhost_protocol::ids::SourceId;
-use taskhost_protocol::work::Join;
+use taskhost_protocol::fault::Fault;
+use taskhost_protocol::work::{Assignment, Join};
 
-use crate::execute::{Executor, Tally};
+use crate::execute::Executor;
+use crate::reduce;
 use crate::results::Results;
 use crate::startup::Fatal;
+use crate::tally::Tally;
 
 impl Executor<'_> {
     /// Calls `combine` once.
     pub(crate) fn run_combine(
         &mut self,
+        assignment: &Assignment,
         join: &Join,
         results: &mut Results<'_>,
         tally: &mut Tally,
@@ -26,26 +28,30 @@ impl Executor<'_> {
             parts.push(bytes.get(begin..end).ok_or_else(|| Fatal::Protocol("parts do not add up".into()))?);
             begin = end;
         }
-        let instance = self.kernel.instance()?;
-        instance.set_item(None);
-        let answer = instance.combine(&parts);
+        self.at_call(assignment.batch);
+        let answer = reduce::combine(&mut self.kernel, &parts);
         write(answer, results, tally);
-        Ok(())
+        self.pass_logs(assignment.job, None)
     }
 
     /// Calls `finish`.
     pub(crate) fn run_finish(
         &mut self,
+        assignment: &Assignment,
         join: &Join,
         results: &mut Results<'_>,
         tally: &mut Tally,
     ) -> Result<(), Fatal> {
         let bytes = self.read_parts(join)?;
-        let instance = self.kernel.instance()?;
-        instance.set_item(None);
-        let answer = instance.finish(&bytes);
+        self.at_call(assignment.batch);
+        let answer = self.kernel.for_call().and_then(|instance| {
+            instance.set_item(None);
+            let answer = instance.finish(&bytes);
+            instance.commit_counters();
+            answer
+        });
         write(answer, results, tally);
-        Ok(())
+        self.pass_logs(assignment.job, None)
     }
 
     fn read_parts(&self, join: &Join) -> Result<Vec<u8>, Fatal> {
@@ -59,6 +65,6 @@ impl Executor<'_> {
 
 fn write(answer: Result<Vec<u8>, Fault>, results: &mut Results<'_>, tally: &mut Tally) {
     if let Err(fault) = answer.and_then(|bytes| results.write(&bytes)) {
-        tally.fail(ItemPlace { source: SourceId(0), offset: 0 }, fault);
+        tally.fail_whole(fault);
     }
 }

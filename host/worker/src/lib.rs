@@ -3,29 +3,41 @@
 //! * [`startup`] shakes hands and takes the descriptors, whatever the role.
 //! * [`compile`], [`execute`] and [`convert`] are the roles; each locks itself in before it touches anything that a
 //!   stranger wrote.
-//! * [`files`] are the descriptors it was given, [`results`] is where results go.
-//! * [`items`], [`rows`] and [`join`] run the three sorts of batches.
+//! * [`begin`] starts the kernel, [`kernel`] keeps it and starts it again, [`logs`] bounds what it says.
+//! * [`files`] are the descriptors it was given, [`results`] is where results go, [`tally`] is what a batch came to.
+//! * [`items`], [`rows`] and [`join`] run the three sorts of batches. Items are found by [`lines`] or [`fixed`], run by
+//!   [`one`] or [`pack`], their results go to an [`outlet`] and are joined by [`reduce`].
 //!
 //! One thread, no shared state, no names: a worker reads and writes descriptors, and computes.
 
+mod begin;
 mod compile;
 mod convert;
 mod execute;
 mod files;
+mod fixed;
 mod items;
 mod join;
+mod kernel;
+mod lines;
+mod logs;
+mod one;
+mod outlet;
 mod pack;
+mod reduce;
 mod results;
 mod rows;
 mod startup;
+mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use taskhost_protocol::exit;
+
 /// The argument that makes this executable a worker. Nobody types it.
 const WORKER_ARGUMENT: &str = "__worker";
-
-/// Exit code of a worker that could not go on: it said why on its socket, if it could.
-const FAILED: i32 = 70;
 
 static CAN_BE_WORKER: AtomicBool = AtomicBool::new(false);
 
@@ -34,7 +46,8 @@ pub fn run_if_worker() {
     CAN_BE_WORKER.store(true, Ordering::Relaxed);
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|argument| argument == WORKER_ARGUMENT) {
-        let code = if startup::run().is_ok() { 0 } else { FAILED };
+        // It said why on its socket, if it could.
+        let code = if startup::run().is_ok() { 0 } else { exit::FAILED };
         std::process::exit(code);
     }
 }

@@ -3,11 +3,13 @@
 
 use std::time::Instant;
 
-use taskhost_engine::Input;
-use taskhost_protocol::work::Assignment;
+use taskhost_engine::{Input, PackedResults};
+use taskhost_protocol::fault::Fault;
+use taskhost_protocol::work::Split;
 
 use crate::execute::{Executor, nanos_since};
-use crate::items::{Outlet, PieceContext};
+use crate::items::PieceContext;
+use crate::outlet::Outlet;
 use crate::startup::Fatal;
 
 /// Most items of one packed call.
@@ -68,6 +70,15 @@ impl Pack {
         self.offsets.clear();
     }
 
+    /// A byte at which the item behind this one begins, or in front of which no other does.
+    fn behind(&self, index: usize, split: Split) -> u64 {
+        if let Some(next) = self.offsets.get(index + 1) {
+            return *next;
+        }
+        // The newline is no part of a line.
+        self.offsets[index] + self.item(index).len() as u64 + u64::from(split == Split::Lines)
+    }
+
     fn item(&self, index: usize) -> &[u8] {
         let begin = if index == 0 { 0 } else { self.ends[index - 1] as usize };
         &self.bytes[begin..self.ends[index] as usize]
@@ -78,7 +89,6 @@ impl Executor<'_> {
     /// Runs what was gathered. Returns where it stopped, if that was early.
     pub(crate) fn flush(
         &mut self,
-        assignment: &Assignment,
         context: &PieceContext,
         pack: &mut Pack,
         outlet: &mut Outlet<'_, '_>,
@@ -89,64 +99,64 @@ impl Executor<'_> {
         let began = Instant::now();
         let items = pack.offsets.len();
         // One item alone is blamed at once, and a packed call would be a detour.
-        let packed = items > 1 && self.packed(assignment, context, pack, outlet)?;
+        let packed = items > 1 && self.packed(context, pack, outlet)?;
         if !packed {
             for index in 0..items {
-                let (offset, bytes) = (pack.offsets[index], pack.item(index));
-                self.one(assignment, context, offset, bytes.len() as u64, Input::Bytes(bytes), outlet)?;
-                if outlet.tally.failures.len() >= assignment.budget.failures as usize {
-                    let next = pack.offsets.get(index + 1).copied();
+                let bytes = pack.item(index);
+                self.one(context, pack.offsets[index], Input::Bytes(bytes), outlet)?;
+                if outlet.tally.stopped {
+                    let stop = pack.behind(index, context.split);
                     pack.clear();
-                    return Ok(next.or(Some(context.end())));
+                    return Ok(Some(stop));
                 }
             }
         }
         let now = nanos_since(began) as f64 / items as f64;
         self.item_nanos = if self.item_nanos > 0.0 { f64::midpoint(self.item_nanos, now) } else { now };
         pack.set_limit(self.item_nanos);
+        let stop = outlet.tally.stopped.then(|| pack.behind(items - 1, context.split));
         pack.clear();
-        Ok(None)
+        Ok(stop)
     }
 
     /// One packed call. `false`: it did not go cleanly, nothing of it counts, and the items have to be run one by one.
-    fn packed(
-        &mut self,
-        assignment: &Assignment,
-        context: &PieceContext,
-        pack: &Pack,
-        outlet: &mut Outlet<'_, '_>,
-    ) -> Result<bool, Fatal> {
-        self.at_item(assignment.batch, outlet.tally.items);
-        let instance = self.kernel.instance()?;
+    fn packed(&mut self, context: &PieceContext, pack: &Pack, outlet: &mut Outlet<'_, '_>) -> Result<bool, Fatal> {
+        self.progress.store(context.progress(pack.offsets[0], true));
+        // If the kernel cannot even be started, that is said of each item.
+        let Ok(instance) = self.kernel.for_call() else { return Ok(false) };
         instance.set_item(Some(context.item(pack.offsets[0])));
-        let answer = match instance.process_packed(&pack.bytes, &pack.ends) {
-            Ok(answer) if answer.failures.is_empty() => answer,
-            Ok(_) | Err(_) => {
-                instance.drop_counters();
-                // What it logged will be logged again.
-                drop(instance.take_logs());
-                return Ok(false);
-            }
+        let mark = outlet.results.mark();
+        let answer = instance.process_packed(&pack.bytes, &pack.ends).ok().filter(|answer| answer.failures.is_empty());
+        // A reduction puts results into its tree, which forgets nothing, so it takes them one item at a time.
+        let reduces = outlet.tree.is_some();
+        let is_clean = answer.as_ref().is_some_and(|answer| reduces || put_all(answer, pack, outlet).is_ok());
+        let Some(answer) = answer.filter(|_| is_clean) else {
+            outlet.forget(mark);
+            instance.drop_counters();
+            // What it logged will be logged again.
+            drop(instance.take_logs());
+            return Ok(false);
         };
         instance.commit_counters();
-        self.pass_logs(assignment.job, Some(context.place(pack.offsets[0])))?;
-        let mark = outlet.results.mark();
-        let each = answer.for_each(|index, results| {
-            let len = pack.item(index).len() as u64;
-            for result in results.into_iter().flatten() {
-                outlet.put(result, len)?;
-            }
-            self.reduce(context, pack.offsets[index], outlet)
-        });
-        if let Err(fault) = each {
-            // The results of a packed call are the kernel's as much as those of single calls; what is wrong with one
-            // of them is wrong with its item, but a reduction that failed half-way cannot be done again.
-            outlet.results.roll_back(mark);
-            outlet.tally.items += 1;
-            outlet.tally.fail(context.place(pack.offsets[0]), fault);
-            return Ok(true);
-        }
+        self.pass_logs(context.job, Some(context.place(pack.offsets[0])))?;
         outlet.tally.items += pack.offsets.len() as u64;
+        if reduces {
+            answer.for_each(|index, results| {
+                for result in results.into_iter().flatten() {
+                    outlet.scratch.extend_from_slice(result);
+                    outlet.ends.push(outlet.scratch.len());
+                }
+                if outlet.tally.stopped { Ok(()) } else { self.reduce(context, pack.offsets[index], outlet) }
+            })?;
+        }
         Ok(true)
     }
+}
+
+/// Takes all results of a packed call. The results of one are the kernel's as much as those of single calls.
+fn put_all(answer: &PackedResults, pack: &Pack, outlet: &mut Outlet<'_, '_>) -> Result<(), Fault> {
+    answer.for_each(|index, results| {
+        let len = pack.item(index).len() as u64;
+        results.into_iter().flatten().try_for_each(|result| outlet.put(result, len))
+    })
 }

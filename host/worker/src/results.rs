@@ -14,6 +14,9 @@ const GATHER: usize = 128 << 10;
 /// Results at least this long are written as they are, without a copy.
 const STRAIGHT: usize = 32 << 10;
 
+/// What is written in place of results, as often as needed.
+static ZEROS: [u8; STRAIGHT] = [0; STRAIGHT];
+
 /// The results of one batch.
 pub(crate) struct Results<'a> {
     /// Where they go, and the offset of the first; `None` counts only.
@@ -70,6 +73,17 @@ impl<'a> Results<'a> {
             self.flush()?;
         }
         self.gathered.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Adds so many zeros: in the place of a result that there is none of.
+    pub(crate) fn write_zeros(&mut self, len: u64) -> Result<(), Fault> {
+        let mut left = len;
+        while left > 0 {
+            let step = ZEROS.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            self.write(&ZEROS[..step])?;
+            left -= step as u64;
+        }
         Ok(())
     }
 

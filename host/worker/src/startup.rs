@@ -1,12 +1,13 @@
 //! The first steps, the same for every role: signals, panics, the greeting, the descriptors.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
 
+use taskhost_os::last_words::LastWords;
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_protocol::limits::{MESSAGE_BYTES, cap_text};
 use taskhost_protocol::message::{FromWorker, Start, ToWorker};
-use taskhost_protocol::{PROTOCOL_VERSION, frame};
+use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
 use crate::{compile, convert, execute};
 
@@ -46,6 +47,10 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
+    pub(crate) fn new(socket: &'static Socket) -> Self {
+        Self { socket, buffer: vec![0; MESSAGE_BYTES] }
+    }
+
     /// Waits for a message.
     pub(crate) fn receive(&mut self) -> Result<(ToWorker, Vec<OwnedFd>), Fatal> {
         let received = match self.socket.recv(&mut self.buffer, Descriptors::Accept) {
@@ -85,7 +90,10 @@ pub(crate) fn run() -> Result<(), Fatal> {
     let socket = Socket::inherited().map_err(|error| Fatal::failed("taking the control socket")(&error))?;
     let socket = SOCKET.get_or_init(|| socket);
     report_panics();
-    let mut channel = Channel { socket, buffer: vec![0; MESSAGE_BYTES] };
+    // Before there is an engine, whose handlers are to come first: most of what crashes is a kernel that traps.
+    taskhost_os::stack_overflow::report_on(last_words(socket, NO_STACK, exit::STACK_OVERFLOW)?)
+        .map_err(|error| Fatal::failed("watching the stack")(&error))?;
+    let mut channel = Channel::new(socket);
     let result = live(&mut channel);
     match result {
         Ok(()) | Err(Fatal::Closed) => Ok(()),
@@ -104,11 +112,27 @@ fn live(channel: &mut Channel) -> Result<(), Fatal> {
     let ToWorker::Start(start) = message else {
         return Err(Fatal::Protocol("expected to be told what to be".into()));
     };
+    // Decoders cope with sizes that a picture makes up.
+    if !matches!(start, Start::Convert) {
+        taskhost_os::allocator::report_failure_on(last_words(channel.socket, NO_MEMORY, exit::NO_MEMORY)?);
+    }
     match start {
         Start::Compile { options, kernel_bytes } => compile::run(channel, options, kernel_bytes, fds),
         Start::Execute(start) => execute::run(channel, start, fds),
         Start::Convert => convert::run(channel),
     }
+}
+
+/// What is said when the worker's own needs cannot be met.
+const NO_MEMORY: &str = "the worker itself got no memory";
+
+/// What is said when a function of the host, not of the kernel, recursed too far.
+const NO_STACK: &str = "the worker's own stack was used up";
+
+/// Made beforehand: when they are needed, nothing can be encoded any more.
+fn last_words(socket: &'static Socket, text: &str, code: i32) -> Result<LastWords, Fatal> {
+    let message = frame::encode(&FromWorker::Dying(text.into())).map_err(|error| Fatal::Protocol(error.to_string()))?;
+    Ok(LastWords::new(socket.as_fd(), message, code))
 }
 
 /// A panic is said on the socket, since a worker has no standard error, and ends the process.
@@ -118,6 +142,7 @@ fn report_panics() {
         if let (Some(socket), Ok(bytes)) = (SOCKET.get(), frame::encode(&FromWorker::Dying(text))) {
             let _ = socket.send(&bytes, &[]);
         }
-        std::process::exit(crate::FAILED);
+        // Without running what was to run at the exit: this process cannot be trusted to get through that.
+        taskhost_os::crash::exit_now(exit::PANICKED);
     }));
 }

@@ -1,0 +1,10 @@
+//! Tests of a worker at work: real kernels, no coordinator, no walls.
+
+mod bench;
+mod component;
+mod failed_items;
+mod filtering;
+mod instances;
+mod limits;
+mod packed;
+mod reductions;
