@@ -9,7 +9,6 @@ use taskhost_pool::runner::Pool;
 
 use crate::exit_code::Exit;
 use crate::feed::name_of;
-use crate::kernel::KernelFile;
 use crate::output::Place;
 use crate::plan::Shape;
 use crate::report;
@@ -19,10 +18,10 @@ use crate::run::{Given, Request};
 const LISTED: usize = 10;
 
 /// Prints the plan. The kernel was asked what it says of itself; nothing else of it was run.
-pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &KernelFile, shape: Shape) -> Exit {
+pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Shape) -> Exit {
     let mut text = String::new();
     let info = pool.kernel();
-    let _ = writeln!(text, "kernel   {} ({})", kernel.name, info.why);
+    let _ = writeln!(text, "kernel   {} ({})", kernel, info.why);
     match shape {
         Shape::Picture => {
             let _ = writeln!(text, "split    rows of each picture, as the kernel's `prepare` says");
@@ -51,7 +50,7 @@ pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &KernelFile, sha
     let pinned = workers.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let pins = if pinned.is_empty() { "not pinned".to_owned() } else { format!("pinned to cpu {pinned}") };
     let _ = writeln!(text, "workers  {}, {pins}", request.cores.topology.describe(workers.len()));
-    let limits = &request.arguments.workers;
+    let limits = &request.arguments.limits;
     let _ = writeln!(
         text,
         "limits   {} of memory a worker, {} a result",

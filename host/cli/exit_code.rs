@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use taskhost_os::signals::Signal;
 use taskhost_pool::error::PoolError;
 use taskhost_pool::event::JobFailure;
-use taskhost_protocol::fault::{Fault, Refusal};
+use taskhost_protocol::fault::Refusal;
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Refused,
     /// An input or an output cannot be used.
     InputOutput,
+    /// A limit of the whole run was hit.
+    RunLimit,
     /// Ctrl-C.
     Interrupted,
     /// SIGTERM.
@@ -31,13 +33,14 @@ pub(crate) enum Exit {
 }
 
 /// The table, as the manual prints it.
-pub(crate) const TABLE: [(u8, &str); 9] = [
+pub(crate) const TABLE: [(u8, &str); 10] = [
     (0, "everything was done"),
     (1, "something unexpected went wrong on the host's side"),
     (2, "the command line makes no sense"),
     (3, "at least one item failed"),
     (4, "the kernel was refused: not WebAssembly, the wrong shape, an import that is not offered, too large"),
     (5, "an input could not be read or an output could not be written"),
+    (7, "a limit of the whole run was hit: --deadline"),
     (130, "interrupted (Ctrl-C)"),
     (141, "the reader of standard output went away"),
     (143, "terminated"),
@@ -52,6 +55,7 @@ impl Exit {
             Self::ItemsFailed => 3,
             Self::Refused => 4,
             Self::InputOutput => 5,
+            Self::RunLimit => 7,
             Self::Interrupted => 130,
             Self::ReaderGone => 141,
             Self::Terminated => 143,
@@ -92,6 +96,7 @@ impl From<PoolError> for Failure {
         let exit = match &error {
             PoolError::Refused(Refusal::Setting(_)) => Exit::Usage,
             PoolError::Refused(_) => Exit::Refused,
+            PoolError::Deadline(_) => Exit::RunLimit,
             PoolError::Interrupted(Signal::Terminate) => Exit::Terminated,
             PoolError::Interrupted(_) => Exit::Interrupted,
             PoolError::Start(_) | PoolError::Compile(_) | PoolError::Host { .. } => Exit::Host,
@@ -103,22 +108,11 @@ impl From<PoolError> for Failure {
 /// How a run ends whose one job failed like this.
 pub(crate) fn of_job(failure: &JobFailure) -> Exit {
     match failure {
-        JobFailure::Item(item) => match item.failure.fault {
-            Fault::Input(_) | Fault::Output(_) => Exit::InputOutput,
-            Fault::InvalidInput(_)
-            | Fault::Failed(_)
-            | Fault::Temporary(_)
-            | Fault::Trap { .. }
-            | Fault::OutputLimit { .. }
-            | Fault::ItemTooLarge { .. }
-            | Fault::MemoryLimit { .. }
-            | Fault::OutOfFuel { .. }
-            | Fault::LeftOut
-            | Fault::Contract(_) => Exit::ItemsFailed,
-        },
+        JobFailure::Item(item) if item.verdict.is_input_output() => Exit::InputOutput,
+        JobFailure::Item(_) => Exit::ItemsFailed,
         JobFailure::Input(_) | JobFailure::Output(_) => Exit::InputOutput,
         JobFailure::ReaderGone => Exit::ReaderGone,
-        JobFailure::Kernel(_) => Exit::ItemsFailed,
+        JobFailure::Kernel(_) | JobFailure::Violation(_) => Exit::ItemsFailed,
         JobFailure::Lost(_) => Exit::Host,
     }
 }
@@ -136,6 +130,7 @@ mod tests {
             Exit::ItemsFailed,
             Exit::Refused,
             Exit::InputOutput,
+            Exit::RunLimit,
             Exit::Interrupted,
             Exit::ReaderGone,
             Exit::Terminated,

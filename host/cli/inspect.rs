@@ -5,25 +5,17 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use taskhost_data::size::human_size;
 use taskhost_pool::runner::Pool;
-use taskhost_protocol::kernel::{Description, KernelInfo, ResultLength};
-use taskhost_protocol::limits::WorkerLimits;
+use taskhost_protocol::kernel::{CompileOptions, Description, KernelInfo, ResultLength};
 
 use crate::args::InspectArguments;
 use crate::exit_code::Exit;
+use crate::kernel;
 use crate::report;
 use crate::start::{Starting, start};
 
 fn pool(arguments: &InspectArguments) -> Result<(Pool, String)> {
-    let starting = Starting {
-        kernel: arguments,
-        settings: Vec::new(),
-        limits: WorkerLimits::default(),
-        cores: vec![None],
-        initial: 1,
-        describe_only: true,
-    };
-    let (pool, kernel) = start(starting)?;
-    Ok((pool, kernel.name))
+    let options = CompileOptions { kind: arguments.kind.map(Into::into), ..CompileOptions::default() };
+    Ok(start(Starting::to_ask(kernel::find(&arguments.kernel)?, options))?)
 }
 
 /// Prints what a kernel is.

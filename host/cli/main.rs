@@ -5,6 +5,8 @@
 
 mod args;
 mod cache;
+mod capsule;
+mod capture;
 mod dry_run;
 mod exit_code;
 mod feed;
@@ -14,7 +16,9 @@ mod kernel;
 mod output;
 mod picture;
 mod plan;
+mod replay;
 mod report;
+mod resume;
 mod run;
 mod shell;
 mod start;
@@ -26,6 +30,10 @@ use clap::Parser as _;
 use args::{Arguments, Command};
 use exit_code::{Exit, Failure};
 
+/// The system's allocator; a worker of this program says so when it gets no memory.
+#[global_allocator]
+static ALLOCATOR: taskhost_os::allocator::Reporting = taskhost_os::allocator::Reporting;
+
 fn main() -> ExitCode {
     taskhost_worker::run_if_worker();
     let arguments = match Arguments::try_parse() {
@@ -36,6 +44,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run::run(*arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Compile(arguments) => inspect::compile(&arguments),
+        Command::Resume(arguments) => resume::resume(arguments),
+        Command::Replay(arguments) => replay::replay(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { folder } => shell::man(folder.as_deref()),

@@ -8,7 +8,7 @@ use std::path::Path;
 use taskhost_data::formats::{Content, ImageKind, SNIFF_BYTES, extension_of, image_kind, sniff};
 use taskhost_data::{envi, geometry, npy};
 use taskhost_os::exact;
-use taskhost_pool::event::PictureJobPlan;
+use taskhost_pool::event::{OnError, PictureJobPlan};
 use taskhost_pool::job::PictureForm;
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_protocol::picture::{Format, PictureFile, PicturePlan, Sample};
@@ -153,7 +153,12 @@ fn deep_npy(plan: &PicturePlan, _: u32) -> Vec<u8> {
 }
 
 /// The plan of a picture's job.
-pub(crate) fn plan(input: &PictureInput, form: &PictureForm, to_file: bool, batch: BatchRule) -> PictureJobPlan {
+pub(crate) fn plan(
+    input: &PictureInput,
+    form: &PictureForm,
+    to_file: bool,
+    (batch, on_error): (BatchRule, OnError),
+) -> PictureJobPlan {
     let encode = matches!(form, PictureForm::File(_));
     // Rows that are encoded afterwards go straight to their place in memory.
     PictureJobPlan {
@@ -163,6 +168,7 @@ pub(crate) fn plan(input: &PictureInput, form: &PictureForm, to_file: bool, batc
         direct: to_file || encode,
         encode,
         batch,
+        on_error,
     }
 }
 

@@ -2,12 +2,12 @@
 
 use taskhost_data::merge::{merge_name, parse_merge};
 use taskhost_data::split::{parse_split, split_name};
-use taskhost_pool::event::{DirectLength, ItemsPlan, Placement};
+use taskhost_pool::event::{DirectLength, ItemsPlan, OnError, Placement};
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_protocol::kernel::{Description, Exports, ResultLength};
 use taskhost_protocol::work::{Merge, Split};
 
-use crate::args::RunArguments;
+use crate::args::{OnErrorName, RunArguments};
 use crate::exit_code::{Exit, Failure};
 
 /// Who said it.
@@ -146,7 +146,17 @@ pub(crate) fn items_plan(
         ordered: !arguments.items.unordered,
         batch: batch(arguments),
         bytes,
+        on_error: on_error(arguments),
     })
+}
+
+/// What becomes of a result of which an item failed. Without the flag it is not made: one that lacks something looks
+/// like one that does not. Of many results only that one is not.
+pub(crate) fn on_error(arguments: &RunArguments) -> OnError {
+    match arguments.failures.on_error {
+        Some(OnErrorName::Skip) => OnError::Skip,
+        Some(OnErrorName::Fail) | None => OnError::Fail,
+    }
 }
 
 /// How large batches are.

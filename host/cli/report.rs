@@ -1,6 +1,8 @@
 //! Everything that is printed: results of commands to standard output; messages, progress and the summary to standard
 //! error.
 
+pub(crate) mod errors;
+pub(crate) mod failures;
 pub(crate) mod json;
 mod observer;
 mod progress;
@@ -11,7 +13,7 @@ use std::time::SystemTime;
 
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::job::{JobReport, ReportedFailure};
-use taskhost_protocol::work::Split;
+use taskhost_protocol::message::Level;
 
 use crate::exit_code::Exit;
 
@@ -57,7 +59,7 @@ pub(crate) fn message(kind: &str, text: &str) {
 }
 
 /// Prints a line to standard error without a word in front.
-fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
@@ -74,28 +76,24 @@ pub(crate) fn escape(text: &str) -> String {
     shown
 }
 
-/// Why a job failed, and where.
+/// A line of the kernel's log.
+pub(crate) fn log_line(level: Level, place: Option<(&str, u64)>, text: &str) -> String {
+    let word = match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    };
+    let place = place.map_or_else(|| "[kernel]".to_owned(), |(name, offset)| format!("[{name}:{offset}]"));
+    escape(&format!("{place} {word} {}", text.trim_end().replace('\n', "\n    ")))
+}
+
+/// Why a job failed, and where. Items are told of when they fail, see [`failures::describe`].
 pub(crate) fn describe(job: &JobReport, failure: &ReportedFailure) -> String {
     let name = job.name.as_str();
     let source = failure.source.as_deref().unwrap_or(name);
     match &failure.failure {
-        JobFailure::Item(item) => {
-            let place = item.failure.place;
-            // A whole file is an item, and its name says which.
-            let mut text = match job.split {
-                Some(Split::Whole) => source.to_owned(),
-                Some(_) => format!("{source}, item {} (at byte {})", item.number, place.offset),
-                None if place.offset > 0 => format!("{source}, at row {}", place.offset),
-                None => source.to_owned(),
-            };
-            text.push_str(&format!(": {}", item.failure.fault));
-            if let taskhost_protocol::fault::Fault::Trap { backtrace, .. } = &item.failure.fault {
-                for frame in backtrace {
-                    text.push_str(&format!("\n    at {frame}"));
-                }
-            }
-            text
-        }
+        JobFailure::Item(item) => format!("{source}: {}", item.verdict),
         JobFailure::Output(text) => match &job.path {
             Some(path) => format!("{}: {text}", path.display()),
             None => format!("the result of {name}: {text}"),

@@ -1,6 +1,7 @@
 //! `taskhost run`: from the command line to an exit code.
 
 mod ending;
+mod keeping;
 mod many;
 mod picture_work;
 mod single;
@@ -8,25 +9,27 @@ mod single;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
 use taskhost_pool::job::JobFeed;
-use taskhost_pool::runner::Pool;
-use taskhost_protocol::limits::WorkerLimits;
+use taskhost_pool::runner::{Policy, Pool};
+use taskhost_protocol::kernel::{CompileOptions, Profile};
 
-use crate::args::RunArguments;
+use crate::args::{OnErrorName, RunArguments};
 use crate::dry_run;
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{OneJob, total_bytes};
 use crate::inputs::{Found, InputOptions, Inputs, ListSource};
-use crate::kernel::KernelFile;
+use crate::kernel::{self, KernelFile};
 use crate::output::{self, Place};
 use crate::plan::{self, Shape};
+use crate::report::failures::Failures;
 use crate::report::{Notes, Reporter, Shown};
 use crate::start::{Cores, Starting, start};
 
 use ending::Ending;
+use keeping::Keeping;
 use many::{ManyJobs, Outputs};
 use single::SingleJob;
 
@@ -69,25 +72,51 @@ pub(crate) fn run(mut arguments: RunArguments) -> Result<Exit> {
         Given::List(_) => None,
     };
     let initial = if bytes.is_some_and(|bytes| bytes <= SMALL_INPUT) { 1 } else { cores.plan.len() };
-    let starting = Starting {
-        kernel: &arguments.kernel,
-        settings: arguments.items.config.clone(),
-        limits: WorkerLimits {
-            memory: arguments.workers.memory,
-            output: arguments.workers.max_output,
-            ..WorkerLimits::default()
-        },
-        cores: cores.plan.clone(),
-        initial: if arguments.report.dry_run { 1 } else { initial },
-        describe_only: arguments.report.dry_run,
-    };
+    let kernel = kernel::find(&arguments.kernel.kernel)?;
+    let keeping = if arguments.report.dry_run { Keeping::default() } else { Keeping::new(&arguments, &kernel)? };
+    let starting = starting(&arguments, kernel, &cores, initial);
+    let clock = starting.clock;
     let (mut pool, kernel) = start(starting)?;
     let shape = plan::shape(&arguments, pool.kernel().exports, pool.description())?;
     let request = Request { arguments: &arguments, inputs, place, cores, bytes };
     if arguments.report.dry_run {
         return Ok(dry_run::print(&request, &pool, &kernel, shape));
     }
-    perform(request, &mut pool, &kernel, shape, began)
+    let failures = keeping.begin(&arguments, &pool, &kernel, shape, clock);
+    perform(request, Started { pool: &mut pool, kernel: &kernel, shape, began }, failures)
+}
+
+/// What the pool of a run is started with.
+fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial: usize) -> Starting {
+    let profile = if arguments.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
+    Starting {
+        kernel,
+        options: CompileOptions { profile, kind: arguments.kernel.kind.map(Into::into) },
+        settings: arguments.items.config.clone(),
+        limits: arguments.limits.of_worker(),
+        fresh: arguments.workers.fresh.into(),
+        policy: Policy {
+            timeout: arguments.limits.timeout,
+            deadline: arguments.limits.deadline,
+            retries: arguments.failures.retries,
+            recycle: arguments.workers.recycle,
+            drain: arguments.journal.drain_timeout,
+            ..Policy::default()
+        },
+        clock: SystemTime::now(),
+        capture: arguments.failures.capture.is_some(),
+        cores: cores.plan.clone(),
+        initial: if arguments.report.dry_run { 1 } else { initial },
+        describe_only: arguments.report.dry_run,
+    }
+}
+
+/// A run whose pool has started.
+struct Started<'a> {
+    pool: &'a mut Pool,
+    kernel: &'a str,
+    shape: Shape,
+    began: Instant,
 }
 
 /// A kernel that stands where inputs stand.
@@ -142,7 +171,8 @@ fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure
     Ok(Given::Known(known))
 }
 
-fn perform(request: Request<'_>, pool: &mut Pool, kernel: &KernelFile, shape: Shape, began: Instant) -> Result<Exit> {
+fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Result<Exit> {
+    let Started { pool, kernel, shape, began } = started;
     let Request { arguments, inputs, place, cores, bytes } = request;
     let many = matches!(place, Place::PerInput(_));
     let notes = Rc::new(Notes::default());
@@ -162,8 +192,10 @@ fn perform(request: Request<'_>, pool: &mut Pool, kernel: &KernelFile, shape: Sh
         quiet: arguments.report.quiet,
         many,
         named: arguments.output.output.is_some(),
+        stops: many && arguments.failures.on_error == Some(OnErrorName::Fail),
     };
     let mut reporter = Reporter::new(&arguments.report, shown, bytes, notes);
+    reporter.failures = failures;
     let result = pool.run(feed.as_mut(), &mut reporter);
     reporter.end();
     let run = match result {

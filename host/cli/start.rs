@@ -6,11 +6,12 @@ use taskhost_os::cores::Topology;
 use taskhost_os::lease::{Lease, RuntimeFolder};
 use taskhost_os::signals::{Signal, Signals};
 use taskhost_os::spawn::Program;
-use taskhost_pool::runner::{Pool, PoolConfig};
+use taskhost_pool::runner::{Policy, Pool, PoolConfig};
 use taskhost_protocol::kernel::CompileOptions;
 use taskhost_protocol::limits::{SETTINGS_BYTES, WorkerLimits};
+use taskhost_protocol::message::Fresh;
 
-use crate::args::{InspectArguments, Workers};
+use crate::args::Workers;
 use crate::exit_code::Failure;
 use crate::kernel::{self, KernelFile};
 
@@ -63,10 +64,18 @@ impl Cores {
 }
 
 /// What a pool is started with.
-pub(crate) struct Starting<'a> {
-    pub(crate) kernel: &'a InspectArguments,
+#[derive(Debug)]
+pub(crate) struct Starting {
+    pub(crate) kernel: KernelFile,
+    pub(crate) options: CompileOptions,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) limits: WorkerLimits,
+    pub(crate) fresh: Fresh,
+    pub(crate) policy: Policy,
+    /// What the kernel's clocks show.
+    pub(crate) clock: SystemTime,
+    /// Whether the bytes of failed items are wanted.
+    pub(crate) capture: bool,
     pub(crate) cores: Vec<Option<u32>>,
     /// Workers that are started at once.
     pub(crate) initial: usize,
@@ -74,8 +83,27 @@ pub(crate) struct Starting<'a> {
     pub(crate) describe_only: bool,
 }
 
-/// Finds the kernel and starts a pool for it.
-pub(crate) fn start(starting: Starting<'_>) -> Result<(Pool, KernelFile), Failure> {
+impl Starting {
+    /// One worker that only says what the kernel is.
+    pub(crate) fn to_ask(kernel: KernelFile, options: CompileOptions) -> Self {
+        Self {
+            kernel,
+            options,
+            settings: Vec::new(),
+            limits: WorkerLimits::default(),
+            fresh: Fresh::default(),
+            policy: Policy::default(),
+            clock: SystemTime::now(),
+            capture: false,
+            cores: vec![None],
+            initial: 1,
+            describe_only: true,
+        }
+    }
+}
+
+/// Starts a pool for a kernel; gives its name back.
+pub(crate) fn start(starting: Starting) -> Result<(Pool, String), Failure> {
     let bytes: usize = starting.settings.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
     if bytes > SETTINGS_BYTES {
         let limit = SETTINGS_BYTES >> 10;
@@ -83,28 +111,28 @@ pub(crate) fn start(starting: Starting<'_>) -> Result<(Pool, KernelFile), Failur
             "the settings have more than {limit} KiB together; give large data as input"
         )));
     }
-    let mut kernel = kernel::find(&starting.kernel.kernel)?;
+    let KernelFile { name, bytes } = starting.kernel;
     // Before any thread: a thread inherits which signals are taken here.
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])
         .map_err(|error| Failure::new(crate::exit_code::Exit::Host, format!("signals cannot be received: {error}")))?;
     let config = PoolConfig {
-        kernel_name: kernel.name.clone(),
-        kernel: std::mem::take(&mut kernel.bytes),
-        options: CompileOptions { kind: starting.kernel.kind.map(Into::into), ..CompileOptions::default() },
+        kernel_name: name.clone(),
+        kernel: bytes,
+        options: starting.options,
         cache: kernel::cache_folder(),
         program: Program::ProcSelfExe,
         cores: starting.cores,
         initial: starting.initial,
         limits: starting.limits,
-        fresh: taskhost_protocol::message::Fresh::Worker,
+        fresh: starting.fresh,
         settings: starting.settings,
         describe_only: starting.describe_only,
-        clock: SystemTime::now(),
-        policy: taskhost_pool::runner::Policy::default(),
-        capture: false,
+        clock: starting.clock,
+        policy: starting.policy,
+        capture: starting.capture,
         signals: Some(signals),
     };
-    Ok((Pool::start(config).map_err(|error| named(error, &kernel.name))?, kernel))
+    Ok((Pool::start(config).map_err(|error| named(error, &name))?, name))
 }
 
 /// A refusal names the kernel it is about.

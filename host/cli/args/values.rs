@@ -1,5 +1,8 @@
 //! Values on the command line: their notations, and what to say of a wrong one.
 
+use std::time::Duration;
+
+use taskhost_data::duration::parse_duration;
 use taskhost_data::geometry::{parse_picture_size, parse_sample};
 use taskhost_data::merge::parse_merge;
 use taskhost_data::size::parse_size;
@@ -58,6 +61,17 @@ pub(super) fn max_output(text: &str) -> Result<u64, String> {
     Err("a result can have from 1 byte to 4GiB".into())
 }
 
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn time_limit(text: &str) -> Result<Duration, String> {
+    match time(text)? {
+        Duration::ZERO => Err("no time at all is no limit that anything can keep; for none, leave the flag out".into()),
+        limit => Ok(limit),
+    }
+}
+
 pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as KEY=VALUE")?;
     if name.is_empty() || name.len() > NAME_BYTES {
@@ -103,6 +117,13 @@ mod tests {
         assert_eq!(setting("pattern=a=b"), Ok(("pattern".into(), "a=b".into())));
         assert_eq!(setting("name="), Ok(("name".into(), String::new())));
         assert!(setting("=x").is_err() && setting("x").is_err());
+    }
+
+    #[test]
+    fn a_limit_of_time_is_more_than_nothing() {
+        assert_eq!(time_limit("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(time_limit("0s").is_err() && time_limit("5").is_err());
+        assert_eq!(time("0"), Ok(Duration::ZERO));
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! `--report FILE.json`: what happened, for programs.
 
 use serde::Serialize;
-use taskhost_pool::job::JobReport;
 
-use super::{Summary, describe};
+use super::{Reporter, Summary, describe};
 
 /// Raised when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -20,6 +19,8 @@ struct Report<'a> {
     output_bytes: u64,
     jobs: u64,
     failed_jobs: u64,
+    failed_items: u64,
+    verdicts: &'a std::collections::BTreeMap<&'static str, u64>,
     skipped_inputs: u64,
     wall_seconds: f64,
     cpu_seconds: f64,
@@ -66,18 +67,18 @@ pub(crate) struct KernelFacts<'a> {
 }
 
 /// The report as text.
-pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, jobs: &[JobReport], exit_code: u8) -> String {
+pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: &Reporter, exit_code: u8) -> String {
     let progress = &summary.report.progress;
-    let failures = jobs.iter().filter_map(|job| {
+    let failures = reporter.jobs.iter().filter_map(|job| {
         let failure = job.failure.as_ref()?;
         let item = match &failure.failure {
-            taskhost_pool::event::JobFailure::Item(item) => Some((item.number, item.failure.place.offset)),
+            taskhost_pool::event::JobFailure::Item(item) => Some((item.number, item.place.offset)),
             _ => None,
         };
         Some(Failure {
             job: job.name.clone(),
             source: failure.source.clone(),
-            item: item.map(|(number, _)| number),
+            item: item.and_then(|(number, _)| number),
             offset: item.map(|(_, offset)| offset),
             message: describe(job, failure),
         })
@@ -106,6 +107,8 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, jobs: &[Jo
         output_bytes: progress.output,
         jobs: progress.jobs,
         failed_jobs: progress.failed,
+        failed_items: reporter.failures.items,
+        verdicts: &reporter.failures.verdicts,
         skipped_inputs: summary.left_out,
         wall_seconds: summary.wall.as_secs_f64(),
         cpu_seconds: summary.cpu().as_secs_f64(),

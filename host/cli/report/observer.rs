@@ -6,18 +6,17 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use taskhost_pool::event::JobFailure;
-use taskhost_pool::job::{JobReport, ReportedFailure};
+use taskhost_pool::job::{CapturedItem, FailedItem, JobReport, ReportedFailure};
 use taskhost_pool::runner::{Observer, Progress};
 use taskhost_protocol::message::Level;
 
+use super::errors::ErrorFile;
+use super::failures::{Failures, Said};
 use super::progress::Meter;
-use super::{describe, escape, message, note};
+use super::{describe, log_line, message, note};
 use crate::args::ReportArguments;
 use crate::feed::sidecar_path;
 use crate::picture::sidecar;
-
-/// Failures of single files that are printed one by one; beyond, they are counted, and the report has them all.
-const FAILURES_SHOWN: u64 = 20;
 
 /// What a run shows, and how.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +28,8 @@ pub(crate) struct Shown {
     pub(crate) many: bool,
     /// Whether the user named the output.
     pub(crate) named: bool,
+    /// Whether the run ends with the first of many jobs that fails.
+    pub(crate) stops: bool,
 }
 
 /// What whoever makes the jobs tells whoever reports on them.
@@ -38,6 +39,8 @@ pub(crate) struct Notes {
     pub(crate) left_out: Cell<u64>,
     /// Results that get an ENVI header beside them, and the number of their bands.
     pub(crate) sidecars: RefCell<HashMap<PathBuf, u32>>,
+    /// Set when no further job is to be begun, since one has failed (`--on-error fail`).
+    pub(crate) stop: Cell<bool>,
 }
 
 /// Watches a run.
@@ -46,15 +49,33 @@ pub(crate) struct Reporter {
     shown: Shown,
     pub(crate) notes: Rc<Notes>,
     pub(crate) jobs: Vec<JobReport>,
+    /// Jobs that failed.
     pub(crate) failed: u64,
+    /// Jobs of those that failed for another reason than an item.
+    broken_jobs: u64,
+    pub(crate) failures: Failures,
     /// What the kernel counted in all jobs.
     pub(crate) counters: std::collections::BTreeMap<String, u64>,
 }
 
 impl Reporter {
+    /// `bytes` is the size of all input, when known.
     pub(crate) fn new(arguments: &ReportArguments, shown: Shown, bytes: Option<u64>, notes: Rc<Notes>) -> Self {
-        let meter = Meter::new(arguments.progress, arguments.quiet, bytes);
-        Self { meter, shown, notes, jobs: Vec::new(), failed: 0, counters: std::collections::BTreeMap::new() }
+        Self {
+            meter: Meter::new(arguments.progress, arguments.quiet, bytes),
+            shown,
+            notes,
+            jobs: Vec::new(),
+            failed: 0,
+            broken_jobs: 0,
+            failures: Failures::default(),
+            counters: std::collections::BTreeMap::new(),
+        }
+    }
+
+    /// What did not come to a result: failed items, and jobs that failed for another reason.
+    pub(crate) fn lost(&self) -> u64 {
+        self.failures.items + self.broken_jobs
     }
 
     /// Whether all inputs were one job.
@@ -65,6 +86,16 @@ impl Reporter {
     /// The file that was made because a terminal is no place for the result.
     pub(crate) fn spared_terminal(&self) -> Option<&std::path::Path> {
         self.jobs.first()?.path.as_deref().filter(|_| !self.shown.named)
+    }
+
+    fn say(&self, said: &[Said]) {
+        for said in said {
+            match said {
+                Said::Error(text) => self.meter.aside(|| message("error", text)),
+                Said::Warning(text) if !self.shown.quiet => self.meter.aside(|| message("warning", text)),
+                Said::Warning(_) => {}
+            }
+        }
     }
 
     /// The run is over; what follows is printed on a clean line.
@@ -82,20 +113,9 @@ impl Observer for Reporter {
         if level < self.shown.level {
             return;
         }
-        let word = match level {
-            Level::Debug => "debug",
-            Level::Info => "info",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
-        let place = place.map_or_else(|| "[kernel]".to_owned(), |(name, offset)| format!("[{name}:{offset}]"));
-        let line = escape(&format!("{place} {word} {}", text.trim_end().replace('\n', "\n    ")));
+        let line = log_line(level, place, text);
         self.meter.aside(|| note(&line));
     }
-
-    fn item_failed(&mut self, _: &taskhost_pool::job::FailedItem) {}
-
-    fn captured(&mut self, _: &taskhost_pool::job::CapturedItem<'_>) {}
 
     fn job_finished(&mut self, mut report: JobReport) {
         for (name, amount) in &report.totals.counters {
@@ -104,9 +124,14 @@ impl Observer for Reporter {
         }
         if let Some(failure) = &report.failure {
             self.failed += 1;
-            if self.shown.many && self.failed <= FAILURES_SHOWN {
-                let text = describe(&report, failure);
-                self.meter.aside(|| message("error", &text));
+            self.notes.stop.set(self.shown.stops);
+            // The item was told of already.
+            if !matches!(failure.failure, JobFailure::Item(_)) {
+                self.broken_jobs += 1;
+                if self.shown.many && self.failures.is_shown() {
+                    let text = describe(&report, failure);
+                    self.meter.aside(|| message("error", &text));
+                }
             }
         } else if let (Some(path), Some(format)) = (&report.path, report.result) {
             let planes = self.notes.sidecars.borrow_mut().remove(path);
@@ -116,12 +141,26 @@ impl Observer for Reporter {
                     JobFailure::Output(format!("{} cannot be written: {error}", sidecar_path(path).display()));
                 report.failure = Some(ReportedFailure { failure, source: None });
                 self.failed += 1;
+                self.broken_jobs += 1;
             }
         }
         // A folder of a million files: only what went wrong is kept.
         if report.failure.is_some() || !self.shown.many {
             self.jobs.push(report);
         }
+    }
+
+    fn item_failed(&mut self, item: &FailedItem) {
+        let said = match self.failures.errors {
+            Some(ErrorFile::Stderr) => self.meter.aside(|| self.failures.add(item)),
+            _ => self.failures.add(item),
+        };
+        self.say(&said);
+    }
+
+    fn captured(&mut self, place: &CapturedItem<'_>) {
+        let said = self.failures.captured(place);
+        self.say(said.as_slice());
     }
 
     fn warning(&mut self, text: &str) {

@@ -76,7 +76,7 @@ impl Meter {
     }
 
     /// Prints something else without tearing the bar.
-    pub(crate) fn aside(&self, print: impl FnOnce()) {
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         match self {
             Self::Bar { bar, shown: true } => bar.suspend(print),
             Self::Bar { .. } | Self::Lines { .. } | Self::Nothing => print(),

@@ -20,8 +20,8 @@ pub(crate) struct Summary<'a> {
     /// From the first instruction of the program.
     pub(crate) wall: Duration,
     pub(crate) left_out: u64,
-    /// Whether each input was a job of its own.
-    pub(crate) many: bool,
+    /// Failed items, and inputs that could not be run.
+    pub(crate) lost: u64,
     /// Whether inputs were cut into items, not pictures into rows.
     pub(crate) in_items: bool,
     pub(crate) counters: &'a std::collections::BTreeMap<String, u64>,
@@ -46,8 +46,8 @@ impl Summary<'_> {
     fn line(&self) -> String {
         let progress = &self.report.progress;
         let mut text = count(progress.items, "item");
-        if progress.failed > 0 && self.many {
-            let _ = write!(text, ", {} failed", progress.failed);
+        if self.lost > 0 {
+            let _ = write!(text, ", {} failed", self.lost);
         }
         if self.left_out > 0 {
             let _ = write!(text, ", {} left out", self.left_out);

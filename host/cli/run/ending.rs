@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use taskhost_pool::event::JobFailure;
 use taskhost_pool::runner::{Pool, RunReport};
 
 use crate::args::RunArguments;
+use crate::capture::Capture;
 use crate::exit_code::{Exit, of_job};
-use crate::kernel::KernelFile;
 use crate::report::{self, Reporter, Summary, describe, json};
 use crate::start::Cores;
 
@@ -17,7 +18,7 @@ pub(super) struct Ending<'a> {
     pub(super) cores: &'a Cores,
     pub(super) reporter: &'a Reporter,
     pub(super) pool: &'a Pool,
-    pub(super) kernel: &'a KernelFile,
+    pub(super) kernel: &'a str,
     pub(super) arguments: &'a RunArguments,
 }
 
@@ -25,27 +26,38 @@ impl Ending<'_> {
     /// Says what a run came to.
     pub(super) fn conclude(&self, wall: Duration) -> Exit {
         let Self { run, cores, reporter, arguments, .. } = *self;
-        let many = !reporter.is_single();
+        let (many, failures) = (!reporter.is_single(), &reporter.failures);
         let summary = Summary {
             report: run,
             cores,
             wall,
             left_out: reporter.notes.left_out.get(),
-            many,
+            lost: reporter.lost(),
             in_items: !self.pool.kernel().exports.image_filter,
             counters: &reporter.counters,
         };
         let failed = reporter.jobs.iter().find_map(|job| job.failure.as_ref().map(|failure| (job, failure)));
         let exit = match failed {
-            None => Exit::Done,
+            None if failures.items == 0 => Exit::Done,
+            None => Exit::ItemsFailed,
             Some(_) if many => Exit::ItemsFailed,
             Some((_, failure)) => of_job(&failure.failure),
         };
+        let exit = match (exit, &failures.broken) {
+            (Exit::Done | Exit::ItemsFailed, Some(_)) => Exit::InputOutput,
+            (exit, _) => exit,
+        };
         if let Some((job, failure)) = failed
             && !many
+            // An item was told of when it failed.
+            && !matches!(failure.failure, JobFailure::Item(_))
             && exit != Exit::ReaderGone
         {
             report::message("error", &describe(job, failure));
+        }
+        if failures.unshown > 0 {
+            let advice = if failures.errors.is_some() { "" } else { "; --errors FILE lists all of them" };
+            report::message("error", &format!("{} more failed{advice}", report::count(failures.unshown, "item")));
         }
         if !arguments.report.quiet && exit != Exit::ReaderGone {
             summary.print();
@@ -60,12 +72,12 @@ impl Ending<'_> {
     /// `--report`.
     fn write_report(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
         let facts = json::KernelFacts {
-            name: &self.kernel.name,
+            name: self.kernel,
             digest: self.pool.digest().to_string(),
             kind: self.pool.kernel().kind.name(),
             compiled: self.pool.compiled(),
         };
-        let text = json::render(summary, &facts, &self.reporter.jobs, exit.code());
+        let text = json::render(summary, &facts, self.reporter, exit.code());
         if path.as_os_str() == "-" {
             report::text(&text);
         } else if let Err(error) = std::fs::write(path, text) {
@@ -76,23 +88,44 @@ impl Ending<'_> {
     }
 }
 
-/// The last line of a run that failed: what there is, and what to type.
+/// The last lines of a run: what there is when something failed, and what to type.
 fn closing_line(exit: Exit, reporter: &Reporter, arguments: &RunArguments) {
+    let made = reporter.failures.capture.as_ref().map(Capture::made).unwrap_or_default();
+    if let Some(first) = made.first() {
+        let count = report::count(made.len() as u64, "failed item");
+        report::hint(&format!("{count} kept; to run one again, type: taskhost replay {}", first.display()));
+    }
     let path = arguments.output.output.as_ref().map(|path| path.display().to_string());
-    match (exit, reporter.is_single(), path) {
-        (Exit::Done, true, _) => {
+    let lost = report::count(reporter.lost(), "item");
+    if !reporter.is_single() {
+        if let (true, Some(path)) = (exit != Exit::Done, path) {
+            report::message("failed", &format!("output written without {lost}: {path}"));
+        }
+        return;
+    }
+    let failure = reporter.jobs.first().and_then(|job| job.failure.as_ref());
+    let by_item = failure.is_some_and(|failure| matches!(failure.failure, JobFailure::Item(_)));
+    match (exit, failure, path) {
+        (Exit::Done, ..) => {
             if let Some(path) = reporter.spared_terminal() {
                 report::hint(&format!("the result is in {}", path.display()));
             }
         }
-        (Exit::Done, false, _) => {}
-        (_, false, Some(path)) => {
+        (Exit::ItemsFailed, None, path) => {
+            let path = path.unwrap_or_else(|| "standard output".to_owned());
+            report::message("failed", &format!("output written without {lost}: {path}"));
+        }
+        (Exit::ItemsFailed, Some(_), Some(path)) if by_item => report::message(
+            "failed",
+            &format!("no output: {path}; to have it without the items that fail, type --on-error skip"),
+        ),
+        (Exit::ItemsFailed, Some(_), None) if by_item => {
             report::message(
                 "failed",
-                &format!("output written without {}: {path}", report::count(reporter.failed, "item")),
+                "the output ends in front of that item; to go on without it, type --on-error skip",
             );
         }
-        (Exit::ItemsFailed, true, Some(path)) => report::message("failed", &format!("no output: {path}")),
+        (Exit::ItemsFailed, Some(_), Some(path)) => report::message("failed", &format!("no output: {path}")),
         (..) => {}
     }
 }

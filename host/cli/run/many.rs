@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use taskhost_os::eventfd::Waker;
-use taskhost_pool::event::JobFailure;
+use taskhost_pool::event::{JobFailure, OnError};
 use taskhost_pool::job::{Feed, JobFeed, JobSpec, JobWork, SourceFeed, SourceFile};
+use taskhost_protocol::work::Split;
 
 use super::Given;
 use super::picture_work::PictureWork;
@@ -86,8 +87,12 @@ impl<'a> ManyJobs<'a> {
         let bytes = total_bytes(&sources);
         let output = output::file_of_many(path).map_err(failed)?;
         let own_file = matches!(output, taskhost_pool::job::Output::File(_));
-        let plan = plan::items_plan(self.shape, self.arguments, bytes, own_file)
+        let mut plan = plan::items_plan(self.shape, self.arguments, bytes, own_file)
             .ok_or_else(|| JobFailure::Kernel("the kernel filters pictures, not items".into()))?;
+        if plan.split == Split::Whole {
+            // A result without its only item would be an empty file.
+            plan.on_error = OnError::Fail;
+        }
         let work = JobWork::Items {
             plan,
             sources: Box::new(AllSources { sources: Sources::Known(sources), split: plan.split }),
@@ -102,6 +107,9 @@ impl<'a> ManyJobs<'a> {
 impl JobFeed for ManyJobs<'_> {
     fn next(&mut self) -> Feed<JobSpec> {
         loop {
+            if self.notes.stop.get() {
+                return Feed::Ended;
+            }
             let found = match self.sources.next() {
                 Feed::Later => return Feed::Later,
                 Feed::Ended => return Feed::Ended,
@@ -140,13 +148,14 @@ fn failed_job(name: String, failure: JobFailure) -> JobSpec {
         }
     }
     let plan = taskhost_pool::event::ItemsPlan {
-        split: taskhost_protocol::work::Split::Whole,
+        split: Split::Whole,
         merge: taskhost_protocol::work::Merge::Discard,
         placement: taskhost_pool::event::Placement::Nowhere,
         length: taskhost_protocol::kernel::ResultLength::Unknown,
         ordered: true,
         batch: taskhost_pool::state::sizing::BatchRule::Auto,
         bytes: None,
+        on_error: OnError::Fail,
     };
     let work = JobWork::Items {
         plan,

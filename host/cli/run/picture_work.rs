@@ -45,7 +45,8 @@ impl PictureWork {
     /// The job.
     pub(super) fn spec(self, name: String, output: Output, arguments: &RunArguments) -> JobSpec {
         let own_file = matches!(output, Output::File(_));
-        let plan = picture::plan(&self.input, &self.form, own_file, plan::batch(arguments));
+        let plan =
+            picture::plan(&self.input, &self.form, own_file, (plan::batch(arguments), plan::on_error(arguments)));
         JobSpec { name, work: JobWork::Picture { plan, source: self.source, output, form: self.form } }
     }
 }

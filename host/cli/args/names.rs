@@ -1,0 +1,90 @@
+//! Choices on the command line, by name.
+
+use clap::ValueEnum;
+use taskhost_protocol::kernel::Kind;
+use taskhost_protocol::message::{Fresh, Level};
+
+/// Kinds of kernels, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindName {
+    /// A component built for a world of taskhost:kernel
+    Component,
+    /// A core module with memory, `taskhost_alloc` and `taskhost_process`
+    Raw,
+}
+
+impl From<KindName> for Kind {
+    fn from(name: KindName) -> Self {
+        match name {
+            KindName::Component => Self::Component,
+            KindName::Raw => Self::RawModule,
+        }
+    }
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// A bar on a terminal, lines elsewhere
+    Auto,
+    /// A bar
+    Bar,
+    /// A line every 30 seconds
+    Plain,
+    /// Nothing
+    Never,
+}
+
+/// Levels of the log, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LevelName {
+    /// For the kernel's author
+    Debug,
+    /// For the user
+    Info,
+    /// Something is odd
+    Warn,
+    /// Something is wrong
+    Error,
+}
+
+impl From<LevelName> for Level {
+    fn from(name: LevelName) -> Self {
+        match name {
+            LevelName::Debug => Self::Debug,
+            LevelName::Info => Self::Info,
+            LevelName::Warn => Self::Warn,
+            LevelName::Error => Self::Error,
+        }
+    }
+}
+
+/// How long an instance is kept, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FreshName {
+    /// As long as its worker lives
+    Worker,
+    /// For one batch
+    Batch,
+    /// For one item: nothing is left behind for the next
+    Item,
+}
+
+impl From<FreshName> for Fresh {
+    fn from(name: FreshName) -> Self {
+        match name {
+            FreshName::Worker => Self::Worker,
+            FreshName::Batch => Self::Batch,
+            FreshName::Item => Self::Item,
+        }
+    }
+}
+
+/// What becomes of a result of which an item failed, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnErrorName {
+    /// It is not made, and no further one is begun
+    Fail,
+    /// It is made without the item
+    Skip,
+}
