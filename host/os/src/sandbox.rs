@@ -8,7 +8,8 @@
 //! 3. no capabilities, and no way to get them back: the bounding set first, which needs one;
 //! 4. `no_new_privs`, which the spawn has set already, checked here;
 //! 5. not dumpable, no core file, the parent-death signal again: changes of credentials clear the first and the last;
-//! 6. [resource limits, when all descriptors and images exist];
+//! 6. resource limits: those on memory and CPU time are set right before ([`crate::rlimits`]), since /proc is gone after
+//!    step 1; [those on descriptors and files, when all of them exist];
 //! 7. [the system-call filter, last, because the steps before need calls that it kills].
 //!
 //! Everything here concerns the calling thread or the process, so it has to run before a second thread is started.

@@ -2,6 +2,7 @@
 
 mod component;
 mod dist;
+#[cfg(debug_assertions)]
 mod faults;
 mod fuel;
 mod hostile;
