@@ -29,6 +29,7 @@ pub struct Progress {
 impl Progress {
     /// As one number, never 0.
     #[must_use]
+    #[inline]
     pub fn encode(self) -> u64 {
         let offset = self.offset.min(mask(OFFSET_BITS));
         let piece = u64::from(self.piece) & mask(PIECE_BITS);

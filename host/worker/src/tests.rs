@@ -7,4 +7,6 @@ mod filtering;
 mod instances;
 mod limits;
 mod packed;
+mod progress;
 mod reductions;
+mod rests;

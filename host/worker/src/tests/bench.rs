@@ -14,11 +14,12 @@ use taskhost_protocol::ids::{BatchId, Generation, JobId, SlotId, SourceId};
 use taskhost_protocol::kernel::{CompileOptions, ResultLength};
 use taskhost_protocol::limits::{MESSAGE_BYTES, WorkerLimits};
 use taskhost_protocol::message::{Fresh, FromWorker, LogLine, Open, Source, StartExecute};
+use taskhost_protocol::progress::Progress;
 use taskhost_protocol::work::{Assignment, Budget, Care, Done, Merge, Piece, Place, Split, Work};
 
 use crate::begin::begin;
 use crate::execute::Executor;
-use crate::startup::Channel;
+use crate::startup::{Channel, Fatal};
 
 /// A module with `body` as its `taskhost_process`: `$at` and `$len` are the item, whose first byte is in `$first`. The
 /// result of `$place` is the item itself.
@@ -138,6 +139,15 @@ impl Bench {
             }
         }
         lines
+    }
+
+    /// Runs a batch until the kernel logs something, which ends the worker since nobody listens. Returns what the
+    /// progress cell says of it then.
+    pub(crate) fn run_to_log(self, assignment: &Assignment) -> Progress {
+        let Self { mut executor, socket, cell, .. } = self;
+        drop(socket);
+        assert!(matches!(executor.run(assignment), Err(Fatal::Closed)));
+        Progress::decode(cell.load(), assignment.batch).expect("it is at this batch")
     }
 
     /// The other end of its socket, to be read while it runs.

@@ -10,9 +10,10 @@ use super::bench::{batch, bench, failed, skipping, to_file};
 use super::component::{component, export};
 
 /// A mapper that gives items back and traps at those that begin with `t`. Its packed calls always trap.
-fn kernel() -> Vec<u8> {
+pub(crate) fn kernel() -> Vec<u8> {
     let process = "
-        (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 116)) (then unreachable))
+        (if (local.get $len)
+            (then (if (i32.eq (i32.load8_u (local.get $at)) (i32.const 116)) (then unreachable))))
         (call $ok (local.get $at) (local.get $len))";
     let functions = [
         export("mapper", "process", "(param $at i32) (param $len i32)", process),
