@@ -20,8 +20,8 @@ use crate::begin::begin;
 use crate::files::Files;
 use crate::kernel::Kernel;
 use crate::logs::LogAllowance;
+use crate::prepare::Prepared;
 use crate::results::Results;
-use crate::rows::Prepared;
 use crate::startup::{Channel, Fatal};
 use crate::tally::Tally;
 

@@ -6,7 +6,8 @@
 //! * [`begin`] starts the kernel, [`kernel`] keeps it and starts it again, [`logs`] bounds what it says.
 //! * [`files`] are the descriptors it was given, [`results`] is where results go, [`tally`] is what a batch came to.
 //! * [`items`], [`rows`] and [`join`] run the three sorts of batches. Items are found by [`lines`] or [`fixed`], run by
-//!   [`one`] or [`pack`], their results go to an [`outlet`] and are joined by [`reduce`].
+//!   [`one`] or [`pack`], their results go to an [`outlet`] and are joined by [`reduce`]. Before an instance filters
+//!   rows, it is asked to [`prepare`].
 //!
 //! One thread, no shared state, no names: a worker reads and writes descriptors, and computes.
 
@@ -24,6 +25,7 @@ mod logs;
 mod one;
 mod outlet;
 mod pack;
+mod prepare;
 mod reduce;
 mod results;
 mod rows;

@@ -54,6 +54,20 @@ fn results_with_a_place_of_their_own_have_zeros_in_place_of_those_that_fail() {
 }
 
 #[test]
+fn a_long_place_is_filled_and_what_stood_there_is_gone() {
+    let mut bench = fails();
+    let results = "x".repeat(200_000);
+    bench.input(results.as_bytes());
+    let mut batch = batch(Split::Records(100_000), Merge::Concat, 200_000);
+    (batch.care, batch.place, batch.length) = (skipping(), to_file(), ResultLength::Same);
+    assert_eq!(bench.run(batch.clone()).1, results.as_bytes());
+    bench.input(results.replacen('x', "b", 1).as_bytes());
+    let (done, output) = bench.run(batch);
+    assert_eq!(failed(&done), [(0, 100_000, 0, 0, 1)]);
+    assert!(output[..100_000].iter().all(|byte| *byte == 0) && output[100_000..].iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
 fn the_budget_of_failures_ends_the_batch() {
     let mut bench = fails();
     bench.input(b"b1\nb2\nb3\nb4\n");
