@@ -91,6 +91,17 @@ pub struct ItemsPlan {
     pub bytes: Option<u64>,
     /// What becomes of it when an item fails.
     pub on_error: OnError,
+    /// Where its one input stood in the input of another run, of which it is one item.
+    pub origin: Option<Origin>,
+}
+
+/// Where the bytes of an input stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Offset of its first byte.
+    pub offset: u64,
+    /// Position of the item that begins there, see [`Piece::position`].
+    pub position: u64,
 }
 
 /// A job whose input is one picture, or several of the same format laid end to end.
@@ -130,6 +141,8 @@ pub enum Event {
         job: JobId,
         /// What it is.
         plan: JobPlan,
+        /// Where it goes on, when another run began it.
+        resume: Option<Box<Resume>>,
     },
     /// A file of the job is open; its items begin in `start..end`.
     SourceOpened {
@@ -484,6 +497,15 @@ pub enum Action {
         /// How long to wait before, since those before it did not live long.
         after: Duration,
     },
+}
+
+/// Where a job goes on that another run began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// What is merged.
+    pub prefix: Prefix,
+    /// What the job came to until then.
+    pub totals: JobTotals,
 }
 
 /// How far the ordered merge of a job is.

@@ -7,7 +7,7 @@ use taskhost_os::atomic_file::AtomicFile;
 use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
 use taskhost_protocol::work::Split;
 
-use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan};
+use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan, Resume};
 use crate::verdict::Verdict;
 
 /// One input-to-output computation.
@@ -30,8 +30,10 @@ pub enum JobWork {
         header: bool,
         /// Whether the first file's header is the first line of the output.
         keep_header: bool,
-        /// Where results go.
+        /// Where results go. To go on with what another run began, a file that ends where that stopped.
         output: Output,
+        /// Where to go on.
+        resume: Option<Box<Resume>>,
     },
     /// Filter a picture.
     Picture {

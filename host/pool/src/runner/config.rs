@@ -41,6 +41,8 @@ pub struct PoolConfig {
     pub clock: SystemTime,
     /// When items, workers and the run are given up.
     pub policy: Policy,
+    /// Whether a result is on the disk before the run ends.
+    pub sync: bool,
     /// Whether [`Observer::captured`] is called.
     pub capture: bool,
     /// Signals that end the run.

@@ -33,6 +33,9 @@ impl Pool {
             worker: item.worker.map(|worker| worker.0),
             core: item.worker.and_then(|worker| self.core_of(worker)),
         };
+        if let Some(keeper) = &mut self.keeper {
+            keeper.failed(id, item, &told);
+        }
         self.progress.failed_items += 1;
         observer.item_failed(&told);
     }

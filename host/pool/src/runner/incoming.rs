@@ -176,7 +176,7 @@ impl Pool {
                 match (running.map_or(&JobOutput::Nothing, |job| &job.output), encoded) {
                     (JobOutput::Stream(target), Some(file)) => {
                         freeze(file.as_fd(), bytes)?;
-                        let content = Content::File { file, len: bytes };
+                        let content = Content::File { file, offset: 0, len: bytes };
                         let target = std::sync::Arc::clone(target);
                         self.sink.write(Write { job, purpose: Purpose::Encoded, target, content });
                         Ok(bytes)
@@ -216,17 +216,26 @@ impl Pool {
     }
 
     /// What the writing thread has done.
-    pub(super) fn collect_written(&mut self) {
+    pub(super) fn collect_written(&mut self, observer: &mut dyn Observer) {
         let written: Vec<_> = self.sink.written().collect();
         for written in written {
             let job = written.job;
             if let Purpose::Batch(batch) = written.purpose {
                 self.release_batch(batch);
             }
-            if let Err(failure) = written.result {
-                self.tell_state(Event::JobBroken { job, failure });
-            } else {
-                self.tell_state(Event::Written { job, bytes: written.bytes });
+            if written.purpose == Purpose::Commit
+                && let Some(keeper) = &mut self.keeper
+            {
+                keeper.saved(job, written.result.is_ok());
+            }
+            match (written.result, written.purpose) {
+                (Err(failure), _) if self.finishing.contains_key(&job) => self.finish_failed(job, failure, observer),
+                (Err(failure), _) => self.tell_state(Event::JobBroken { job, failure }),
+                (Ok(()), Purpose::Commit) => self.finish_saved(job, observer),
+                (Ok(()), Purpose::Splice) => {}
+                (Ok(()), Purpose::Batch(_) | Purpose::Encoded | Purpose::Header) => {
+                    self.tell_state(Event::Written { job, bytes: written.bytes });
+                }
             }
         }
     }

@@ -15,7 +15,7 @@ use taskhost_protocol::work::Split;
 
 use super::pipe::{Pipe, header_too_long};
 use super::sink::Target;
-use crate::event::{JobFailure, JobPlan};
+use crate::event::{ItemsPlan, JobFailure, JobPlan, Placement, Prefix, Resume};
 use crate::job::{JobSpec, JobWork, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
 
 /// An input that workers read.
@@ -75,6 +75,10 @@ pub(crate) struct RunningJob {
     pub(crate) wanted: u64,
     pub(crate) output: JobOutput,
     pub(crate) picture: Option<Picture>,
+    /// Whether workers write results straight to their places.
+    pub(crate) is_direct: bool,
+    /// How far another run had come.
+    pub(crate) merged: Prefix,
     /// The inputs of failed items, by name: their files may be closed when the failures are told.
     pub(crate) failed_sources: BTreeMap<SourceId, String>,
 }
@@ -87,9 +91,13 @@ pub(crate) enum Opened {
 
 impl RunningJob {
     /// Takes over the files of a job, and says what it is.
-    pub(crate) fn new(spec: JobSpec) -> io::Result<(Self, JobPlan)> {
+    pub(crate) fn new(spec: JobSpec) -> io::Result<(Self, JobPlan, Option<Box<Resume>>)> {
+        let mut begun = None;
         let (plan, feed, header, keep_header, output, picture, split) = match spec.work {
-            JobWork::Items { plan, sources, header, keep_header, output } => {
+            JobWork::Items { plan, sources, header, keep_header, output, resume } => {
+                // The header in front of the output is there already.
+                let keep_header = keep_header && resume.is_none();
+                begun = resume;
                 (JobPlan::Items(plan), Some(sources), header, keep_header, output, None, plan.split)
             }
             JobWork::Picture { plan, source, output, form } => {
@@ -127,9 +135,11 @@ impl RunningJob {
             wanted: 0,
             output,
             picture,
+            is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
+            merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),
             failed_sources: BTreeMap::new(),
         };
-        Ok((job, plan))
+        Ok((job, plan, begun))
     }
 
     /// Takes an input in.

@@ -12,11 +12,13 @@ pub(crate) mod cutter;
 mod failed;
 mod incoming;
 mod jobs;
+mod keeper;
 mod parts;
 mod perform;
 mod pipe;
 pub(crate) mod process;
 mod regions;
+mod saving;
 mod sink;
 mod slots;
 mod vigil;
@@ -47,6 +49,7 @@ use crate::event::{Event, Post};
 use crate::job::{Feed, JobFeed};
 use crate::state::{Rules, State};
 use jobs::RunningJob;
+use keeper::Keeper;
 use parts::Parts;
 use process::{Circumstances, Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
@@ -54,6 +57,7 @@ use sink::Sink;
 use vigil::Vigil;
 
 pub use config::{Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
+pub use keeper::Journaling;
 pub use process::WORKER_ARGUMENT;
 
 /// How often the observer hears of the progress.
@@ -113,6 +117,12 @@ struct OutBatch {
     written: u64,
 }
 
+/// A job of which everything is written but not yet committed.
+struct Finishing {
+    job: RunningJob,
+    totals: crate::event::JobTotals,
+}
+
 /// A pool of workers for one kernel.
 pub struct Pool {
     config: PoolConfig,
@@ -136,6 +146,9 @@ pub struct Pool {
     progress: Progress,
     began: Instant,
     vigil: Vigil,
+    keeper: Option<Keeper>,
+    /// Jobs of which everything is written but not yet committed.
+    finishing: HashMap<JobId, Finishing>,
     /// Processes that the system killed for want of memory, when last looked.
     oom: OomCount,
     /// Workers that died, told and untold.
@@ -183,6 +196,8 @@ impl Pool {
         let mut pool = Self {
             state: State::new(config.cores.len().max(1), initial, rules),
             vigil: Vigil::new(config.policy.deadline),
+            keeper: None,
+            finishing: HashMap::new(),
             oom: oom_kills(),
             deaths: 0,
             config,
@@ -262,6 +277,17 @@ impl Pool {
         &self.missing
     }
 
+    /// Keeps a journal from now on.
+    pub fn keep_journal(&mut self, journaling: Journaling) {
+        self.keeper = Some(Keeper::new(journaling));
+    }
+
+    /// Whether there is a journal, and something in it to go on with.
+    #[must_use]
+    pub fn can_resume(&self) -> bool {
+        self.keeper.as_ref().is_some_and(|keeper| !keeper.is_empty())
+    }
+
     /// Runs all jobs that the feed has. Jobs that fail are reported and do not end the run.
     ///
     /// # Errors
@@ -279,10 +305,13 @@ impl Pool {
                     Feed::Ended => more = false,
                 }
             }
-            if !more && self.state.is_idle() && !self.vigil.is_ending() {
+            if !more && self.state.is_idle() && self.finishing.is_empty() && !self.vigil.is_ending() {
                 break;
             }
-            self.turn_with(Some(next_tick), observer)?;
+            if let Err(error) = self.turn_with(Some(next_tick), observer) {
+                self.save_all();
+                return Err(error);
+            }
             if Instant::now() >= next_tick {
                 next_tick = Instant::now() + TICK;
                 self.tell(observer);
@@ -415,7 +444,8 @@ impl Pool {
     /// Waits until something happens, but not beyond `until`, and deals with it.
     fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
         let starting = self.workers.values().filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
-        let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(self.vigil.next()).min();
+        let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(self.vigil.next());
+        let deadline = deadline.chain(self.keeper.as_ref().and_then(Keeper::next)).min();
         let timeout = if self.pending.is_empty() && !self.waits_for_busy_input() {
             deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
         } else {
@@ -437,9 +467,10 @@ impl Pool {
             }
         }
         self.read_busy_inputs();
-        self.collect_written();
+        self.collect_written(observer);
         self.open_waiting();
         self.keep_vigil(observer)?;
+        self.save_due();
         self.settle(observer);
         match self.broken.take() {
             Some(error) => Err(error),

@@ -11,11 +11,12 @@ use taskhost_protocol::message::{Open, Role, Source, ToWorker};
 use taskhost_protocol::work::{Assignment, Join, Place, Work};
 
 use super::jobs::{JobOutput, RunningJob};
+use super::keeper::Keeper;
 use super::parts::Parts;
 use super::process::{Asked, WorkerProcess};
 use super::sink::{Content as Writing, Purpose, Write};
 use super::slots::{Content, Taken};
-use super::{Observer, OutBatch, Pool, Used};
+use super::{Finishing, Observer, OutBatch, Pool, Used};
 use crate::death::Death;
 use crate::error::PoolError;
 use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Post, Task};
@@ -43,16 +44,20 @@ impl Pool {
                     failure: Some(ReportedFailure { failure, source: None }),
                 });
             }
-            Ok((job, plan)) => {
+            Ok((mut job, plan, resume)) => {
                 // Workers write to their places in any order, so the file has its full length from the start; a full
                 // disk is found out before any work is done.
                 let reserved = match (&plan, &job.output) {
                     (JobPlan::Items(items), JobOutput::File { direct, .. }) => reserve(items, direct),
                     _ => Ok(()),
                 };
+                let kept = match &mut self.keeper {
+                    Some(keeper) => keeper.begin(id, &mut job),
+                    None => Ok(()),
+                };
                 self.jobs.insert(id, job);
-                self.tell_state(Event::JobAdded { job: id, plan });
-                if let Err(failure) = reserved {
+                self.tell_state(Event::JobAdded { job: id, plan, resume });
+                if let Err(failure) = reserved.and(kept) {
                     self.tell_state(Event::JobBroken { job: id, failure });
                 }
                 self.settle(observer);
@@ -86,7 +91,11 @@ impl Pool {
                 }
             }
             Action::ItemFailed { job, item } => self.item_failed(job, &item, observer),
-            Action::Merged { .. } => {}
+            Action::Merged { job, prefix, totals } => {
+                if let Some(keeper) = &mut self.keeper {
+                    keeper.merged(job, prefix, *totals);
+                }
+            }
             Action::Append { job, batch, bytes } => self.append(job, batch, bytes),
             Action::TakeParts { batch, parts } => self.take_parts(batch, &parts),
             Action::DropParts { parts } => {
@@ -100,6 +109,7 @@ impl Pool {
                 if let JobFailure::Item(item) = &failure {
                     self.item_failed(job, item, observer);
                 }
+                self.save_all();
                 if let Some(running) = self.jobs.remove(&job) {
                     self.over(job, running, totals, Some(failure), observer);
                 }
@@ -201,11 +211,18 @@ impl Pool {
 
     fn finish(&mut self, id: JobId, totals: JobTotals, observer: &mut dyn Observer) {
         let Some(job) = self.jobs.remove(&id) else { return };
+        if let (Some(keeper), Some(target)) = (&mut self.keeper, job.target())
+            && keeper.save_job(id, target, &self.sink)
+        {
+            // Its output is put in its place when all of it is committed.
+            self.finishing.insert(id, Finishing { job, totals });
+            return;
+        }
         self.over(id, job, totals, None, observer);
     }
 
     /// Completes or removes the output, and tells the observer.
-    fn over(
+    pub(super) fn over(
         &mut self,
         id: JobId,
         mut job: RunningJob,
@@ -236,16 +253,26 @@ impl Pool {
         if job.picture.is_some() && failure.is_none() {
             self.progress.items += 1;
         }
+        let is_synced = self.keeper.is_some() || self.config.sync;
+        let durability = if is_synced { Durability::Disk } else { Durability::Process };
         let failure = match (failure, job.output) {
-            // Dropping the output removes what was written so far.
+            // Of no use when nothing of it was committed.
+            (Some(failure), JobOutput::File { atomic, .. }) if self.keeper.as_ref().is_some_and(Keeper::is_empty) => {
+                atomic.discard();
+                Some(failure)
+            }
+            // Dropping the output removes what was written so far, unless it is kept to go on with.
             (Some(failure), _) => Some(failure),
             (None, JobOutput::File { atomic, .. }) => atomic
-                .commit(Durability::Process)
+                .commit(durability)
                 .err()
                 .map(|error| JobFailure::Output(format!("the result could not be put in its place: {error}"))),
             (None, JobOutput::Stream(_) | JobOutput::Nothing) => None,
         };
         self.progress.failed += u64::from(failure.is_some());
+        if let Some(keeper) = &mut self.keeper {
+            keeper.over(id, &job.name, path.as_deref(), failure.as_ref());
+        }
         let failure = failure.map(|failure| ReportedFailure { failure, source });
         let split = job.picture.is_none().then_some(job.split);
         observer.job_finished(JobReport { name: job.name, path, split, result, totals, failure });

@@ -6,8 +6,10 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use taskhost_os::eventfd::Waker;
 use taskhost_os::exact::{self, ExactError};
@@ -15,6 +17,7 @@ use taskhost_os::memfd::OutputArena;
 use taskhost_os::{file_kind, poll, transfer};
 use taskhost_protocol::ids::{BatchId, JobId};
 
+use super::keeper::Saving;
 use crate::event::JobFailure;
 
 /// Bytes copied at a time from an arena to a pipe: several pipe buffers, and small enough for the cache.
@@ -26,12 +29,18 @@ pub(crate) struct Target {
     file: File,
     /// Whether pages may be moved without a copy: never into a pipe, which would see the arena's next contents.
     moves_pages: bool,
+    /// Set when something could not be written: what comes behind it is not written either.
+    broken: AtomicBool,
 }
 
 impl Target {
     pub(crate) fn new(fd: OwnedFd) -> Self {
         let moves_pages = file_kind::is_regular(fd.as_fd()) && !file_kind::is_append(fd.as_fd());
-        Self { file: File::from(fd), moves_pages }
+        Self { file: File::from(fd), moves_pages, broken: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
     }
 }
 
@@ -40,10 +49,12 @@ impl Target {
 pub(crate) enum Content {
     /// A stretch of a worker's arena.
     Arena { arena: Arc<OutputArena>, offset: u64, len: u64 },
-    /// A whole file in memory.
-    File { file: Arc<OwnedFd>, len: u64 },
+    /// A stretch of a file.
+    File { file: Arc<OwnedFd>, offset: u64, len: u64 },
     /// Bytes of the coordinator's own.
     Bytes(Vec<u8>),
+    /// Nothing: what was written is to be committed.
+    Commit(Box<Saving>),
 }
 
 impl Content {
@@ -51,6 +62,7 @@ impl Content {
         match self {
             Self::Arena { len, .. } | Self::File { len, .. } => *len,
             Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Commit(_) => 0,
         }
     }
 }
@@ -64,6 +76,10 @@ pub(crate) enum Purpose {
     Encoded,
     /// What goes in front of results, and counts as none.
     Header,
+    /// A commit.
+    Commit,
+    /// Bytes of an output that is being made anew.
+    Splice,
 }
 
 /// One thing to be written.
@@ -102,7 +118,7 @@ impl Sink {
         thread::Builder::new().name("taskhost-output".into()).spawn(move || {
             let mut buffer = Vec::new();
             for write in to_write {
-                let result = perform(&write, &mut buffer).map_err(failure);
+                let result = guarded(&write, &mut buffer);
                 let done = Written { job: write.job, purpose: write.purpose, bytes: write.content.len(), result };
                 drop(write);
                 if report.send(done).is_err() {
@@ -127,10 +143,31 @@ impl Sink {
         self.open.get() == 0
     }
 
+    /// Waits for the next that is written.
+    pub(crate) fn wait(&self, limit: Duration) -> Option<Written> {
+        let written = self.written.recv_timeout(limit).ok()?;
+        self.open.set(self.open.get() - 1);
+        Some(written)
+    }
+
     /// What was written since the last call.
     pub(crate) fn written(&self) -> impl Iterator<Item = Written> + '_ {
         self.written.try_iter().inspect(|_| self.open.set(self.open.get() - 1))
     }
+}
+
+/// Writes, unless something in front of it could not be written.
+fn guarded(write: &Write, buffer: &mut Vec<u8>) -> Result<(), JobFailure> {
+    let broken = &write.target.broken;
+    if broken.load(Ordering::Relaxed) {
+        return Err(JobFailure::Output("what comes before could not be written".into()));
+    }
+    let result = match &write.content {
+        Content::Commit(saving) => saving.perform(&write.target),
+        Content::Arena { .. } | Content::File { .. } | Content::Bytes(_) => perform(write, buffer).map_err(failure),
+    };
+    broken.store(result.is_err(), Ordering::Relaxed);
+    result
 }
 
 fn perform(write: &Write, buffer: &mut Vec<u8>) -> Result<(), ExactError> {
@@ -138,7 +175,8 @@ fn perform(write: &Write, buffer: &mut Vec<u8>) -> Result<(), ExactError> {
     let (source, offset, len) = match &write.content {
         Content::Bytes(bytes) => return write_all(file, bytes).map_err(ExactError::Io),
         Content::Arena { arena, offset, len } => (arena.as_fd(), *offset, *len),
-        Content::File { file, len } => (file.as_fd(), 0, *len),
+        Content::File { file, offset, len } => (file.as_fd(), *offset, *len),
+        Content::Commit(_) => return Ok(()),
     };
     if write.target.moves_pages {
         return transfer::append_from(file.as_fd(), source, offset, len).map(drop);

@@ -16,7 +16,8 @@ use super::sizing::{LARGEST, Sizing};
 use super::supply::{Key, Supply, Wanted};
 use super::window::{Finished, Window};
 use crate::event::{
-    Action, Destination, DirectLength, ItemsPlan, JobFailure, JobTotals, OnError, Placement, Post, Task,
+    Action, Destination, DirectLength, ItemsPlan, JobFailure, JobTotals, OnError, Origin, Placement, Post, Prefix,
+    Resume, Task,
 };
 
 /// Input of a pipe that may be read but not yet run, in bytes.
@@ -42,12 +43,20 @@ pub(crate) struct ItemsJob {
     reduction: Option<Reduction>,
     /// What is merged.
     ledger: Ledger,
+    /// What another run had merged.
+    merged: Prefix,
     /// Whether an item failed that fails the job. What comes before it is still run, since another item may fail there.
     failed: bool,
 }
 
 impl ItemsJob {
-    pub(crate) fn new(id: JobId, plan: ItemsPlan) -> Self {
+    pub(crate) fn new(id: JobId, plan: ItemsPlan, resume: Option<Box<Resume>>) -> Self {
+        let is_direct = matches!(plan.placement, Placement::Direct(_));
+        let mut ledger = Ledger::new(id, plan.split, plan.on_error, plan.ordered).is_direct(is_direct);
+        let merged = resume.as_ref().map_or_else(Prefix::default, |resume| resume.prefix);
+        if let Some(resume) = resume {
+            ledger.resume(resume.prefix, resume.totals);
+        }
         Self {
             id,
             plan,
@@ -56,7 +65,8 @@ impl ItemsJob {
             supply: Supply::default(),
             window: Window::new(plan.ordered),
             reduction: (plan.merge == Merge::Reduce).then(Reduction::new),
-            ledger: Ledger::new(id, plan.split, plan.on_error, plan.ordered),
+            ledger,
+            merged,
             failed: false,
         }
     }
@@ -66,14 +76,27 @@ impl ItemsJob {
         let before = self.input.bytes();
         let base = self.input.file(len);
         self.skip(base, start);
-        let has_items = start < len || self.plan.split == Split::Whole;
+        if let Some(origin) = self.plan.origin {
+            return self.supply.add(moved(self.plan.split, source, len, origin), before);
+        }
+        // What comes before the first item cannot be read: in blocks, it would take part in the first window.
+        let from = start.min(len);
+        let start = self.merged_until(source, len).max(from);
+        let has_items = start < len || (self.plan.split == Split::Whole && source >= self.merged.source);
         if has_items && !self.failed {
-            let start = start.min(len);
-            // What comes before the first item cannot be read: in blocks, it would take part in the first window.
-            let piece = Piece { source, slot: NO_SLOT, start, end: len, from: start, to: len, at: start, base };
+            let piece = Piece { source, slot: NO_SLOT, start, end: len, from, to: len, at: from, base };
             self.supply.add(piece, before);
         } else {
             actions.push(Action::Release { job: self.id, source, from: start });
+        }
+    }
+
+    /// Up to where another run had merged an input of `len` bytes.
+    fn merged_until(&self, source: SourceId, len: u64) -> u64 {
+        match source.cmp(&self.merged.source) {
+            std::cmp::Ordering::Less => len,
+            std::cmp::Ordering::Equal => self.merged.offset.min(len),
+            std::cmp::Ordering::Greater => 0,
         }
     }
 
@@ -413,4 +436,17 @@ impl Job for ItemsJob {
     fn totals_mut(&mut self) -> &mut JobTotals {
         self.ledger.totals_mut()
     }
+}
+
+/// The piece that stands for an input whose bytes stood elsewhere.
+fn moved(split: Split, source: SourceId, len: u64, origin: Origin) -> Piece {
+    let Origin { offset, position } = origin;
+    let before = match split {
+        Split::Whole => 0,
+        Split::Lines | Split::Blocks(_) => offset,
+        Split::Records(size) | Split::Chunks(size) => offset / size.max(1),
+    };
+    let end = offset.saturating_add(len);
+    let base = position.saturating_sub(before);
+    Piece { source, slot: NO_SLOT, start: offset, end, from: offset, to: end, at: 0, base }
 }

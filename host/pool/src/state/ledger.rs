@@ -15,6 +15,8 @@ pub(crate) struct Ledger {
     split: Split,
     on_error: OnError,
     ordered: bool,
+    /// Whether results are in their places already.
+    direct: bool,
     prefix: Prefix,
     totals: JobTotals,
     /// Set when the job has failed; told when what stands in front of that is written.
@@ -24,13 +26,19 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn new(job: JobId, split: Split, on_error: OnError, ordered: bool) -> Self {
         let (prefix, totals) = (Prefix::default(), JobTotals::default());
-        Self { job, split, on_error, ordered, prefix, totals, failure: None }
+        Self { job, split, on_error, ordered, direct: false, prefix, totals, failure: None }
     }
 
     /// Goes on where another run stopped.
     pub(crate) fn resume(&mut self, prefix: Prefix, totals: JobTotals) {
         self.prefix = prefix;
         self.totals = totals;
+    }
+
+    /// Results go straight to their places.
+    pub(crate) fn is_direct(mut self, direct: bool) -> Self {
+        self.direct = direct;
+        self
     }
 
     /// No item can be left out.
@@ -75,7 +83,7 @@ impl Ledger {
             let ordinal = failed.number.unwrap_or(0);
             failed.number = self.ordered.then_some(self.totals.items + ordinal);
             failed.line = (self.ordered && self.split == Split::Lines).then_some(begins + ordinal);
-            if output > 0 || results == 0 {
+            if !self.direct {
                 failed.at += self.prefix.output;
             }
             self.totals.failed += 1;
@@ -93,7 +101,7 @@ impl Ledger {
         self.prefix.source = end.0;
         self.prefix.offset = end.1;
         self.prefix.source_items = begins + items;
-        self.prefix.output += output;
+        self.prefix.output += if self.direct { results } else { output };
         output
     }
 

@@ -139,9 +139,9 @@ impl State {
 
     fn apply(&mut self, event: Event) {
         match event {
-            Event::JobAdded { job, plan } => {
+            Event::JobAdded { job, plan, resume } => {
                 let new = match plan {
-                    JobPlan::Items(plan) => AnyJob::Items(Box::new(ItemsJob::new(job, plan))),
+                    JobPlan::Items(plan) => AnyJob::Items(Box::new(ItemsJob::new(job, plan, resume))),
                     JobPlan::Picture(plan) => AnyJob::Picture(Box::new(PictureJob::new(job, plan))),
                 };
                 self.jobs.insert(job, new);

@@ -71,7 +71,7 @@ impl PictureJob {
             left: Vec::new(),
             window: Window::new(true),
             output_at: 0,
-            ledger: Ledger::new(id, Split::Whole, plan.on_error, true),
+            ledger: Ledger::new(id, Split::Whole, plan.on_error, true).is_direct(plan.direct),
             failed: false,
         }
     }

@@ -1,0 +1,70 @@
+//! When the journal is kept: what is due while a run goes on, and all that can be saved when it ends early.
+
+use std::time::{Duration, Instant};
+
+use taskhost_protocol::ids::JobId;
+
+use super::sink::Purpose;
+use super::{Finishing, Observer, Pool};
+use crate::event::{Event, JobFailure};
+
+/// How long the end of a run may wait for the disk: what is not saved by then is done again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Pool {
+    /// Saves what is due.
+    pub(super) fn save_due(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        if let Err(failure) = keeper.save(&self.jobs, &self.sink) {
+            for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+                self.tell_state(Event::JobBroken { job, failure: failure.clone() });
+            }
+        }
+    }
+
+    /// Saves all that is merged, and waits for it, but not for ever.
+    pub(super) fn save_all(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let Some(keeper) = &mut self.keeper else { return };
+            for (id, job) in &self.jobs {
+                if let Some(target) = job.target() {
+                    keeper.save_job(*id, target, &self.sink);
+                }
+            }
+            if self.sink.is_idle() {
+                return;
+            }
+            let Some(written) = self.sink.wait(until.saturating_duration_since(Instant::now())) else { return };
+            match written.purpose {
+                Purpose::Commit => keeper.saved(written.job, written.result.is_ok()),
+                Purpose::Batch(batch) => self.release_batch(batch),
+                Purpose::Encoded | Purpose::Header | Purpose::Splice => {}
+            }
+            let job = written.job;
+            match written.result {
+                Ok(()) => self.tell_state(Event::Written { job, bytes: written.bytes }),
+                Err(failure) => self.tell_state(Event::JobBroken { job, failure }),
+            }
+        }
+    }
+
+    /// A commit was made of a job that may be finished.
+    pub(super) fn finish_saved(&mut self, id: JobId, observer: &mut dyn Observer) {
+        let Some(Finishing { job, totals }) = self.finishing.remove(&id) else { return };
+        if let (Some(keeper), Some(target)) = (&mut self.keeper, job.target())
+            && keeper.save_job(id, target, &self.sink)
+        {
+            self.finishing.insert(id, Finishing { job, totals });
+            return;
+        }
+        self.over(id, job, totals, None, observer);
+    }
+
+    /// What is written of a job could not be committed.
+    pub(super) fn finish_failed(&mut self, id: JobId, failure: JobFailure, observer: &mut dyn Observer) {
+        if let Some(Finishing { job, totals }) = self.finishing.remove(&id) {
+            self.over(id, job, totals, Some(failure), observer);
+        }
+    }
+}
