@@ -138,7 +138,9 @@ fn last_words(socket: &'static Socket, text: &str, code: i32) -> Result<LastWord
 /// A panic is said on the socket, since a worker has no standard error, and ends the process.
 fn report_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let text = cap_text(format!("panicked: {panic}"));
+        let what = panic.payload_as_str().unwrap_or("for no given reason");
+        let place = panic.location().map(|place| format!(", at {place}")).unwrap_or_default();
+        let text = cap_text(format!("{what}{place}"));
         if let (Some(socket), Ok(bytes)) = (SOCKET.get(), frame::encode(&FromWorker::Dying(text))) {
             let _ = socket.send(&bytes, &[]);
         }
