@@ -31,8 +31,6 @@ mod results;
 mod rows;
 mod startup;
 mod tally;
-#[cfg(test)]
-mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -59,3 +57,6 @@ pub fn run_if_worker() {
 pub fn can_be_worker() -> bool {
     CAN_BE_WORKER.load(Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests;
