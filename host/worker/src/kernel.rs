@@ -112,14 +112,6 @@ impl Kernel {
     }
 }
 
-#[cfg(test)]
-impl Kernel {
-    /// Instances made from now on have no settings.
-    pub(crate) fn forget_settings(&mut self) {
-        self.context.settings = std::sync::Arc::default();
-    }
-}
-
 /// Adds to sums, of as many names as a run may have.
 fn add(sums: &mut BTreeMap<String, u64>, counters: Vec<(String, u64)>) {
     for (name, amount) in counters {
@@ -146,6 +138,14 @@ fn when_started_again(fault: Fault) -> Fault {
         | Fault::LeftOut
         | Fault::Input(_)
         | Fault::Output(_)) => same,
+    }
+}
+
+#[cfg(test)]
+impl Kernel {
+    /// Instances made from now on have no settings.
+    pub(crate) fn forget_settings(&mut self) {
+        self.context.settings = std::sync::Arc::default();
     }
 }
 
