@@ -80,7 +80,7 @@ impl<'a> Executor<'a> {
             cursor: ItemCursor::new(),
             prepared: None,
             item_nanos: 0.0,
-            logs: LogAllowance::default(),
+            logs: LogAllowance::new(Instant::now()),
             arena,
             gather: Vec::new(),
         }
@@ -131,7 +131,7 @@ impl<'a> Executor<'a> {
         }
         // The last item is over: what takes time now is not its fault.
         self.at_batch(assignment.batch);
-        if let Some(text) = self.logs.close() {
+        if let Some(text) = self.logs.told() {
             self.channel.send(&FromWorker::Log(LogLine {
                 job: assignment.job,
                 place: None,
@@ -182,7 +182,7 @@ impl<'a> Executor<'a> {
     #[inline]
     pub(crate) fn pass_logs(&mut self, job: JobId, place: Option<ItemPlace>) -> Result<(), Fatal> {
         for (level, text) in self.kernel.take_logs() {
-            if self.logs.takes(&text) {
+            if self.logs.takes(&text, Instant::now()) {
                 self.channel.send(&FromWorker::Log(LogLine { job, place, level, text }))?;
             }
         }

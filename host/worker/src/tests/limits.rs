@@ -73,7 +73,7 @@ fn a_flood_of_log_lines_ends_in_a_sentence() {
             (call $log (i32.const 1) (i32.const 16) (i32.const 4))
             (br_if $again (local.tee $first (i32.sub (local.get $first) (i32.const 1)))))";
     let mut bench = bench(raw(imports, body).as_bytes(), Fresh::Worker, &[]);
-    bench.input(&b"x\n".repeat(20));
+    bench.input(&b"x\n".repeat(200));
     let (mut executor, socket) = bench.into_parts();
     let reader = thread::spawn(move || {
         let mut buffer = vec![0; MESSAGE_BYTES];
@@ -86,9 +86,11 @@ fn a_flood_of_log_lines_ends_in_a_sentence() {
             }
         }
     });
-    executor.run(&batch(Split::Lines, Merge::Lines, 40)).expect("the worker lives on");
+    executor.run(&batch(Split::Lines, Merge::Lines, 400)).expect("the worker lives on");
     executor.channel.send(&FromWorker::Dying("that was all".into())).expect("open");
     let texts = reader.join().expect("it reads");
-    assert_eq!(texts.len(), 1025);
-    assert!(texts[1024].starts_with("176 more log lines were dropped"), "{}", texts[1024]);
+    // More than at once if the test takes seconds, but not all of them.
+    assert!((8193..12_000).contains(&texts.len()), "{}", texts.len());
+    let last = texts.last().expect("there are some");
+    assert!(last.contains(" more log lines were dropped: a worker may write 1024 lines"), "{last}");
 }
