@@ -148,11 +148,11 @@ mod tests {
 
     #[test]
     fn what_comes_before_the_named_item_is_free() {
-        let sentence = Sentence::At { piece: 0, offset: 7, mark: Mark::Suspect };
+        let sentence = Sentence::At { piece: 0, offset: 7, mark: Mark::Suspect(0) };
         let divided = divide(Split::Lines, &[piece(0, 10, 30)], None, sentence).expect("goes on");
         assert_eq!(ranges(&divided), [(10, 17, false), (17, 30, true)]);
         let files = [piece(0, 0, 5), piece(1, 0, 5), piece(2, 0, 5)];
-        let sentence = Sentence::At { piece: 1, offset: 0, mark: Mark::Suspect };
+        let sentence = Sentence::At { piece: 1, offset: 0, mark: Mark::Suspect(0) };
         let divided = divide(Split::Whole, &files, None, sentence).expect("goes on");
         assert_eq!(ranges(&divided), [(0, 5, false), (0, 5, true), (0, 5, false)]);
     }

@@ -7,9 +7,9 @@ use taskhost_protocol::work::{Budget, Done, Merge, Piece, Split};
 use super::charge::{again, check_hint, divide};
 use super::check::check_items;
 use super::input::{Input, Next};
-use super::job::{Job, Pick, Ran};
+use super::job::{Job, Pick, Ran, Regained};
 use super::ledger::{Ledger, failed_items, place_behind};
-use super::mark::{Lost, Mark};
+use super::mark::{Lost, Mark, Sentence};
 use super::reduction::Reduction;
 use super::rest;
 use super::sizing::{LARGEST, Sizing};
@@ -255,11 +255,17 @@ impl ItemsJob {
     /// Merges what is next in order.
     fn merge(&mut self, actions: &mut Vec<Action>) {
         let before = self.ledger.prefix();
+        let mut is_told = false;
         // What is still to be run comes before what was finished behind it.
         while !self.ledger.has_failed()
             && let Some(finished) = self.window.pop_before(self.supply.first())
         {
             let (batch, output) = (finished.batch, finished.output);
+            if self.ledger.fails_with(&finished) {
+                // Of this batch, only a part is merged: whoever goes on from here runs all of it again.
+                self.tell_merged(before, actions);
+                is_told = true;
+            }
             let kept = self.ledger.merge(finished, actions);
             if kept > 0 {
                 self.window.append(kept);
@@ -268,6 +274,13 @@ impl ItemsJob {
                 actions.push(Action::ReleaseBatch { batch });
             }
         }
+        if !is_told {
+            self.tell_merged(before, actions);
+        }
+    }
+
+    /// Says how far the merge is, when that is further than `before`.
+    fn tell_merged(&self, before: Prefix, actions: &mut Vec<Action>) {
         let prefix = self.ledger.prefix();
         if prefix != before && self.plan.ordered && self.reduction.is_none() {
             let totals = Box::new(self.ledger.totals().clone());
@@ -364,17 +377,23 @@ impl Job for ItemsJob {
         Ok(next)
     }
 
-    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Option<Pick>, JobFailure> {
+    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Regained, JobFailure> {
         let Task::Items(pieces) = &pick.task else {
             let what =
                 if matches!(pick.task, Task::Finish(_)) { "the kernel's `finish`" } else { "the kernel's `combine`" };
-            return again(pick, lost, what).map(Some);
+            let before = pick.attempts;
+            return again(pick, lost, what).map(|again| Regained::whole(again, before));
         };
         let hint = lost.hint().and_then(|hint| check_hint(self.plan.split, pieces, hint));
-        let sentence = lost.sentence(hint, pick.mark.as_ref());
+        let mut sentence = lost.sentence(hint, pick.mark.as_ref());
+        if sentence == Sentence::JoinLate && self.reduction.is_none() {
+            // Nothing is joined: it was on its way from one item to the next.
+            sentence = Sentence::Again;
+        }
+        let is_explained = sentence.is_progress(hint);
         let divided = divide(self.plan.split, pieces, pick.mark.as_ref(), sentence)?;
         self.take_back(pieces, divided);
-        Ok(None)
+        Ok(Regained { again: None, is_explained })
     }
 
     fn untouched(&mut self, pick: Pick) -> Option<Pick> {

@@ -47,6 +47,22 @@ pub(crate) struct Ran<'a> {
     pub(crate) done: &'a Done,
 }
 
+/// What comes of a batch that was lost with its worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Regained {
+    /// What is to be run again at once.
+    pub(crate) again: Option<Pick>,
+    /// Whether the loss brought the job on: another one like it cannot follow for ever.
+    pub(crate) is_explained: bool,
+}
+
+impl Regained {
+    /// A task that cannot be divided is run again; `before` is how often it was lost before.
+    pub(crate) fn whole(again: Pick, before: u32) -> Self {
+        Self { is_explained: again.attempts > before, again: Some(again) }
+    }
+}
+
 /// What the machine asks of a job.
 pub(crate) trait Job {
     /// Asks for input or output, if any is needed now.
@@ -63,8 +79,8 @@ pub(crate) trait Job {
         next_part: &mut u64,
         actions: &mut Vec<Action>,
     ) -> Result<Option<Pick>, JobFailure>;
-    /// A batch was lost with the worker that was at it. May ask for it to be run again at once.
-    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Option<Pick>, JobFailure>;
+    /// A batch was lost with the worker that was at it.
+    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Regained, JobFailure>;
     /// A batch was lost with a worker that had not begun it. May ask for it to be run again at once.
     fn untouched(&mut self, pick: Pick) -> Option<Pick>;
     /// Why the job fails, once all results in front of that are written.

@@ -73,6 +73,15 @@ impl Ledger {
         self.prefix.output += bytes;
     }
 
+    /// Whether the job fails with this batch.
+    pub(crate) fn fails_with(&self, finished: &Finished) -> bool {
+        finished.failures.iter().any(|failed| self.is_final(failed))
+    }
+
+    fn is_final(&self, failed: &FailedItem) -> bool {
+        self.on_error == OnError::Fail || failed.verdict.is_input_output()
+    }
+
     /// Takes in a batch, all before it having been taken in. Returns how many bytes of its results are to be appended.
     pub(crate) fn merge(&mut self, finished: Finished, actions: &mut Vec<Action>) -> u64 {
         let Finished { items, input, results, output, failures, counters, end, .. } = finished;
@@ -87,7 +96,7 @@ impl Ledger {
                 failed.at += self.prefix.output;
             }
             self.totals.failed += 1;
-            if self.on_error == OnError::Fail || failed.verdict.is_input_output() {
+            if self.is_final(&failed) {
                 self.totals.items += ordinal + 1;
                 self.failure = Some(JobFailure::Item(Box::new(failed)));
                 return kept.min(output);

@@ -16,8 +16,9 @@ use crate::verdict::{Next, Verdict};
 pub(crate) enum Mark {
     /// Its first item has failed for this reason, and is not run again.
     Condemned(Box<Charge>),
-    /// Its first item was at work when a worker crashed: it is run alone, on a fresh worker.
-    Suspect,
+    /// Its first item was at work when a worker crashed: it is run alone, on a fresh worker. It was also at work when
+    /// workers were killed, so many times.
+    Suspect(u32),
     /// Some item in it was: all of it is run on a fresh worker.
     SuspectStretch,
     /// Its first item was at work when its worker was killed, so many times: it is run by itself.
@@ -38,7 +39,7 @@ impl Mark {
     /// Which workers run the stretch.
     pub(crate) fn post(mark: Option<&Self>) -> Post {
         match mark {
-            Some(Self::Suspect | Self::SuspectStretch) => Post::Isolation,
+            Some(Self::Suspect(_) | Self::SuspectStretch) => Post::Isolation,
             None | Some(Self::Condemned(_) | Self::Unlucky(_) | Self::OneByOne) => Post::Execute,
         }
     }
@@ -47,8 +48,12 @@ impl Mark {
     pub(crate) fn apply(mark: Option<&Self>, budget: &mut Budget, care: &mut Care) {
         match mark {
             None => {}
-            Some(Self::Condemned(_)) => care.leave_out_first = true,
-            Some(Self::Suspect | Self::Unlucky(_)) => {
+            Some(Self::Condemned(_)) => {
+                care.leave_out_first = true;
+                // Nothing is run, so whatever happens meanwhile is nobody's doing, and what is known stays known.
+                budget.items = 1;
+            }
+            Some(Self::Suspect(_) | Self::Unlucky(_)) => {
                 care.one_by_one = true;
                 budget.items = 1;
             }
@@ -61,26 +66,21 @@ impl Mark {
         match mark {
             Some(Self::SuspectStretch) => Some(Self::SuspectStretch),
             Some(Self::OneByOne) => Some(Self::OneByOne),
-            None | Some(Self::Condemned(_) | Self::Suspect | Self::Unlucky(_)) => None,
+            None | Some(Self::Condemned(_) | Self::Suspect(_) | Self::Unlucky(_)) => None,
         }
     }
 
     /// What remains known of a part in front of an item at which its worker was lost: it was run without trouble.
     pub(crate) fn of_front(mark: Option<Self>) -> Option<Self> {
         match mark {
-            Some(Self::Condemned(charge)) => Some(Self::Condemned(charge)),
             Some(Self::OneByOne) => Some(Self::OneByOne),
-            None | Some(Self::Suspect | Self::SuspectStretch | Self::Unlucky(_)) => None,
+            None | Some(Self::Condemned(_) | Self::Suspect(_) | Self::SuspectStretch | Self::Unlucky(_)) => None,
         }
     }
 
-    /// How often the first item was run.
-    fn attempts(mark: Option<&Self>) -> u32 {
-        match mark {
-            Some(Self::Suspect) => 1,
-            Some(Self::Unlucky(kills)) => *kills,
-            None | Some(Self::Condemned(_) | Self::SuspectStretch | Self::OneByOne) => 0,
-        }
+    /// Whether items are run one at a time, so that nothing new comes of asking for that.
+    fn is_one_by_one(mark: Option<&Self>) -> bool {
+        matches!(mark, Some(Self::OneByOne | Self::SuspectStretch | Self::Suspect(_) | Self::Unlucky(_)))
     }
 }
 
@@ -108,6 +108,18 @@ pub(crate) enum Sentence {
     JoinLate,
 }
 
+impl Sentence {
+    /// Whether it brings the job on, so that it cannot be passed for ever.
+    pub(crate) fn is_progress(&self, hint: Option<Progress>) -> bool {
+        match self {
+            Self::Again => false,
+            // It does, but when every worker dies before its first item, it is not the items.
+            Self::All(_) => hint.is_some(),
+            Self::At { .. } | Self::Halve(_) | Self::Quarantine | Self::JoinLate => true,
+        }
+    }
+}
+
 /// What is known when a worker is lost at a batch.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lost<'a> {
@@ -126,40 +138,45 @@ impl Lost<'_> {
 
     /// What happens to the batch, which had this mark, when its worker was at `hint`.
     pub(crate) fn sentence(&self, hint: Option<Progress>, mark: Option<&Mark>) -> Sentence {
+        let next = self.death.verdict.judgement().1;
+        if next == Next::Quarantine {
+            return Sentence::Quarantine;
+        }
+        if matches!(mark, Some(Mark::Condemned(_))) {
+            // Nothing was run.
+            return Sentence::Again;
+        }
         let exact = hint.filter(|hint| !hint.packed);
         // The mark is about the first item; another one that is named has no history.
         let is_first = exact.is_some_and(|hint| hint.piece == 0 && hint.offset == 0);
-        let attempts = 1 + if is_first { Mark::attempts(mark) } else { 0 };
+        let (crashes, kills) = match mark {
+            Some(Mark::Suspect(kills)) if is_first => (1, *kills),
+            Some(Mark::Unlucky(kills)) if is_first => (0, *kills),
+            _ => (0, 0),
+        };
+        let attempts = crashes + kills + 1;
         let charge = |attempts| Box::new(Charge { verdict: self.death.verdict.clone(), attempts, worker: self.worker });
-        if is_first && matches!(mark, Some(Mark::Condemned(_))) {
-            // It was about to be left out.
-            return if self.death.verdict.judgement().1 == Next::Quarantine {
-                Sentence::Quarantine
-            } else {
-                Sentence::Again
-            };
-        }
         let at = |hint: Progress, mark| Sentence::At { piece: hint.piece, offset: hint.offset, mark };
-        match (self.death.verdict.judgement().1, hint, exact) {
-            (Next::Again, ..) => Sentence::Again,
-            (Next::Quarantine, ..) => Sentence::Quarantine,
+        match (next, hint, exact) {
+            (Next::Again | Next::Quarantine, ..) => Sentence::Again,
             (Next::Final, _, Some(hint)) => at(hint, Mark::Condemned(charge(attempts))),
-            (Next::Final, Some(_), None) if matches!(mark, Some(Mark::OneByOne | Mark::Suspect | Mark::Unlucky(_))) => {
-                Sentence::JoinLate
-            }
-            // Late in a packed call, which is no item's fault yet.
-            (Next::Final, Some(hint), None) => at(hint, Mark::OneByOne),
-            // Late between two batches: it was not at work.
-            (Next::Final, None, None) => Sentence::Again,
-            (Next::Retry, _, Some(hint)) if attempts > self.retries => at(hint, Mark::Condemned(charge(attempts))),
-            (Next::Retry, _, Some(hint)) => at(hint, Mark::Unlucky(attempts)),
-            (Next::Retry, _, None) => Sentence::Again,
-            (Next::Isolate, _, Some(hint)) if is_first && mark == Some(&Mark::Suspect) => {
-                at(hint, Mark::Condemned(charge(attempts)))
-            }
-            (Next::Isolate, _, Some(hint)) => at(hint, Mark::Suspect),
+            (Next::Final, Some(_), None) if Mark::is_one_by_one(mark) => Sentence::JoinLate,
+            (Next::Retry, _, Some(hint)) if kills >= self.retries => at(hint, Mark::Condemned(charge(attempts))),
+            (Next::Retry, _, Some(hint)) if crashes > 0 => at(hint, Mark::Suspect(kills + 1)),
+            (Next::Retry, _, Some(hint)) => at(hint, Mark::Unlucky(kills + 1)),
+            (Next::Retry, Some(_), None) if Mark::is_one_by_one(mark) => Sentence::Again,
+            // Some item of a packed call may have been too much, which is none's fault yet.
+            (Next::Final | Next::Retry, Some(hint), None) => at(hint, Mark::OneByOne),
+            // Between two batches: it was not at work.
+            (Next::Final | Next::Retry, None, None) => Sentence::Again,
+            (Next::Isolate, _, Some(hint)) if crashes > 0 => at(hint, Mark::Condemned(charge(attempts))),
+            (Next::Isolate, _, Some(hint)) => at(hint, Mark::Suspect(kills)),
             (Next::Isolate, _, None) => match mark {
-                Some(Mark::SuspectStretch | Mark::Suspect) => Sentence::Halve(charge(2)),
+                // Nothing else was run, so it need not be named.
+                Some(Mark::Suspect(kills)) => {
+                    Sentence::At { piece: 0, offset: 0, mark: Mark::Condemned(charge(kills + 2)) }
+                }
+                Some(Mark::SuspectStretch) => Sentence::Halve(charge(2)),
                 _ => Sentence::All(Mark::SuspectStretch),
             },
         }
@@ -212,10 +229,10 @@ mod tests {
 
     #[test]
     fn a_crash_is_looked_into_alone_before_anybody_is_condemned() {
-        assert_eq!(mark(sentence(crash(), Some((5, false)), None)), Some(Mark::Suspect));
-        assert_eq!(attempts(sentence(crash(), Some((0, false)), Some(&Mark::Suspect))), Some(2));
+        assert_eq!(mark(sentence(crash(), Some((5, false)), None)), Some(Mark::Suspect(0)));
+        assert_eq!(attempts(sentence(crash(), Some((0, false)), Some(&Mark::Suspect(0)))), Some(2));
         // Another item than the suspect: it has to be looked into itself.
-        assert_eq!(mark(sentence(crash(), Some((5, false)), Some(&Mark::Suspect))), Some(Mark::Suspect));
+        assert_eq!(mark(sentence(crash(), Some((5, false)), Some(&Mark::Suspect(0)))), Some(Mark::Suspect(0)));
     }
 
     #[test]
@@ -226,11 +243,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_condemned_stays_so_whatever_its_worker_dies_of() {
+        let charge = Charge { verdict: crash(), attempts: 2, worker: WorkerId(0) };
+        let condemned = Mark::Condemned(Box::new(charge));
+        for hint in [None, Some((0, false)), Some((0, true)), Some((5, true))] {
+            for verdict in [crash(), killed(), Verdict::Deadline(std::time::Duration::from_secs(1))] {
+                assert_eq!(sentence(verdict, hint, Some(&condemned)), Sentence::Again);
+            }
+        }
+    }
+
+    #[test]
+    fn an_item_that_crashes_and_is_killed_in_turns_comes_to_an_end() {
+        assert_eq!(mark(sentence(killed(), Some((0, false)), Some(&Mark::Suspect(0)))), Some(Mark::Suspect(1)));
+        assert_eq!(mark(sentence(crash(), Some((0, false)), Some(&Mark::Unlucky(2)))), Some(Mark::Suspect(2)));
+        assert_eq!(attempts(sentence(killed(), Some((0, false)), Some(&Mark::Suspect(2)))), Some(4));
+        assert_eq!(attempts(sentence(crash(), None, Some(&Mark::Suspect(1)))), Some(3));
+    }
+
+    #[test]
     fn being_killed_is_forgiven_as_often_as_allowed() {
         assert_eq!(mark(sentence(killed(), Some((0, false)), None)), Some(Mark::Unlucky(1)));
         assert_eq!(mark(sentence(killed(), Some((0, false)), Some(&Mark::Unlucky(1)))), Some(Mark::Unlucky(2)));
         assert_eq!(attempts(sentence(killed(), Some((0, false)), Some(&Mark::Unlucky(2)))), Some(3));
         assert_eq!(mark(sentence(killed(), Some((9, false)), Some(&Mark::Unlucky(2)))), Some(Mark::Unlucky(1)));
         assert_eq!(sentence(killed(), None, None), Sentence::Again);
+        // Otherwise a packed call that is too much for the machine would be made for ever.
+        assert_eq!(mark(sentence(killed(), Some((9, true)), None)), Some(Mark::OneByOne));
+        assert_eq!(sentence(killed(), Some((9, true)), Some(&Mark::OneByOne)), Sentence::Again);
     }
 }

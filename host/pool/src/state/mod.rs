@@ -277,7 +277,8 @@ impl State {
         if self.crew(post).is_condemned(worker) {
             return;
         }
-        let head = self.crew(post).head(worker);
+        // Those that convert have answers of their own.
+        let head = self.crew(post).head(worker).filter(|_| post != Post::Convert);
         let Some((id, batch)) = head.and_then(|id| Some((id, self.batches.get(&id)?))) else {
             return self.kill(worker, "replied without having been asked");
         };
@@ -351,8 +352,10 @@ impl State {
             // Workers run their batches in order, so only the first can have been at work.
             let again = if place == 0 {
                 let lost = Lost { worker, batch, death, retries: self.rules.retries };
-                is_explained |= lost.hint().is_some();
-                running.lost(pick, &lost)
+                running.lost(pick, &lost).map(|regained| {
+                    is_explained |= regained.is_explained;
+                    regained.again
+                })
             } else {
                 Ok(running.untouched(pick))
             };

@@ -8,7 +8,7 @@ use taskhost_protocol::work::{Budget, Done, Merge, Rows, Split};
 
 use super::charge::again;
 use super::check::check_rows;
-use super::job::{Job, Pick, Ran};
+use super::job::{Job, Pick, Ran, Regained};
 use super::ledger::{Ledger, failed_items};
 use super::mark::{Lost, Mark, Sentence};
 use super::sizing::{BatchRule, Sizing};
@@ -129,8 +129,13 @@ impl PictureJob {
                 u32::try_from(wanted.max(least)).unwrap_or(u32::MAX).min(stretch.end - stretch.first)
             }
         };
-        let is_alone = matches!(stretch.mark, Some(Mark::Suspect | Mark::SuspectStretch | Mark::Unlucky(_)));
-        let count = if is_alone { stretch.end - stretch.first } else { count };
+        let is_alone = matches!(stretch.mark, Some(Mark::Suspect(_) | Mark::SuspectStretch | Mark::Unlucky(_)));
+        let count = match stretch.mark {
+            _ if is_alone => stretch.end - stretch.first,
+            // It is not run, and what is known of it must not be lost with what would be run behind it.
+            Some(Mark::Condemned(_)) => 1,
+            _ => count,
+        };
         let (plane, first, mark) = (stretch.plane, stretch.first, stretch.mark.take());
         stretch.first += count;
         if stretch.first < stretch.end {
@@ -255,11 +260,12 @@ impl PictureJob {
     }
 
     /// Rows that were lost with a worker.
-    fn rows_lost(&mut self, pick: &Pick, rows: &Rows, lost: &Lost<'_>) -> Result<(), JobFailure> {
+    fn rows_lost(&mut self, pick: &Pick, rows: &Rows, lost: &Lost<'_>) -> Result<Regained, JobFailure> {
         let plane = self.plane_of(rows);
         let end = rows.first + rows.count;
         let hint = lost.hint().filter(|hint| hint.offset < u64::from(rows.count));
         let sentence = lost.sentence(hint, pick.mark.as_ref());
+        let is_explained = sentence.is_progress(hint);
         let stretch = |first, end, mark| Stretch { plane, first, end, mark };
         let divided = match sentence {
             Sentence::Again => vec![stretch(rows.first, end, pick.mark.clone())],
@@ -291,7 +297,7 @@ impl PictureJob {
         if let Some(failed) = self.window.first_failed().filter(|_| self.failed) {
             self.left.retain(|stretch| (stretch.plane, stretch.first) < failed);
         }
-        Ok(())
+        Ok(Regained { again: None, is_explained })
     }
 }
 
@@ -354,14 +360,16 @@ impl Job for PictureJob {
         Ok(None)
     }
 
-    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Option<Pick>, JobFailure> {
-        match &pick.task {
-            Task::Rows(rows) if rows.plan.cut != Cut::Whole => self.rows_lost(&pick, rows, lost).map(|()| None),
-            Task::Decode => again(pick, lost, "decoding the picture").map(Some),
-            Task::Encode(_) => again(pick, lost, "encoding the picture").map(Some),
-            Task::Prepare(_) => again(pick, lost, "the kernel's `prepare`").map(Some),
-            _ => again(pick, lost, "the picture").map(Some),
-        }
+    fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Regained, JobFailure> {
+        let what = match &pick.task {
+            Task::Rows(rows) if rows.plan.cut != Cut::Whole => return self.rows_lost(&pick, rows, lost),
+            Task::Decode => "decoding the picture",
+            Task::Encode(_) => "encoding the picture",
+            Task::Prepare(_) => "the kernel's `prepare`",
+            _ => "the picture",
+        };
+        let before = pick.attempts;
+        again(pick, lost, what).map(|again| Regained::whole(again, before))
     }
 
     fn untouched(&mut self, pick: Pick) -> Option<Pick> {

@@ -102,7 +102,7 @@ impl Supply {
         let Stretch { piece, mark } = stretch;
         self.bytes -= piece.end - piece.start;
         self.isolated -= usize::from(post == Post::Isolation);
-        if matches!(mark, Some(Mark::Suspect | Mark::SuspectStretch | Mark::Unlucky(_))) {
+        if matches!(mark, Some(Mark::Suspect(_) | Mark::SuspectStretch | Mark::Unlucky(_))) {
             // Only one item of it is run, or it is as short as it should be.
             return (vec![piece], mark);
         }

@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod faults;
+mod filter;
 mod forged;
 mod input;
 mod items;
 mod jobs;
+mod outcome;
 mod pictures;
 mod random;
 mod reduce;

@@ -3,7 +3,8 @@
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::work::{Merge, Split};
 
-use crate::event::{DirectLength, ItemsPlan, Placement};
+use super::worker::Fate;
+use crate::event::{DirectLength, ItemsPlan, OnError, Placement};
 use crate::state::sizing::BatchRule;
 
 /// One input.
@@ -51,12 +52,19 @@ impl Spec {
             ordered: true,
             batch: BatchRule::Auto,
             bytes,
+            on_error: OnError::Fail,
+            origin: None,
         };
         Self { plan, inputs, header: false, scale: 1 }
     }
 
     pub(super) fn batches_of(self, items: u64) -> Self {
         Self { plan: ItemsPlan { batch: BatchRule::Items(items), ..self.plan }, ..self }
+    }
+
+    /// Goes on without items that fail.
+    pub(super) fn skipping(self) -> Self {
+        Self { plan: ItemsPlan { on_error: OnError::Skip, ..self.plan }, ..self }
     }
 
     pub(super) fn unordered(self) -> Self {
@@ -102,7 +110,7 @@ impl Spec {
 
     /// The result of an item; `None` when it fails.
     pub(super) fn result(&self, item: &[u8]) -> Option<Vec<u8>> {
-        if item.contains(&b'X') {
+        if Fate::of(item, u32::MAX) != Fate::Well {
             return None;
         }
         Some(match self.plan.placement {
@@ -116,15 +124,28 @@ impl Spec {
         })
     }
 
-    /// The output when all items are well.
+    /// Zeros in the place of the result of an item that fails.
+    pub(super) fn filled(&self, item: &[u8]) -> usize {
+        match self.plan.placement {
+            Placement::Direct(DirectLength::Same) => item.len(),
+            Placement::Direct(DirectLength::Exactly(len)) => len as usize,
+            Placement::Append | Placement::Nowhere => 0,
+        }
+    }
+
+    /// What stands in the output for an item: its result, or what is there in its place.
+    pub(super) fn written(&self, item: &[u8]) -> Vec<u8> {
+        let end: &[u8] = if self.plan.merge == Merge::Lines { b"\n" } else { b"" };
+        self.result(item).map_or_else(|| vec![0; self.filled(item)], |result| [result.as_slice(), end].concat())
+    }
+
+    /// The output, without the items that fail.
     pub(super) fn output(&self) -> Vec<u8> {
         let items = self.items();
-        let results = items.iter().map(|item| self.result(&item.bytes).unwrap());
         match self.plan.merge {
-            Merge::Concat => results.flatten().collect(),
-            Merge::Lines => results.flat_map(|result| [result, vec![b'\n']].concat()).collect(),
+            Merge::Concat | Merge::Lines => items.iter().flat_map(|item| self.written(&item.bytes)).collect(),
             Merge::Discard => Vec::new(),
-            Merge::Reduce => reduce(items.iter().map(|item| (item.position, self.result(&item.bytes).unwrap()))),
+            Merge::Reduce => reduce(items.iter().filter_map(|item| Some((item.position, self.result(&item.bytes)?)))),
         }
     }
 }

@@ -7,8 +7,8 @@ use super::input::{Input, Spec, numbered};
 use super::worker::Effort;
 use super::world::{Move, World};
 use crate::event::{Action, Destination, DirectLength, Event, JobPlan};
-use crate::state::State;
 use crate::state::window::WINDOW;
+use crate::state::{Rules, State};
 
 const A: WorkerId = WorkerId(0);
 const B: WorkerId = WorkerId(1);
@@ -47,7 +47,7 @@ fn a_worker_has_one_batch_until_batches_are_known_to_be_short() {
     world.reply(A, Effort::FULL);
     assert_eq!(world.queue(0).len(), 2, "one that runs, and one to begin with at once");
     for _ in 0..3 {
-        world.reply(A, Effort { items: u64::MAX, nanos: 10_000_000_000 });
+        world.reply(A, Effort { nanos: 10_000_000_000, ..Effort::FULL });
     }
     assert_eq!(world.queue(0).len(), 1, "behind a long batch nothing should wait");
     world.finish();
@@ -232,9 +232,9 @@ fn input_is_asked_for_as_soon_as_some_was_given_out() {
 fn however_many_workers_there_are_no_more_than_the_read_ahead_is_read() {
     let plan = Spec::lines([Input::Pipe(Vec::new())]).plan;
     let (job, source) = (JobId(0), SourceId(0));
-    let mut state = State::new(10_000, 10_000);
+    let mut state = State::new(10_000, 10_000, Rules::default());
     let asks = |actions: Vec<Action>| actions.iter().any(|action| matches!(action, Action::Read { .. }));
-    assert!(!asks(state.handle(Event::JobAdded { job, plan: JobPlan::Items(plan) })));
+    assert!(!asks(state.handle(Event::JobAdded { job, plan: JobPlan::Items(plan), resume: None })));
     assert!(asks(state.handle(Event::PipeOpened { job, source, start: 0 })));
     for block in 0..3 {
         let (start, end) = (block * (12 << 20), (block + 1) * (12 << 20));

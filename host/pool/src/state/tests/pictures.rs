@@ -1,12 +1,12 @@
 //! Pictures: decoded, planned by the kernel, filtered in strips, encoded.
 
 use taskhost_protocol::ids::WorkerId;
-use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Cut, Format, PicturePlan, Sample};
 
+use super::filter::PictureSpec;
 use super::worker::Effort;
-use super::world::{Move, PICTURE_AT, PictureSpec, World};
-use crate::event::{Destination, Event, JobFailure, PictureJobPlan, Task};
+use super::world::{Move, PICTURE_AT, World};
+use crate::event::{Destination, Event, JobFailure, OnError, PictureJobPlan, Post, Task};
 use crate::state::sizing::BatchRule;
 
 const A: WorkerId = WorkerId(0);
@@ -22,8 +22,9 @@ fn spec() -> PictureSpec {
         direct: true,
         encode: false,
         batch: BatchRule::Auto,
+        on_error: OnError::Fail,
     };
-    PictureSpec { plan, format, kernel }
+    PictureSpec { plan, format, kernel, bad: Vec::new() }
 }
 
 /// A file that is decoded and whose result is encoded.
@@ -69,7 +70,7 @@ fn a_file_goes_through_all_stages() {
     world.assert_done(job);
     stages.dedup();
     assert_eq!(stages, ["decode", "prepare", "rows", "encode"]);
-    assert_eq!(world.workers.values().filter(|worker| worker.role == Role::Convert).count(), 1);
+    assert_eq!(world.workers.values().filter(|worker| worker.post == Post::Convert).count(), 1);
 }
 
 #[test]
@@ -114,7 +115,7 @@ fn a_picture_that_cannot_be_decoded_fails_alone() {
     let bad = world.add_picture(0, file_spec());
     let good = world.add_picture(1, file_spec());
     world.wait();
-    let convert = *world.workers.iter().find(|(_, worker)| worker.role == Role::Convert).unwrap().0;
+    let convert = *world.workers.iter().find(|(_, worker)| worker.post == Post::Convert).unwrap().0;
     assert_eq!(world.workers[&convert].queue.len(), 1, "one picture at a time");
     world.workers.get_mut(&convert).unwrap().queue.pop_front();
     let failure = JobFailure::Input("not a PNG file".into());
@@ -139,7 +140,7 @@ fn a_convert_worker_that_dies_is_replaced() {
     let mut world = World::new(1);
     let job = world.add_picture(0, file_spec());
     world.wait();
-    let convert = *world.workers.iter().find(|(_, worker)| worker.role == Role::Convert).unwrap().0;
+    let convert = *world.workers.iter().find(|(_, worker)| worker.post == Post::Convert).unwrap().0;
     world.exit(convert, "was in the way");
     world.finish();
     world.assert_done(job);

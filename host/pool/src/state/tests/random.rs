@@ -6,10 +6,11 @@ use taskhost_protocol::ids::{JobId, WorkerId};
 use taskhost_protocol::picture::{Cut, Format, PicturePlan, Sample};
 use taskhost_protocol::work::{Merge, Split};
 
+use super::filter::PictureSpec;
 use super::input::{Input, Spec};
 use super::worker::Effort;
-use super::world::{Move, Phase, PictureSpec, STEPS, World};
-use crate::event::{DirectLength, Event, ItemsPlan, JobFailure, PictureJobPlan};
+use super::world::{Move, Phase, STEPS, World};
+use crate::event::{DirectLength, Event, ItemsPlan, JobFailure, OnError, PictureJobPlan};
 use crate::state::sizing::BatchRule;
 use crate::state::window::WINDOW;
 
@@ -27,7 +28,7 @@ fn effort() -> impl Strategy<Value = Effort> {
     let items = prop_oneof![3 => Just(u64::MAX), 1 => 1u64..20];
     // From no time to so long that the next batch is one byte.
     let nanos = prop_oneof![Just(0u64), 1u64..100_000, 1u64..100_000_000, Just(u64::MAX)];
-    (items, nanos).prop_map(|(items, nanos)| Effort { items, nanos })
+    (items, nanos).prop_map(|(items, nanos)| Effort { items, nanos, ..Effort::FULL })
 }
 
 fn step(deaths: bool) -> impl Strategy<Value = Step> {
@@ -275,9 +276,10 @@ proptest! {
             direct: direct || encode,
             encode,
             batch,
+            on_error: OnError::Fail,
         };
         let mut world = World::new(workers);
-        let jobs = [0, 1].map(|number| world.add_picture(number, PictureSpec { plan, format, kernel }));
+        let jobs = [0, 1].map(|number| world.add_picture(number, PictureSpec { plan, format, kernel, bad: Vec::new() }));
         run(&mut world, &steps);
         for job in jobs {
             world.assert_done(job);

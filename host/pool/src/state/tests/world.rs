@@ -3,21 +3,28 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use taskhost_protocol::fault::Fault;
+use std::time::Duration;
+
 use taskhost_protocol::ids::{BatchId, JobId, SourceId, WorkerId};
 use taskhost_protocol::limits::PIECES_PER_BATCH;
-use taskhost_protocol::message::Role;
-use taskhost_protocol::picture::{Format, PicturePlan};
+use taskhost_protocol::picture::PicturePlan;
+use taskhost_protocol::progress::Progress;
 use taskhost_protocol::work::{Done, Piece, Split};
 
+use super::filter::{PictureSpec, run_rows};
 use super::input::{Input, Spec};
-use super::worker::{Effort, empty_reply, run_items, run_join, run_rows};
-use crate::death::{Cause, Death};
+use super::worker::{Effort, Fate, Ran, Runs, Tells, run_items, run_join};
+use crate::death::{Death, Reason};
 use crate::event::{
-    Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, PictureJobPlan, Placement, Task,
+    Action, Destination, Event, FailedItem, JobFailure, JobPlan, JobTotals, OnError, Order, PartId, Placement, Post,
+    Prefix, Task,
 };
 use crate::runner::cutter;
-use crate::state::State;
+use crate::state::{Rules, State};
+use crate::verdict::Verdict;
+
+/// How often items are run again that fail for what may pass.
+pub(super) const RETRIES: u32 = 2;
 
 /// Far more than any of these runs needs.
 pub(super) const STEPS: usize = 100_000;
@@ -36,8 +43,14 @@ pub(super) enum Phase {
 
 #[derive(Debug)]
 pub(super) struct FakeWorker {
-    pub(super) role: Role,
+    pub(super) post: Post,
     pub(super) phase: Phase,
+    /// Why it is being ended.
+    reason: Option<Reason>,
+    /// Orders it was given in its life.
+    given: usize,
+    /// Items it said it ran.
+    items: u64,
     /// Orders it has not answered, with the parts they are to join.
     pub(super) queue: VecDeque<(Order, Vec<Vec<u8>>)>,
 }
@@ -62,16 +75,8 @@ struct FakePipe {
     split: Split,
 }
 
-/// A picture job, as a test describes it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct PictureSpec {
-    pub(super) plan: PictureJobPlan,
-    pub(super) format: Format,
-    pub(super) kernel: PicturePlan,
-}
-
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Items(Spec),
     Picture(PictureSpec),
 }
@@ -85,7 +90,13 @@ pub(super) struct FakeJob {
     /// Files by source, and blocks by source and first byte, that are open.
     open: BTreeSet<(SourceId, u64)>,
     pub(super) output: Vec<u8>,
-    /// Batches that are out or not written.
+    /// How often each item was begun.
+    pub(super) runs: Runs,
+    /// Failed items that the job went on without.
+    pub(super) failed: Vec<FailedItem>,
+    /// Bytes asked to be appended, and how far the merge says it is.
+    appended: u64,
+    prefix: Prefix,
     is_over: bool,
 }
 
@@ -113,6 +124,9 @@ pub(super) enum Move {
 pub(super) struct World {
     pub(super) state: State,
     target: usize,
+    rules: Rules,
+    /// Nothing may be given out any more.
+    draining: bool,
     pub(super) workers: BTreeMap<WorkerId, FakeWorker>,
     next_worker: u32,
     pub(super) jobs: BTreeMap<JobId, FakeJob>,
@@ -125,8 +139,15 @@ pub(super) struct World {
     pub(super) reads: BTreeMap<JobId, u64>,
     opening: BTreeMap<JobId, (PicturePlan, u32)>,
     pub(super) outcomes: BTreeMap<JobId, Outcome>,
+    /// Workers that broke the protocol, and how.
     pub(super) kills: Vec<(WorkerId, String)>,
+    /// Workers that had had their share.
+    pub(super) retired: Vec<WorkerId>,
     pub(super) spawned: usize,
+    /// How long to wait before each of them.
+    pub(super) delays: Vec<Duration>,
+    /// Deaths of workers that were ready, and what they were at.
+    pub(super) deaths: usize,
     /// Most bytes of results that were held at a time, and most that one batch made.
     pub(super) most_held: u64,
     pub(super) largest_batch: u64,
@@ -140,9 +161,16 @@ impl World {
 
     /// A pool of at most `target` execute workers, of which `started` are on their way.
     pub(super) fn with_started(target: usize, started: usize) -> Self {
+        Self::with_rules(target, started, Rules { retries: RETRIES, recycle: None })
+    }
+
+    /// A pool in which these rules hold.
+    pub(super) fn with_rules(target: usize, started: usize, rules: Rules) -> Self {
         let mut world = Self {
-            state: State::new(target, started),
+            state: State::new(target, started, rules),
             target,
+            rules,
+            draining: false,
             workers: BTreeMap::new(),
             next_worker: 0,
             jobs: BTreeMap::new(),
@@ -154,18 +182,22 @@ impl World {
             opening: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             kills: Vec::new(),
+            retired: Vec::new(),
             spawned: 0,
+            delays: Vec::new(),
+            deaths: 0,
             most_held: 0,
             largest_batch: 0,
         };
         for _ in 0..started {
-            world.start(Role::Execute);
+            world.start(Post::Execute);
         }
         world
     }
 
-    fn start(&mut self, role: Role) {
-        let worker = FakeWorker { role, phase: Phase::Starting, queue: VecDeque::new() };
+    fn start(&mut self, post: Post) {
+        let queue = VecDeque::new();
+        let worker = FakeWorker { post, phase: Phase::Starting, reason: None, given: 0, items: 0, queue };
         self.workers.insert(WorkerId(self.next_worker), worker);
         self.next_worker += 1;
     }
@@ -178,14 +210,26 @@ impl World {
 
     /// Puts a picture on the pool.
     pub(super) fn add_picture(&mut self, number: u64, spec: PictureSpec) -> JobId {
-        self.add_job(number, Kind::Picture(spec), JobPlan::Picture(spec.plan))
+        let plan = JobPlan::Picture(spec.plan);
+        self.add_job(number, Kind::Picture(spec), plan)
     }
 
     fn add_job(&mut self, number: u64, kind: Kind, plan: JobPlan) -> JobId {
         let job = JobId(number);
-        let fake = FakeJob { kind, opened: 0, pipe: None, open: BTreeSet::new(), output: Vec::new(), is_over: false };
+        let fake = FakeJob {
+            kind,
+            opened: 0,
+            pipe: None,
+            open: BTreeSet::new(),
+            output: Vec::new(),
+            runs: Runs::new(),
+            failed: Vec::new(),
+            appended: 0,
+            prefix: Prefix::default(),
+            is_over: false,
+        };
         assert!(self.jobs.insert(job, fake).is_none(), "job numbers are never used twice");
-        self.tell(Event::JobAdded { job, plan });
+        self.tell(Event::JobAdded { job, plan, resume: None });
         job
     }
 
@@ -231,7 +275,7 @@ impl World {
             Move::OpenOutput(job) => self.open_output(job),
             Move::Reply(worker) => self.reply(worker, effort),
             Move::BecomeReady(worker) => self.become_ready(worker),
-            Move::Exit(worker) => self.exit(worker, "was told to"),
+            Move::Exit(worker) => self.obey(worker),
             Move::Write => self.write(),
         }
     }
@@ -361,44 +405,109 @@ impl World {
         let worker = self.workers.get_mut(&id).unwrap();
         assert_eq!(worker.phase, Phase::Starting);
         worker.phase = Phase::Ready;
-        let role = worker.role;
-        self.tell(Event::WorkerReady { worker: id, role });
+        let post = worker.post;
+        self.tell(Event::WorkerReady { worker: id, post });
+    }
+
+    /// The worker is killed from outside, and nobody knows what it was at.
+    pub(super) fn exit(&mut self, id: WorkerId, text: &str) {
+        self.die(id, Verdict::Killed(text.into()), text, 0);
+    }
+
+    /// A worker that was told to end has ended.
+    fn obey(&mut self, id: WorkerId) {
+        let worker = &self.workers[&id];
+        let reason = worker.reason.clone().expect("it was told to end");
+        // That is what a worker stores when it is between items.
+        let cell = worker
+            .queue
+            .front()
+            .map_or(0, |(order, _)| Progress { batch: order.batch, piece: 0, offset: 0, packed: true }.encode());
+        let verdict = match &reason {
+            Reason::Retired(why) => Verdict::Retired(why),
+            _ => Verdict::ProtocolViolation(reason.to_string()),
+        };
+        self.die(id, verdict, &reason.to_string(), cell);
     }
 
     /// The worker's process is gone.
-    pub(super) fn exit(&mut self, id: WorkerId, reason: &str) {
-        self.spoil(id);
-        let worker = self.workers.remove(&id).unwrap();
-        let was_ready = worker.phase != Phase::Starting;
-        let death = Death { cause: Cause::Killed(reason.into()), last_words: None, was_ready };
-        self.tell(Event::WorkerLost { worker: id, role: worker.role, death });
+    pub(super) fn die(&mut self, id: WorkerId, verdict: Verdict, text: &str, cell: u64) {
+        let was_ready = self.workers[&id].phase != Phase::Starting;
+        if was_ready {
+            self.spoil(id);
+        }
+        let verdict = if was_ready { verdict } else { Verdict::StartUp(text.into()) };
+        self.deaths += usize::from(was_ready);
+        let post = self.workers.remove(&id).unwrap().post;
+        let death = Death { verdict, text: text.into(), was_ready, cell };
+        self.tell(Event::WorkerLost { worker: id, post, death });
     }
 
     /// The worker was in the middle of writing to the output: some of what is there is wrong.
     fn spoil(&mut self, id: WorkerId) {
         let Some((order, _)) = self.workers[&id].queue.front() else { return };
         let (Destination::Output(at), job) = (order.destination, order.job) else { return };
-        if !self.answer(id, Effort::FULL).1.is_empty() {
-            write_at(&mut self.jobs.get_mut(&job).unwrap().output, at, &[0xAA]);
+        let fake = self.jobs.get_mut(&job).unwrap();
+        let is_empty = match (&order.task, &fake.kind) {
+            (Task::Items(pieces), Kind::Items(spec)) => {
+                let is_same = spec.plan.placement == Placement::Direct(crate::event::DirectLength::Same);
+                is_same && pieces.iter().all(|piece| piece.start == piece.end)
+            }
+            _ => false,
+        };
+        if !is_empty {
+            write_at(&mut fake.output, at, &[0xAA]);
         }
     }
 
-    /// What the worker answers to the order at the head of its queue, and the bytes it made.
-    pub(super) fn answer(&self, id: WorkerId, effort: Effort) -> (Done, Vec<u8>) {
+    /// What the worker makes of the order at the head of its queue.
+    fn attempt(&self, id: WorkerId, effort: Effort) -> Ran {
         let (order, parts) = self.workers[&id].queue.front().expect("the worker has something to do");
-        match (&self.jobs[&order.job].kind, &order.task) {
-            (Kind::Items(spec), Task::Items(_)) => run_items(spec, order, effort),
+        let job = &self.jobs[&order.job];
+        match (&job.kind, &order.task) {
+            (Kind::Items(spec), Task::Items(_)) => run_items(spec, order, effort, &job.runs),
             (Kind::Items(spec), Task::Combine(_) | Task::Finish(_)) => run_join(spec, order, parts),
-            (Kind::Picture(spec), Task::Rows(rows)) => run_rows(order, rows, spec.plan.at, effort),
+            (Kind::Picture(spec), Task::Rows(rows)) => run_rows(spec, order, rows, effort, &job.runs),
             (Kind::Picture(spec), Task::Prepare(format)) => {
                 assert_eq!(*format, spec.format);
-                (Done { plan: Some(spec.kernel), ..empty_reply(order) }, Vec::new())
+                let mut ran = Ran::of(order);
+                ran.done.plan = Some(spec.kernel);
+                ran
             }
             (_, task) => panic!("this job has no such task: {task:?}"),
         }
     }
 
-    /// The worker runs the batch at the head of its queue and says so.
+    /// What the worker answers to the order at the head of its queue, and the bytes it made.
+    pub(super) fn answer(&self, id: WorkerId, effort: Effort) -> (Done, Vec<u8>) {
+        let ran = self.attempt(id, effort);
+        assert!(ran.death.is_none(), "it does not live to answer");
+        (ran.done, ran.output)
+    }
+
+    /// Whether the worker will die of the order at the head of its queue.
+    pub(super) fn is_doomed(&self, id: WorkerId, effort: Effort) -> bool {
+        let task = self.workers[&id].queue.front().map(|(order, _)| &order.task);
+        !matches!(task, None | Some(Task::Decode | Task::Encode(_))) && self.attempt(id, effort).death.is_some()
+    }
+
+    /// The worker dies of what it was at.
+    fn die_of(&mut self, id: WorkerId, fate: Fate, at: Progress, tells: Tells) {
+        let cell = match tells {
+            Tells::Truth => at.encode(),
+            Tells::Nothing => 0,
+            Tells::AnotherBatch => Progress { batch: BatchId(at.batch.0 + 1), ..at }.encode(),
+        };
+        let (verdict, text) = match fate {
+            Fate::Crashes => (Verdict::Crash("died of signal 11".into()), "died of signal 11"),
+            Fate::Late => (Verdict::Deadline(Duration::from_secs(1)), "was late"),
+            Fate::Killed => (Verdict::Killed("died of signal 9".into()), "died of signal 9"),
+            Fate::Well | Fate::Fails => panic!("nobody dies of that"),
+        };
+        self.die(id, verdict, text, cell);
+    }
+
+    /// The worker runs the batch at the head of its queue and says so, or dies of it.
     pub(super) fn reply(&mut self, id: WorkerId, effort: Effort) {
         let order = &self.workers[&id].queue.front().expect("the worker has something to do").0;
         let job = order.job;
@@ -416,15 +525,23 @@ impl World {
                 self.tell(Event::Encoded { worker: id, result: Ok(0) });
             }
             _ => {
-                let (done, bytes) = self.answer(id, effort);
-                self.say(id, done, bytes);
+                let ran = self.attempt(id, effort);
+                let runs = &mut self.jobs.get_mut(&job).unwrap().runs;
+                ran.begun.iter().for_each(|key| *runs.entry(*key).or_default() += 1);
+                match ran.death {
+                    None => self.say(id, ran.done, ran.output),
+                    Some((fate, at)) => self.die_of(id, fate, at, effort.tells),
+                }
             }
         }
     }
 
     /// The worker gives this answer, having made these bytes.
     pub(super) fn say(&mut self, id: WorkerId, done: Done, bytes: Vec<u8>) {
-        if let Some((order, _)) = self.workers.get_mut(&id).unwrap().queue.pop_front() {
+        let worker = self.workers.get_mut(&id).unwrap();
+        if let Some((order, _)) = worker.queue.pop_front() {
+            worker.items += done.items;
+            assert!(self.rules.recycle.is_none_or(|share| worker.items <= share), "{id:?} has run more than its share");
             let job = self.jobs.get_mut(&order.job).unwrap();
             self.largest_batch = self.largest_batch.max(done.output);
             let held = self.batches.get_mut(&order.batch).expect("batches are released after they were run");
@@ -444,7 +561,8 @@ impl World {
     pub(super) fn write(&mut self) {
         let (job, batch, bytes) = self.sink.pop_front().expect("something was appended");
         let held = self.batches.remove(&batch).expect("it was not released before");
-        self.jobs.get_mut(&job).unwrap().output.extend(held.results.expect("it was run"));
+        let kept = (bytes / self.scale(job)) as usize;
+        self.jobs.get_mut(&job).unwrap().output.extend(&held.results.expect("it was run")[..kept]);
         self.tell(Event::Written { job, bytes });
     }
 
@@ -476,8 +594,10 @@ impl World {
                 let scale = self.scale(job);
                 let held = self.batches.get_mut(&batch).expect("only what was run is appended");
                 assert!(!std::mem::replace(&mut held.is_appended, true), "appended twice");
-                assert_eq!(held.results.as_ref().unwrap().len() as u64 * scale, bytes);
+                // Of a batch in which the job failed, what is in front of that is kept.
+                assert!(held.results.as_ref().unwrap().len() as u64 * scale >= bytes);
                 assert!(bytes > 0, "nothing to append");
+                self.jobs.get_mut(&job).unwrap().appended += bytes;
                 self.sink.push_back((job, batch, bytes));
             }
             Action::TakeParts { batch, parts } => {
@@ -503,14 +623,42 @@ impl World {
             Action::FinishJob { job, totals } => self.over(job, totals, None),
             Action::FailJob { job, failure, totals } => self.over(job, totals, Some(failure)),
             Action::Kill { worker, reason } => {
-                self.workers.get_mut(&worker).expect("it lives").phase = Phase::Killed;
-                self.kills.push((worker, reason));
+                let fake = self.workers.get_mut(&worker).expect("it lives");
+                fake.phase = Phase::Killed;
+                fake.reason = Some(reason.clone());
+                match reason {
+                    Reason::Violation(what) => self.kills.push((worker, what)),
+                    Reason::Retired(_) => {
+                        assert!(fake.queue.is_empty(), "it has something to do");
+                        self.retired.push(worker);
+                    }
+                    Reason::Deadline(_) | Reason::Stopped => panic!("this is for others to find out: {reason:?}"),
+                }
             }
-            Action::Spawn { role } => {
+            Action::Spawn { post, after } => {
+                assert!(!self.draining, "a worker that will get nothing");
                 self.spawned += 1;
-                self.start(role);
-                let count = self.workers.values().filter(|worker| worker.role == role).count();
-                assert!(count <= self.target, "more workers than wanted");
+                self.delays.push(after);
+                self.start(post);
+                let count = self.workers.values().filter(|worker| worker.post == post).count();
+                let most = if post == Post::Isolation { 1 } else { self.target };
+                assert!(count <= most, "more workers than wanted");
+            }
+            Action::ItemFailed { job, item } => {
+                let fake = self.jobs.get_mut(&job).unwrap();
+                assert!(!fake.is_over && fake.on_error() == OnError::Skip);
+                fake.failed.push(*item);
+            }
+            Action::Merged { job, prefix, totals } => {
+                let fake = self.jobs.get_mut(&job).unwrap();
+                assert!(prefix >= fake.prefix, "{prefix:?} is behind {:?}", fake.prefix);
+                let is_direct = match &fake.kind {
+                    Kind::Items(spec) => matches!(spec.plan.placement, Placement::Direct(_)),
+                    Kind::Picture(spec) => spec.plan.direct,
+                };
+                assert!(is_direct || prefix.output == fake.appended, "what was merged was asked to be appended");
+                assert!(totals.failed == fake.failed.len() as u64 && totals.items >= totals.failed);
+                fake.prefix = prefix;
             }
         }
     }
@@ -518,6 +666,9 @@ impl World {
     fn assign(&mut self, id: WorkerId, order: Order) {
         let job = &self.jobs[&order.job];
         assert!(!job.is_over, "work for a job that is over");
+        assert!(!self.draining, "nothing new is begun");
+        assert_eq!(order.care.retries, self.rules.retries);
+        assert_eq!(order.care.skip_failed, job.on_error() == OnError::Skip);
         let held = Held { job: order.job, results: None, is_appended: false };
         assert!(self.batches.insert(order.batch, held).is_none(), "a batch is with one worker at a time");
         let mut parts = Vec::new();
@@ -533,7 +684,10 @@ impl World {
             Task::Rows(_) | Task::Prepare(_) | Task::Decode | Task::Encode(_) => {}
         }
         let worker = self.workers.get_mut(&id).expect("work for a worker that lives");
-        assert_eq!((worker.phase, worker.role), (Phase::Ready, order.task.role()));
+        let post = self.state.batches[&order.batch].pick.post();
+        assert_eq!((worker.phase, worker.post), (Phase::Ready, post), "{order:?}");
+        worker.given += 1;
+        assert!(post != Post::Isolation || worker.given == 1, "what is suspected needs a fresh worker");
         worker.queue.push_back((order, parts));
         assert!(worker.queue.len() <= 2, "two batches in flight");
     }
@@ -551,47 +705,18 @@ impl World {
         let outcome = Outcome { failure, totals, output: job.output.clone() };
         assert!(self.outcomes.insert(id, outcome).is_none());
     }
+}
 
-    /// What the job must have written.
-    pub(super) fn expected(&self, job: JobId) -> Vec<u8> {
-        match &self.jobs[&job].kind {
-            Kind::Items(spec) => spec.output(),
-            Kind::Picture(spec) => {
-                let output = &spec.kernel.output;
-                let rows = (0..u64::from(spec.plan.planes)).flat_map(|plane| {
-                    (0..output.height).flat_map(move |row| super::worker::row_of(output, plane, row))
-                });
-                let end: &[u8] = if spec.plan.encode { b"encoded" } else { b"" };
-                vec![b'h'; PICTURE_AT as usize].into_iter().chain(rows).chain(end.iter().copied()).collect()
-            }
-        }
+impl FakeJob {
+    pub(super) fn kind(&self) -> &Kind {
+        &self.kind
     }
 
-    /// Asserts that the job was done, with the right output and totals.
-    pub(super) fn assert_done(&self, job: JobId) {
-        let outcome = &self.outcomes[&job];
-        assert_eq!(outcome.failure, None);
-        assert_eq!(String::from_utf8_lossy(&outcome.output), String::from_utf8_lossy(&self.expected(job)));
-        let Kind::Items(spec) = &self.jobs[&job].kind else { return };
-        let items = spec.items();
-        assert_eq!(outcome.totals.items, items.len() as u64);
-        let counted = outcome.totals.counters.get("items").copied().unwrap_or(0);
-        assert_eq!(counted, items.len() as u64, "each item counts once");
-        if spec.plan.placement != Placement::Nowhere {
-            let bytes = outcome.output.len() as u64 * spec.scale;
-            assert_eq!(outcome.totals.output, bytes);
-        }
-    }
-
-    /// The item that made the job fail: its number, its input and its place there.
-    pub(super) fn failed_item(&self, job: JobId) -> (u64, u32, u64) {
-        match &self.outcomes[&job].failure {
-            Some(JobFailure::Item(item)) => {
-                let place = item.failure.place;
-                assert_eq!(item.failure.fault, Fault::Failed("there is an X in it".into()));
-                (item.number, place.source.0, place.offset)
-            }
-            other => panic!("no item failed: {other:?}"),
+    fn on_error(&self) -> OnError {
+        match &self.kind {
+            Kind::Items(spec) => spec.plan.on_error,
+            Kind::Picture(spec) if spec.kernel.cut == taskhost_protocol::picture::Cut::Whole => OnError::Fail,
+            Kind::Picture(spec) => spec.plan.on_error,
         }
     }
 }
