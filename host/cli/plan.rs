@@ -147,6 +147,7 @@ pub(crate) fn items_plan(
         batch: batch(arguments),
         bytes,
         on_error: on_error(arguments),
+        origin: None,
     })
 }
 

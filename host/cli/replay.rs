@@ -13,7 +13,7 @@ use taskhost_data::split::parse_split;
 use taskhost_os::cores::Workers;
 use taskhost_os::memfd;
 use taskhost_pool::artifact::Digest;
-use taskhost_pool::event::{ItemsPlan, JobFailure, OnError, Placement};
+use taskhost_pool::event::{ItemsPlan, JobFailure, OnError, Origin, Placement};
 use taskhost_pool::job::{
     CapturedItem, FailedItem, Feed, JobReport, JobSpec, JobWork, SourceFeed, SourceFile, SourceKind,
 };
@@ -82,6 +82,7 @@ fn starting(manifest: &Manifest, kernel: KernelFile, kind: Option<Kind>, cores: 
         fresh: Fresh::Worker,
         policy: Policy { timeout: limits.timeout_nanoseconds.map(Duration::from_nanos), ..Policy::default() },
         clock: UNIX_EPOCH + Duration::from_nanos(manifest.clock),
+        sync: false,
         capture: false,
         cores,
         initial: 1,
@@ -129,9 +130,18 @@ fn work(capsule: &Capsule) -> Result<JobWork, String> {
         batch: BatchRule::Auto,
         bytes: Some(len),
         on_error: OnError::Fail,
+        origin: Some(Origin { offset: item.offset, position: item.position }),
     };
     let header = capsule.header.is_some();
-    Ok(JobWork::Items { plan, sources: Box::new(OneSource(Some(source))), header, keep_header: false, output })
+    Ok(JobWork::Items {
+        plan,
+        sources: Box::new(OneSource(Some(source))),
+        header,
+        keep_header: false,
+        output,
+        resume: None,
+        splice: None,
+    })
 }
 
 struct OneSource(Option<SourceFile>);

@@ -21,9 +21,11 @@ use crate::dry_run;
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{OneJob, total_bytes};
 use crate::inputs::{Found, InputOptions, Inputs, ListSource};
+use crate::journal::{self, Left, RunJournal};
 use crate::kernel::{self, KernelFile};
 use crate::output::{self, Place};
 use crate::plan::{self, Shape};
+use crate::report::errors;
 use crate::report::failures::Failures;
 use crate::report::{Notes, Reporter, Shown};
 use crate::start::{Cores, Starting, start};
@@ -54,7 +56,24 @@ pub(crate) enum Given {
 }
 
 /// Runs a kernel over its inputs.
-pub(crate) fn run(mut arguments: RunArguments) -> Result<Exit> {
+pub(crate) fn run(arguments: RunArguments) -> Result<Exit> {
+    run_with(arguments, None)
+}
+
+/// What another run left behind, with its journal.
+pub(crate) struct Again {
+    pub(crate) journal: RunJournal,
+    pub(crate) left: Left,
+    /// Whether the kernel is meant to be another.
+    pub(crate) other_kernel: bool,
+}
+
+/// Goes on with a run.
+pub(crate) fn again(arguments: RunArguments, again: Again) -> Result<Exit> {
+    run_with(arguments, Some(again))
+}
+
+fn run_with(mut arguments: RunArguments, again: Option<Again>) -> Result<Exit> {
     let began = Instant::now();
     arguments.inputs.append(&mut arguments.input.input);
     misplaced_kernel(&arguments)?;
@@ -71,10 +90,18 @@ pub(crate) fn run(mut arguments: RunArguments) -> Result<Exit> {
         Given::Known(known) => total_bytes(known),
         Given::List(_) => None,
     };
+    let header = new_journal(&arguments, &place, &inputs, again.is_some())?;
     let initial = if bytes.is_some_and(|bytes| bytes <= SMALL_INPUT) { 1 } else { cores.plan.len() };
     let kernel = kernel::find(&arguments.kernel.kernel)?;
+    if let Some(again) = &again {
+        again.check(&inputs, &kernel)?;
+    }
+    let header = header.map(|inputs| journal::header(&kernel, inputs, SystemTime::now())).transpose()?;
     let keeping = if arguments.report.dry_run { Keeping::default() } else { Keeping::new(&arguments, &kernel)? };
-    let starting = starting(&arguments, kernel, &cores, initial);
+    let mut starting = starting(&arguments, kernel, &cores, initial);
+    if let Some(again) = &again {
+        starting.clock = again.left.clock();
+    }
     let clock = starting.clock;
     let (mut pool, kernel) = start(starting)?;
     let shape = plan::shape(&arguments, pool.kernel().exports, pool.description())?;
@@ -83,7 +110,55 @@ pub(crate) fn run(mut arguments: RunArguments) -> Result<Exit> {
         return Ok(dry_run::print(&request, &pool, &kernel, shape));
     }
     let failures = keeping.begin(&arguments, &pool, &kernel, shape, clock);
-    perform(request, Started { pool: &mut pool, kernel: &kernel, shape, began }, failures)
+    let (journal, left) = match (again, header, &arguments.journal.journal) {
+        (Some(again), ..) => (Some(again.journal), Some(again.left)),
+        (None, Some(header), Some(path)) => (Some(RunJournal::create(path, &header)?), None),
+        (None, ..) => (None, None),
+    };
+    perform(request, Started { pool: &mut pool, kernel: &kernel, shape, began, journal, left }, failures)
+}
+
+/// The inputs, when the run keeps a journal and can.
+fn new_journal<'a>(
+    arguments: &RunArguments,
+    place: &Place,
+    inputs: &'a Given,
+    is_resumed: bool,
+) -> Result<Option<&'a VecDeque<Found>>, Failure> {
+    if arguments.journal.journal.is_none() || is_resumed || arguments.report.dry_run {
+        return Ok(None);
+    }
+    if matches!(place, Place::Stdout { .. }) {
+        return Err(Failure::usage(
+            "--journal needs a result that can be gone on with: name a file or a folder with -o",
+        ));
+    }
+    let Given::Known(known) = inputs else {
+        return Err(Failure::usage(
+            "--journal needs inputs that are there again: name them, or give --input-list a file",
+        ));
+    };
+    Ok(Some(known))
+}
+
+impl Again {
+    /// Refuses to go on with something else.
+    fn check(&self, inputs: &Given, kernel: &KernelFile) -> Result<(), Failure> {
+        if let Given::Known(known) = inputs {
+            self.left.check_inputs(&journal::prints(known)?)?;
+        }
+        let digest = *blake3::hash(&kernel.bytes).as_bytes();
+        if self.other_kernel {
+            return self.journal.note_kernel(digest);
+        }
+        if digest != self.left.kernel {
+            return Err(Failure::input(format!(
+                "{} is not the kernel that the run began with; name that one, or run it from the start",
+                kernel.name
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// What the pool of a run is started with.
@@ -104,6 +179,7 @@ fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial
             ..Policy::default()
         },
         clock: SystemTime::now(),
+        sync: arguments.journal.sync,
         capture: arguments.failures.capture.is_some(),
         cores: cores.plan.clone(),
         initial: if arguments.report.dry_run { 1 } else { initial },
@@ -117,6 +193,9 @@ struct Started<'a> {
     kernel: &'a str,
     shape: Shape,
     began: Instant,
+    journal: Option<RunJournal>,
+    /// What another run left behind.
+    left: Option<Left>,
 }
 
 /// A kernel that stands where inputs stand.
@@ -172,20 +251,23 @@ fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure
 }
 
 fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Result<Exit> {
-    let Started { pool, kernel, shape, began } = started;
+    let Started { pool, kernel, shape, began, journal, left } = started;
     let Request { arguments, inputs, place, cores, bytes } = request;
     let many = matches!(place, Place::PerInput(_));
     let notes = Rc::new(Notes::default());
     let mut feed: Box<dyn JobFeed> = match place {
         Place::PerInput(destination) => {
-            let outputs = Outputs { destination, notes: Rc::clone(&notes) };
+            let done = left.iter().flat_map(|left| left.done.iter().cloned()).collect();
+            let outputs = Outputs { destination, notes: Rc::clone(&notes), done };
             Box::new(ManyJobs::new(inputs, outputs, arguments, shape, pool.waker())?)
         }
-        place => Box::new(OneJob(Some(SingleJob { arguments, shape, bytes, notes: &notes }.spec(
-            inputs,
-            place,
-            pool.waker(),
-        )?))),
+        place => {
+            Box::new(OneJob(Some(SingleJob { arguments, shape, bytes, notes: &notes, left: left.as_ref() }.spec(
+                inputs,
+                place,
+                pool.waker(),
+            )?)))
+        }
     };
     let shown = Shown {
         level: arguments.report.log.into(),
@@ -196,6 +278,15 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     };
     let mut reporter = Reporter::new(&arguments.report, shown, bytes, notes);
     reporter.failures = failures;
+    let is_retry = left.as_ref().is_some_and(|left| left.ended.is_some());
+    if let (Some(left), false) = (&left, is_retry) {
+        reporter.failures.restore(left.failed.iter().map(|failed| failed.json.as_str()));
+    }
+    match &journal {
+        Some(_) if is_retry && !many => pool.describe_failures(errors::line),
+        Some(journal) => journal.keep(pool, many),
+        None => {}
+    }
     let result = pool.run(feed.as_mut(), &mut reporter);
     reporter.end();
     let run = match result {
@@ -203,9 +294,25 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
         Err(error) => {
             // The partial counts still help whoever interrupted.
             pool.shut_down();
-            return Err(Failure::from(error).into());
+            let failure = Failure::from(error);
+            if let Some(journal) = journal.filter(|_| !is_retry || many) {
+                journal.end(failure.exit, false, pool.can_resume());
+            }
+            return Err(failure.into());
         }
     };
     let ending = Ending { run: &run, cores: &cores, reporter: &reporter, pool, kernel, arguments };
-    Ok(ending.conclude(began.elapsed()))
+    let exit = ending.conclude(began.elapsed());
+    let Some(journal) = journal else { return Ok(exit) };
+    let job = reporter.jobs.first();
+    let made = many || job.is_none_or(|job| job.failure.is_none());
+    match (left, job) {
+        (Some(left), Some(job)) if is_retry && !many && made && exit == Exit::ItemsFailed => {
+            let output = job.path.clone().unwrap_or_default();
+            journal.replace(&left, &output, job.failed_again.clone())?;
+        }
+        (Some(_), _) if is_retry && !many && !made => {}
+        _ => journal.end(exit, made, pool.can_resume()),
+    }
+    Ok(exit)
 }

@@ -74,6 +74,8 @@ pub(crate) struct Starting {
     pub(crate) policy: Policy,
     /// What the kernel's clocks show.
     pub(crate) clock: SystemTime,
+    /// Whether results are to be on the disk at the end.
+    pub(crate) sync: bool,
     /// Whether the bytes of failed items are wanted.
     pub(crate) capture: bool,
     pub(crate) cores: Vec<Option<u32>>,
@@ -94,6 +96,7 @@ impl Starting {
             fresh: Fresh::default(),
             policy: Policy::default(),
             clock: SystemTime::now(),
+            sync: false,
             capture: false,
             cores: vec![None],
             initial: 1,
@@ -129,6 +132,7 @@ pub(crate) fn start(starting: Starting) -> Result<(Pool, String), Failure> {
         describe_only: starting.describe_only,
         clock: starting.clock,
         policy: starting.policy,
+        sync: starting.sync,
         capture: starting.capture,
         signals: Some(signals),
     };

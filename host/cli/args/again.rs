@@ -12,18 +12,18 @@ pub(crate) struct ResumeArguments {
     /// The file that `--journal` named
     #[arg(value_name = "JOURNAL")]
     pub(crate) journal: PathBuf,
-    /// Run the items that failed again, too
+    /// Run the items that failed again, and put their results in their places
     #[arg(long)]
     pub(crate) retry_failed: bool,
-    /// Run the rest with this kernel, a mended one perhaps
+    /// With --retry-failed: run with this kernel, a mended one
     #[arg(long, value_name = "FILE")]
     pub(crate) kernel: Option<PathBuf>,
     /// Number of workers, or one for each `physical` or `logical` core
-    #[arg(short = 'j', long, value_name = "N", default_value = "physical", value_parser = values::workers)]
-    pub(crate) workers: WorkerCount,
+    #[arg(short = 'j', long, value_name = "N", value_parser = values::workers)]
+    pub(crate) workers: Option<WorkerCount>,
     /// Items in a batch
-    #[arg(long, value_name = "N", default_value = "auto", value_parser = values::batch)]
-    pub(crate) batch: BatchSize,
+    #[arg(long, value_name = "N", value_parser = values::batch)]
+    pub(crate) batch: Option<BatchSize>,
 }
 
 /// `taskhost replay`.

@@ -54,9 +54,13 @@ impl ErrorFile {
         matches!(self, Self::Stderr)
     }
 
-    /// Writes the line of an item, in one call, so that whoever follows the file sees whole lines.
+    /// Writes the line of an item.
     pub(crate) fn write(&mut self, item: &FailedItem) -> Result<(), String> {
-        let line = line(item);
+        self.write_line(&line(item))
+    }
+
+    /// Writes a line in one call, so that whoever follows the file sees whole lines.
+    pub(crate) fn write_line(&mut self, line: &str) -> Result<(), String> {
         let written = match self {
             Self::Stderr => io::stderr().lock().write_all(line.as_bytes()),
             Self::File { file, .. } => file.write_all(line.as_bytes()),
@@ -69,7 +73,7 @@ impl ErrorFile {
 }
 
 /// The line of an item, with its end.
-fn line(item: &FailedItem) -> String {
+pub(crate) fn line(item: &FailedItem) -> String {
     let bytes = |number: u64| (!item.is_row).then_some(number);
     let line = Line {
         version: VERSION,

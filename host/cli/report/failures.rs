@@ -58,6 +58,22 @@ impl Failures {
         said
     }
 
+    /// Items that failed in the run that this one goes on with: their lines of the error file.
+    pub(crate) fn restore<'a>(&mut self, lines: impl Iterator<Item = &'a str>) {
+        for line in lines {
+            self.items += 1;
+            let verdict = serde_json::from_str::<serde_json::Value>(line).ok();
+            let verdict = verdict.as_ref().and_then(|line| line["verdict"].as_str());
+            let verdict = verdict.and_then(taskhost_pool::verdict::Verdict::known_name).unwrap_or("unknown");
+            *self.verdicts.entry(verdict).or_default() += 1;
+            if let Some(errors) = self.errors.as_mut().filter(|_| self.broken.is_none())
+                && let Err(why) = errors.write_line(line)
+            {
+                self.broken = Some(why);
+            }
+        }
+    }
+
     /// An item failed and its bytes can be read. What is to be printed about it, if anything.
     pub(crate) fn captured(&mut self, place: &CapturedItem<'_>) -> Option<Said> {
         self.capture.as_mut()?.keep(place).map(Said::Warning)

@@ -1,5 +1,6 @@
 //! A result for each input: every input is a job of its own, and one that cannot be run costs one result.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use taskhost_os::eventfd::Waker;
@@ -25,12 +26,16 @@ pub(super) struct ManyJobs<'a> {
     names: Names,
     arguments: &'a RunArguments,
     shape: Shape,
+    /// Inputs whose results another run has made.
+    done: HashSet<Vec<u8>>,
 }
 
 /// Where results go, and who is told of what is special about them.
 pub(super) struct Outputs {
     pub(super) destination: Destination,
     pub(super) notes: Rc<Notes>,
+    /// Inputs whose results are there.
+    pub(super) done: HashSet<Vec<u8>>,
 }
 
 /// The outputs' names.
@@ -71,7 +76,7 @@ impl<'a> ManyJobs<'a> {
                 (listed, Names::Coming(names))
             }
         };
-        Ok(Self { notes: outputs.notes, sources, names, arguments, shape })
+        Ok(Self { notes: outputs.notes, sources, names, arguments, shape, done: outputs.done })
     }
 
     /// The job of one input. One that cannot be made becomes a job that fails.
@@ -99,6 +104,8 @@ impl<'a> ManyJobs<'a> {
             header: self.arguments.items.header,
             keep_header: self.arguments.items.keep_header,
             output,
+            resume: None,
+            splice: None,
         };
         Ok(JobSpec { name, work })
     }
@@ -122,6 +129,10 @@ impl JobFeed for ManyJobs<'_> {
                 Names::Known(named) => named.pop_front().ok_or_else(|| "it has no name".to_owned()),
                 Names::Coming(names) => names.name(&found).map_err(|error| error.to_string()),
             };
+            if self.done.contains(name_of(&found).as_bytes()) {
+                self.notes.left_out.set(self.notes.left_out.get() + 1);
+                continue;
+            }
             let path = match named {
                 Ok(Named::Write(path)) => path,
                 // It is there already.
@@ -155,6 +166,7 @@ fn failed_job(name: String, failure: JobFailure) -> JobSpec {
         ordered: true,
         batch: taskhost_pool::state::sizing::BatchRule::Auto,
         bytes: None,
+        origin: None,
         on_error: OnError::Fail,
     };
     let work = JobWork::Items {
@@ -163,6 +175,8 @@ fn failed_job(name: String, failure: JobFailure) -> JobSpec {
         header: false,
         keep_header: false,
         output: taskhost_pool::job::Output::Nothing,
+        resume: None,
+        splice: None,
     };
     JobSpec { name, work }
 }

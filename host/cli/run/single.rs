@@ -1,7 +1,7 @@
 //! One result of all inputs: one job.
 
 use taskhost_os::eventfd::Waker;
-use taskhost_pool::event::JobFailure;
+use taskhost_pool::event::{JobFailure, Placement};
 use taskhost_pool::job::{JobSpec, JobWork, Output};
 use taskhost_protocol::work::Merge;
 
@@ -10,6 +10,7 @@ use super::picture_work::PictureWork;
 use crate::args::RunArguments;
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{AllSources, Sources, name_of, path_of};
+use crate::journal::Left;
 use crate::output::{self, Place};
 use crate::plan::{self, Shape};
 use crate::report::Notes;
@@ -21,12 +22,14 @@ pub(super) struct SingleJob<'a> {
     /// Bytes of all inputs, when known.
     pub(super) bytes: Option<u64>,
     pub(super) notes: &'a Notes,
+    /// What another run left behind.
+    pub(super) left: Option<&'a Left>,
 }
 
 impl SingleJob<'_> {
     /// The job. The waker is for a list of inputs that somebody may still be writing.
     pub(super) fn spec(self, inputs: Given, place: Place, waker: Waker) -> Result<JobSpec, Failure> {
-        let Self { arguments, shape, bytes, notes } = self;
+        let Self { arguments, shape, bytes, notes, left } = self;
         if shape == Shape::Picture {
             return one_picture(inputs, place, arguments, notes);
         }
@@ -35,8 +38,24 @@ impl SingleJob<'_> {
             Given::List(_) => None,
         };
         let input = first.as_ref().and_then(path_of);
+        let mut resume = None;
+        let mut splice = None;
         let output = match &place {
-            Place::File(path) => output::file(path)?,
+            Place::File(path) => match left {
+                Some(left) if left.ended.is_some() => {
+                    let (old, items) = left.splice(path)?;
+                    (splice, resume) = (Some(old), Some(items));
+                    output::file(path)?
+                }
+                Some(left) => match left.go_on(path)? {
+                    Some((output, place)) => {
+                        resume = Some(place);
+                        output
+                    }
+                    None => output::file(path)?,
+                },
+                None => output::file(path)?,
+            },
             Place::Stdout { .. } | Place::PerInput(_) => match &shape {
                 Shape::Items { merge: (Merge::Discard, _), .. } => Output::Nothing,
                 shape if shape.is_binary() => match output::spare_terminal(&place, input) {
@@ -47,8 +66,12 @@ impl SingleJob<'_> {
             },
         };
         let own_file = matches!(output, Output::File(_));
-        let plan = plan::items_plan(shape, arguments, bytes, own_file)
+        let mut plan = plan::items_plan(shape, arguments, bytes, own_file)
             .ok_or_else(|| Failure::usage("the kernel filters pictures, not items"))?;
+        if splice.is_some() {
+            // Results are put between those that are there.
+            plan.placement = Placement::Append;
+        }
         let (name, sources) = match inputs {
             Given::Known(known) if known.len() == 1 => {
                 (known.front().map(name_of).unwrap_or_default(), Sources::Known(known))
@@ -66,6 +89,8 @@ impl SingleJob<'_> {
             header: arguments.items.header,
             keep_header: arguments.items.keep_header,
             output,
+            resume,
+            splice,
         };
         Ok(JobSpec { name, work })
     }

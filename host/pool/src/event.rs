@@ -506,6 +506,8 @@ pub struct Resume {
     pub prefix: Prefix,
     /// What the job came to until then.
     pub totals: JobTotals,
+    /// Run only these items, by input: where each begins, and its length in bytes.
+    pub only: Option<std::collections::BTreeMap<SourceId, Vec<(u64, u64)>>>,
 }
 
 /// How far the ordered merge of a job is.

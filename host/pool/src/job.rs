@@ -8,6 +8,7 @@ use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
 use taskhost_protocol::work::Split;
 
 use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan, Resume};
+use crate::journal::FailedRecord;
 use crate::verdict::Verdict;
 
 /// One input-to-output computation.
@@ -34,6 +35,8 @@ pub enum JobWork {
         output: Output,
         /// Where to go on.
         resume: Option<Box<Resume>>,
+        /// The output of a run before, to which results are added.
+        splice: Option<Splice>,
     },
     /// Filter a picture.
     Picture {
@@ -46,6 +49,17 @@ pub enum JobWork {
         /// What the result looks like.
         form: PictureForm,
     },
+}
+
+/// An output that lacks the results of failed items, and what is known of these.
+#[derive(Debug)]
+pub struct Splice {
+    /// The output.
+    pub old: OwnedFd,
+    /// Bytes of it.
+    pub len: u64,
+    /// The items.
+    pub places: Vec<FailedRecord>,
 }
 
 /// What the result of a picture job looks like as a file.
@@ -128,6 +142,8 @@ pub struct JobReport {
     pub result: Option<Format>,
     /// What it came to.
     pub totals: JobTotals,
+    /// With a [`Splice`]: the items that failed again, with their places in the new output.
+    pub failed_again: Vec<FailedRecord>,
     /// The names of its inputs, by number, as far as a failure may need them.
     pub failure: Option<ReportedFailure>,
 }

@@ -19,13 +19,16 @@ impl Pool {
             // In order, so nothing before it is asked for again.
             job.failed_sources = job.failed_sources.split_off(&source);
         }
+        // Of a few items that are run again, those before them are not counted.
+        let before = job.splicing.as_ref().and_then(|splicing| splicing.numbers(item));
         let line = item.line.map(|line| line + 1 + u64::from(job.header));
+        let (number, line) = before.map_or((item.number, line), |(number, line)| (Some(number), line));
         let told = FailedItem {
             job: job.name.clone(),
             source: name,
             offset: item.place.offset,
             len: item.len,
-            item: item.number.filter(|_| job.picture.is_none()),
+            item: number.filter(|_| job.picture.is_none()),
             line,
             is_row: job.picture.is_some(),
             verdict: item.verdict.clone(),
@@ -33,6 +36,11 @@ impl Pool {
             worker: item.worker.map(|worker| worker.0),
             core: item.worker.and_then(|worker| self.core_of(worker)),
         };
+        if let Some(describe) = self.describe
+            && let Some(splicing) = self.jobs.get_mut(&id).and_then(|job| job.splicing.as_mut())
+        {
+            splicing.failed_again(item, describe(&told));
+        }
         if let Some(keeper) = &mut self.keeper {
             keeper.failed(id, item, &told);
         }

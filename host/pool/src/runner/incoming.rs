@@ -232,7 +232,7 @@ impl Pool {
                 (Err(failure), _) if self.finishing.contains_key(&job) => self.finish_failed(job, failure, observer),
                 (Err(failure), _) => self.tell_state(Event::JobBroken { job, failure }),
                 (Ok(()), Purpose::Commit) => self.finish_saved(job, observer),
-                (Ok(()), Purpose::Splice) => {}
+                (Ok(()), Purpose::Splice) => self.spliced(job, observer),
                 (Ok(()), Purpose::Batch(_) | Purpose::Encoded | Purpose::Header) => {
                     self.tell_state(Event::Written { job, bytes: written.bytes });
                 }

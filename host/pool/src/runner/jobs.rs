@@ -15,6 +15,7 @@ use taskhost_protocol::work::Split;
 
 use super::pipe::{Pipe, header_too_long};
 use super::sink::Target;
+use super::splice::Splicing;
 use crate::event::{ItemsPlan, JobFailure, JobPlan, Placement, Prefix, Resume};
 use crate::job::{JobSpec, JobWork, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
 
@@ -75,6 +76,8 @@ pub(crate) struct RunningJob {
     pub(crate) wanted: u64,
     pub(crate) output: JobOutput,
     pub(crate) picture: Option<Picture>,
+    /// The output that is made anew.
+    pub(crate) splicing: Option<Splicing>,
     /// Whether workers write results straight to their places.
     pub(crate) is_direct: bool,
     /// How far another run had come.
@@ -93,11 +96,13 @@ impl RunningJob {
     /// Takes over the files of a job, and says what it is.
     pub(crate) fn new(spec: JobSpec) -> io::Result<(Self, JobPlan, Option<Box<Resume>>)> {
         let mut begun = None;
+        let mut splicing = None;
         let (plan, feed, header, keep_header, output, picture, split) = match spec.work {
-            JobWork::Items { plan, sources, header, keep_header, output, resume } => {
+            JobWork::Items { plan, sources, header, keep_header, output, resume, splice } => {
                 // The header in front of the output is there already.
                 let keep_header = keep_header && resume.is_none();
                 begun = resume;
+                splicing = splice.map(Splicing::new);
                 (JobPlan::Items(plan), Some(sources), header, keep_header, output, None, plan.split)
             }
             JobWork::Picture { plan, source, output, form } => {
@@ -135,6 +140,7 @@ impl RunningJob {
             wanted: 0,
             output,
             picture,
+            splicing,
             is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),
             failed_sources: BTreeMap::new(),
@@ -148,7 +154,8 @@ impl RunningJob {
         self.next_source += 1;
         match file.kind {
             SourceKind::Pipe => {
-                let pipe = Pipe::new(file.file, source, self.split, self.header)
+                let merged = if source == self.merged.source { self.merged.offset } else { 0 };
+                let pipe = Pipe::new(file.file, source, self.split, self.header, merged)
                     .map_err(|error| JobFailure::Input(format!("no memory to read {}: {error}", file.name)))?;
                 let open = OpenSource { name: file.name, file: pipe.shared(), header: None };
                 self.sources.insert(source, open);

@@ -21,6 +21,7 @@ mod regions;
 mod saving;
 mod sink;
 mod slots;
+mod splice;
 mod vigil;
 mod watch;
 
@@ -147,6 +148,8 @@ pub struct Pool {
     began: Instant,
     vigil: Vigil,
     keeper: Option<Keeper>,
+    /// The line of the error file for a failed item.
+    describe: Option<fn(&crate::job::FailedItem) -> String>,
     /// Jobs of which everything is written but not yet committed.
     finishing: HashMap<JobId, Finishing>,
     /// Processes that the system killed for want of memory, when last looked.
@@ -197,6 +200,7 @@ impl Pool {
             state: State::new(config.cores.len().max(1), initial, rules),
             vigil: Vigil::new(config.policy.deadline),
             keeper: None,
+            describe: None,
             finishing: HashMap::new(),
             oom: oom_kills(),
             deaths: 0,
@@ -275,6 +279,11 @@ impl Pool {
     #[must_use]
     pub fn missing_layers(&self) -> &[Missing] {
         &self.missing
+    }
+
+    /// How failed items are described when they are run again and fail again.
+    pub fn describe_failures(&mut self, describe: fn(&crate::job::FailedItem) -> String) {
+        self.describe = Some(describe);
     }
 
     /// Keeps a journal from now on.

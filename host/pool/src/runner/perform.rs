@@ -41,6 +41,7 @@ impl Pool {
                     split: None,
                     result: None,
                     totals: JobTotals::default(),
+                    failed_again: Vec::new(),
                     failure: Some(ReportedFailure { failure, source: None }),
                 });
             }
@@ -178,6 +179,7 @@ impl Pool {
     }
 
     fn append(&mut self, job: JobId, batch: BatchId, bytes: u64) {
+        self.splice(job, batch, bytes);
         let target = self.jobs.get(&job).and_then(RunningJob::target);
         let region = self.batches.get(&batch).and_then(|batch| batch.regions.as_ref());
         let (Some(target), Some((regions, region))) = (target, region) else {
@@ -210,7 +212,12 @@ impl Pool {
     }
 
     fn finish(&mut self, id: JobId, totals: JobTotals, observer: &mut dyn Observer) {
+        let copies = self.splice_rest(id);
         let Some(job) = self.jobs.remove(&id) else { return };
+        if copies {
+            self.finishing.insert(id, Finishing { job, totals });
+            return;
+        }
         if let (Some(keeper), Some(target)) = (&mut self.keeper, job.target())
             && keeper.save_job(id, target, &self.sink)
         {
@@ -275,7 +282,8 @@ impl Pool {
         }
         let failure = failure.map(|failure| ReportedFailure { failure, source });
         let split = job.picture.is_none().then_some(job.split);
-        observer.job_finished(JobReport { name: job.name, path, split, result, totals, failure });
+        let failed_again = job.splicing.map(|splicing| splicing.failed).unwrap_or_default();
+        observer.job_finished(JobReport { name: job.name, path, split, result, totals, failed_again, failure });
     }
 }
 

@@ -63,6 +63,8 @@ pub(crate) struct Pipe {
     ended: bool,
     /// Whether what was read together with the header has not been looked at.
     unread_rest: bool,
+    /// Items that begin before this byte were run by another run.
+    merged: u64,
     /// Whether a poller tells when it is readable.
     pub(crate) is_watched: bool,
     /// Whether no poller can tell, since it never keeps anybody waiting.
@@ -70,7 +72,13 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    pub(crate) fn new(input: OwnedFd, source: SourceId, split: Split, wants_header: bool) -> io::Result<Self> {
+    pub(crate) fn new(
+        input: OwnedFd,
+        source: SourceId,
+        split: Split,
+        wants_header: bool,
+        merged: u64,
+    ) -> io::Result<Self> {
         let arena = InputArena::create(REGION * REGIONS)?;
         let shared = Arc::new(arena.as_fd().try_clone_to_owned()?);
         Ok(Self {
@@ -89,6 +97,7 @@ impl Pipe {
             wants_header,
             ended: false,
             unread_rest: false,
+            merged,
             is_watched: false,
             is_busy: false,
         })
@@ -158,6 +167,18 @@ impl Pipe {
         self.block()
     }
 
+    /// Throws away what another run had done, but for the byte in front, which tells whether a line begins there.
+    fn skip_merged(&mut self) {
+        let until = self.merged.saturating_sub(1);
+        if self.from < until {
+            let skipped = usize::try_from(until - self.from).unwrap_or(usize::MAX).min(self.filled);
+            self.held().copy_within(skipped.., 0);
+            self.filled -= skipped;
+            self.from += skipped as u64;
+        }
+        self.start = self.start.max(self.merged);
+    }
+
     fn header(&mut self) -> Result<Brought, JobFailure> {
         let ended = self.ended;
         let line = memchr::memchr(b'\n', self.held());
@@ -191,6 +212,13 @@ impl Pipe {
     }
 
     fn block(&mut self) -> Result<Brought, JobFailure> {
+        self.skip_merged();
+        if self.ended && self.from + (self.filled as u64) < self.merged {
+            let merged = self.merged;
+            return Err(JobFailure::Input(format!(
+                "standard input ends before byte {merged}, up to which the run before had come: it is another input"
+            )));
+        }
         let (split, from, start, ended) = (self.split, self.from, self.start, self.ended);
         let Some(cut) = cutter::cut(split, self.held(), from, start, ended) else {
             return Ok(if ended { Brought::End(from) } else { Brought::Nothing });

@@ -61,6 +61,23 @@ impl Pool {
         self.over(id, job, totals, None, observer);
     }
 
+    /// A stretch of an old output is copied.
+    pub(super) fn spliced(&mut self, id: JobId, observer: &mut dyn Observer) {
+        if let Some(splicing) = self.jobs.get_mut(&id).and_then(|job| job.splicing.as_mut()) {
+            splicing.open -= 1;
+        }
+        let Some(Finishing { mut job, totals }) = self.finishing.remove(&id) else { return };
+        let open = job.splicing.as_mut().map_or(0, |splicing| {
+            splicing.open -= 1;
+            splicing.open
+        });
+        if open > 0 {
+            self.finishing.insert(id, Finishing { job, totals });
+        } else {
+            self.over(id, job, totals, None, observer);
+        }
+    }
+
     /// What is written of a job could not be committed.
     pub(super) fn finish_failed(&mut self, id: JobId, failure: JobFailure, observer: &mut dyn Observer) {
         if let Some(Finishing { job, totals }) = self.finishing.remove(&id) {

@@ -1,5 +1,7 @@
 //! A job whose input is cut into items: what is run next, and what becomes of a finished batch.
 
+use std::collections::BTreeMap;
+
 use taskhost_protocol::ids::{JobId, SlotId, SourceId};
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::work::{Budget, Done, Merge, Piece, Split};
@@ -45,6 +47,8 @@ pub(crate) struct ItemsJob {
     ledger: Ledger,
     /// What another run had merged.
     merged: Prefix,
+    /// The only items that are to be run, when it is not all.
+    only: Option<BTreeMap<SourceId, Vec<(u64, u64)>>>,
     /// Whether an item failed that fails the job. What comes before it is still run, since another item may fail there.
     failed: bool,
 }
@@ -54,8 +58,10 @@ impl ItemsJob {
         let is_direct = matches!(plan.placement, Placement::Direct(_));
         let mut ledger = Ledger::new(id, plan.split, plan.on_error, plan.ordered).is_direct(is_direct);
         let merged = resume.as_ref().map_or_else(Prefix::default, |resume| resume.prefix);
+        let mut only = None;
         if let Some(resume) = resume {
             ledger.resume(resume.prefix, resume.totals);
+            only = resume.only;
         }
         Self {
             id,
@@ -67,6 +73,7 @@ impl ItemsJob {
             reduction: (plan.merge == Merge::Reduce).then(Reduction::new),
             ledger,
             merged,
+            only,
             failed: false,
         }
     }
@@ -77,7 +84,18 @@ impl ItemsJob {
         let base = self.input.file(len);
         self.skip(base, start);
         if let Some(origin) = self.plan.origin {
-            return self.supply.add(moved(self.plan.split, source, len, origin), before);
+            let piece = moved(self.plan.split, source, len - start.min(len), origin);
+            return self.supply.add(Piece { at: start, ..piece }, before);
+        }
+        if let Some(only) = &mut self.only {
+            let items = only.remove(&source).unwrap_or_default();
+            let from = start.min(len);
+            let whole = Piece { source, slot: NO_SLOT, start: from, end: len, from, to: len, at: from, base };
+            let pieces = items.into_iter().map(|(offset, len)| alone(self.plan.split, &whole, offset, len));
+            if !self.supply.add_items(&whole, pieces.collect(), before) {
+                actions.push(Action::Release { job: self.id, source, from });
+            }
+            return;
         }
         // What comes before the first item cannot be read: in blocks, it would take part in the first window.
         let from = start.min(len);
@@ -101,15 +119,18 @@ impl ItemsJob {
     }
 
     /// The next input is a pipe, whose first item begins at `start`.
-    pub(crate) fn pipe_opened(&mut self, start: u64) {
+    pub(crate) fn pipe_opened(&mut self, source: SourceId, start: u64) {
+        let start = if source == self.merged.source { self.merged.offset.max(start) } else { start };
         let base = self.input.pipe(start);
         self.skip(base, start);
     }
 
     /// A stretch of the pipe was read.
-    pub(crate) fn block(&mut self, piece: Piece) {
+    pub(crate) fn block(&mut self, piece: Piece, actions: &mut Vec<Action>) {
         let base = self.input.block(piece.end);
-        if !self.failed {
+        if piece.source < self.merged.source {
+            actions.push(Action::Release { job: self.id, source: piece.source, from: piece.from });
+        } else if !self.failed {
             self.supply.add(Piece { base, ..piece }, self.input.bytes());
         }
     }
@@ -455,6 +476,17 @@ impl Job for ItemsJob {
     fn totals_mut(&mut self) -> &mut JobTotals {
         self.ledger.totals_mut()
     }
+}
+
+/// The stretch in which only the item at `offset`, of `len` bytes, begins.
+fn alone(split: Split, whole: &Piece, offset: u64, len: u64) -> Piece {
+    let (start, end) = match split {
+        Split::Whole => (whole.start, whole.end),
+        Split::Lines => (offset, offset + 1),
+        Split::Blocks(size) => (offset / size * size, (offset / size + 1) * size),
+        Split::Records(_) | Split::Chunks(_) => (offset, offset + len),
+    };
+    Piece { start: start.max(whole.start), end: end.min(whole.end), ..*whole }
 }
 
 /// The piece that stands for an input whose bytes stood elsewhere.

@@ -151,8 +151,10 @@ impl State {
                 self.with_items(job, |items, actions| items.source_opened(source, start, end, actions));
             }
             Event::SourcesEnded { job } => self.with_items(job, |items, _| items.sources_ended()),
-            Event::PipeOpened { job, source: _, start } => self.with_items(job, |items, _| items.pipe_opened(start)),
-            Event::Block { job, piece } => self.with_items(job, |items, _| items.block(piece)),
+            Event::PipeOpened { job, source, start } => {
+                self.with_items(job, |items, _| items.pipe_opened(source, start));
+            }
+            Event::Block { job, piece } => self.with_items(job, |items, actions| items.block(piece, actions)),
             Event::PipeEnded { job, end } => self.with_items(job, |items, _| items.pipe_ended(end)),
             Event::JobBroken { job, failure } => self.fail(job, failure),
             Event::WorkerReady { worker, post } => self.crew(post).ready(worker),

@@ -58,6 +58,20 @@ impl Supply {
         self.put_back(piece, None);
     }
 
+    /// Adds single items of a file. False when there are none, so that the file is not needed.
+    pub(crate) fn add_items(&mut self, whole: &Piece, items: Vec<Piece>, before: u64) -> bool {
+        if items.is_empty() {
+            return false;
+        }
+        let bytes = items.iter().map(|piece| piece.end - piece.start).sum();
+        self.needed.insert((whole.source, whole.from), Needed { bytes, before });
+        self.needed_bytes += bytes;
+        for piece in items {
+            self.put_back(piece, Some(Mark::Unlucky(0)));
+        }
+        true
+    }
+
     /// Bytes of all inputs before that of the piece, which is still needed.
     pub(crate) fn before(&self, piece: &Piece) -> u64 {
         self.needed.get(&(piece.source, piece.from)).map_or(0, |needed| needed.before)

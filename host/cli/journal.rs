@@ -1,0 +1,312 @@
+//! `--journal`: what a run writes down so that another can go on with it, and what that one finds there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use taskhost_os::atomic_file::AtomicFile;
+use taskhost_pool::event::{JobTotals, Prefix, Resume};
+use taskhost_pool::job::{Output, Splice};
+use taskhost_pool::journal::{
+    Commit, Contents, FailedRecord, Header, InputKind, InputPrint, Journal, JournalError, OutputRecord, Record,
+    verify_output,
+};
+use taskhost_pool::runner::{Journaling, Pool};
+use taskhost_protocol::ids::SourceId;
+
+use crate::exit_code::{Exit, Failure};
+use crate::inputs::Found;
+use crate::kernel::KernelFile;
+use crate::report::{self, errors};
+
+/// What another run left behind.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) header: Header,
+    /// The kernel that the run went on with last.
+    pub(crate) kernel: [u8; 32],
+    pub(crate) output: Option<OutputRecord>,
+    /// Commits of that output, in order.
+    commits: Vec<Commit>,
+    /// Items that failed, with their lines of the error file.
+    pub(crate) failed: Vec<FailedRecord>,
+    /// Inputs whose results are there, where each has one.
+    pub(crate) done: Vec<Vec<u8>>,
+    /// The exit code of a run that has ended.
+    pub(crate) ended: Option<u8>,
+}
+
+impl Left {
+    /// Sorts what a journal says.
+    pub(crate) fn new(contents: Contents) -> Self {
+        let Contents { header, records, ended, .. } = contents;
+        let kernel = header.kernel;
+        let mut left =
+            Self { header, kernel, output: None, commits: Vec::new(), failed: Vec::new(), done: Vec::new(), ended };
+        // An item counts as failed with the commit behind it.
+        let mut uncommitted = Vec::new();
+        for record in records {
+            match record {
+                Record::Kernel { digest } => left.kernel = digest,
+                Record::Output(output) => {
+                    if left.output.as_ref().is_none_or(|before| before.data != output.data) {
+                        left.commits.clear();
+                        left.failed.clear();
+                    }
+                    uncommitted.clear();
+                    left.output = Some(output);
+                }
+                Record::Commit(commit) => {
+                    left.commits.push(commit);
+                    left.failed.append(&mut uncommitted);
+                }
+                Record::Failed(failed) => uncommitted.push(failed),
+                Record::JobOver(over) if over.failed.is_none() => left.done.push(over.input),
+                Record::JobOver(_) | Record::Parts(_) | Record::End { .. } => {}
+            }
+        }
+        left
+    }
+
+    /// When the run began: what its kernel's clocks show.
+    pub(crate) fn clock(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_nanos(self.header.clock)
+    }
+
+    /// Refuses inputs that are not those of the run.
+    pub(crate) fn check_inputs(&self, now: &[InputPrint]) -> Result<(), Failure> {
+        let before = &self.header.inputs;
+        if before.len() != now.len() {
+            let (before, now) = (report::count(before.len() as u64, "input"), now.len());
+            return Err(Failure::input(format!(
+                "the run had {before}, and there are {now} now; run it from the start"
+            )));
+        }
+        for (before, now) in before.iter().zip(now) {
+            let name = String::from_utf8_lossy(&now.name).into_owned();
+            before
+                .compare(now)
+                .map_err(|changed| Failure::input(format!("{name}: {changed}; run it from the start")))?;
+        }
+        Ok(())
+    }
+
+    /// Where the run's one job goes on, and its output as far as it is there.
+    pub(crate) fn go_on(&self, target: &Path) -> Result<Option<(Output, Box<Resume>)>, Failure> {
+        let Some(output) = &self.output else { return Ok(None) };
+        let data = PathBuf::from(OsString::from_vec(output.data.clone()));
+        let Some(last) = self.commits.last() else {
+            // Nothing of it counts.
+            let _ = AtomicFile::reopen(target, &data).map(AtomicFile::discard);
+            return Ok(None);
+        };
+        let atomic = AtomicFile::reopen(target, &data).map_err(|error| Failure::input(error.to_string()))?;
+        let damaged = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", data.display()));
+        verify_output(atomic.file(), &self.commits).map_err(|error| damaged(&error))?;
+        if !output.direct {
+            atomic.file().set_len(last.output).map_err(|error| damaged(&error))?;
+            let mut file = atomic.file();
+            file.seek(SeekFrom::Start(last.output)).map_err(|error| damaged(&error))?;
+        }
+        let prefix =
+            Prefix { source: last.source, offset: last.offset, source_items: last.source_items, output: last.output };
+        let resume = Resume { prefix, totals: self.totals(last), only: None };
+        Ok(Some((Output::File(atomic), Box::new(resume))))
+    }
+
+    fn totals(&self, last: &Commit) -> JobTotals {
+        JobTotals {
+            items: last.items,
+            failed: self.failed.len() as u64,
+            input: last.input,
+            output: last.output,
+            counters: last.counters.iter().cloned().collect(),
+            busy: 0,
+        }
+    }
+
+    /// The finished output without its failed items, to which their results are to be added.
+    pub(crate) fn splice(&self, target: &Path) -> Result<(Splice, Box<Resume>), Failure> {
+        let path = target.display();
+        let old = File::open(target).map_err(|error| Failure::input(format!("{path} cannot be read: {error}")))?;
+        verify_output(&old, &self.commits).map_err(|error| {
+            Failure::input(format!("{path} is not what the run wrote ({error}); run it from the start"))
+        })?;
+        let len = self.commits.last().map_or(0, |last| last.output);
+        let mut only: BTreeMap<SourceId, Vec<(u64, u64)>> = BTreeMap::new();
+        for failed in &self.failed {
+            only.entry(failed.source).or_default().push((failed.offset, failed.len));
+        }
+        let resume = Resume { only: Some(only), ..Resume::default() };
+        Ok((Splice { old: OwnedFd::from(old), len, places: self.failed.clone() }, Box::new(resume)))
+    }
+
+    /// Whether a failed item was read from something that can be read only once.
+    pub(crate) fn failed_in_pipe(&self) -> bool {
+        self.failed.iter().any(|failed| {
+            let input = self.header.inputs.get(failed.source.0 as usize);
+            input.is_none_or(|input| matches!(input.kind, InputKind::Pipe))
+        })
+    }
+}
+
+/// The journal of a run.
+#[derive(Debug)]
+pub(crate) struct RunJournal {
+    journal: Arc<Mutex<Journal>>,
+    /// As the user would type it.
+    shown: PathBuf,
+    path: PathBuf,
+}
+
+impl RunJournal {
+    /// Begins a journal.
+    pub(crate) fn create(path: &Path, header: &Header) -> Result<Self, Failure> {
+        Ok(Self::new(path, Journal::create(path, header).map_err(failure)?))
+    }
+
+    /// The journal that a run goes on with.
+    pub(crate) fn new(shown: &Path, journal: Journal) -> Self {
+        let path = journal.path().to_owned();
+        Self { journal: Arc::new(Mutex::new(journal)), shown: shown.to_owned(), path }
+    }
+
+    /// Has the pool keep it. With a result for each input, only whole results count.
+    pub(crate) fn keep(&self, pool: &mut Pool, many: bool) {
+        pool.keep_journal(Journaling { journal: Arc::clone(&self.journal), describe: errors::line, commits: !many });
+    }
+
+    /// Writes down that the run goes on with another kernel.
+    pub(crate) fn note_kernel(&self, digest: [u8; 32]) -> Result<(), Failure> {
+        self.append(&Record::Kernel { digest })
+    }
+
+    fn append(&self, record: &Record) -> Result<(), Failure> {
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        journal.append_last(record).and_then(|()| journal.sync()).map_err(failure)
+    }
+
+    /// The run has ended, with an output that lacks failed items or none.
+    pub(crate) fn end(&self, exit: Exit, made: bool, can_resume: bool) {
+        let shown = self.shown.display();
+        match exit {
+            Exit::Done => self.remove(),
+            Exit::ItemsFailed if made => {
+                if let Err(failure) = self.append(&Record::End { exit: exit.code() }) {
+                    report::message("error", &failure.message);
+                }
+                report::hint(&format!("to run the failed items again, type: taskhost resume {shown} --retry-failed"));
+            }
+            Exit::ItemsFailed if can_resume => report::hint(&format!(
+                "to go on with a mended kernel, type: taskhost resume {shown} --retry-failed --kernel FIXED.wasm"
+            )),
+            _ if can_resume => report::hint(&format!("to go on, type: taskhost resume {shown}")),
+            // There is nothing to go on with.
+            _ => self.remove(),
+        }
+    }
+
+    fn remove(&self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            report::message("warning", &format!("{} cannot be removed: {error}", self.shown.display()));
+        }
+    }
+
+    /// Replaces the journal of a finished run by that of the output which was made anew.
+    pub(crate) fn replace(&self, left: &Left, output: &Path, failed: Vec<FailedRecord>) -> Result<(), Failure> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let name = PathBuf::from(name);
+        let _ = std::fs::remove_file(&name);
+        let broken = |error: std::io::Error| Failure::input(format!("{}: {error}", output.display()));
+        let mut journal = Journal::create(&name, &left.header).map_err(failure)?;
+        let job = taskhost_protocol::ids::JobId(0);
+        let target = output.as_os_str().as_bytes().to_vec();
+        let (digest, len) = digest(output).map_err(broken)?;
+        let last = left.commits.last();
+        let commit = Commit {
+            job,
+            source: last.map_or(SourceId(0), |last| last.source),
+            offset: last.map_or(0, |last| last.offset),
+            complete: true,
+            output_from: 0,
+            output: len,
+            items: last.map_or(0, |last| last.items),
+            input: last.map_or(0, |last| last.input),
+            source_items: last.map_or(0, |last| last.source_items),
+            counters: last.map(|last| last.counters.clone()).unwrap_or_default(),
+            digest,
+        };
+        let direct = left.output.as_ref().is_some_and(|output| output.direct);
+        let data = left.output.as_ref().map(|output| output.data.clone()).unwrap_or_default();
+        let mut records = vec![Record::Kernel { digest: left.kernel }];
+        records.push(Record::Output(OutputRecord { job, target, data, direct }));
+        records.extend(failed.into_iter().map(Record::Failed));
+        records.push(Record::Commit(commit));
+        records.push(Record::End { exit: Exit::ItemsFailed.code() });
+        records.iter().try_for_each(|record| journal.append(record)).and_then(|()| journal.sync()).map_err(failure)?;
+        std::fs::rename(&name, &self.path).map_err(broken)
+    }
+}
+
+/// BLAKE3 and length of a file.
+fn digest(path: &Path) -> std::io::Result<([u8; 32], u64)> {
+    let mut file = File::open(path)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((*hasher.finalize().as_bytes(), hasher.count())),
+            read => hasher.update(&buffer[..read]),
+        };
+    }
+}
+
+/// The header of a new journal.
+pub(crate) fn header(kernel: &KernelFile, inputs: &VecDeque<Found>, clock: SystemTime) -> Result<Header, Failure> {
+    let folder = std::env::current_dir()
+        .map_err(|error| Failure::new(Exit::Host, format!("the current folder cannot be found: {error}")))?;
+    let since_1970 = clock.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let inputs = prints(inputs)?;
+    if inputs.len() > 1 && inputs.iter().any(|input| matches!(input.kind, InputKind::Pipe)) {
+        return Err(Failure::usage("--journal with a pipe needs it to be the only input"));
+    }
+    let mut run = [0; 16];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut run))
+        .map_err(|error| Failure::new(Exit::Host, format!("no random number can be had: {error}")))?;
+    Ok(Header {
+        run,
+        command: std::env::args_os().skip(1).map(OsString::into_vec).collect(),
+        folder: folder.into_os_string().into_vec(),
+        kernel: *blake3::hash(&kernel.bytes).as_bytes(),
+        clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
+        inputs,
+        taskhost: env!("CARGO_PKG_VERSION").into(),
+    })
+}
+
+/// What the inputs are.
+pub(crate) fn prints(inputs: &VecDeque<Found>) -> Result<Vec<InputPrint>, Failure> {
+    let print = |found: &Found| match found {
+        Found::Stdin => {
+            let fd = std::os::fd::AsFd::as_fd(&std::io::stdin()).try_clone_to_owned();
+            fd.and_then(|fd| InputPrint::of_file(b"-".to_vec(), &File::from(fd)))
+                .map_err(|error| Failure::input(format!("standard input: {error}")))
+        }
+        Found::File(file) => {
+            InputPrint::of(&file.path).map_err(|error| Failure::input(format!("{}: {error}", file.name)))
+        }
+    };
+    inputs.iter().map(print).collect()
+}
+
+pub(crate) fn failure(error: JournalError) -> Failure {
+    Failure::input(error.to_string())
+}
