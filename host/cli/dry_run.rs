@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use taskhost_data::duration::duration_name;
 use taskhost_data::merge::merge_name;
 use taskhost_data::size::{human_size, size_name};
 use taskhost_data::split::split_name;
@@ -51,12 +52,14 @@ pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Sha
     let pins = if pinned.is_empty() { "not pinned".to_owned() } else { format!("pinned to cpu {pinned}") };
     let _ = writeln!(text, "workers  {}, {pins}", request.cores.topology.describe(workers.len()));
     let limits = &request.arguments.limits;
-    let _ = writeln!(
-        text,
-        "limits   {} of memory a worker, {} a result",
-        size_name(limits.memory),
-        size_name(limits.max_output)
-    );
+    let mut limited = vec![
+        format!("{} of memory a worker", size_name(limits.memory)),
+        format!("{} a result", size_name(limits.max_output)),
+    ];
+    limited.extend(limits.timeout.map(|limit| format!("{} an item", duration_name(limit))));
+    limited.extend(limits.fuel.map(|fuel| format!("{fuel} units of fuel an item")));
+    limited.extend(limits.deadline.map(|limit| format!("{} the run", duration_name(limit))));
+    let _ = writeln!(text, "limits   {}", limited.join(", "));
     let output = match &request.place {
         Place::Stdout { .. } => "standard output".to_owned(),
         Place::File(path) => path.display().to_string(),

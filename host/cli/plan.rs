@@ -151,8 +151,8 @@ pub(crate) fn items_plan(
     })
 }
 
-/// What becomes of a result of which an item failed. Without the flag it is not made: one that lacks something looks
-/// like one that does not. Of many results only that one is not.
+/// What becomes of a result of which an item failed. Without the flag the only one is not made: one that lacks something
+/// looks like one that does not.
 pub(crate) fn on_error(arguments: &RunArguments) -> OnError {
     match arguments.failures.on_error {
         Some(OnErrorName::Skip) => OnError::Skip,

@@ -116,7 +116,7 @@ pub(crate) fn start(starting: Starting) -> Result<(Pool, String), Failure> {
     }
     let KernelFile { name, bytes } = starting.kernel;
     // Before any thread: a thread inherits which signals are taken here.
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate])
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate, Signal::Suspend])
         .map_err(|error| Failure::new(crate::exit_code::Exit::Host, format!("signals cannot be received: {error}")))?;
     let config = PoolConfig {
         kernel_name: name.clone(),

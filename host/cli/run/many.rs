@@ -10,7 +10,7 @@ use taskhost_protocol::work::Split;
 
 use super::Given;
 use super::picture_work::PictureWork;
-use crate::args::RunArguments;
+use crate::args::{OnErrorName, RunArguments};
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{AllSources, Sources, name_of, total_bytes};
 use crate::inputs::Found;
@@ -94,10 +94,11 @@ impl<'a> ManyJobs<'a> {
         let own_file = matches!(output, taskhost_pool::job::Output::File(_));
         let mut plan = plan::items_plan(self.shape, self.arguments, bytes, own_file)
             .ok_or_else(|| JobFailure::Kernel("the kernel filters pictures, not items".into()))?;
-        if plan.split == Split::Whole {
+        plan.on_error = match (plan.split, self.arguments.failures.on_error) {
             // A result without its only item would be an empty file.
-            plan.on_error = OnError::Fail;
-        }
+            (Split::Whole, _) | (_, Some(OnErrorName::Fail)) => OnError::Fail,
+            (_, Some(OnErrorName::Skip) | None) => OnError::Skip,
+        };
         let work = JobWork::Items {
             plan,
             sources: Box::new(AllSources { sources: Sources::Known(sources), split: plan.split }),

@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod job;
 pub mod journal;
+pub mod plan;
 pub mod runner;
 pub mod state;
 pub mod verdict;

@@ -1,10 +1,11 @@
 //! Performs what the state machine decides: one thread, one loop. Descriptors become ready, that becomes events, events
 //! become actions, actions are performed.
 //!
-//! * [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
+//! * [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
 //! * [`jobs`] are the files of a running job, [`pipe`] and [`cutter`] its input when that is a pipe.
 //! * [`sink`] writes outputs in a thread of its own.
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
+//! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
 //! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late.
 
 mod config;
@@ -22,25 +23,22 @@ mod saving;
 mod sink;
 mod slots;
 mod splice;
+mod staff;
 mod vigil;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
-use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use taskhost_os::eventfd::Waker;
-use taskhost_os::memfd::OutputArena;
 use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
-use taskhost_os::progress::ProgressCell;
 use taskhost_os::sandbox::Missing;
 use taskhost_os::spawn::Namespaces;
 use taskhost_os::usage::{OomCount, oom_kills};
 use taskhost_protocol::ids::{BatchId, JobId, SlotId, WorkerId};
 use taskhost_protocol::kernel::{Description, KernelInfo};
 use taskhost_protocol::limits::MESSAGE_BYTES;
-use taskhost_protocol::message::{Role, Start, StartExecute, ToWorker};
 use taskhost_protocol::work::Piece;
 
 use crate::artifact::{self, Artifact, Cache, Digest};
@@ -52,7 +50,7 @@ use crate::state::{Rules, State};
 use jobs::RunningJob;
 use keeper::Keeper;
 use parts::Parts;
-use process::{Circumstances, Phase, Starter, WorkerProcess};
+use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
 use sink::Sink;
 use vigil::Vigil;
@@ -66,9 +64,6 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Attempts to have a first worker.
 const START_TRIES: u32 = 2;
-
-/// Workers that died of which a report is kept: enough to see what is wrong.
-const REPORTS: usize = 1000;
 
 /// How long a worker may live after it closed its socket.
 const LINGER: Duration = Duration::from_secs(1);
@@ -352,88 +347,6 @@ impl Pool {
             workers: std::mem::take(&mut self.reports),
             missing: self.missing.clone(),
         }
-    }
-
-    /// Waits for a process that is gone or killed, and notes what it did.
-    fn report(&mut self, worker: WorkerProcess, lost: bool) -> crate::death::Death {
-        let (id, core) = (worker.id.0, worker.core().filter(|_| worker.is_pinned()));
-        let role = match worker.role {
-            Role::Compile => "compile",
-            Role::Execute => "execute",
-            Role::Convert => "convert",
-        };
-        let now = oom_kills();
-        let circumstances = Circumstances {
-            out_of_memory: now.grew_since(&self.oom),
-            cpu_limit: self.config.limits.cpu.map(Duration::from_secs),
-        };
-        self.oom = now;
-        let (death, exit) = worker.reap(&circumstances);
-        if lost && self.reports.len() >= REPORTS {
-            return death;
-        }
-        self.reports.push(WorkerReport {
-            id,
-            role,
-            core,
-            cpu: exit.user_time + exit.system_time,
-            max_resident: exit.max_resident,
-            death: lost.then(|| death.text.clone()),
-        });
-        death
-    }
-
-    fn spawn(&mut self, post: Post) -> Result<(), PoolError> {
-        let role = post.role();
-        let id = WorkerId(self.next_worker);
-        self.next_worker += 1;
-        let core = match post {
-            // A replacement gets the core of the one that is gone.
-            Post::Execute => self.free_core(),
-            Post::Isolation | Post::Convert => None,
-        };
-        let mut worker = self.starter.start(id, role, core).map_err(|error| PoolError::Start(error.to_string()))?;
-        worker.post = post;
-        let sent = match role {
-            Role::Execute => self.start_execute(&mut worker)?,
-            Role::Compile | Role::Convert => worker.send(&ToWorker::Start(Start::Convert), &[]),
-        };
-        if let Err(reason) = sent {
-            worker.violated(reason);
-        }
-        self.poller.add(worker.socket_fd(), Watched::Socket(id).token(), Interest::Read).tried("watching a worker")?;
-        self.poller.add(worker.child_fd(), Watched::Exit(id).token(), Interest::Read).tried("watching a worker")?;
-        self.workers.insert(id, worker);
-        Ok(())
-    }
-
-    fn free_core(&self) -> Option<u32> {
-        let taken: Vec<Option<u32>> =
-            self.workers.values().filter(|worker| worker.post == Post::Execute).map(WorkerProcess::core).collect();
-        self.config.cores.iter().copied().find(|core| core.is_some() && !taken.contains(core)).flatten()
-    }
-
-    fn start_execute(&mut self, worker: &mut WorkerProcess) -> Result<Result<(), String>, PoolError> {
-        let arena = OutputArena::create().tried("making an output arena")?;
-        let progress = ProgressCell::create().tried("making a progress cell")?;
-        let since_1970 = self.config.clock.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let mut seed = [0; 16];
-        seed.copy_from_slice(&self.artifact.digest.0[..16]);
-        let start = ToWorker::Start(Start::Execute(StartExecute {
-            kind: self.artifact.info.kind,
-            exports: self.artifact.info.exports,
-            limits: self.config.limits,
-            settings: self.config.settings.clone(),
-            describe_only: self.config.describe_only,
-            clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
-            seed,
-            fresh: self.config.fresh,
-        }));
-        let fds = [self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
-        let sent = worker.send(&start, &fds);
-        worker.regions = Some(Rc::new(Regions::new(arena)));
-        worker.progress = Some(progress);
-        Ok(sent)
     }
 
     /// One turn of the loop without anybody watching.

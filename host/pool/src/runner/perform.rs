@@ -17,9 +17,8 @@ use super::process::{Asked, WorkerProcess};
 use super::sink::{Content as Writing, Purpose, Write};
 use super::slots::{Content, Taken};
 use super::{Finishing, Observer, OutBatch, Pool, Used};
-use crate::death::Death;
 use crate::error::PoolError;
-use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Post, Task};
+use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Task};
 use crate::job::{JobReport, JobSpec, PictureForm, ReportedFailure};
 
 const _: () = assert!(SETTINGS_BYTES < taskhost_protocol::limits::MESSAGE_BYTES, "settings travel in one message");
@@ -122,17 +121,6 @@ impl Pool {
             }
             Action::Spawn { post, after } if after.is_zero() => self.spawn_or_report(post),
             Action::Spawn { post, after } => self.vigil.spawn_later(post, after),
-        }
-    }
-
-    /// Starts a worker. To the machine one that cannot be started has died early: it tries again, and knows when to
-    /// give up.
-    pub(super) fn spawn_or_report(&mut self, post: Post) {
-        let id = WorkerId(self.next_worker);
-        if let Err(error) = self.spawn(post) {
-            self.warnings.push(error.to_string());
-            let death = Death::not_started(&error.to_string());
-            self.tell_state(Event::WorkerLost { worker: id, post, death });
         }
     }
 

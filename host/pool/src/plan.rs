@@ -1,0 +1,142 @@
+//! What a job is, without its descriptors: how its input is cut, where results go, where it goes on, what it came to.
+
+use std::collections::BTreeMap;
+
+use taskhost_protocol::ids::SourceId;
+use taskhost_protocol::kernel::ResultLength;
+use taskhost_protocol::picture::Format;
+use taskhost_protocol::work::{Merge, Split};
+
+use crate::state::sizing::BatchRule;
+
+/// What becomes of a job of which an item failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// It fails; the first failed item in the order of the input is named.
+    #[default]
+    Fail,
+    /// It goes on without the item.
+    Skip,
+}
+
+/// Where the results of a job go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Into the worker's arena, and from there appended to the output.
+    Append,
+    /// Straight to their place in the output file, since the length of every result is known.
+    Direct(DirectLength),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// How long results that go straight to their place are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectLength {
+    /// As long as the item.
+    Same,
+    /// This many bytes.
+    Exactly(u32),
+}
+
+/// A job whose input is cut into items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemsPlan {
+    /// How the input splits.
+    pub split: Split,
+    /// How results are joined.
+    pub merge: Merge,
+    /// Where results go.
+    pub placement: Placement,
+    /// How long the kernel says each result is: held to it wherever results go, so that a pipe and a file get the same
+    /// answer.
+    pub length: ResultLength,
+    /// Whether results keep the order of the input.
+    pub ordered: bool,
+    /// How large batches are.
+    pub batch: BatchRule,
+    /// Bytes of all inputs together, when known.
+    pub bytes: Option<u64>,
+    /// What becomes of it when an item fails.
+    pub on_error: OnError,
+    /// Where its one input stood in the input of another run, of which it is one item.
+    pub origin: Option<Origin>,
+}
+
+/// Where the bytes of an input stood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Offset of its first byte.
+    pub offset: u64,
+    /// Position of the item that begins there, see [`taskhost_protocol::work::Piece::position`].
+    pub position: u64,
+}
+
+/// A job whose input is one picture, or several of the same format laid end to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PictureJobPlan {
+    /// The picture's format; `None` when it must be decoded first.
+    pub format: Option<Format>,
+    /// How many pictures of that format follow each other.
+    pub planes: u32,
+    /// Where the first begins in its file.
+    pub at: u64,
+    /// Whether rows go straight to their place in the output.
+    pub direct: bool,
+    /// Whether the result must be encoded at the end.
+    pub encode: bool,
+    /// How large batches are.
+    pub batch: BatchRule,
+    /// What becomes of it when a row fails.
+    pub on_error: OnError,
+}
+
+/// What a job is, without its descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobPlan {
+    /// Items.
+    Items(ItemsPlan),
+    /// Pictures.
+    Picture(PictureJobPlan),
+}
+
+/// Where a job goes on that another run began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// What is merged.
+    pub prefix: Prefix,
+    /// What the job came to until then.
+    pub totals: JobTotals,
+    /// Run only these items, by input: where each begins, and its length in bytes.
+    pub only: Option<BTreeMap<SourceId, Vec<(u64, u64)>>>,
+}
+
+/// How far the ordered merge of a job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Prefix {
+    /// All inputs before this one are merged …
+    pub source: SourceId,
+    /// … and all items of this one that begin before this byte.
+    pub offset: u64,
+    /// Items of this input that are merged.
+    pub source_items: u64,
+    /// Bytes of the output.
+    pub output: u64,
+}
+
+/// What a job came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobTotals {
+    /// Items run, failed ones included.
+    pub items: u64,
+    /// Items that failed.
+    pub failed: u64,
+    /// Bytes of input.
+    pub input: u64,
+    /// Bytes of results.
+    pub output: u64,
+    /// What the kernel counted.
+    pub counters: BTreeMap<String, u64>,
+    /// Nanoseconds workers were busy with it.
+    pub busy: u64,
+}

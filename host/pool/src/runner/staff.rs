@@ -1,0 +1,117 @@
+//! The worker processes of a pool: starting them, and noting what became of them.
+
+use std::os::fd::AsFd as _;
+use std::rc::Rc;
+use std::time::Duration;
+
+use taskhost_os::memfd::OutputArena;
+use taskhost_os::poll::Interest;
+use taskhost_os::progress::ProgressCell;
+use taskhost_os::usage::oom_kills;
+use taskhost_protocol::ids::WorkerId;
+use taskhost_protocol::message::{Role, Start, StartExecute, ToWorker};
+
+use super::process::{Circumstances, WorkerProcess};
+use super::regions::Regions;
+use super::{Pool, Watched, WorkerReport};
+use crate::death::Death;
+use crate::error::{PoolError, Tried as _};
+use crate::event::{Event, Post};
+
+/// Workers that died of which a report is kept: enough to see what is wrong.
+const REPORTS: usize = 1000;
+
+impl Pool {
+    pub(super) fn spawn(&mut self, post: Post) -> Result<(), PoolError> {
+        let role = post.role();
+        let id = WorkerId(self.next_worker);
+        self.next_worker += 1;
+        let core = match post {
+            // A replacement gets the core of the one that is gone.
+            Post::Execute => self.free_core(),
+            Post::Isolation | Post::Convert => None,
+        };
+        let mut worker = self.starter.start(id, role, core).map_err(|error| PoolError::Start(error.to_string()))?;
+        worker.post = post;
+        let sent = match role {
+            Role::Execute => self.start_execute(&mut worker)?,
+            Role::Compile | Role::Convert => worker.send(&ToWorker::Start(Start::Convert), &[]),
+        };
+        if let Err(reason) = sent {
+            worker.violated(reason);
+        }
+        self.poller.add(worker.socket_fd(), Watched::Socket(id).token(), Interest::Read).tried("watching a worker")?;
+        self.poller.add(worker.child_fd(), Watched::Exit(id).token(), Interest::Read).tried("watching a worker")?;
+        self.workers.insert(id, worker);
+        Ok(())
+    }
+
+    fn free_core(&self) -> Option<u32> {
+        let taken: Vec<Option<u32>> =
+            self.workers.values().filter(|worker| worker.post == Post::Execute).map(WorkerProcess::core).collect();
+        self.config.cores.iter().copied().find(|core| core.is_some() && !taken.contains(core)).flatten()
+    }
+
+    fn start_execute(&mut self, worker: &mut WorkerProcess) -> Result<Result<(), String>, PoolError> {
+        let arena = OutputArena::create().tried("making an output arena")?;
+        let progress = ProgressCell::create().tried("making a progress cell")?;
+        let since_1970 = self.config.clock.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let mut seed = [0; 16];
+        seed.copy_from_slice(&self.artifact.digest.0[..16]);
+        let start = ToWorker::Start(Start::Execute(StartExecute {
+            kind: self.artifact.info.kind,
+            exports: self.artifact.info.exports,
+            limits: self.config.limits,
+            settings: self.config.settings.clone(),
+            describe_only: self.config.describe_only,
+            clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
+            seed,
+            fresh: self.config.fresh,
+        }));
+        let fds = [self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
+        let sent = worker.send(&start, &fds);
+        worker.regions = Some(Rc::new(Regions::new(arena)));
+        worker.progress = Some(progress);
+        Ok(sent)
+    }
+
+    /// Waits for a process that is gone or killed, and notes what it did.
+    pub(super) fn report(&mut self, worker: WorkerProcess, lost: bool) -> Death {
+        let (id, core) = (worker.id.0, worker.core().filter(|_| worker.is_pinned()));
+        let role = match worker.role {
+            Role::Compile => "compile",
+            Role::Execute => "execute",
+            Role::Convert => "convert",
+        };
+        let now = oom_kills();
+        let circumstances = Circumstances {
+            out_of_memory: now.grew_since(&self.oom),
+            cpu_limit: self.config.limits.cpu.map(Duration::from_secs),
+        };
+        self.oom = now;
+        let (death, exit) = worker.reap(&circumstances);
+        if lost && self.reports.len() >= REPORTS {
+            return death;
+        }
+        self.reports.push(WorkerReport {
+            id,
+            role,
+            core,
+            cpu: exit.user_time + exit.system_time,
+            max_resident: exit.max_resident,
+            death: lost.then(|| death.text.clone()),
+        });
+        death
+    }
+
+    /// Starts a worker. To the machine one that cannot be started has died early: it tries again, and knows when to
+    /// give up.
+    pub(super) fn spawn_or_report(&mut self, post: Post) {
+        let id = WorkerId(self.next_worker);
+        if let Err(error) = self.spawn(post) {
+            self.warnings.push(error.to_string());
+            let death = Death::not_started(&error.to_string());
+            self.tell_state(Event::WorkerLost { worker: id, post, death });
+        }
+    }
+}
