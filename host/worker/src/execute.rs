@@ -131,7 +131,7 @@ impl<'a> Executor<'a> {
         }
         // The last item is over: what takes time now is not its fault.
         self.at_batch(assignment.batch);
-        if let Some(text) = self.logs.told() {
+        if let Some(text) = self.logs.told(Instant::now()) {
             self.channel.send(&FromWorker::Log(LogLine {
                 job: assignment.job,
                 place: None,

@@ -21,11 +21,13 @@ pub(crate) struct LogAllowance {
     refilled: Instant,
     /// Lines that were not passed on, and not yet told.
     dropped: u64,
+    /// When lines that were dropped were told the last time.
+    told: Option<Instant>,
 }
 
 impl LogAllowance {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { lines: LINES, bytes: BYTES, refilled: now, dropped: 0 }
+        Self { lines: LINES, bytes: BYTES, refilled: now, dropped: 0, told: None }
     }
 
     /// Whether a line is passed on; otherwise it is counted.
@@ -50,16 +52,20 @@ impl LogAllowance {
         }
     }
 
-    /// What is to be said of the lines that were dropped since the last time, if any were.
-    pub(crate) fn told(&mut self) -> Option<String> {
+    /// What is to be said of the lines that were dropped since the last time, if any were. That is no flood either: it
+    /// is said at once the first time, and then every second, or when many lines have come together.
+    pub(crate) fn told(&mut self, now: Instant) -> Option<String> {
+        let is_due = self.told.is_none_or(|told| now.saturating_duration_since(told) >= Duration::from_secs(1));
+        if self.dropped == 0 || !(is_due || self.dropped >= LINES) {
+            return None;
+        }
+        self.told = Some(now);
         let dropped = std::mem::take(&mut self.dropped);
-        (dropped > 0).then(|| {
-            format!(
-                "{dropped} more log lines were dropped: a worker may write {} lines, and {} KiB, in a second",
-                LINES / REFILL,
-                (BYTES / REFILL) >> 10
-            )
-        })
+        Some(format!(
+            "{dropped} more log lines were dropped: a worker may write {} lines, and {} KiB, in a second",
+            LINES / REFILL,
+            (BYTES / REFILL) >> 10
+        ))
     }
 }
 
@@ -76,8 +82,11 @@ mod tests {
             (0..2 * LINES).filter(|_| logs.takes(text, now)).count() as u64
         };
         assert_eq!(passed(&mut logs, 0, "x"), LINES);
-        assert!(logs.told().expect("some were dropped").starts_with("8192 more log lines"));
-        assert_eq!(logs.told(), None, "it is said once");
+        assert!(logs.told(began).expect("some were dropped").starts_with("8192 more log lines"));
+        assert_eq!(logs.told(began), None, "it is said once");
+        assert!(!logs.takes("x", began));
+        assert_eq!(logs.told(began), None, "soon after, few are not worth a line");
+        assert!(logs.told(began + Duration::from_secs(1)).is_some());
         assert_eq!(passed(&mut logs, 1, "x"), LINES / REFILL);
         assert_eq!(passed(&mut logs, 3, "x"), 2 * LINES / REFILL);
         assert_eq!(passed(&mut logs, 1000, "x"), LINES);
