@@ -10,7 +10,9 @@ mod native;
 
 mod bad_input;
 mod cache;
+mod capsules;
 mod death;
+mod errors;
 mod examples;
 mod exit_codes;
 mod inputs;

@@ -84,7 +84,7 @@ fn records_have_one_length_and_nothing_is_left_over() {
     let file = place.taskhost("run echo --split records:4 ten -o out").run().code(5);
     assert_snapshot!(file.messages(), @"
     error: ten, item 2 (at byte 8): the input has 10 bytes, which is no whole number of records of 4: 2 are left over; check --split records:4, or use --split chunks:4 to take a shorter last item
-    3 items, 10 B in, 8 B out, TIME, WORKERS, SPEED-UP
+    3 items, 1 failed, 10 B in, 8 B out, TIME, WORKERS, SPEED-UP
     ");
     let pipe = place.taskhost("run echo --split records:4 -o out").input("abcdefghij").run().code(5);
     assert!(pipe.stderr.contains("-, item 2 (at byte 8): the input has 10 bytes"), "{}", pipe.stderr);

@@ -45,7 +45,7 @@ impl LimitArguments {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Failed items")]
 pub(crate) struct FailureArguments {
-    /// What becomes of a result of which an item failed [default: fail, and on with the next of many results]
+    /// What becomes of a result of which an item failed [default: skip when each input has a result of its own, else fail]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) on_error: Option<OnErrorName>,
     /// Write a line of JSON for each failed item; `-` is standard error

@@ -83,7 +83,7 @@ impl From<FreshName> for Fresh {
 /// What becomes of a result of which an item failed, as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum OnErrorName {
-    /// It is not made, and no further one is begun
+    /// It is not made, and none after it is begun
     Fail,
     /// It is made without the item
     Skip,

@@ -119,7 +119,7 @@ pub(crate) struct WorkerArguments {
     #[arg(long, value_name = "N", default_value = "auto", value_parser = values::batch)]
     pub(crate) batch: BatchSize,
     /// How long an instance of the kernel is kept
-    #[arg(long, value_enum, value_name = "HOW LONG", default_value = "worker")]
+    #[arg(long, value_enum, value_name = "HOW", default_value = "worker")]
     pub(crate) fresh: FreshName,
     /// Replace each worker by a new one after so many items
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
