@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod chaos;
 mod faults;
 mod filter;
 mod forged;

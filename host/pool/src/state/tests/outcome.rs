@@ -108,12 +108,24 @@ impl World {
     pub(super) fn assert_done(&self, job: JobId) {
         let outcome = &self.outcomes[&job];
         assert_eq!(outcome.failure, None);
-        assert_eq!(String::from_utf8_lossy(&outcome.output), String::from_utf8_lossy(&self.expected(job)));
+        let (mut output, mut expected) = (outcome.output.clone(), self.expected(job));
         let spec = match self.jobs[&job].kind() {
             Kind::Items(spec) => spec,
-            Kind::Picture(spec) => return self.assert_rows(job, spec),
+            Kind::Picture(spec) => {
+                assert_eq!(output, expected);
+                return self.assert_rows(job, spec);
+            }
         };
-        assert_eq!(self.reports(job), expected_failures(spec));
+        let (mut reports, mut failures) = (self.reports(job), expected_failures(spec));
+        if !self.is_ordered(job) {
+            reports.sort_unstable();
+            failures.sort_unstable();
+            // Nothing is lost or made twice.
+            output.sort_unstable();
+            expected.sort_unstable();
+        }
+        assert_eq!(String::from_utf8_lossy(&output), String::from_utf8_lossy(&expected));
+        assert_eq!(reports, failures);
         self.assert_totals(job);
     }
 
@@ -130,6 +142,13 @@ impl World {
         assert_eq!(counted, items - failed, "each item that is well counts once");
         if spec.plan.placement != Placement::Nowhere {
             assert_eq!(totals.output, self.outcomes[&job].output.len() as u64 * spec.scale);
+        }
+    }
+
+    fn is_ordered(&self, job: JobId) -> bool {
+        match self.jobs[&job].kind() {
+            Kind::Items(spec) => spec.plan.ordered,
+            Kind::Picture(_) => true,
         }
     }
 
@@ -151,6 +170,12 @@ impl World {
             |report: Report| (report.offset, report.at.unwrap(), report.filled, report.verdict, report.attempts);
         assert_eq!(self.reports(job).into_iter().map(report).collect::<Vec<_>>(), expected);
         assert_eq!(self.outcomes[&job].totals.failed, expected.len() as u64);
+    }
+
+    /// What is said of the item that made the job fail, to be compared.
+    pub(super) fn failure(&self, job: JobId) -> Report {
+        let Kind::Items(spec) = self.jobs[&job].kind() else { panic!("pictures have no items") };
+        Report::of(self.first_failed(job), has_at(spec))
     }
 
     /// The item that made the job fail: its number, its input and its place there.

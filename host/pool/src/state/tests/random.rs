@@ -2,38 +2,46 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use taskhost_protocol::ids::{JobId, WorkerId};
+use taskhost_protocol::ids::JobId;
 use taskhost_protocol::picture::{Cut, Format, PicturePlan, Sample};
 use taskhost_protocol::work::{Merge, Split};
 
+use super::chaos::{Blow, Step, run};
 use super::filter::PictureSpec;
 use super::input::{Input, Spec};
-use super::worker::Effort;
-use super::world::{Move, Phase, STEPS, World};
-use crate::event::{DirectLength, Event, ItemsPlan, JobFailure, OnError, PictureJobPlan};
+use super::outcome::expected_failures;
+use super::worker::{Effort, Tells};
+use super::world::{Move, RETRIES, World};
+use crate::event::{DirectLength, Event, ItemsPlan, JobFailure, OnError, PictureJobPlan, Placement};
+use crate::state::Rules;
 use crate::state::sizing::BatchRule;
 use crate::state::window::WINDOW;
-
-/// One step of a run: which of the possible moves, and how it goes.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    which: Index,
-    effort: Effort,
-    bytes: usize,
-    /// Whether a worker dies first.
-    death: Option<Index>,
-}
 
 fn effort() -> impl Strategy<Value = Effort> {
     let items = prop_oneof![3 => Just(u64::MAX), 1 => 1u64..20];
     // From no time to so long that the next batch is one byte.
     let nanos = prop_oneof![Just(0u64), 1u64..100_000, 1u64..100_000_000, Just(u64::MAX)];
-    (items, nanos).prop_map(|(items, nanos)| Effort { items, nanos, ..Effort::FULL })
+    let tells = prop_oneof![6 => Just(Tells::Truth), 1 => Just(Tells::Nothing), 1 => Just(Tells::AnotherBatch)];
+    let packs = (prop_oneof![Just(1u64), 2u64..8], prop::bool::weighted(0.1));
+    (items, nanos, packs, tells).prop_map(|(items, nanos, (pack, slow_packs), tells)| Effort {
+        items,
+        nanos,
+        pack,
+        slow_packs,
+        tells,
+    })
 }
 
 fn step(deaths: bool) -> impl Strategy<Value = Step> {
+    let blow = prop_oneof![
+        2 => Just(Blow::Kill),
+        1 => Just(Blow::KillBetweenItems),
+        1 => Just(Blow::CrashBetweenItems),
+        2 => Just(Blow::KillAtItem),
+        2 => Just(Blow::CrashAtItem),
+    ];
     let death = if deaths {
-        prop_oneof![9 => Just(None), 1 => any::<Index>().prop_map(Some)].boxed()
+        prop_oneof![9 => Just(None), 1 => (any::<Index>(), blow).prop_map(Some)].boxed()
     } else {
         Just(None).boxed()
     };
@@ -75,6 +83,25 @@ fn batch_rule() -> impl Strategy<Value = BatchRule> {
     prop_oneof![2 => Just(BatchRule::Auto), 1 => (1u64..12).prop_map(BatchRule::Items)]
 }
 
+/// What is wrong with items that are not well, see [`super::worker::Fate::of`].
+fn wrongs() -> impl Strategy<Value = Vec<(Index, u8)>> {
+    let letter = prop::sample::select(b"XXCDKFL".to_vec());
+    prop::collection::vec((any::<Index>(), letter), 0..6)
+}
+
+/// Makes items of a job go wrong. Returns false when there is none that could.
+fn spoil(spec: &mut Spec, wrongs: &[(Index, u8)]) -> bool {
+    let items = spec.items().into_iter().filter(|item| !item.bytes.is_empty() && item.bytes[0] != b'\n');
+    let places: Vec<(usize, u64)> = items.map(|item| (item.source.0 as usize, item.offset)).collect();
+    for (index, letter) in wrongs.iter().filter(|_| !places.is_empty()) {
+        let (source, offset) = *index.get(&places);
+        match &mut spec.inputs[source] {
+            Input::File(bytes) | Input::Pipe(bytes) => bytes[offset as usize] = *letter,
+        }
+    }
+    !places.is_empty()
+}
+
 /// A job in which no item fails.
 fn spec(merge: impl Strategy<Value = Merge>) -> impl Strategy<Value = Spec> {
     let inputs = prop_oneof![3 => prop::collection::vec(input(), 0..4), 1 => prop::collection::vec(input(), 10..30)];
@@ -97,50 +124,6 @@ fn spec(merge: impl Strategy<Value = Merge>) -> impl Strategy<Value = Spec> {
 
 fn any_merge() -> impl Strategy<Value = Merge> {
     prop_oneof![Just(Merge::Concat), Just(Merge::Lines), Just(Merge::Reduce), Just(Merge::Discard)]
-}
-
-/// Has the steps happen, and then whatever is left, until the world comes to rest.
-fn run(world: &mut World, steps: &[Step]) {
-    let mut starts = 0;
-    let mut happened = 0;
-    let mut steps = steps.iter();
-    loop {
-        let moves = world.moves();
-        if moves.is_empty() {
-            break;
-        }
-        happened += 1;
-        assert!(happened < STEPS, "it does not come to an end");
-        let Some(step) = steps.next() else {
-            let calm = Effort::FULL;
-            // From the back, so that what came first waits longest.
-            world.make(moves[moves.len() - 1], calm, 100);
-            continue;
-        };
-        if let Some(death) = step.death {
-            let may_die = |world: &World, id: &WorkerId| {
-                let worker = &world.workers[id];
-                match worker.phase {
-                    // More would be a reason to give up.
-                    Phase::Starting => starts < 2,
-                    // A batch may lose its worker once.
-                    Phase::Ready => worker.queue.front().is_none_or(|(order, _)| order.generation.0 == 0),
-                    Phase::Killed => false,
-                }
-            };
-            let mortals: Vec<WorkerId> = world.workers.keys().copied().filter(|id| may_die(world, id)).collect();
-            if !mortals.is_empty() {
-                let id = *death.get(&mortals);
-                starts += usize::from(world.workers[&id].phase == Phase::Starting);
-                world.exit(id, "was in the way");
-                continue;
-            }
-        }
-        let next = *step.which.get(&moves);
-        world.make(next, step.effort, step.bytes);
-    }
-    world.assert_clean();
-    assert!(world.kills.is_empty(), "honest workers are never ended: {:?}", world.kills);
 }
 
 /// What was held was bounded by the window of each job, and by what was under way when it was full.
@@ -188,41 +171,47 @@ proptest! {
     }
 
     #[test]
+    fn bad_items_cost_themselves_and_nothing_else(
+        jobs in prop::collection::vec((spec(any_merge()), wrongs(), prop::bool::weighted(0.2)), 1..3),
+        workers in 1usize..5,
+        recycle in prop::option::weighted(0.3, 1u64..30),
+        steps in prop::collection::vec(step(true), 0..400),
+    ) {
+        let mut world = World::with_rules(workers, workers, Rules { retries: RETRIES, recycle });
+        for (number, (spec, wrongs, is_unordered)) in (0..).zip(jobs.clone()) {
+            let mut spec = spec.skipping();
+            spoil(&mut spec, &wrongs);
+            let is_appended = spec.plan.placement == Placement::Append && spec.plan.merge != Merge::Reduce;
+            world.add(number, if is_unordered && is_appended { spec.unordered() } else { spec });
+        }
+        run(&mut world, &steps);
+        for number in 0..jobs.len() as u64 {
+            world.assert_done(JobId(number));
+        }
+        assert_bounded(&world, workers as u64);
+    }
+
+    #[test]
     fn of_all_failed_items_the_first_is_named(
         spec in spec(prop_oneof![Just(Merge::Lines), Just(Merge::Concat), Just(Merge::Reduce)]),
-        bad in prop::collection::vec(any::<Index>(), 1..5),
+        wrongs in wrongs(),
         workers in 1usize..5,
         steps in prop::collection::vec(step(true), 0..400),
     ) {
         let mut spec = spec;
-        let well = spec.clone();
-        let places: Vec<(usize, u64)> = spec.items().iter().filter(|item| !item.bytes.is_empty() && item.bytes[0] != b'\n')
-            .map(|item| (item.source.0 as usize, item.offset)).collect();
-        if places.is_empty() {
-            return Ok(());
-        }
-        for index in bad {
-            let (source, offset) = *index.get(&places);
-            match &mut spec.inputs[source] {
-                Input::File(bytes) | Input::Pipe(bytes) => bytes[offset as usize] = b'X',
-            }
-        }
-        let items = spec.items();
-        let first = items.iter().position(|item| item.bytes.contains(&b'X')).expect("there is one");
+        spoil(&mut spec, &wrongs);
         let mut world = World::new(workers);
         let job = world.add(0, spec.clone());
         run(&mut world, &steps);
-        let named = world.failed_item(job);
-        prop_assert_eq!(named, (first as u64, items[first].source.0, items[first].offset));
-        if spec.plan.placement == crate::event::Placement::Append && spec.plan.merge != Merge::Reduce {
-            // What comes before it was merged in order, and nothing else.
-            let expected = Spec { inputs: spec.inputs.clone(), ..well };
-            let results = items[..first].iter().flat_map(|item| {
-                let end: &[u8] = if spec.plan.merge == Merge::Lines { b"\n" } else { b"" };
-                [expected.result(&item.bytes).expect("it is before the first that fails").as_slice(), end].concat()
-            });
-            let before: Vec<u8> = results.collect();
-            prop_assert!(before.starts_with(&world.jobs[&job].output));
+        let Some(first) = expected_failures(&spec).into_iter().next() else {
+            return Ok(world.assert_done(job));
+        };
+        prop_assert_eq!(&world.failure(job), &first);
+        let number = first.number.expect("results have an order") as usize;
+        prop_assert_eq!(world.outcomes[&job].totals.items, number as u64 + 1);
+        if spec.plan.placement == Placement::Append && spec.plan.merge != Merge::Reduce {
+            let before = spec.items()[..number].iter().flat_map(|item| spec.written(&item.bytes)).collect::<Vec<u8>>();
+            prop_assert_eq!(&world.outcomes[&job].output, &before, "all that comes before it, and nothing else");
         }
     }
 
@@ -253,10 +242,11 @@ proptest! {
     }
 
     #[test]
-    fn pictures_come_out_whole(
+    fn pictures_come_out_without_exactly_the_rows_that_fail(
         height in 1u32..200,
         planes in 1u32..4,
-        halo in prop::option::of(0u32..30),
+        halo in prop::option::weighted(0.8, 0u32..30),
+        bad in prop::collection::vec((any::<Index>(), any::<Index>(), prop::sample::select(b"XXCDKFL".to_vec())), 0..5),
         flags in (any::<bool>(), any::<bool>(), any::<bool>()),
         batch in batch_rule(),
         workers in 1usize..5,
@@ -269,6 +259,11 @@ proptest! {
             None => PicturePlan { cut: Cut::Whole, output: Format { width: 3, height: 5, ..format } },
         };
         // What is encoded is made in one piece before.
+        let bad: Vec<(u32, u32, u8)> = bad.iter().map(|(plane, row, letter)| {
+            (plane.index(planes as usize) as u32, row.index(height as usize) as u32, *letter)
+        }).collect();
+        // A picture that is not cut is all or nothing.
+        let bad = if halo.is_some() { bad } else { Vec::new() };
         let plan = PictureJobPlan {
             format: (!decode).then_some(format),
             planes,
@@ -276,10 +271,10 @@ proptest! {
             direct: direct || encode,
             encode,
             batch,
-            on_error: OnError::Fail,
+            on_error: OnError::Skip,
         };
         let mut world = World::new(workers);
-        let jobs = [0, 1].map(|number| world.add_picture(number, PictureSpec { plan, format, kernel, bad: Vec::new() }));
+        let jobs = [0, 1].map(|number| world.add_picture(number, PictureSpec { plan, format, kernel, bad: bad.clone() }));
         run(&mut world, &steps);
         for job in jobs {
             world.assert_done(job);

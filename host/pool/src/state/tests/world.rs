@@ -20,6 +20,7 @@ use crate::event::{
     Prefix, Task,
 };
 use crate::runner::cutter;
+use crate::state::mark::Mark;
 use crate::state::{Rules, State};
 use crate::verdict::Verdict;
 
@@ -485,6 +486,36 @@ impl World {
         (ran.done, ran.output)
     }
 
+    /// The first item that the worker will begin, whether that is well whatever happens, and what its progress cell says
+    /// while it is run.
+    pub(super) fn first_item(&self, id: WorkerId) -> Option<((SourceId, u64), bool, Progress)> {
+        let (order, _) = self.workers[&id].queue.front()?;
+        let progress = |piece, offset| Progress { batch: order.batch, piece, offset, packed: false };
+        match (self.jobs[&order.job].kind(), &order.task) {
+            (Kind::Items(spec), Task::Items(pieces)) => {
+                let key = *self.attempt(id, Effort::FULL).begun.first()?;
+                let has_it = |piece: &Piece| piece.source == key.0 && piece.start <= key.1;
+                let index = pieces.iter().position(has_it)?;
+                let item = spec.items().into_iter().find(|item| (item.source, item.offset) == key)?;
+                let is_well = Fate::of(&item.bytes, 0) == Fate::Well;
+                Some((key, is_well, progress(index as u32, key.1 - pieces[index].start)))
+            }
+            (Kind::Picture(spec), Task::Rows(rows)) if rows.plan.cut != taskhost_protocol::picture::Cut::Whole => {
+                let key = *self.attempt(id, Effort::FULL).begun.first()?;
+                let row = u32::try_from(key.1).unwrap();
+                let is_well = spec.fate(key.0.0.into(), row, 0) == Fate::Well;
+                Some((key, is_well, progress(0, key.1 - u64::from(rows.first))))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is known of the batch at the head of the worker's queue from attempts before.
+    pub(super) fn mark(&self, id: WorkerId) -> Option<&Mark> {
+        let (order, _) = self.workers[&id].queue.front()?;
+        self.state.batches.get(&order.batch)?.pick.mark.as_ref()
+    }
+
     /// Whether the worker will die of the order at the head of its queue.
     pub(super) fn is_doomed(&self, id: WorkerId, effort: Effort) -> bool {
         let task = self.workers[&id].queue.front().map(|(order, _)| &order.task);
@@ -715,7 +746,6 @@ impl FakeJob {
     fn on_error(&self) -> OnError {
         match &self.kind {
             Kind::Items(spec) => spec.plan.on_error,
-            Kind::Picture(spec) if spec.kernel.cut == taskhost_protocol::picture::Cut::Whole => OnError::Fail,
             Kind::Picture(spec) => spec.plan.on_error,
         }
     }
