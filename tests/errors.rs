@@ -98,7 +98,7 @@ fn many_failures_are_shown_to_a_number_and_then_counted() {
     let outcome = run(&place, "trap-on-7", "--on-error skip --errors errors.jsonl").input("7\n".repeat(100));
     let outcome = outcome.run().code(3);
     assert_eq!(outcome.stderr.matches("error: -, item ").count(), 20);
-    assert!(outcome.stderr.contains("error: 80 items more failed\n"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("error: 80 more items failed\n"), "{}", outcome.stderr);
     assert_eq!(errors(&place, "errors.jsonl").len(), 100);
 }
 

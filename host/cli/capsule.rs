@@ -235,7 +235,10 @@ pub(crate) mod tests {
         bytes
     }
 
-    fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    /// Name and content.
+    type Entry<'a> = (&'a str, &'a [u8]);
+
+    fn archive(entries: &[Entry<'_>]) -> Vec<u8> {
         let mut archive = tar::Builder::new(Vec::new());
         for (name, bytes) in entries {
             let mut header = tar::Header::new_ustar();
@@ -286,9 +289,9 @@ pub(crate) mod tests {
     #[test]
     fn what_a_capsule_must_not_hold_is_refused() {
         let text = serde_json::to_vec(&manifest()).expect("plain data");
-        let whole: [(&str, &[u8]); 3] = [(MANIFEST, &text), (INPUT, b"3 x"), (KERNEL, b"\0asm")];
+        let whole: [Entry<'_>; 3] = [(MANIFEST, &text), (INPUT, b"3 x"), (KERNEL, b"\0asm")];
         Capsule::read(archive(&whole).as_slice()).expect("whole, without a header");
-        let cases: [(&str, Vec<(&str, &[u8])>); 5] = [
+        let cases: [(&str, Vec<Entry<'_>>); 5] = [
             ("there is no kernel.wasm", whole[..2].to_vec()),
             ("twice", [&whole[..], &whole[..1]].concat()),
             ("had 3", vec![whole[0], (INPUT, b"3"), whole[2]]),

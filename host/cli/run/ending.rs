@@ -57,7 +57,7 @@ impl Ending<'_> {
         }
         if failures.unshown > 0 {
             let advice = if failures.errors.is_some() { "" } else { "; --errors FILE lists all of them" };
-            report::message("error", &format!("{} more failed{advice}", report::count(failures.unshown, "item")));
+            report::message("error", &format!("{} failed{advice}", report::count(failures.unshown, "more item")));
         }
         if !arguments.report.quiet && exit != Exit::ReaderGone {
             summary.print();
@@ -122,7 +122,7 @@ fn closing_line(exit: Exit, reporter: &Reporter, arguments: &RunArguments) {
         (Exit::ItemsFailed, Some(_), None) if by_item => {
             report::message(
                 "failed",
-                "the output ends in front of that item; to go on without it, type --on-error skip",
+                "the output is not whole; to go on without the items that fail, type --on-error skip",
             );
         }
         (Exit::ItemsFailed, Some(_), Some(path)) => report::message("failed", &format!("no output: {path}")),
