@@ -1,6 +1,6 @@
 //! `--journal`: what a run writes down so that another can go on with it, and what that one finds there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use taskhost_os::atomic_file::AtomicFile;
-use taskhost_pool::event::{JobTotals, Prefix, Resume};
+use taskhost_pool::event::{DoneRange, JobTotals, Prefix, Resume};
 use taskhost_pool::job::{Output, Splice};
 use taskhost_pool::journal::{
-    Commit, Contents, FailedRecord, Header, InputKind, InputPrint, Journal, JournalError, OutputRecord, Record,
-    verify_output,
+    Commit, Contents, FailedRecord, Header, InputKind, InputPrint, Journal, JournalError, OutputRecord, PartsRecord,
+    Record, verify_output,
 };
 use taskhost_pool::runner::{Journaling, Pool};
 use taskhost_protocol::ids::SourceId;
@@ -34,6 +34,8 @@ pub(crate) struct Left {
     pub(crate) output: Option<OutputRecord>,
     /// Commits of that output, in order.
     commits: Vec<Commit>,
+    /// What is done of a reduction, by input and first byte.
+    parts: BTreeMap<(SourceId, u64), PartsRecord>,
     /// Items that failed, with their lines of the error file.
     pub(crate) failed: Vec<FailedRecord>,
     /// Inputs whose results are there, where each has one.
@@ -47,8 +49,16 @@ impl Left {
     pub(crate) fn new(contents: Contents) -> Self {
         let Contents { header, records, ended, .. } = contents;
         let kernel = header.kernel;
-        let mut left =
-            Self { header, kernel, output: None, commits: Vec::new(), failed: Vec::new(), done: Vec::new(), ended };
+        let mut left = Self {
+            header,
+            kernel,
+            output: None,
+            commits: Vec::new(),
+            parts: BTreeMap::new(),
+            failed: Vec::new(),
+            done: Vec::new(),
+            ended,
+        };
         // An item counts as failed with the commit behind it.
         let mut uncommitted = Vec::new();
         for record in records {
@@ -68,10 +78,60 @@ impl Left {
                 }
                 Record::Failed(failed) => uncommitted.push(failed),
                 Record::JobOver(over) if over.failed.is_none() => left.done.push(over.input),
-                Record::JobOver(_) | Record::Parts(_) | Record::End { .. } => {}
+                Record::Parts(parts) => left.take_parts(parts),
+                Record::JobOver(_) | Record::End { .. } => {}
             }
         }
         left
+    }
+
+    /// Takes in a stretch of a reduction. One that was run again takes the place of what it was before.
+    fn take_parts(&mut self, parts: PartsRecord) {
+        let (source, start, end) = (parts.source, parts.start, parts.end);
+        let overlaps = |(key, before): (&(SourceId, u64), &PartsRecord)| {
+            (key.0 == source && key.1 < end.max(start + 1) && start < before.end.max(key.1 + 1)).then_some(*key)
+        };
+        let gone: Vec<(SourceId, u64)> = self.parts.iter().filter_map(overlaps).collect();
+        for key in gone {
+            self.parts.remove(&key);
+        }
+        self.parts.insert((source, start), parts);
+    }
+
+    /// Whether the run is a reduction of which something is done.
+    pub(crate) fn has_parts(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// What is done of a reduction, and the partial results. Of a finished run, without the stretches in which items
+    /// failed: they are run again.
+    pub(crate) fn reduction(&self) -> (Box<Resume>, HashMap<(SourceId, u64), Vec<u8>>) {
+        let mut resume = Resume::default();
+        let mut kept = HashMap::new();
+        for ((source, start), record) in &self.parts {
+            if self.ended.is_some() && !record.failed.is_empty() {
+                continue;
+            }
+            kept.insert((*source, *start), record.bytes.clone());
+            resume.done.entry(*source).or_default().push(DoneRange {
+                source: *source,
+                start: *start,
+                end: record.end,
+                items: record.items,
+                failed: record.failed.clone(),
+                counters: record.counters.clone(),
+                parts: record.parts.clone(),
+            });
+        }
+        (Box::new(resume), kept)
+    }
+
+    /// Removes what the run before had written of its output, which is made anew.
+    pub(crate) fn forget_output(&self, target: &Path) {
+        if let Some(output) = &self.output {
+            let data = PathBuf::from(OsString::from_vec(output.data.clone()));
+            let _ = AtomicFile::reopen(target, &data).map(AtomicFile::discard);
+        }
     }
 
     /// When the run began: what its kernel's clocks show.
@@ -116,7 +176,7 @@ impl Left {
         }
         let prefix =
             Prefix { source: last.source, offset: last.offset, source_items: last.source_items, output: last.output };
-        let resume = Resume { prefix, totals: self.totals(last), only: None };
+        let resume = Resume { prefix, totals: self.totals(last), ..Resume::default() };
         Ok(Some((Output::File(atomic), Box::new(resume))))
     }
 

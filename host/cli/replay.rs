@@ -140,6 +140,7 @@ fn work(capsule: &Capsule) -> Result<JobWork, String> {
         keep_header: false,
         output,
         resume: None,
+        parts: std::collections::HashMap::new(),
         splice: None,
     })
 }

@@ -278,7 +278,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     };
     let mut reporter = Reporter::new(&arguments.report, shown, bytes, notes);
     reporter.failures = failures;
-    let is_retry = left.as_ref().is_some_and(|left| left.ended.is_some());
+    let is_retry = left.as_ref().is_some_and(|left| left.ended.is_some() && !left.has_parts());
     if let (Some(left), false) = (&left, is_retry) {
         reporter.failures.restore(left.failed.iter().map(|failed| failed.json.as_str()));
     }

@@ -1,5 +1,7 @@
 //! One result of all inputs: one job.
 
+use std::collections::HashMap;
+
 use taskhost_os::eventfd::Waker;
 use taskhost_pool::event::{JobFailure, Placement};
 use taskhost_pool::job::{JobSpec, JobWork, Output};
@@ -40,8 +42,16 @@ impl SingleJob<'_> {
         let input = first.as_ref().and_then(path_of);
         let mut resume = None;
         let mut splice = None;
+        let mut parts = HashMap::new();
         let output = match &place {
             Place::File(path) => match left {
+                Some(left) if left.has_parts() => {
+                    let (done, kept) = left.reduction();
+                    resume = Some(done);
+                    parts = kept;
+                    left.forget_output(path);
+                    output::file(path)?
+                }
                 Some(left) if left.ended.is_some() => {
                     let (old, items) = left.splice(path)?;
                     (splice, resume) = (Some(old), Some(items));
@@ -90,6 +100,7 @@ impl SingleJob<'_> {
             keep_header: arguments.items.keep_header,
             output,
             resume,
+            parts,
             splice,
         };
         Ok(JobSpec { name, work })

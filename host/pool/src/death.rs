@@ -91,7 +91,7 @@ impl Death {
 /// The table.
 fn classify(evidence: &Evidence, text: &str) -> Verdict {
     match (&evidence.reason, evidence.end) {
-        (Some(Reason::Retired(why)), _) => Verdict::Retired(why),
+        (Some(Reason::Retired(why)), _) => Verdict::Retired((*why).to_owned()),
         (Some(Reason::Violation(_)), _) if evidence.was_ready => Verdict::ProtocolViolation(text.to_owned()),
         _ if !evidence.was_ready => Verdict::StartUp(text.to_owned()),
         // A kill that came too late is none: what ended the process is what counts.

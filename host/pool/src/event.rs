@@ -13,7 +13,7 @@ use taskhost_protocol::work::{Budget, Care, Done, Merge, Piece, Rows, Split};
 
 use crate::death::{Death, Reason};
 pub use crate::plan::{
-    DirectLength, ItemsPlan, JobPlan, JobTotals, OnError, Origin, PictureJobPlan, Placement, Prefix, Resume,
+    DirectLength, DoneRange, ItemsPlan, JobPlan, JobTotals, OnError, Origin, PictureJobPlan, Placement, Prefix, Resume,
 };
 use crate::verdict::Verdict;
 
@@ -256,7 +256,7 @@ pub enum JobFailure {
 }
 
 /// An item that failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FailedItem {
     /// Which.
     pub place: ItemPlace,
@@ -348,6 +348,26 @@ pub enum Action {
     TakeParts {
         /// The batch.
         batch: BatchId,
+        /// The parts and their lengths.
+        parts: Vec<(PartId, u64)>,
+    },
+    /// The parts that were just taken are those of these stretches.
+    Reduced {
+        /// The job.
+        job: JobId,
+        /// The batch.
+        batch: BatchId,
+        /// The stretches, with their parts end to end in the results of the batch.
+        ranges: Vec<DoneRange>,
+    },
+    /// Keep parts that another run has made.
+    RestoreParts {
+        /// The job.
+        job: JobId,
+        /// The stretch they are of: its input …
+        source: SourceId,
+        /// … and where it begins.
+        start: u64,
         /// The parts and their lengths.
         parts: Vec<(PartId, u64)>,
     },

@@ -1,9 +1,11 @@
 //! A job as the embedding program describes it: its plan, and the files it reads and writes.
 
+use std::collections::HashMap;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use taskhost_os::atomic_file::AtomicFile;
+use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
 use taskhost_protocol::work::Split;
 
@@ -35,6 +37,8 @@ pub enum JobWork {
         output: Output,
         /// Where to go on.
         resume: Option<Box<Resume>>,
+        /// For a reduction: the partial results of what another run has done, by input and first byte.
+        parts: HashMap<(SourceId, u64), Vec<u8>>,
         /// The output of a run before, to which results are added.
         splice: Option<Splice>,
     },

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::picture::Format;
-use taskhost_protocol::work::{Merge, Split};
+use taskhost_protocol::work::{Merge, Partial, Split};
 
+use crate::event::FailedItem;
 use crate::state::sizing::BatchRule;
 
 /// What becomes of a job of which an item failed.
@@ -109,6 +110,27 @@ pub struct Resume {
     pub totals: JobTotals,
     /// Run only these items, by input: where each begins, and its length in bytes.
     pub only: Option<BTreeMap<SourceId, Vec<(u64, u64)>>>,
+    /// For a reduction: what is done of each input, in order, wherever it is.
+    pub done: BTreeMap<SourceId, Vec<DoneRange>>,
+}
+
+/// A stretch of an input of which the partial results are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoneRange {
+    /// The input.
+    pub source: SourceId,
+    /// The items begin here or later …
+    pub start: u64,
+    /// … and before this byte of the input.
+    pub end: u64,
+    /// Items in it, failed ones included.
+    pub items: u64,
+    /// Those that failed; the number of each is that within the stretch.
+    pub failed: Vec<FailedItem>,
+    /// What the kernel counted.
+    pub counters: Vec<(String, u64)>,
+    /// The partial results, in order.
+    pub parts: Vec<Partial>,
 }
 
 /// How far the ordered merge of a job is.

@@ -7,10 +7,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use taskhost_protocol::fault::Fault;
 
 /// How a kernel said no.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ErrorKind {
     /// The item is wrong.
     InvalidInput,
@@ -21,7 +22,7 @@ pub enum ErrorKind {
 }
 
 /// What became of an item or a worker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// The kernel trapped.
     Trap {
@@ -79,8 +80,8 @@ pub enum Verdict {
     Input(String),
     /// The output could not be written.
     Output(String),
-    /// The coordinator ended the worker for reasons of its own.
-    Retired(&'static str),
+    /// The coordinator ended the worker for reasons of its own. Never an item's.
+    Retired(String),
 }
 
 /// Who is to blame.

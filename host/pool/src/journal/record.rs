@@ -5,6 +5,7 @@ use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::work::Partial;
 
 use super::print::InputPrint;
+use crate::event::FailedItem;
 
 /// What a run is: all that is needed to start it again, and to refuse when something is not what it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -134,6 +135,8 @@ pub struct PartsRecord {
     pub items: u64,
     /// What the kernel counted in the range.
     pub counters: Vec<(String, u64)>,
+    /// Items of it that failed.
+    pub failed: Vec<FailedItem>,
 }
 
 /// A job that ended.

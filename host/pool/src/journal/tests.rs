@@ -77,6 +77,7 @@ fn records() -> Vec<Record> {
         parts: vec![partial],
         items: 1,
         counters: Vec::new(),
+        failed: Vec::new(),
     };
     vec![
         Record::Output(output),
@@ -460,7 +461,7 @@ prop_compose! {
     ) -> Record {
         let [job, start, end, items] = numbers;
         let parts = parts.into_iter().map(|(level, index, len)| Partial { level, index, len }).collect();
-        Record::Parts(PartsRecord { job: JobId(job), source: SourceId(source), start, end, bytes, parts, items, counters })
+        Record::Parts(PartsRecord { job: JobId(job), source: SourceId(source), start, end, bytes, parts, items, counters, failed: Vec::new() })
     }
 }
 

@@ -76,6 +76,8 @@ pub(crate) struct RunningJob {
     pub(crate) wanted: u64,
     pub(crate) output: JobOutput,
     pub(crate) picture: Option<Picture>,
+    /// Partial results that another run has made, by input and first byte of their stretch.
+    pub(crate) parts: HashMap<(SourceId, u64), Vec<u8>>,
     /// The output that is made anew.
     pub(crate) splicing: Option<Splicing>,
     /// Whether workers write results straight to their places.
@@ -97,12 +99,14 @@ impl RunningJob {
     pub(crate) fn new(spec: JobSpec) -> io::Result<(Self, JobPlan, Option<Box<Resume>>)> {
         let mut begun = None;
         let mut splicing = None;
+        let mut kept = HashMap::new();
         let (plan, feed, header, keep_header, output, picture, split) = match spec.work {
-            JobWork::Items { plan, sources, header, keep_header, output, resume, splice } => {
+            JobWork::Items { plan, sources, header, keep_header, output, resume, parts, splice } => {
                 // The header in front of the output is there already.
                 let keep_header = keep_header && resume.is_none();
                 begun = resume;
                 splicing = splice.map(Splicing::new);
+                kept = parts;
                 (JobPlan::Items(plan), Some(sources), header, keep_header, output, None, plan.split)
             }
             JobWork::Picture { plan, source, output, form } => {
@@ -140,6 +144,7 @@ impl RunningJob {
             wanted: 0,
             output,
             picture,
+            parts: kept,
             splicing,
             is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),

@@ -12,9 +12,9 @@ use taskhost_protocol::ids::JobId;
 
 use super::jobs::{JobOutput, RunningJob};
 use super::sink::{Content, Purpose, Sink, Target, Write};
-use crate::event::{FailedItem as Failed, JobFailure, JobTotals, Prefix};
+use crate::event::{DoneRange, FailedItem as Failed, JobFailure, JobTotals, Prefix};
 use crate::job::FailedItem;
-use crate::journal::{Commit, FailedRecord, JobOver, Journal, JournalError, OutputRecord, Record};
+use crate::journal::{Commit, FailedRecord, JobOver, Journal, JournalError, OutputRecord, PartsRecord, Record};
 
 /// How often commits are made: what a crash may cost is this much work. Waiting for a disk takes 1 to 10 ms here.
 const EVERY: Duration = Duration::from_millis(50);
@@ -118,6 +118,27 @@ impl Keeper {
                 json,
             }));
         }
+    }
+
+    /// A stretch of a reduction is done.
+    pub(super) fn reduced(&mut self, id: JobId, range: DoneRange, bytes: Vec<u8>) -> Result<(), JobFailure> {
+        if !self.jobs.contains_key(&id) {
+            return Ok(());
+        }
+        let DoneRange { source, start, end, items, failed, counters, parts } = range;
+        self.append(&Record::Parts(PartsRecord {
+            job: id,
+            source,
+            start,
+            end,
+            bytes,
+            parts,
+            items,
+            counters,
+            failed,
+        }))?;
+        self.empty = false;
+        Ok(())
     }
 
     /// A job is merged up to here.

@@ -55,6 +55,11 @@ impl Parts {
         Ok(())
     }
 
+    /// Keeps a part that another run has made.
+    pub(crate) fn restore(&mut self, id: PartId, bytes: &[u8]) {
+        self.parts.insert(id, Part::Small(bytes.to_vec()));
+    }
+
     /// Forgets a part.
     pub(crate) fn drop_part(&mut self, id: PartId) {
         if let (Some(Part::Large { offset, len }), Some(store)) = (self.parts.remove(&id), &self.store) {

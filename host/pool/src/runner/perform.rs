@@ -98,6 +98,8 @@ impl Pool {
             }
             Action::Append { job, batch, bytes } => self.append(job, batch, bytes),
             Action::TakeParts { batch, parts } => self.take_parts(batch, &parts),
+            Action::Reduced { job, batch, ranges } => self.keep_parts(job, batch, ranges),
+            Action::RestoreParts { job, source, start, parts } => self.restore_parts(job, (source, start), &parts),
             Action::DropParts { parts } => {
                 for part in parts {
                     self.parts.drop_part(part);

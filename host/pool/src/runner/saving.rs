@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use taskhost_protocol::ids::JobId;
+use std::os::fd::AsFd as _;
+
+use taskhost_os::exact;
+use taskhost_protocol::ids::{BatchId, JobId, SourceId};
 
 use super::sink::Purpose;
 use super::{Finishing, Observer, Pool};
-use crate::event::{Event, JobFailure};
+use crate::event::{DoneRange, Event, JobFailure, PartId};
 
 /// How long the end of a run may wait for the disk: what is not saved by then is done again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,6 +22,39 @@ impl Pool {
             for job in self.jobs.keys().copied().collect::<Vec<_>>() {
                 self.tell_state(Event::JobBroken { job, failure: failure.clone() });
             }
+        }
+    }
+
+    /// Writes down the partial results of a batch.
+    pub(super) fn keep_parts(&mut self, job: JobId, batch: BatchId, ranges: Vec<DoneRange>) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let Some((regions, region)) = self.batches.get(&batch).and_then(|batch| batch.regions.as_ref()) else { return };
+        let arena = regions.arena();
+        let mut at = region.offset();
+        for range in ranges {
+            let len: u64 = range.parts.iter().map(|part| part.len).sum();
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+            let read = exact::pread_exact(arena.as_fd(), &mut bytes, at);
+            at += len;
+            let kept = match read {
+                Ok(()) => keeper.reduced(job, range, bytes),
+                Err(error) => Err(JobFailure::Output(format!("partial results cannot be saved: {error}"))),
+            };
+            if let Err(failure) = kept {
+                return self.tell_state(Event::JobBroken { job, failure });
+            }
+        }
+    }
+
+    /// Takes in the partial results that another run has made of a stretch.
+    pub(super) fn restore_parts(&mut self, job: JobId, place: (SourceId, u64), parts: &[(PartId, u64)]) {
+        let Some(bytes) = self.jobs.get_mut(&job).and_then(|job| job.parts.remove(&place)) else { return };
+        let mut rest = bytes.as_slice();
+        for (part, len) in parts {
+            let len = usize::try_from(*len).unwrap_or(usize::MAX).min(rest.len());
+            let (own, others) = rest.split_at(len);
+            self.parts.restore(*part, own);
+            rest = others;
         }
     }
 

@@ -72,7 +72,9 @@ fn check_failures(pick: &Pick, pieces: &[Piece], done: &Done) -> Result<(), &'st
         next = failure.ordinal + 1;
         at = failure.at;
     }
-    let is_left_out = done.failures.first().is_some_and(|failure| failure.fault == Fault::LeftOut);
+    // An item that cannot even be read cannot be left out.
+    let is_excused = |fault: &Fault| matches!(fault, Fault::LeftOut | Fault::Input(_) | Fault::Output(_));
+    let is_left_out = done.failures.first().is_some_and(|failure| is_excused(&failure.fault));
     if may_leave_out && !is_left_out && done.items > 0 {
         return Err("ran an item that it was to leave out");
     }
@@ -130,7 +132,10 @@ pub(crate) fn check_rows(rows: &Rows, on_error: OnError, pick: &Pick, done: &Don
         Cut::Whole => rows.plan.output.bytes(),
         Cut::Strips { .. } => rows.plan.output.row_bytes().and_then(|bytes| bytes.checked_mul(made)),
     };
-    // With zeros in the place of rows that failed, the length is the same.
-    let is_complete = done.failures.is_empty() || on_error == OnError::Skip;
+    // With zeros in the place of rows that failed, the length is the same. A whole picture that failed has none.
+    let is_filled = on_error == OnError::Skip && rows.plan.cut != Cut::Whole;
+    let is_broken = |fault: &Fault| matches!(fault, Fault::Input(_) | Fault::Output(_));
+    let is_broken = done.failures.iter().any(|failure| is_broken(&failure.fault));
+    let is_complete = done.failures.is_empty() || (is_filled && !is_broken);
     if is_complete && expected != Some(done.output) { Err("wrote results of another length") } else { Ok(()) }
 }

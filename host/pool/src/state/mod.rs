@@ -148,7 +148,10 @@ impl State {
                 self.touch(job);
             }
             Event::SourceOpened { job, source, start, end } => {
-                self.with_items(job, |items, actions| items.source_opened(source, start, end, actions));
+                if let Some(AnyJob::Items(items)) = self.jobs.get_mut(&job) {
+                    items.source_opened(source, (start, end), &mut self.next_part, &mut self.actions);
+                    self.touch(job);
+                }
             }
             Event::SourcesEnded { job } => self.with_items(job, |items, _| items.sources_ended()),
             Event::PipeOpened { job, source, start } => {

@@ -58,8 +58,8 @@ impl Supply {
         self.put_back(piece, None);
     }
 
-    /// Adds single items of a file. False when there are none, so that the file is not needed.
-    pub(crate) fn add_items(&mut self, whole: &Piece, items: Vec<Piece>, before: u64) -> bool {
+    /// Adds stretches of a file. False when there are none, so that the file is not needed.
+    pub(crate) fn add_items(&mut self, whole: &Piece, items: Vec<Piece>, mark: Option<Mark>, before: u64) -> bool {
         if items.is_empty() {
             return false;
         }
@@ -67,7 +67,7 @@ impl Supply {
         self.needed.insert((whole.source, whole.from), Needed { bytes, before });
         self.needed_bytes += bytes;
         for piece in items {
-            self.put_back(piece, Some(Mark::Unlucky(0)));
+            self.put_back(piece, mark.clone());
         }
         true
     }
