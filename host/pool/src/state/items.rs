@@ -57,7 +57,7 @@ pub(crate) struct ItemsJob {
 impl ItemsJob {
     pub(crate) fn new(id: JobId, plan: ItemsPlan, resume: Option<Box<Resume>>) -> Self {
         let is_direct = matches!(plan.placement, Placement::Direct(_));
-        let mut ledger = Ledger::new(id, plan.split, plan.on_error, plan.ordered).is_direct(is_direct);
+        let mut ledger = Ledger::new(id, plan.split, plan.on_error, plan.ordered).with_direct(is_direct);
         let merged = resume.as_ref().map_or_else(Prefix::default, |resume| resume.prefix);
         let mut only = None;
         let mut done = BTreeMap::new();

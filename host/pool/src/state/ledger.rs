@@ -35,8 +35,8 @@ impl Ledger {
         self.totals = totals;
     }
 
-    /// Results go straight to their places.
-    pub(crate) fn is_direct(mut self, direct: bool) -> Self {
+    /// With `direct`, results go straight to their places.
+    pub(crate) fn with_direct(mut self, direct: bool) -> Self {
         self.direct = direct;
         self
     }

@@ -1,6 +1,7 @@
 //! A job whose input is a picture: decode, ask the kernel, filter rows, encode.
 
 use taskhost_data::strips::check_plan;
+use taskhost_protocol::fault::ItemPlace;
 use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::picture::{Cut, Format, PicturePlan};
@@ -13,8 +14,8 @@ use super::ledger::{Ledger, failed_items};
 use super::mark::{Lost, Mark, Sentence};
 use super::sizing::{BatchRule, Sizing};
 use super::window::{Finished, Window};
-use crate::event::{Action, Destination, JobFailure, JobTotals, OnError, PictureJobPlan, Post, Task};
-use crate::verdict::Verdict;
+use crate::event::{Action, Destination, FailedItem, JobFailure, JobTotals, OnError, PictureJobPlan, Post, Task};
+use crate::verdict::{Next, Verdict};
 
 /// How far a picture job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl PictureJob {
             left: Vec::new(),
             window: Window::new(true),
             output_at: 0,
-            ledger: Ledger::new(id, Split::Whole, plan.on_error, true).is_direct(plan.direct),
+            ledger: Ledger::new(id, Split::Whole, plan.on_error, true).with_direct(plan.direct),
             failed: false,
         }
     }
@@ -301,6 +302,35 @@ impl PictureJob {
     }
 }
 
+impl PictureJob {
+    /// A picture that is not cut was lost with a worker: it is the item.
+    fn whole_lost(&self, pick: &Pick, rows: &Rows, lost: &Lost<'_>) -> Result<Regained, JobFailure> {
+        let verdict = &lost.death.verdict;
+        let attempts = pick.attempts + 1;
+        let mut regained = match again(pick.clone(), lost, "the picture") {
+            Ok(again) => Regained::whole(again, pick.attempts),
+            Err(failure @ JobFailure::Violation(_)) => return Err(failure),
+            Err(_) => {
+                return Err(JobFailure::Item(Box::new(FailedItem {
+                    place: ItemPlace { source: rows.source, offset: 0 },
+                    len: rows.format.bytes().unwrap_or(0),
+                    number: Some(self.plane_of(rows).into()),
+                    line: None,
+                    at: if let Destination::Output(at) = pick.destination { at } else { 0 },
+                    filled: 0,
+                    verdict: verdict.clone(),
+                    attempts,
+                    worker: Some(lost.worker),
+                })));
+            }
+        };
+        if let (Some(again), Next::Isolate) = (&mut regained.again, verdict.judgement().1) {
+            again.mark = Some(Mark::Suspect(0));
+        }
+        Ok(regained)
+    }
+}
+
 impl Job for PictureJob {
     fn pump(&mut self, _workers: usize, actions: &mut Vec<Action>) {
         if let Stage::Open(_, plan) = self.stage
@@ -362,11 +392,11 @@ impl Job for PictureJob {
 
     fn lost(&mut self, pick: Pick, lost: &Lost<'_>) -> Result<Regained, JobFailure> {
         let what = match &pick.task {
-            Task::Rows(rows) if rows.plan.cut != Cut::Whole => return self.rows_lost(&pick, rows, lost),
+            Task::Rows(rows) if rows.plan.cut == Cut::Whole => return self.whole_lost(&pick, rows, lost),
+            Task::Rows(rows) => return self.rows_lost(&pick, rows, lost),
             Task::Decode => "decoding the picture",
             Task::Encode(_) => "encoding the picture",
-            Task::Prepare(_) => "the kernel's `prepare`",
-            _ => "the picture",
+            _ => "the kernel's `prepare`",
         };
         let before = pick.attempts;
         again(pick, lost, what).map(|again| Regained::whole(again, before))

@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod chaos;
+mod deaths;
 mod faults;
 mod filter;
 mod forged;
+mod health;
 mod input;
 mod items;
 mod jobs;
@@ -14,5 +16,6 @@ mod outcome;
 mod pictures;
 mod random;
 mod reduce;
+mod skip;
 mod worker;
 mod world;

@@ -96,6 +96,53 @@ fn that_count_wrongly() {
     });
 }
 
+/// A failure of an item.
+fn failure(offset: u64, ordinal: u64, at: u64) -> ItemFailure {
+    let place = ItemPlace { source: SourceId(0), offset };
+    ItemFailure { place, ordinal, len: 5, at, attempts: 1, fault: Fault::Failed("so it says".into()) }
+}
+
+#[test]
+fn that_report_failures_that_cannot_be() {
+    let skipping = || records().skipping();
+    let unrun = "reported an item that it did not run";
+    assert_ended(&skipping(), unrun, |done| done.failures = vec![failure(10, 2, 0), failure(5, 1, 0)]);
+    assert_ended(&skipping(), unrun, |done| done.failures = vec![failure(10, 2, 0), failure(10, 2, 0)]);
+    assert_ended(&skipping(), unrun, |done| done.failures = vec![failure(1000, 1, 0)]);
+    assert_ended(&skipping(), unrun, |done| done.failures = vec![failure(20, 4, 0)]);
+    let nowhere = "reported results where there are none";
+    assert_ended(&skipping(), nowhere, |done| done.failures = vec![failure(5, 1, done.output + 1)]);
+    assert_ended(&skipping(), nowhere, |done| done.failures = vec![failure(5, 1, 4), failure(10, 2, 3)]);
+}
+
+#[test]
+fn that_leave_out_what_was_to_be_run() {
+    let left_out = |offset, ordinal| ItemFailure { fault: Fault::LeftOut, attempts: 0, ..failure(offset, ordinal, 0) };
+    for spec in [records(), records().skipping()] {
+        let reason = "left out an item that it was to run";
+        assert_ended(&spec, reason, |done| done.failures = vec![left_out(0, 0)]);
+        assert_ended(&spec, reason, |done| done.failures = vec![left_out(5, 1)]);
+    }
+}
+
+#[test]
+fn that_run_what_was_to_be_left_out() {
+    let mut world = World::new(1);
+    let input = Input::File(b"DDDDD0001\n0002\n".to_vec());
+    world.add(0, Spec::new(Split::Records(5), Merge::Concat, [input]).skipping());
+    world.wait();
+    world.reply(A, Effort::FULL);
+    world.wait();
+    let worker = WorkerId(1);
+    assert!(world.workers[&worker].queue[0].0.care.leave_out_first);
+    let honest = world.answer(worker, Effort::FULL).0;
+    assert_eq!((honest.items, honest.failures.len()), (1, 1), "it does nothing else");
+    world.tell(Event::Done { worker, done: Box::new(Done { failures: Vec::new(), ..honest }) });
+    assert_eq!(world.kills, [(worker, "ran an item that it was to leave out".to_owned())]);
+    world.finish();
+    world.assert_done(JOB);
+}
+
 #[test]
 fn that_leave_gaps_in_the_output() {
     let reason = "wrote results of another length";

@@ -115,13 +115,15 @@ impl Spec {
         }
         Some(match self.plan.placement {
             Placement::Direct(DirectLength::Same) => item.iter().map(|byte| !byte).collect(),
-            Placement::Direct(DirectLength::Exactly(len)) => {
-                let sum = item.iter().fold(1_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte));
-                vec![sum; len as usize]
-            }
+            Placement::Direct(DirectLength::Exactly(len)) => vec![Self::sum(item); len as usize],
             // Of another length than the item, and now and then of none.
             Placement::Append | Placement::Nowhere => item.iter().skip(1).flat_map(|byte| [*byte, b'!']).collect(),
         })
+    }
+
+    /// A byte that depends on all bytes.
+    pub(super) fn sum(item: &[u8]) -> u8 {
+        item.iter().fold(1_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(*byte))
     }
 
     /// Zeros in the place of the result of an item that fails.

@@ -109,6 +109,73 @@ fn a_number_of_rows_is_a_number_of_rows() {
     world.assert_done(job);
 }
 
+/// The same, going on without rows that fail, of which there are some of each kind.
+fn bad_spec() -> PictureSpec {
+    let bad =
+        vec![(0, 0, b'X'), (0, 7, b'C'), (0, 8, b'D'), (0, 30, b'K'), (0, 31, b'F'), (0, 50, b'L'), (0, 89, b'C')];
+    PictureSpec { plan: PictureJobPlan { on_error: OnError::Skip, ..spec().plan }, bad, ..spec() }
+}
+
+#[test]
+fn rows_that_fail_are_black_and_all_others_are_as_without_them() {
+    for effort in [Effort::FULL, Effort::PACKED, Effort { pack: 100, ..Effort::FULL }] {
+        for direct in [true, false] {
+            let mut world = World::new(2);
+            let spec = bad_spec();
+            let spec = PictureSpec { plan: PictureJobPlan { direct, ..spec.plan }, ..spec };
+            let job = world.add_picture(0, spec);
+            while let Some(next) = world.moves().last().copied() {
+                world.make(next, effort, 1);
+            }
+            let verdicts: Vec<_> = world.reports(job).iter().map(|report| (report.offset, report.verdict)).collect();
+            let expected = [(0, "kernel-error"), (7, "crash"), (8, "deadline"), (30, "killed"), (89, "crash")];
+            assert_eq!(verdicts, expected);
+            world.assert_done(job);
+        }
+    }
+}
+
+#[test]
+fn a_row_that_crashes_and_is_not_named_is_narrowed_down() {
+    let mut world = World::new(1);
+    let spec = PictureSpec { bad: vec![(0, 41, b'C')], ..bad_spec() };
+    let job = world.add_picture(0, spec);
+    while let Some(next) = world.moves().first().copied() {
+        world.make(next, Effort::SILENT, 1);
+    }
+    assert_eq!(world.reports(job).iter().map(|report| report.offset).collect::<Vec<_>>(), [41]);
+    world.assert_done(job);
+}
+
+#[test]
+fn a_row_that_fails_fails_a_picture_that_must_be_whole() {
+    for (letter, verdict) in [(b'X', "kernel-error"), (b'C', "crash"), (b'D', "deadline"), (b'K', "killed")] {
+        let mut world = World::new(2);
+        let job = world.add_picture(0, PictureSpec { bad: vec![(0, 41, letter), (0, 80, b'X')], ..spec() });
+        while let Some(next) = world.moves().last().copied() {
+            world.make(next, Effort::PACKED, 1);
+        }
+        let failed = world.first_failed(job);
+        assert_eq!((failed.place.offset, failed.verdict.name(), failed.filled), (41, verdict, 0));
+    }
+}
+
+#[test]
+fn a_picture_that_is_not_cut_fails_as_a_whole() {
+    let output = Format { width: 7, height: 3, ..spec().format };
+    for (letter, verdict, attempts) in
+        [(b'X', "kernel-error", 1), (b'C', "crash", 2), (b'D', "deadline", 1), (b'K', "killed", 3)]
+    {
+        let mut world = World::new(1);
+        let kernel = PicturePlan { cut: Cut::Whole, output };
+        let job = world.add_picture(0, PictureSpec { kernel, bad: vec![(0, 0, letter)], ..bad_spec() });
+        world.finish();
+        let failed = world.first_failed(job);
+        assert_eq!((failed.verdict.name(), failed.attempts, failed.len), (verdict, attempts, 5 * 90));
+        assert!(world.reports(job).is_empty());
+    }
+}
+
 #[test]
 fn a_picture_that_cannot_be_decoded_fails_alone() {
     let mut world = World::new(1);

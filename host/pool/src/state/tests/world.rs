@@ -147,7 +147,7 @@ pub(super) struct World {
     pub(super) spawned: usize,
     /// How long to wait before each of them.
     pub(super) delays: Vec<Duration>,
-    /// Deaths of workers that were ready, and what they were at.
+    /// Deaths of workers that were ready, but for those that had had their share.
     pub(super) deaths: usize,
     /// Most bytes of results that were held at a time, and most that one batch made.
     pub(super) most_held: u64,
@@ -249,6 +249,12 @@ impl World {
             Kind::Items(spec) => spec.scale,
             Kind::Picture(_) => 1,
         }
+    }
+
+    /// Nothing new may be begun from now on.
+    pub(super) fn drain(&mut self) {
+        self.state.drain();
+        self.draining = true;
     }
 
     /// Everything that may happen next.
@@ -425,7 +431,7 @@ impl World {
             .front()
             .map_or(0, |(order, _)| Progress { batch: order.batch, piece: 0, offset: 0, packed: true }.encode());
         let verdict = match &reason {
-            Reason::Retired(why) => Verdict::Retired(why),
+            Reason::Retired(why) => Verdict::Retired((*why).to_owned()),
             _ => Verdict::ProtocolViolation(reason.to_string()),
         };
         self.die(id, verdict, &reason.to_string(), cell);
@@ -438,7 +444,7 @@ impl World {
             self.spoil(id);
         }
         let verdict = if was_ready { verdict } else { Verdict::StartUp(text.into()) };
-        self.deaths += usize::from(was_ready);
+        self.deaths += usize::from(was_ready && !matches!(verdict, Verdict::Retired(_)));
         let post = self.workers.remove(&id).unwrap().post;
         let death = Death { verdict, text: text.into(), was_ready, cell };
         self.tell(Event::WorkerLost { worker: id, post, death });
@@ -631,6 +637,7 @@ impl World {
                 self.jobs.get_mut(&job).unwrap().appended += bytes;
                 self.sink.push_back((job, batch, bytes));
             }
+            Action::Reduced { .. } | Action::RestoreParts { .. } => {}
             Action::TakeParts { batch, parts } => {
                 let held = &self.batches[&batch];
                 let (mut at, scale) = (0, self.scale(held.job));
