@@ -32,6 +32,8 @@ pub(crate) struct Left {
     /// The kernel that the run went on with last.
     pub(crate) kernel: [u8; 32],
     pub(crate) output: Option<OutputRecord>,
+    /// All outputs that were begun, finished ones among them.
+    begun: Vec<OutputRecord>,
     /// Commits of that output, in order.
     commits: Vec<Commit>,
     /// What is done of a reduction, by input and first byte.
@@ -53,6 +55,7 @@ impl Left {
             header,
             kernel,
             output: None,
+            begun: Vec::new(),
             commits: Vec::new(),
             parts: BTreeMap::new(),
             failed: Vec::new(),
@@ -70,6 +73,7 @@ impl Left {
                         left.failed.clear();
                     }
                     uncommitted.clear();
+                    left.begun.push(output.clone());
                     left.output = Some(output);
                 }
                 Record::Commit(commit) => {
@@ -129,9 +133,28 @@ impl Left {
     /// Removes what the run before had written of its output, which is made anew.
     pub(crate) fn forget_output(&self, target: &Path) {
         if let Some(output) = &self.output {
-            let data = PathBuf::from(OsString::from_vec(output.data.clone()));
-            let _ = AtomicFile::reopen(target, &data).map(AtomicFile::discard);
+            let _ = AtomicFile::reopen(target, &path_of(&output.data)).map(AtomicFile::discard);
         }
+    }
+
+    /// Removes what was written of results that are made anew, where each input has one. Those that are finished have
+    /// another name by now.
+    pub(crate) fn forget_outputs(&self) {
+        for output in &self.begun {
+            let _ = AtomicFile::reopen(&path_of(&output.target), &path_of(&output.data)).map(AtomicFile::discard);
+        }
+    }
+
+    /// Whether the one output is complete, seen from the folder of the run: it gets its name when everything is written,
+    /// and the crash came before the journal could say so.
+    pub(crate) fn is_in_place(&self, folder: &Path) -> bool {
+        let (Some(output), Some(last)) = (&self.output, self.commits.last()) else { return false };
+        if last.output == 0 || folder.join(path_of(&output.data)).exists() {
+            return false;
+        }
+        let Ok(file) = File::open(folder.join(path_of(&output.target))) else { return false };
+        let is_as_long = file.metadata().is_ok_and(|metadata| metadata.len() == last.output);
+        is_as_long && verify_output(&file, &self.commits).is_ok()
     }
 
     /// When the run began: what its kernel's clocks show.
@@ -160,12 +183,16 @@ impl Left {
     /// Where the run's one job goes on, and its output as far as it is there.
     pub(crate) fn go_on(&self, target: &Path) -> Result<Option<(Output, Box<Resume>)>, Failure> {
         let Some(output) = &self.output else { return Ok(None) };
-        let data = PathBuf::from(OsString::from_vec(output.data.clone()));
-        let Some(last) = self.commits.last() else {
+        let data = path_of(&output.data);
+        let Some(last) = self.commits.last().filter(|last| last.output > 0 || data.exists()) else {
             // Nothing of it counts.
             let _ = AtomicFile::reopen(target, &data).map(AtomicFile::discard);
             return Ok(None);
         };
+        if !data.exists() {
+            let data = data.display();
+            return Err(Failure::input(format!("{data}, what was written so far, is gone; run it from the start")));
+        }
         let atomic = AtomicFile::reopen(target, &data).map_err(|error| Failure::input(error.to_string()))?;
         let damaged = |what: &dyn std::fmt::Display| Failure::input(format!("{}: {what}", data.display()));
         verify_output(atomic.file(), &self.commits).map_err(|error| damaged(&error))?;
@@ -176,7 +203,7 @@ impl Left {
         }
         let prefix =
             Prefix { source: last.source, offset: last.offset, source_items: last.source_items, output: last.output };
-        let resume = Resume { prefix, totals: self.totals(last), ..Resume::default() };
+        let resume = Resume { prefix, totals: self.totals(last), read: last.read, ..Resume::default() };
         Ok(Some((Output::File(atomic), Box::new(resume))))
     }
 
@@ -247,6 +274,11 @@ impl RunJournal {
         self.append(&Record::Kernel { digest })
     }
 
+    /// Writes down that the run has ended.
+    pub(crate) fn note_end(&self, exit: Exit) -> Result<(), Failure> {
+        self.append(&Record::End { exit: exit.code() })
+    }
+
     fn append(&self, record: &Record) -> Result<(), Failure> {
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
         journal.append_last(record).and_then(|()| journal.sync()).map_err(failure)
@@ -258,7 +290,7 @@ impl RunJournal {
         match exit {
             Exit::Done => self.remove(),
             Exit::ItemsFailed if made => {
-                if let Err(failure) = self.append(&Record::End { exit: exit.code() }) {
+                if let Err(failure) = self.note_end(exit) {
                     report::message("error", &failure.message);
                 }
                 report::hint(&format!("to run the failed items again, type: taskhost resume {shown} --retry-failed"));
@@ -272,7 +304,8 @@ impl RunJournal {
         }
     }
 
-    fn remove(&self) {
+    /// The run had ended well, but for this.
+    pub(crate) fn remove(&self) {
         if let Err(error) = std::fs::remove_file(&self.path) {
             report::message("warning", &format!("{} cannot be removed: {error}", self.shown.display()));
         }
@@ -302,6 +335,7 @@ impl RunJournal {
             source_items: last.map_or(0, |last| last.source_items),
             counters: last.map(|last| last.counters.clone()).unwrap_or_default(),
             digest,
+            read: None,
         };
         let direct = left.output.as_ref().is_some_and(|output| output.direct);
         let data = left.output.as_ref().map(|output| output.data.clone()).unwrap_or_default();
@@ -313,6 +347,10 @@ impl RunJournal {
         records.iter().try_for_each(|record| journal.append(record)).and_then(|()| journal.sync()).map_err(failure)?;
         std::fs::rename(&name, &self.path).map_err(broken)
     }
+}
+
+fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
 }
 
 /// BLAKE3 and length of a file.

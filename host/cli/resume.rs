@@ -55,7 +55,18 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
             &format!("{bytes} at the end of the journal were not complete; what they say is done again"),
         );
     }
-    let left = Left::new(contents);
+    let mut left = Left::new(contents);
+    let journal = RunJournal::new(shown, journal);
+    let folder = PathBuf::from(OsString::from_vec(left.header.folder.clone()));
+    if left.ended.is_none() && left.is_in_place(&folder) {
+        if left.failed.is_empty() {
+            journal.remove();
+            report::message("note", "this run had done all its work; its output is in its place");
+            return Ok((Exit::Done, Phase::Rest));
+        }
+        journal.note_end(Exit::ItemsFailed)?;
+        left.ended = Some(Exit::ItemsFailed.code());
+    }
     let phase = match left.ended {
         None => Phase::Rest,
         Some(_) if arguments.retry_failed => Phase::Failed,
@@ -77,9 +88,7 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
     }
     // Paths of the command are meant from where it was typed; those of this one from here.
     let kernel = arguments.kernel.as_deref().map(std::path::absolute).transpose()?;
-    let journal = RunJournal::new(shown, journal);
     let mut command = command(&left)?;
-    let folder = PathBuf::from(OsString::from_vec(left.header.folder.clone()));
     std::env::set_current_dir(&folder)
         .map_err(|error| Failure::input(format!("the run's folder {}: {error}", folder.display())))?;
     if let Some(workers) = arguments.workers {

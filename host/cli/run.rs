@@ -25,8 +25,8 @@ use crate::journal::{self, Left, RunJournal};
 use crate::kernel::{self, KernelFile};
 use crate::output::{self, Place};
 use crate::plan::{self, Shape};
-use crate::report::errors;
 use crate::report::failures::Failures;
+use crate::report::{self, errors};
 use crate::report::{Notes, Reporter, Shown};
 use crate::start::{Cores, Starting, start};
 
@@ -258,6 +258,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     let mut feed: Box<dyn JobFeed> = match place {
         Place::PerInput(destination) => {
             let done = left.iter().flat_map(|left| left.done.iter().cloned()).collect();
+            left.iter().for_each(Left::forget_outputs);
             let outputs = Outputs { destination, notes: Rc::clone(&notes), done };
             Box::new(ManyJobs::new(inputs, outputs, arguments, shape, pool.waker())?)
         }
@@ -292,13 +293,15 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     let run = match result {
         Ok(run) => run,
         Err(error) => {
-            // The partial counts still help whoever interrupted.
-            pool.shut_down();
+            // How far it came still helps whoever interrupted.
+            let came = pool.shut_down().progress;
             let failure = Failure::from(error);
+            let items = report::count(came.items, "item");
+            report::message("error", &format!("{} after {items}", failure.message));
             if let Some(journal) = journal.filter(|_| !is_retry || many) {
                 journal.end(failure.exit, false, pool.can_resume());
             }
-            return Err(failure.into());
+            return Ok(failure.exit);
         }
     };
     let ending = Ending { run: &run, cores: &cores, reporter: &reporter, pool, kernel, arguments };

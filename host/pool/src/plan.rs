@@ -108,6 +108,8 @@ pub struct Resume {
     pub prefix: Prefix,
     /// What the job came to until then.
     pub totals: JobTotals,
+    /// For an input that can be read only once: so many bytes of it have this BLAKE3.
+    pub read: Option<(u64, [u8; 32])>,
     /// Run only these items, by input: where each begins, and its length in bytes.
     pub only: Option<BTreeMap<SourceId, Vec<(u64, u64)>>>,
     /// For a reduction: what is done of each input, in order, wherever it is.

@@ -18,8 +18,12 @@ const ITEMS: u64 = 4096;
 /// Learned cost that one packed call may have, in nanoseconds: a call cannot be interrupted item by item.
 const NANOS: f64 = 1e6;
 
-/// Items of the first packed call, when no cost is known.
+/// Items of the first packed call of a batch, and of the first of all, when no cost is known: what was learned of other
+/// items may not hold for these …
 const FIRST: u64 = 64;
+
+/// … so that calls grow by this factor at most.
+const GROWTH: u64 = 8;
 
 /// Most bytes of one packed call: stays in the second-level cache.
 const BYTES: usize = 256 << 10;
@@ -39,12 +43,13 @@ pub(crate) struct Pack {
 impl Pack {
     pub(crate) fn new(on: bool, item_nanos: f64) -> Self {
         let mut pack = Self { on, limit: 0, bytes: Vec::new(), ends: Vec::new(), offsets: Vec::new() };
-        pack.set_limit(item_nanos);
+        pack.set_limit(item_nanos, FIRST);
         pack
     }
 
-    fn set_limit(&mut self, item_nanos: f64) {
-        self.limit = if item_nanos > 0.0 { ((NANOS / item_nanos) as u64).clamp(1, ITEMS) } else { FIRST };
+    fn set_limit(&mut self, item_nanos: f64, most: u64) {
+        let learned = if item_nanos > 0.0 { (NANOS / item_nanos) as u64 } else { 1 };
+        self.limit = learned.min(most).clamp(1, ITEMS);
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -113,7 +118,7 @@ impl Executor<'_> {
         }
         let now = nanos_since(began) as f64 / items as f64;
         self.item_nanos = if self.item_nanos > 0.0 { f64::midpoint(self.item_nanos, now) } else { now };
-        pack.set_limit(self.item_nanos);
+        pack.set_limit(self.item_nanos, GROWTH * items as u64);
         let stop = outlet.tally.stopped.then(|| pack.behind(items - 1, context.split));
         pack.clear();
         Ok(stop)

@@ -90,6 +90,8 @@ pub struct Commit {
     pub counters: Vec<(String, u64)>,
     /// BLAKE3 of the bytes `output_from..output` of the output.
     pub digest: [u8; 32],
+    /// For an input that can be read only once: so many bytes of it have this BLAKE3.
+    pub read: Option<(u64, [u8; 32])>,
 }
 
 /// An item that failed for good.

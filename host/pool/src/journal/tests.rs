@@ -49,6 +49,7 @@ fn commit(output_from: u64, output: u64, digest: [u8; 32]) -> Record {
         source_items: 3,
         counters,
         digest,
+        read: None,
     })
 }
 

@@ -80,7 +80,20 @@ mod tests {
         let digest = *blake3::hash(bytes).as_bytes();
         let (job, source, counters) = (JobId(0), SourceId(0), Vec::new());
         let (offset, complete, items, input, source_items) = (0, false, 0, 0, 0);
-        Commit { job, source, offset, complete, output_from, output, items, input, source_items, counters, digest }
+        Commit {
+            job,
+            source,
+            offset,
+            complete,
+            output_from,
+            output,
+            items,
+            input,
+            source_items,
+            counters,
+            digest,
+            read: None,
+        }
     }
 
     #[test]

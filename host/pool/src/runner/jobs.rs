@@ -13,7 +13,7 @@ use taskhost_protocol::limits::HEADER_BYTES;
 use taskhost_protocol::picture::{Format, PicturePlan};
 use taskhost_protocol::work::Split;
 
-use super::pipe::{Pipe, header_too_long};
+use super::pipe::{Before, Pipe, header_too_long};
 use super::sink::Target;
 use super::splice::Splicing;
 use crate::event::{ItemsPlan, JobFailure, JobPlan, Placement, Prefix, Resume};
@@ -84,6 +84,10 @@ pub(crate) struct RunningJob {
     pub(crate) is_direct: bool,
     /// How far another run had come.
     pub(crate) merged: Prefix,
+    /// What is known of its pipe up to there.
+    pub(crate) read: Option<(u64, [u8; 32])>,
+    /// Whether a journal is kept, so that a pipe has to be known again.
+    pub(crate) is_kept: bool,
     /// The inputs of failed items, by name: their files may be closed when the failures are told.
     pub(crate) failed_sources: BTreeMap<SourceId, String>,
 }
@@ -148,6 +152,8 @@ impl RunningJob {
             splicing,
             is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),
+            read: begun.as_ref().and_then(|resume| resume.read),
+            is_kept: false,
             failed_sources: BTreeMap::new(),
         };
         Ok((job, plan, begun))
@@ -159,9 +165,15 @@ impl RunningJob {
         self.next_source += 1;
         match file.kind {
             SourceKind::Pipe => {
-                let merged = if source == self.merged.source { self.merged.offset } else { 0 };
-                let pipe = Pipe::new(file.file, source, self.split, self.header, merged)
+                let is_begun = source == self.merged.source;
+                let before = Before {
+                    merged: if is_begun { self.merged.offset } else { 0 },
+                    read: self.read.filter(|_| is_begun),
+                };
+                let hasher = self.is_kept.then(blake3::Hasher::new);
+                let pipe = Pipe::new(file.file, source, self.split, self.header)
                     .map_err(|error| JobFailure::Input(format!("no memory to read {}: {error}", file.name)))?;
+                let pipe = pipe.after(before, hasher);
                 let open = OpenSource { name: file.name, file: pipe.shared(), header: None };
                 self.sources.insert(source, open);
                 self.read_pipes.extend(self.pipe.replace((source, pipe)));
@@ -178,6 +190,12 @@ impl RunningJob {
                 Ok(Opened::File { source, start, end })
             }
         }
+    }
+
+    /// What is known of the pipe up to somewhere in front of this place.
+    pub(crate) fn read_before(&self, prefix: Prefix) -> Option<(u64, [u8; 32])> {
+        let current = self.pipe.as_ref().filter(|(source, _)| *source == prefix.source).map(|(_, pipe)| pipe);
+        current.or_else(|| self.read_pipes.get(&prefix.source))?.read_before(prefix.offset)
     }
 
     /// The header that goes in front of the output: that of the first input, when it was asked for.

@@ -16,8 +16,13 @@ use crate::event::{DoneRange, FailedItem as Failed, JobFailure, JobTotals, Prefi
 use crate::job::FailedItem;
 use crate::journal::{Commit, FailedRecord, JobOver, Journal, JournalError, OutputRecord, PartsRecord, Record};
 
-/// How often commits are made: what a crash may cost is this much work. Waiting for a disk takes 1 to 10 ms here.
+/// How often commits are made at first: what a crash may cost is this much work. Waiting for a disk takes 1 to 10 ms
+/// here …
 const EVERY: Duration = Duration::from_millis(50);
+
+/// … and at most, after this many of them, so that a journal of days is not one of millions of commits.
+const SELDOM: Duration = Duration::from_secs(1);
+const COMMITS: u32 = 1000;
 
 /// What is not yet committed is at most so much output, where writing is faster than that.
 const BYTES: u64 = 8 << 20;
@@ -56,6 +61,7 @@ struct Kept {
 pub(super) struct Keeper {
     pub(super) journaling: Journaling,
     jobs: HashMap<JobId, Kept>,
+    began: Instant,
     next: Instant,
     unsynced: bool,
     /// Whether nothing was committed yet, so that there is nothing to go on with.
@@ -64,7 +70,14 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(journaling: Journaling) -> Self {
-        Self { journaling, jobs: HashMap::new(), next: Instant::now(), unsynced: false, empty: true }
+        Self {
+            journaling,
+            jobs: HashMap::new(),
+            began: Instant::now(),
+            next: Instant::now(),
+            unsynced: false,
+            empty: true,
+        }
     }
 
     /// When something is to be saved, if anything is.
@@ -157,21 +170,22 @@ impl Keeper {
         if now < self.next {
             return Ok(());
         }
-        self.next = now + EVERY;
+        self.next = now + (self.began.elapsed() / COMMITS).clamp(EVERY, SELDOM);
         if self.unsynced {
             self.sync()?;
         }
         let ids: Vec<JobId> = self.jobs.keys().copied().collect();
         for id in ids {
-            if let Some(target) = jobs.get(&id).and_then(RunningJob::target) {
-                self.save_job(id, target, sink);
+            if let Some(job) = jobs.get(&id) {
+                self.save_job(id, job, sink);
             }
         }
         Ok(())
     }
 
     /// Saves how far a job is, when nothing of it is being saved. Says whether something is on its way.
-    pub(super) fn save_job(&mut self, id: JobId, target: Arc<Target>, sink: &Sink) -> bool {
+    pub(super) fn save_job(&mut self, id: JobId, job: &RunningJob, sink: &Sink) -> bool {
+        let Some(target) = job.target() else { return false };
         let Some(kept) = self.jobs.get_mut(&id) else { return false };
         if kept.in_flight {
             return true;
@@ -189,6 +203,7 @@ impl Keeper {
             source_items: prefix.source_items,
             counters: totals.counters.into_iter().collect(),
             digest: [0; 32],
+            read: job.read_before(prefix),
         };
         kept.output = prefix.output;
         kept.in_flight = true;

@@ -51,6 +51,7 @@ impl Pool {
                     (JobPlan::Items(items), JobOutput::File { direct, .. }) => reserve(items, direct),
                     _ => Ok(()),
                 };
+                job.is_kept = self.keeper.is_some();
                 let kept = match &mut self.keeper {
                     Some(keeper) => keeper.begin(id, &mut job),
                     None => Ok(()),
@@ -208,8 +209,8 @@ impl Pool {
             self.finishing.insert(id, Finishing { job, totals });
             return;
         }
-        if let (Some(keeper), Some(target)) = (&mut self.keeper, job.target())
-            && keeper.save_job(id, target, &self.sink)
+        if let Some(keeper) = &mut self.keeper
+            && keeper.save_job(id, &job, &self.sink)
         {
             // Its output is put in its place when all of it is committed.
             self.finishing.insert(id, Finishing { job, totals });

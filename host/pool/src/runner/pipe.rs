@@ -1,12 +1,13 @@
 //! Reading a pipe into the input arena: blocks of whole items, each in a region of its own that is used again when its
 //! items were run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use blake3::Hasher;
 use taskhost_os::memfd::InputArena;
 use taskhost_os::poll;
 use taskhost_protocol::ids::{SlotId, SourceId};
@@ -25,6 +26,18 @@ const REGIONS: usize = 256;
 
 /// Least bytes asked for in one read: what a pipe holds.
 const READ: usize = 64 << 10;
+
+/// Blocks of which the hash is remembered: a window may hold results of thousands of tiny ones.
+const KNOWN: usize = 16 * 1024;
+
+/// What another run had done of a pipe.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Before {
+    /// Items that begin before this byte were run.
+    pub(crate) merged: u64,
+    /// So many bytes have this hash.
+    pub(crate) read: Option<(u64, [u8; 32])>,
+}
 
 /// What a read brought.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,8 +76,12 @@ pub(crate) struct Pipe {
     ended: bool,
     /// Whether what was read together with the header has not been looked at.
     unread_rest: bool,
-    /// Items that begin before this byte were run by another run.
-    merged: u64,
+    /// What another run had done.
+    before: Before,
+    /// Of all bytes up to the region being filled, when the pipe has to be known again.
+    hasher: Option<Hasher>,
+    /// Of blocks that were read: where they end, and the hash of everything up to there.
+    known: VecDeque<(u64, [u8; 32])>,
     /// Whether a poller tells when it is readable.
     pub(crate) is_watched: bool,
     /// Whether no poller can tell, since it never keeps anybody waiting.
@@ -72,13 +89,7 @@ pub(crate) struct Pipe {
 }
 
 impl Pipe {
-    pub(crate) fn new(
-        input: OwnedFd,
-        source: SourceId,
-        split: Split,
-        wants_header: bool,
-        merged: u64,
-    ) -> io::Result<Self> {
+    pub(crate) fn new(input: OwnedFd, source: SourceId, split: Split, wants_header: bool) -> io::Result<Self> {
         let arena = InputArena::create(REGION * REGIONS)?;
         let shared = Arc::new(arena.as_fd().try_clone_to_owned()?);
         Ok(Self {
@@ -97,10 +108,31 @@ impl Pipe {
             wants_header,
             ended: false,
             unread_rest: false,
-            merged,
+            before: Before::default(),
+            hasher: None,
+            known: VecDeque::new(),
             is_watched: false,
             is_busy: false,
         })
+    }
+
+    /// The pipe brings what another run has read, too; with a hasher, it is to be known again.
+    pub(crate) fn after(mut self, before: Before, hasher: Option<Hasher>) -> Self {
+        self.before = before;
+        self.hasher = hasher;
+        self
+    }
+
+    /// What is known of everything up to somewhere in front of `offset`.
+    pub(crate) fn read_before(&self, offset: u64) -> Option<(u64, [u8; 32])> {
+        self.known.iter().rev().find(|(end, _)| *end < offset).copied()
+    }
+
+    /// Takes the first `len` bytes of the region into the hash.
+    fn hash(&mut self, len: usize) {
+        let Some(mut hasher) = self.hasher.take() else { return };
+        hasher.update(&self.held()[..len]);
+        self.hasher = Some(hasher);
     }
 
     pub(crate) fn input(&self) -> BorrowedFd<'_> {
@@ -168,15 +200,27 @@ impl Pipe {
     }
 
     /// Throws away what another run had done, but for the byte in front, which tells whether a line begins there.
-    fn skip_merged(&mut self) {
-        let until = self.merged.saturating_sub(1);
-        if self.from < until {
+    fn skip_merged(&mut self) -> Result<(), JobFailure> {
+        let until = self.before.merged.saturating_sub(1);
+        while self.from < until && self.filled > 0 {
+            let check = self.before.read.map(|(at, _)| at).filter(|at| *at > self.from);
+            let until = check.map_or(until, |at| at.min(until));
             let skipped = usize::try_from(until - self.from).unwrap_or(usize::MAX).min(self.filled);
+            self.hash(skipped);
             self.held().copy_within(skipped.., 0);
             self.filled -= skipped;
             self.from += skipped as u64;
+            if let (Some((at, digest)), Some(hasher)) = (self.before.read, &self.hasher)
+                && at == self.from
+                && digest != *hasher.finalize().as_bytes()
+            {
+                return Err(JobFailure::Input(format!(
+                    "standard input has other bytes before byte {at} than the run before had read: it is another input"
+                )));
+            }
         }
-        self.start = self.start.max(self.merged);
+        self.start = self.start.max(self.before.merged);
+        Ok(())
     }
 
     fn header(&mut self) -> Result<Brought, JobFailure> {
@@ -203,6 +247,8 @@ impl Pipe {
         if header.last() == Some(&b'\n') {
             header.pop();
         }
+        self.hash(len);
+        let held = self.held();
         held.copy_within(len.., 0);
         self.filled -= len;
         self.from += len as u64;
@@ -212,9 +258,9 @@ impl Pipe {
     }
 
     fn block(&mut self) -> Result<Brought, JobFailure> {
-        self.skip_merged();
-        if self.ended && self.from + (self.filled as u64) < self.merged {
-            let merged = self.merged;
+        self.skip_merged()?;
+        if self.ended && self.from + (self.filled as u64) < self.before.merged {
+            let merged = self.before.merged;
             return Err(JobFailure::Input(format!(
                 "standard input ends before byte {merged}, up to which the run before had come: it is another input"
             )));
@@ -223,7 +269,24 @@ impl Pipe {
         let Some(cut) = cutter::cut(split, self.held(), from, start, ended) else {
             return Ok(if ended { Brought::End(from) } else { Brought::Nothing });
         };
+        if cut.end <= start && split != Split::Whole {
+            // All of it was run by another run.
+            if !ended {
+                return Ok(Brought::Nothing);
+            }
+            self.filled = 0;
+            self.from += cut.bytes;
+            return Ok(Brought::End(self.from));
+        }
         let taken = usize::try_from(cut.bytes).unwrap_or(0);
+        self.hash(taken);
+        if let Some(hasher) = &self.hasher {
+            // Blocks behind the last commit: as many as may be in use at a time, and some that wait to be merged.
+            self.known.push_back((from + cut.bytes, *hasher.finalize().as_bytes()));
+            if self.known.len() > KNOWN {
+                self.known.pop_front();
+            }
+        }
         let at = (self.region * REGION) as u64;
         let piece = Piece {
             source: self.source,

@@ -64,9 +64,7 @@ impl Pool {
         loop {
             let Some(keeper) = &mut self.keeper else { return };
             for (id, job) in &self.jobs {
-                if let Some(target) = job.target() {
-                    keeper.save_job(*id, target, &self.sink);
-                }
+                keeper.save_job(*id, job, &self.sink);
             }
             if self.sink.is_idle() {
                 return;
@@ -88,8 +86,8 @@ impl Pool {
     /// A commit was made of a job that may be finished.
     pub(super) fn finish_saved(&mut self, id: JobId, observer: &mut dyn Observer) {
         let Some(Finishing { job, totals }) = self.finishing.remove(&id) else { return };
-        if let (Some(keeper), Some(target)) = (&mut self.keeper, job.target())
-            && keeper.save_job(id, target, &self.sink)
+        if let Some(keeper) = &mut self.keeper
+            && keeper.save_job(id, &job, &self.sink)
         {
             self.finishing.insert(id, Finishing { job, totals });
             return;
