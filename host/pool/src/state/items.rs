@@ -50,8 +50,9 @@ pub(crate) struct ItemsJob {
     done: BTreeMap<SourceId, Vec<DoneRange>>,
     /// The only items that are to be run, when it is not all.
     only: Option<BTreeMap<SourceId, Vec<(u64, u64)>>>,
-    /// Whether an item failed that fails the job. What comes before it is still run, since another item may fail there.
-    failed: bool,
+    /// The first batch in which an item fails the job, if one does. What comes before it is still run, since another item
+    /// may fail there.
+    failed: Option<Key>,
 }
 
 impl ItemsJob {
@@ -78,7 +79,7 @@ impl ItemsJob {
             merged,
             done,
             only,
-            failed: false,
+            failed: None,
         }
     }
 
@@ -122,7 +123,7 @@ impl ItemsJob {
 
 impl Job for ItemsJob {
     fn pump(&mut self, workers: usize, actions: &mut Vec<Action>) {
-        if self.failed {
+        if self.failed.is_some() {
             return;
         }
         match self.input.next() {
@@ -146,7 +147,7 @@ impl Job for ItemsJob {
 
     fn next(&mut self, post: Post, workers: usize) -> Option<Pick> {
         if let Some(reduction) = &mut self.reduction
-            && !self.failed
+            && self.failed.is_none()
             && post == Post::Execute
             && let Some(pick) = reduction.next()
         {
@@ -252,7 +253,8 @@ impl Job for ItemsJob {
     }
 
     fn has_more(&self, post: Post) -> bool {
-        let is_join = post == Post::Execute && !self.failed && self.reduction.as_ref().is_some_and(Reduction::has_next);
+        let is_join =
+            post == Post::Execute && self.failed.is_none() && self.reduction.as_ref().is_some_and(Reduction::has_next);
         is_join || self.can_run(post)
     }
 

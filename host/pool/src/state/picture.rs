@@ -57,8 +57,8 @@ pub(crate) struct PictureJob {
     /// Offset of the first result in the output.
     output_at: u64,
     ledger: Ledger,
-    /// Whether a row failed that fails the job.
-    failed: bool,
+    /// The first rows in which one fails the job, if one does. What comes before them is still run.
+    failed: Option<(u32, u32)>,
 }
 
 impl PictureJob {
@@ -73,7 +73,7 @@ impl PictureJob {
             window: Window::new(true),
             output_at: 0,
             ledger: Ledger::new(id, Split::Whole, plan.on_error, true).with_direct(plan.direct),
-            failed: false,
+            failed: None,
         }
     }
 
@@ -170,6 +170,13 @@ impl PictureJob {
         self.left.insert(index, stretch);
     }
 
+    /// Forgets what comes behind rows that fail the job.
+    fn drop_behind(&mut self) {
+        if let Some(failed) = self.failed {
+            self.left.retain(|stretch| (stretch.plane, stretch.first) < failed);
+        }
+    }
+
     /// Place of the first rows that are left.
     fn first_left(&self) -> Option<(u32, u32)> {
         self.left.last().map(|next| (next.plane, next.first))
@@ -197,7 +204,7 @@ impl PictureJob {
         if let Stage::Rows(_, plan) = self.stage
             && self.left.is_empty()
             && self.window.is_empty()
-            && !self.failed
+            && self.failed.is_none()
         {
             self.asked = false;
             self.stage = if self.plan.encode { Stage::Encode(plan.output) } else { Stage::Finished };
@@ -226,8 +233,9 @@ impl PictureJob {
             failures.iter_mut().for_each(|failed| failed.at += offset);
         }
         if failures.iter().any(|failed| !skips || failed.verdict.is_input_output()) {
-            self.failed = true;
-            self.left.retain(|stretch| (stretch.plane, stretch.first) < (plane, rows.first));
+            let failed = (plane, rows.first);
+            self.failed = Some(self.failed.map_or(failed, |before| before.min(failed)));
+            self.drop_behind();
         }
         let output = if self.plan.direct { 0 } else { done.output };
         if output == 0 {
@@ -295,9 +303,7 @@ impl PictureJob {
                 self.put_back(stretch);
             }
         }
-        if let Some(failed) = self.window.first_failed().filter(|_| self.failed) {
-            self.left.retain(|stretch| (stretch.plane, stretch.first) < failed);
-        }
+        self.drop_behind();
         Ok(Regained { again: None, is_explained })
     }
 }
@@ -406,10 +412,11 @@ impl Job for PictureJob {
         let Task::Rows(rows) = &pick.task else { return Some(pick) };
         let plane = self.plane_of(rows);
         self.window.remove((plane, rows.first));
-        if !self.ledger.has_failed() && !self.failed {
+        if !self.ledger.has_failed() {
             let (first, end) = (rows.first, rows.first + rows.count);
             self.put_back(Stretch { plane, first, end, mark: pick.mark });
         }
+        self.drop_behind();
         None
     }
 

@@ -92,12 +92,6 @@ impl<K: Ord + Copy> Window<K> {
         self.entries.remove(&key);
     }
 
-    /// Place of the first batch with a failed item.
-    pub(crate) fn first_failed(&self) -> Option<K> {
-        let is_failed = |entry: &&Option<Finished>| entry.as_ref().is_some_and(|done| !done.failures.is_empty());
-        self.entries.iter().find(|(_, entry)| is_failed(entry)).map(|(key, _)| *key)
-    }
-
     /// The next batch to be merged, when it is there and nothing that is still to be given out (from `limit` on)
     /// comes before it.
     pub(crate) fn pop_before(&mut self, limit: Option<K>) -> Option<Finished> {

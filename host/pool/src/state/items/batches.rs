@@ -20,7 +20,7 @@ impl ItemsJob {
         for (piece, mark) in divided {
             self.supply.put_back(piece, mark);
         }
-        if let Some(failed) = self.window.first_failed().filter(|_| self.failed) {
+        if let Some(failed) = self.failed {
             self.supply.drop_behind(failed);
         }
         if self.ledger.has_failed() {
@@ -78,7 +78,7 @@ impl ItemsJob {
             self.sizing.learn(input, done.items, done.spent.total);
         }
         if fails {
-            self.failed = true;
+            self.failed = Some(self.failed.map_or(key, |failed| failed.min(key)));
             self.supply.drop_behind(key);
         }
         let is_appended = self.reduction.is_none() && self.plan.placement == Placement::Append;

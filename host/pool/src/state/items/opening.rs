@@ -48,7 +48,7 @@ impl ItemsJob {
         let from = start.min(len);
         let start = self.merged_until(source, len).max(from);
         let has_items = start < len || (self.plan.split == Split::Whole && source >= self.merged.source);
-        if has_items && !self.failed {
+        if has_items && self.failed.is_none() {
             let piece = Piece { source, slot: NO_SLOT, start, end: len, from, to: len, at: from, base };
             self.supply.add(piece, before);
         } else {
@@ -125,7 +125,7 @@ impl ItemsJob {
         let base = self.input.block(piece.end);
         if piece.source < self.merged.source {
             actions.push(Action::Release { job: self.id, source: piece.source, from: piece.from });
-        } else if !self.failed {
+        } else if self.failed.is_none() {
             self.supply.add(Piece { base, ..piece }, self.input.bytes());
         }
     }

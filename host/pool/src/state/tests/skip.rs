@@ -1,6 +1,6 @@
 //! Jobs that go on without items that fail, and those that do not: what is reported, and what is in the output.
 
-use taskhost_protocol::fault::Fault;
+use taskhost_protocol::fault::{Fault, ItemFailure, ItemPlace};
 use taskhost_protocol::ids::{JobId, SourceId, WorkerId};
 use taskhost_protocol::work::{Done, Merge, Split};
 
@@ -97,6 +97,28 @@ fn input_that_cannot_be_read_is_no_item_to_be_skipped() {
     world.finish();
     assert_eq!(world.first_failed(job).verdict, Verdict::Input("reading failed".into()));
     assert_eq!(world.output(job), "n!e!\n");
+}
+
+#[test]
+fn what_is_lost_in_front_of_a_broken_input_is_run_again() {
+    let mut world = World::new(4);
+    world.wait();
+    let job = world.add(0, Spec::new(Split::Records(1), Merge::Lines, [file("aXcdefgh")]).skipping().batches_of(1));
+    world.wait();
+    let workers: Vec<u32> =
+        (0..4).map(|place| (0..4).find(|id| world.pieces(*id, 0)[0].start == place).unwrap()).collect();
+    world.reply(WorkerId(workers[1]), Effort::FULL);
+    let (done, _) = world.answer(WorkerId(workers[3]), Effort::FULL);
+    let place = ItemPlace { source: SourceId(0), offset: 3 };
+    let fault = Fault::Input("reading failed".into());
+    let failures = vec![ItemFailure { place, ordinal: 0, len: 1, at: 0, attempts: 1, fault }];
+    world.say(WorkerId(workers[3]), Done { failures, output: 0, ..done }, Vec::new());
+    // An item in front was skipped, and is no reason to forget what stands between.
+    world.exit(WorkerId(workers[2]), "was in the way");
+    world.finish();
+    assert_eq!(world.first_failed(job).place.offset, 3);
+    assert_eq!(world.output(job), "\n\n", "a and c");
+    assert_eq!(world.outcomes[&job].totals.items, 4);
 }
 
 #[test]
