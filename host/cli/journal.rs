@@ -1,6 +1,6 @@
 //! `--journal`: what a run writes down so that another can go on with it, and what that one finds there.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use taskhost_os::atomic_file::AtomicFile;
 use taskhost_pool::event::{DoneRange, JobTotals, Prefix, Resume};
-use taskhost_pool::job::{Output, Splice};
+use taskhost_pool::job::{KeptParts, Output, Splice};
 use taskhost_pool::journal::{
     Commit, Contents, FailedRecord, Header, InputKind, InputPrint, Journal, JournalError, OutputRecord, PartsRecord,
     Record, verify_output,
@@ -109,9 +109,9 @@ impl Left {
 
     /// What is done of a reduction, and the partial results. Of a finished run, without the stretches in which items
     /// failed: they are run again.
-    pub(crate) fn reduction(&self) -> (Box<Resume>, HashMap<(SourceId, u64), Vec<u8>>) {
+    pub(crate) fn reduction(&self) -> (Box<Resume>, KeptParts) {
         let mut resume = Resume::default();
-        let mut kept = HashMap::new();
+        let mut kept = KeptParts::new();
         for ((source, start), record) in &self.parts {
             if self.ended.is_some() && !record.failed.is_empty() {
                 continue;
@@ -204,7 +204,7 @@ impl Left {
         let prefix =
             Prefix { source: last.source, offset: last.offset, source_items: last.source_items, output: last.output };
         let resume = Resume { prefix, totals: self.totals(last), read: last.read, ..Resume::default() };
-        Ok(Some((Output::File(atomic), Box::new(resume))))
+        Ok(Some((Output::File(Box::new(atomic)), Box::new(resume))))
     }
 
     fn totals(&self, last: &Commit) -> JobTotals {

@@ -60,7 +60,7 @@ pub(crate) fn stdout() -> Result<Output, Failure> {
 /// A file that appears whole or not at all; for a device or a pipe, that itself.
 pub(crate) fn file(path: &Path) -> Result<Output, Failure> {
     match AtomicFile::create(path) {
-        Ok(file) => Ok(Output::File(file)),
+        Ok(file) => Ok(Output::File(Box::new(file))),
         Err(AtomicFileError::NotAFile { .. }) if !path.is_dir() => {
             let device = OpenOptions::new().write(true).open(path);
             let device =

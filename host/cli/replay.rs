@@ -140,7 +140,7 @@ fn work(capsule: &Capsule) -> Result<JobWork, String> {
         keep_header: false,
         output,
         resume: None,
-        parts: std::collections::HashMap::new(),
+        parts: taskhost_pool::job::KeptParts::new(),
         splice: None,
     })
 }

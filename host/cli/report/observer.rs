@@ -124,7 +124,9 @@ impl Observer for Reporter {
         }
         if let Some(failure) = &report.failure {
             self.failed += 1;
-            self.notes.stop.set(self.shown.stops);
+            // A kernel that did what the sandbox forbids is not run any more: there is no use in opening other inputs.
+            let is_over = self.shown.stops || matches!(failure.failure, JobFailure::Violation(_));
+            self.notes.stop.set(self.notes.stop.get() || is_over);
             // The item was told of already.
             if !matches!(failure.failure, JobFailure::Item(_)) {
                 self.broken_jobs += 1;

@@ -106,7 +106,7 @@ impl<'a> ManyJobs<'a> {
             keep_header: self.arguments.items.keep_header,
             output,
             resume: None,
-            parts: std::collections::HashMap::new(),
+            parts: taskhost_pool::job::KeptParts::new(),
             splice: None,
         };
         Ok(JobSpec { name, work })
@@ -178,7 +178,7 @@ fn failed_job(name: String, failure: JobFailure) -> JobSpec {
         keep_header: false,
         output: taskhost_pool::job::Output::Nothing,
         resume: None,
-        parts: std::collections::HashMap::new(),
+        parts: taskhost_pool::job::KeptParts::new(),
         splice: None,
     };
     JobSpec { name, work }

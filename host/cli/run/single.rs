@@ -1,10 +1,8 @@
 //! One result of all inputs: one job.
 
-use std::collections::HashMap;
-
 use taskhost_os::eventfd::Waker;
 use taskhost_pool::event::{JobFailure, Placement};
-use taskhost_pool::job::{JobSpec, JobWork, Output};
+use taskhost_pool::job::{JobSpec, JobWork, KeptParts, Output};
 use taskhost_protocol::work::Merge;
 
 use super::Given;
@@ -42,7 +40,7 @@ impl SingleJob<'_> {
         let input = first.as_ref().and_then(path_of);
         let mut resume = None;
         let mut splice = None;
-        let mut parts = HashMap::new();
+        let mut parts = KeptParts::new();
         let output = match &place {
             Place::File(path) => match left {
                 Some(left) if left.has_parts() => {

@@ -21,6 +21,9 @@ pub struct JobSpec {
     pub work: JobWork,
 }
 
+/// Partial results that another run has made, by input and first byte of their stretch.
+pub type KeptParts = HashMap<(SourceId, u64), Vec<u8>>;
+
 /// What is to be done.
 pub enum JobWork {
     /// Cut the input into items.
@@ -38,7 +41,7 @@ pub enum JobWork {
         /// Where to go on.
         resume: Option<Box<Resume>>,
         /// For a reduction: the partial results of what another run has done, by input and first byte.
-        parts: HashMap<(SourceId, u64), Vec<u8>>,
+        parts: KeptParts,
         /// The output of a run before, to which results are added.
         splice: Option<Splice>,
     },
@@ -126,7 +129,7 @@ pub trait JobFeed {
 /// Where results go.
 pub enum Output {
     /// A file that appears whole or not at all.
-    File(AtomicFile),
+    File(Box<AtomicFile>),
     /// A pipe, a terminal, a device, or a file that something else has open: written from front to back.
     Stream(OwnedFd),
     /// Nowhere.

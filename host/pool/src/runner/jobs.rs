@@ -17,7 +17,7 @@ use super::pipe::{Before, Pipe, header_too_long};
 use super::sink::Target;
 use super::splice::Splicing;
 use crate::event::{ItemsPlan, JobFailure, JobPlan, Placement, Prefix, Resume};
-use crate::job::{JobSpec, JobWork, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
+use crate::job::{JobSpec, JobWork, KeptParts, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
 
 /// An input that workers read.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(crate) struct OpenSource {
 pub(crate) enum JobOutput {
     /// A file that is not yet in its place. Appended to, or written by the workers.
     File {
-        atomic: AtomicFile,
+        atomic: Box<AtomicFile>,
         target: Arc<Target>,
         direct: Arc<OwnedFd>,
     },
@@ -77,7 +77,7 @@ pub(crate) struct RunningJob {
     pub(crate) output: JobOutput,
     pub(crate) picture: Option<Picture>,
     /// Partial results that another run has made, by input and first byte of their stretch.
-    pub(crate) parts: HashMap<(SourceId, u64), Vec<u8>>,
+    pub(crate) parts: KeptParts,
     /// The output that is made anew.
     pub(crate) splicing: Option<Splicing>,
     /// Whether workers write results straight to their places.
