@@ -52,7 +52,7 @@ impl ItemsJob {
             let piece = Piece { source, slot: NO_SLOT, start, end: len, from, to: len, at: from, base };
             self.supply.add(piece, before);
         } else {
-            actions.push(Action::Release { job: self.id, source, from: start });
+            actions.push(Action::Release { job: self.id, source, from });
         }
     }
 

@@ -12,7 +12,7 @@ use super::input::{Input, Spec};
 use super::outcome::expected_failures;
 use super::worker::{Effort, Tells};
 use super::world::{Move, RETRIES, World};
-use crate::event::{DirectLength, Event, ItemsPlan, JobFailure, OnError, PictureJobPlan, Placement};
+use crate::event::{DirectLength, DoneRange, Event, ItemsPlan, JobFailure, OnError, PictureJobPlan, Placement};
 use crate::state::Rules;
 use crate::state::sizing::BatchRule;
 use crate::state::window::WINDOW;
@@ -133,7 +133,15 @@ fn assert_bounded(world: &World, workers: u64) {
     assert!(world.most_held <= bound, "{} of {bound}", world.most_held);
 }
 
+/// Half as many cases as usual: each is a run of some hundred steps.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases / 2, ..usual }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn ordered_results_are_those_of_one_pass(
         specs in prop::collection::vec(spec(any_merge()), 1..4),
@@ -213,6 +221,49 @@ proptest! {
         if spec.plan.placement == Placement::Append && spec.plan.merge != Merge::Reduce {
             let before = spec.items()[..number].iter().flat_map(|item| spec.written(&item.bytes)).collect::<Vec<u8>>();
             prop_assert_eq!(&world.outcomes[&job].output, &before, "all that comes before it, and nothing else");
+        }
+    }
+
+    #[test]
+    fn a_job_goes_on_where_another_run_stopped(
+        spec in spec(any_merge()),
+        wrongs in wrongs(),
+        workers in 1usize..4,
+        steps in prop::collection::vec(step(false), 0..200),
+        more in prop::collection::vec(step(true), 0..200),
+    ) {
+        let mut spec = spec.skipping();
+        spoil(&mut spec, &wrongs);
+        // What a pipe brought before is gone.
+        spec.inputs = spec.inputs.into_iter().map(|input| Input::File(input.bytes().to_vec())).collect();
+        let job = JobId(0);
+        let mut first = World::new(workers);
+        first.add(0, spec.clone());
+        for step in &steps {
+            let moves = first.moves();
+            if moves.is_empty() {
+                break;
+            }
+            first.make(*step.which.get(&moves), Effort { tells: Tells::Truth, ..step.effort }, step.bytes);
+        }
+        if first.outcomes.contains_key(&job) {
+            return Ok(());
+        }
+        let mut before = first.stop(job);
+        if spec.plan.merge == Merge::Reduce {
+            // They are told again.
+            before.failed.clear();
+        }
+        let prefix = before.prefix;
+        let ranges: Vec<DoneRange> = before.reduced.iter().map(|(range, _)| range.clone()).collect();
+        let mut second = World::new(workers);
+        second.resume(job, spec, before);
+        run(&mut second, &more);
+        second.assert_done(job);
+        for (source, offset) in second.jobs[&job].runs.keys().copied() {
+            prop_assert!((source, offset) >= (prefix.source, prefix.offset), "it was merged before");
+            let has_it = |range: &DoneRange| range.source == source && (range.start..range.end).contains(&offset);
+            prop_assert!(!ranges.iter().any(has_it), "it was done before");
         }
     }
 

@@ -16,8 +16,8 @@ use super::input::{Input, Spec};
 use super::worker::{Effort, Fate, Ran, Runs, Tells, run_items, run_join};
 use crate::death::{Death, Reason};
 use crate::event::{
-    Action, Destination, Event, FailedItem, JobFailure, JobPlan, JobTotals, OnError, Order, PartId, Placement, Post,
-    Prefix, Task,
+    Action, Destination, DoneRange, Event, FailedItem, JobFailure, JobPlan, JobTotals, OnError, Order, PartId,
+    Placement, Post, Prefix, Resume, Task,
 };
 use crate::runner::cutter;
 use crate::state::mark::Mark;
@@ -97,7 +97,11 @@ pub(super) struct FakeJob {
     pub(super) failed: Vec<FailedItem>,
     /// Bytes asked to be appended, and how far the merge says it is.
     appended: u64,
-    prefix: Prefix,
+    pub(super) prefix: Prefix,
+    /// What the job came to until there.
+    totals: JobTotals,
+    /// Stretches of a reduction that are done, with their parts.
+    pub(super) reduced: Vec<(DoneRange, Vec<u8>)>,
     is_over: bool,
 }
 
@@ -227,11 +231,51 @@ impl World {
             failed: Vec::new(),
             appended: 0,
             prefix: Prefix::default(),
+            totals: JobTotals::default(),
+            reduced: Vec::new(),
             is_over: false,
         };
         assert!(self.jobs.insert(job, fake).is_none(), "job numbers are never used twice");
         self.tell(Event::JobAdded { job, plan, resume: None });
         job
+    }
+
+    /// Goes on with a job where another world has stopped; `before` is what was left of it there.
+    pub(super) fn resume(&mut self, job: JobId, spec: Spec, before: FakeJob) {
+        let mut resume = Resume { prefix: before.prefix, totals: before.totals.clone(), ..Resume::default() };
+        for (range, _) in &before.reduced {
+            resume.done.entry(range.source).or_default().push(range.clone());
+        }
+        resume.done.values_mut().for_each(|ranges| ranges.sort_by_key(|range| range.start));
+        let plan = JobPlan::Items(spec.plan);
+        let fake = FakeJob {
+            kind: Kind::Items(spec),
+            opened: 0,
+            pipe: None,
+            open: BTreeSet::new(),
+            runs: Runs::new(),
+            appended: resume.prefix.output,
+            is_over: false,
+            ..before
+        };
+        assert!(self.jobs.insert(job, fake).is_none(), "job numbers are never used twice");
+        self.tell(Event::JobAdded { job, plan, resume: Some(Box::new(resume)) });
+    }
+
+    /// The run is broken off: what is left of the job, with the output as far as it is merged.
+    pub(super) fn stop(&mut self, job: JobId) -> FakeJob {
+        let fake = &self.jobs[&job];
+        let (prefix, totals, failed) = (fake.prefix, fake.totals.clone(), fake.failed.clone());
+        while !self.sink.is_empty() {
+            self.write();
+        }
+        let scale = self.scale(job);
+        let mut fake = self.jobs.remove(&job).unwrap();
+        if matches!(&fake.kind, Kind::Items(spec) if spec.plan.placement == Placement::Append) {
+            fake.output.truncate((prefix.output / scale) as usize);
+        }
+        let failed = failed.into_iter().take(totals.failed as usize).collect();
+        FakeJob { prefix, totals, failed, ..fake }
     }
 
     /// Hands an event in and acts out what comes of it.
@@ -637,7 +681,28 @@ impl World {
                 self.jobs.get_mut(&job).unwrap().appended += bytes;
                 self.sink.push_back((job, batch, bytes));
             }
-            Action::Reduced { .. } | Action::RestoreParts { .. } => {}
+            Action::Reduced { job, batch, ranges } => {
+                let scale = self.scale(job) as usize;
+                let mut results = self.batches[&batch].results.as_ref().unwrap().as_slice();
+                for range in ranges {
+                    let len: u64 = range.parts.iter().map(|part| part.len).sum();
+                    let (own, others) = results.split_at(len as usize / scale);
+                    results = others;
+                    self.jobs.get_mut(&job).unwrap().reduced.push((range, own.to_vec()));
+                }
+                assert!(results.is_empty(), "all parts belong to a stretch");
+            }
+            Action::RestoreParts { job, source, start, parts } => {
+                let scale = self.scale(job) as usize;
+                let is_it = |(range, _): &&(DoneRange, Vec<u8>)| (range.source, range.start) == (source, start);
+                let mut bytes = self.jobs[&job].reduced.iter().find(is_it).unwrap().1.clone();
+                for (part, len) in parts {
+                    let others = bytes.split_off(len as usize / scale);
+                    assert!(self.parts.insert(part, bytes).is_none(), "one part of a number");
+                    bytes = others;
+                }
+                assert!(bytes.is_empty(), "all parts are restored");
+            }
             Action::TakeParts { batch, parts } => {
                 let held = &self.batches[&batch];
                 let (mut at, scale) = (0, self.scale(held.job));
@@ -697,6 +762,7 @@ impl World {
                 assert!(is_direct || prefix.output == fake.appended, "what was merged was asked to be appended");
                 assert!(totals.failed == fake.failed.len() as u64 && totals.items >= totals.failed);
                 fake.prefix = prefix;
+                fake.totals = *totals;
             }
         }
     }
