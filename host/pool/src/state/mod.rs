@@ -29,7 +29,7 @@ use taskhost_protocol::work::{Care, Done};
 
 use crate::death::{Death, Reason};
 use crate::event::{Action, Event, JobFailure, JobPlan, OnError, Order, Post, Task};
-use crate::verdict::Verdict;
+use crate::verdict::{Next, Verdict};
 use crew::Crew;
 use items::ItemsJob;
 use job::{AnyJob, Pick, Ran};
@@ -70,6 +70,8 @@ pub struct State {
     convert: Crew,
     /// Nothing new is begun.
     draining: bool,
+    /// Why the kernel is not run any more, whatever comes.
+    quarantined: Option<JobFailure>,
     jobs: BTreeMap<JobId, AnyJob>,
     batches: HashMap<BatchId, Batch>,
     next_batch: u64,
@@ -92,6 +94,7 @@ impl State {
             isolation: Crew::new(1, 0),
             convert: Crew::new(target, 0),
             draining: false,
+            quarantined: None,
             jobs: BTreeMap::new(),
             batches: HashMap::new(),
             next_batch: 0,
@@ -145,7 +148,10 @@ impl State {
                     JobPlan::Picture(plan) => AnyJob::Picture(Box::new(PictureJob::new(job, plan))),
                 };
                 self.jobs.insert(job, new);
-                self.touch(job);
+                match self.quarantined.clone() {
+                    Some(failure) => self.fail(job, failure),
+                    None => self.touch(job),
+                }
             }
             Event::SourceOpened { job, source, start, end } => {
                 if let Some(AnyJob::Items(items)) = self.jobs.get_mut(&job) {
@@ -350,6 +356,9 @@ impl State {
     fn lost(&mut self, worker: WorkerId, post: Post, death: &Death) {
         let Some(queue) = self.crew(post).lost(worker, &death.text) else { return };
         let mut is_explained = matches!(death.verdict, Verdict::Retired(_));
+        if death.verdict.judgement().1 == Next::Quarantine {
+            self.quarantine(&death.verdict);
+        }
         for (place, batch) in queue.into_iter().enumerate().rev() {
             self.actions.push(Action::ReleaseBatch { batch });
             let Some(Batch { job, pick }) = self.batches.remove(&batch) else { continue };
@@ -371,12 +380,6 @@ impl State {
                     let batch = self.new_batch(job, pick);
                     self.crew(post).again.push_front(batch);
                 }
-                // One kernel runs in all jobs.
-                Err(failure @ JobFailure::Violation(_)) => {
-                    for job in self.jobs.keys().copied().collect::<Vec<_>>() {
-                        self.fail(job, failure.clone());
-                    }
-                }
                 Err(failure) => self.fail(job, failure),
             }
             self.touch(job);
@@ -384,6 +387,15 @@ impl State {
         if !is_explained {
             self.crew(post).strike(&death.text);
         }
+    }
+
+    /// The kernel is not run any more, whatever its worker was at: one kernel runs in all jobs.
+    fn quarantine(&mut self, verdict: &Verdict) {
+        let failure = JobFailure::Violation(verdict.to_string());
+        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.fail(job, failure.clone());
+        }
+        self.quarantined = Some(failure);
     }
 
     fn fail(&mut self, job: JobId, failure: JobFailure) {

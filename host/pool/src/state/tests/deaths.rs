@@ -248,6 +248,10 @@ fn a_forbidden_system_call_ends_all_jobs() {
         let Some(JobFailure::Violation(text)) = &world.outcomes[&job].failure else { panic!("{:?}", world.outcomes) };
         assert!(text.contains("system call that is forbidden"), "{text}");
     }
+    // Nor is one begun that comes later.
+    let late = world.add(3, Spec::lines([numbered(10)]));
+    world.wait();
+    assert!(matches!(world.outcomes[&late].failure, Some(JobFailure::Violation(_))), "{:?}", world.outcomes);
     world.finish();
 }
 
