@@ -12,6 +12,7 @@ mod input;
 mod items;
 mod job;
 mod ledger;
+mod losses;
 mod mark;
 mod picture;
 mod reduction;
@@ -27,13 +28,12 @@ use std::collections::{BTreeMap, HashMap};
 use taskhost_protocol::ids::{BatchId, Generation, JobId, WorkerId};
 use taskhost_protocol::work::{Care, Done};
 
-use crate::death::{Death, Reason};
+use crate::death::Reason;
 use crate::event::{Action, Event, JobFailure, JobPlan, OnError, Order, Post, Task};
-use crate::verdict::{Next, Verdict};
 use crew::Crew;
 use items::ItemsJob;
 use job::{AnyJob, Pick, Ran};
-use mark::{Lost, Mark};
+use mark::Mark;
 use picture::PictureJob;
 
 /// Batches a worker has at a time: one that runs, and one to begin with while the reply to the first is on its way.
@@ -352,52 +352,6 @@ impl State {
         self.touch(job);
     }
 
-    /// What the worker had goes back; what becomes of the batch it was at depends on how it went.
-    fn lost(&mut self, worker: WorkerId, post: Post, death: &Death) {
-        let Some(queue) = self.crew(post).lost(worker, &death.text) else { return };
-        let mut is_explained = matches!(death.verdict, Verdict::Retired(_));
-        if death.verdict.judgement().1 == Next::Quarantine {
-            self.quarantine(&death.verdict);
-        }
-        for (place, batch) in queue.into_iter().enumerate().rev() {
-            self.actions.push(Action::ReleaseBatch { batch });
-            let Some(Batch { job, pick }) = self.batches.remove(&batch) else { continue };
-            let Some(running) = self.jobs.get_mut(&job).map(AnyJob::get_mut) else { continue };
-            // Workers run their batches in order, so only the first can have been at work.
-            let again = if place == 0 {
-                let lost = Lost { worker, batch, death, retries: self.rules.retries };
-                running.lost(pick, &lost).map(|regained| {
-                    is_explained |= regained.is_explained;
-                    regained.again
-                })
-            } else {
-                Ok(running.untouched(pick))
-            };
-            match again {
-                Ok(None) => {}
-                Ok(Some(pick)) => {
-                    let post = pick.post();
-                    let batch = self.new_batch(job, pick);
-                    self.crew(post).again.push_front(batch);
-                }
-                Err(failure) => self.fail(job, failure),
-            }
-            self.touch(job);
-        }
-        if !is_explained {
-            self.crew(post).strike(&death.text);
-        }
-    }
-
-    /// The kernel is not run any more, whatever its worker was at: one kernel runs in all jobs.
-    fn quarantine(&mut self, verdict: &Verdict) {
-        let failure = JobFailure::Violation(verdict.to_string());
-        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
-            self.fail(job, failure.clone());
-        }
-        self.quarantined = Some(failure);
-    }
-
     fn fail(&mut self, job: JobId, failure: JobFailure) {
         let Some(mut gone) = self.jobs.remove(&job) else { return };
         gone.get_mut().abandon(&mut self.actions);
@@ -462,7 +416,8 @@ impl State {
             return;
         }
         let has_more = |id: &&JobId| self.jobs.get(id).is_some_and(|job| job.get().has_more(post));
-        let jobs: Vec<JobId> = crew.jobs.iter().filter(has_more).take(target).copied().collect();
+        let most = if hopeless.is_some() { usize::MAX } else { target };
+        let jobs: Vec<JobId> = crew.jobs.iter().filter(has_more).take(most).copied().collect();
         if jobs.is_empty() && crew.again.is_empty() {
             return;
         }

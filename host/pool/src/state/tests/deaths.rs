@@ -256,6 +256,16 @@ fn a_forbidden_system_call_ends_all_jobs() {
 }
 
 #[test]
+fn a_forbidden_system_call_of_a_worker_without_work_counts_too() {
+    let mut world = World::new(2);
+    world.wait();
+    world.die(A, Verdict::SandboxViolation, "died of signal 31", 0);
+    let job = world.add(0, Spec::lines([numbered(1000)]));
+    world.finish();
+    assert!(matches!(world.outcomes[&job].failure, Some(JobFailure::Violation(_))), "{:?}", world.outcomes);
+}
+
+#[test]
 fn a_combine_that_crashes_twice_or_is_late_fails_the_job() {
     for (verdict, deaths, expected) in [
         (

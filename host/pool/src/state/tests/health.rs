@@ -49,6 +49,7 @@ fn a_worker_that_is_to_be_replaced_gets_nothing_meanwhile() {
 fn workers_that_die_of_nothing_are_replaced_more_and_more_slowly_and_then_no_more() {
     let mut world = World::new(1);
     world.add(0, Spec::lines([numbered(100)]).skipping());
+    let others = [1, 2, 3].map(|number| world.add(number, Spec::lines([numbered(100)])));
     while !world.outcomes.contains_key(&JOB) {
         world.wait();
         let worker = *world.workers.keys().next().unwrap();
@@ -59,8 +60,11 @@ fn workers_that_die_of_nothing_are_replaced_more_and_more_slowly_and_then_no_mor
     assert_eq!(world.deaths, 10);
     let millis: Vec<_> = world.delays.iter().map(Duration::as_millis).collect();
     assert_eq!(millis, [0, 50, 100, 200, 400, 800, 1600, 3200, 5000]);
+    for other in others {
+        assert!(matches!(world.outcomes[&other].failure, Some(JobFailure::Lost(_))), "nor would it be any better");
+    }
     // A later job may be luckier.
-    let next = world.add(1, Spec::lines([numbered(10)]));
+    let next = world.add(9, Spec::lines([numbered(10)]));
     world.finish();
     world.assert_done(next);
 }

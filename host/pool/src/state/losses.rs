@@ -1,0 +1,58 @@
+//! What becomes of what a worker had when it is lost.
+
+use taskhost_protocol::ids::WorkerId;
+
+use super::job::AnyJob;
+use super::mark::Lost;
+use super::{Batch, State};
+use crate::death::Death;
+use crate::event::{Action, JobFailure, Post};
+use crate::verdict::{Next, Verdict};
+
+impl State {
+    /// What the worker had goes back; what becomes of the batch it was at depends on how it went.
+    pub(super) fn lost(&mut self, worker: WorkerId, post: Post, death: &Death) {
+        let Some(queue) = self.crew(post).lost(worker, &death.text) else { return };
+        let mut is_explained = matches!(death.verdict, Verdict::Retired(_));
+        if death.verdict.judgement().1 == Next::Quarantine {
+            self.quarantine(&death.verdict);
+        }
+        for (place, batch) in queue.into_iter().enumerate().rev() {
+            self.actions.push(Action::ReleaseBatch { batch });
+            let Some(Batch { job, pick }) = self.batches.remove(&batch) else { continue };
+            let Some(running) = self.jobs.get_mut(&job).map(AnyJob::get_mut) else { continue };
+            // Workers run their batches in order, so only the first can have been at work.
+            let again = if place == 0 {
+                let lost = Lost { worker, batch, death, retries: self.rules.retries };
+                running.lost(pick, &lost).map(|regained| {
+                    is_explained |= regained.is_explained;
+                    regained.again
+                })
+            } else {
+                Ok(running.untouched(pick))
+            };
+            match again {
+                Ok(None) => {}
+                Ok(Some(pick)) => {
+                    let post = pick.post();
+                    let batch = self.new_batch(job, pick);
+                    self.crew(post).again.push_front(batch);
+                }
+                Err(failure) => self.fail(job, failure),
+            }
+            self.touch(job);
+        }
+        if !is_explained {
+            self.crew(post).strike(&death.text);
+        }
+    }
+
+    /// The kernel is not run any more, whatever its worker was at: one kernel runs in all jobs.
+    fn quarantine(&mut self, verdict: &Verdict) {
+        let failure = JobFailure::Violation(verdict.to_string());
+        for job in self.jobs.keys().copied().collect::<Vec<_>>() {
+            self.fail(job, failure.clone());
+        }
+        self.quarantined = Some(failure);
+    }
+}
