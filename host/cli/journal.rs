@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use taskhost_os::atomic_file::AtomicFile;
+use taskhost_os::atomic_file::{self, AtomicFile};
 use taskhost_pool::event::{DoneRange, JobTotals, Prefix, Resume};
 use taskhost_pool::job::{KeptParts, Output, Splice};
 use taskhost_pool::journal::{
@@ -32,8 +32,6 @@ pub(crate) struct Left {
     /// The kernel that the run went on with last.
     pub(crate) kernel: [u8; 32],
     pub(crate) output: Option<OutputRecord>,
-    /// All outputs that were begun, finished ones among them.
-    begun: Vec<OutputRecord>,
     /// Commits of that output, in order.
     commits: Vec<Commit>,
     /// What is done of a reduction, by input and first byte.
@@ -55,7 +53,6 @@ impl Left {
             header,
             kernel,
             output: None,
-            begun: Vec::new(),
             commits: Vec::new(),
             parts: BTreeMap::new(),
             failed: Vec::new(),
@@ -63,7 +60,7 @@ impl Left {
             ended,
         };
         // An item counts as failed with the commit behind it.
-        let mut uncommitted = Vec::new();
+        let mut uncommitted: Vec<FailedRecord> = Vec::new();
         for record in records {
             match record {
                 Record::Kernel { digest } => left.kernel = digest,
@@ -73,12 +70,14 @@ impl Left {
                         left.failed.clear();
                     }
                     uncommitted.clear();
-                    left.begun.push(output.clone());
                     left.output = Some(output);
                 }
                 Record::Commit(commit) => {
+                    // What ended a run is written down, but not merged: it is run again with the rest.
+                    let (merged, rest) = uncommitted.into_iter().partition(|failed| failed.item < commit.items);
+                    left.failed.extend::<Vec<FailedRecord>>(merged);
+                    uncommitted = rest;
                     left.commits.push(commit);
-                    left.failed.append(&mut uncommitted);
                 }
                 Record::Failed(failed) => uncommitted.push(failed),
                 Record::JobOver(over) if over.failed.is_none() => left.done.push(over.input),
@@ -137,12 +136,18 @@ impl Left {
         }
     }
 
-    /// Removes what was written of results that are made anew, where each input has one. Those that are finished have
-    /// another name by now.
-    pub(crate) fn forget_outputs(&self) {
-        for output in &self.begun {
-            let _ = AtomicFile::reopen(&path_of(&output.target), &path_of(&output.data)).map(AtomicFile::discard);
-        }
+    /// Removes what the run left half-written beside its one output, but for what it goes on with.
+    pub(crate) fn sweep_beside(&self, target: &Path) {
+        let target = std::fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
+        let goes_on = self.ended.is_none() && !self.commits.is_empty();
+        let data = self.output.as_ref().filter(|_| goes_on).map(|output| path_of(&output.data));
+        self.sweep(target.parent().unwrap_or(Path::new("/")), data.as_deref());
+    }
+
+    /// Removes from a folder what the run left there half-written, but not `keep`.
+    pub(crate) fn sweep(&self, folder: &Path, keep: Option<&Path>) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        atomic_file::sweep(folder, number(&self.header), keep);
     }
 
     /// Whether the one output is complete, seen from the folder of the run: it gets its name when everything is written,
@@ -255,11 +260,12 @@ pub(crate) struct RunJournal {
 impl RunJournal {
     /// Begins a journal.
     pub(crate) fn create(path: &Path, header: &Header) -> Result<Self, Failure> {
-        Ok(Self::new(path, Journal::create(path, header).map_err(failure)?))
+        Ok(Self::new(path, Journal::create(path, header).map_err(failure)?, header))
     }
 
     /// The journal that a run goes on with.
-    pub(crate) fn new(shown: &Path, journal: Journal) -> Self {
+    pub(crate) fn new(shown: &Path, journal: Journal, header: &Header) -> Self {
+        atomic_file::name_after(number(header));
         let path = journal.path().to_owned();
         Self { journal: Arc::new(Mutex::new(journal)), shown: shown.to_owned(), path }
     }
@@ -347,6 +353,12 @@ impl RunJournal {
         records.iter().try_for_each(|record| journal.append(record)).and_then(|()| journal.sync()).map_err(failure)?;
         std::fs::rename(&name, &self.path).map_err(broken)
     }
+}
+
+/// Half-written files of a run have it in their names.
+fn number(header: &Header) -> u32 {
+    let [first, second, third, fourth, ..] = header.run;
+    u32::from_le_bytes([first, second, third, fourth])
 }
 
 fn path_of(bytes: &[u8]) -> PathBuf {

@@ -56,7 +56,7 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
         );
     }
     let mut left = Left::new(contents);
-    let journal = RunJournal::new(shown, journal);
+    let journal = RunJournal::new(shown, journal, &left.header);
     let folder = PathBuf::from(OsString::from_vec(left.header.folder.clone()));
     if left.ended.is_none() && left.is_in_place(&folder) {
         if left.failed.is_empty() {

@@ -255,11 +255,12 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     let Request { arguments, inputs, place, cores, bytes } = request;
     let many = matches!(place, Place::PerInput(_));
     let notes = Rc::new(Notes::default());
+    if let (Some(left), Place::File(path)) = (&left, &place) {
+        left.sweep_beside(path);
+    }
     let mut feed: Box<dyn JobFeed> = match place {
         Place::PerInput(destination) => {
-            let done = left.iter().flat_map(|left| left.done.iter().cloned()).collect();
-            left.iter().for_each(Left::forget_outputs);
-            let outputs = Outputs { destination, notes: Rc::clone(&notes), done };
+            let outputs = Outputs { destination, notes: Rc::clone(&notes), left: left.as_ref() };
             Box::new(ManyJobs::new(inputs, outputs, arguments, shape, pool.waker())?)
         }
         place => {

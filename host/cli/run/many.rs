@@ -1,6 +1,7 @@
 //! A result for each input: every input is a job of its own, and one that cannot be run costs one result.
 
 use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use taskhost_os::eventfd::Waker;
@@ -15,6 +16,7 @@ use crate::exit_code::{Exit, Failure};
 use crate::feed::{AllSources, Sources, name_of, total_bytes};
 use crate::inputs::Found;
 use crate::inputs::outputs::{Destination, Output as Named, OutputNames};
+use crate::journal::Left;
 use crate::output;
 use crate::plan::{self, Shape};
 use crate::report::Notes;
@@ -31,11 +33,11 @@ pub(super) struct ManyJobs<'a> {
 }
 
 /// Where results go, and who is told of what is special about them.
-pub(super) struct Outputs {
+pub(super) struct Outputs<'l> {
     pub(super) destination: Destination,
     pub(super) notes: Rc<Notes>,
-    /// Inputs whose results are there.
-    pub(super) done: HashSet<Vec<u8>>,
+    /// What another run left behind.
+    pub(super) left: Option<&'l Left>,
 }
 
 /// The outputs' names.
@@ -49,7 +51,7 @@ enum Names {
 impl<'a> ManyJobs<'a> {
     pub(super) fn new(
         inputs: Given,
-        outputs: Outputs,
+        outputs: Outputs<'_>,
         arguments: &'a RunArguments,
         shape: Shape,
         waker: Waker,
@@ -68,6 +70,9 @@ impl<'a> ManyJobs<'a> {
             Given::Known(mut known) => {
                 let named =
                     names.name_all(known.make_contiguous()).map_err(|error| Failure::usage(error.to_string()))?;
+                if let Some(left) = outputs.left {
+                    sweep(left, &named);
+                }
                 (Sources::Known(known), Names::Known(named.into()))
             }
             Given::List(list) => {
@@ -76,11 +81,12 @@ impl<'a> ManyJobs<'a> {
                 (listed, Names::Coming(names))
             }
         };
-        Ok(Self { notes: outputs.notes, sources, names, arguments, shape, done: outputs.done })
+        let done = outputs.left.map(|left| left.done.iter().cloned().collect()).unwrap_or_default();
+        Ok(Self { notes: outputs.notes, sources, names, arguments, shape, done })
     }
 
     /// The job of one input. One that cannot be made becomes a job that fails.
-    fn job(&self, found: &Found, path: &std::path::Path) -> Result<JobSpec, JobFailure> {
+    fn job(&self, found: &Found, path: &Path) -> Result<JobSpec, JobFailure> {
         let name = name_of(found);
         let failed = |failure: Failure| JobFailure::Output(failure.message);
         if self.shape == Shape::Picture {
@@ -149,6 +155,16 @@ impl JobFeed for ManyJobs<'_> {
                 Err(failure) => failed_job(name_of(&found), failure),
             });
         }
+    }
+}
+
+/// Removes what another run left half-written: those results are made anew.
+fn sweep(left: &Left, named: &[Named]) {
+    let folder = |named: &Named| match named {
+        Named::Write(path) | Named::Exists(path) => path.parent().map(Path::to_owned),
+    };
+    for folder in named.iter().filter_map(folder).collect::<HashSet<PathBuf>>() {
+        left.sweep(&folder, None);
     }
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
@@ -31,6 +32,37 @@ const SUFFIX_BYTES: usize = ".".len() + MARK.len() + UNIQUE_DIGITS;
 
 /// Names tried before giving up; a second try is already unlikely.
 const TRIES: u32 = 100;
+
+/// The run that this process is or goes on with.
+static RUN: OnceLock<u32> = OnceLock::new();
+
+/// From now on all temporary names tell to which run they belong, by a random number of that run, so that
+/// [`sweep`] finds what it left when it was killed. The first call counts.
+pub fn name_after(run: u32) {
+    let _ = RUN.set(run);
+}
+
+/// Removes from a folder the temporary files of a run that was killed, but not `keep`. What cannot be read or removed
+/// stays.
+pub fn sweep(folder: &Path, run: u32, keep: Option<&Path>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let kept = keep.and_then(Path::file_name);
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name();
+        if Some(&*name) != kept && is_of_run(&name, run) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether this is a temporary name that tells of that run.
+fn is_of_run(name: &OsStr, run: u32) -> bool {
+    let Some((stem, unique)) = name.as_bytes().split_last_chunk::<UNIQUE_DIGITS>() else { return false };
+    stem.starts_with(b".")
+        && stem.ends_with(MARK.as_bytes())
+        && unique.iter().all(u8::is_ascii_hexdigit)
+        && unique.starts_with(format!("{run:08x}").as_bytes())
+}
 
 /// How sure it has to be that the file is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -299,8 +331,10 @@ fn create_temporary(folder: &OwnedFd, name: &OsStr) -> io::Result<(File, OsStrin
 fn temporary_name(name: &OsStr) -> OsString {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
-    let unique = time ^ std::process::id().rotate_left(16);
+    let unique = RUN.get().copied().unwrap_or_else(|| {
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+        time ^ std::process::id().rotate_left(16)
+    });
     OsString::from_vec([temporary_stem(name), format!("{unique:08x}{count:08x}").into_bytes()].concat())
 }
 
@@ -334,6 +368,22 @@ mod tests {
         let atomic = AtomicFile::create(path).expect("a writable folder");
         atomic.file().write_all(text.as_bytes()).expect("space");
         atomic
+    }
+
+    #[test]
+    fn what_a_run_left_is_swept() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mine = [".out.taskhost-0000abcd00000000", ".other.txt.taskhost-0000abcd00000017"];
+        let others = [".out.taskhost-0001abcd00000000", "out.taskhost-0000abcd00000000", ".out.taskhost-0000abcd", "out"];
+        for name in mine.iter().chain(&others) {
+            fs::write(folder.path().join(name), "x").expect("space");
+        }
+        sweep(folder.path(), 0xabcd, Some(&folder.path().join(mine[1])));
+        let mut wanted = others.to_vec();
+        wanted.push(mine[1]);
+        wanted.sort_unstable();
+        assert_eq!(names(folder.path()), wanted);
+        sweep(&folder.path().join("missing"), 0xabcd, None);
     }
 
     #[test]

@@ -167,7 +167,8 @@ impl Keeper {
     /// Saves what is due.
     pub(super) fn save(&mut self, jobs: &HashMap<JobId, RunningJob>, sink: &Sink) -> Result<(), JobFailure> {
         let now = Instant::now();
-        if now < self.next {
+        // What comes first is saved at once: from then on there is something to go on with.
+        if now < self.next || self.next().is_none() {
             return Ok(());
         }
         self.next = now + (self.began.elapsed() / COMMITS).clamp(EVERY, SELDOM);
