@@ -23,6 +23,7 @@ mod memory;
 mod order;
 mod pictures;
 mod pipes;
+mod resume;
 mod run;
 mod sandbox;
 mod splits;

@@ -5,6 +5,7 @@ mod outcome;
 mod place;
 mod processes;
 mod program;
+mod random;
 
 use std::io::Write as _;
 
@@ -12,6 +13,7 @@ pub(crate) use outcome::Outcome;
 pub(crate) use place::Place;
 pub(crate) use processes::{Process, no_worker_is_left};
 pub(crate) use program::{Program, Running};
+pub(crate) use random::{Random, rounds};
 
 /// Says that this machine does not allow what a test needs. The test passes then, but not in silence: what is written to
 /// standard error without a macro is shown also for tests that pass.
