@@ -93,6 +93,8 @@ fn classify(evidence: &Evidence, text: &str) -> Verdict {
     match (&evidence.reason, evidence.end) {
         (Some(Reason::Retired(why)), _) => Verdict::Retired((*why).to_owned()),
         (Some(Reason::Violation(_)), _) if evidence.was_ready => Verdict::ProtocolViolation(text.to_owned()),
+        // Being killed says nothing about whether it could have started.
+        (None, End::Signal(SIGKILL)) if !evidence.was_ready => Verdict::Killed(text.to_owned()),
         _ if !evidence.was_ready => Verdict::StartUp(text.to_owned()),
         // A kill that came too late is none: what ended the process is what counts.
         (Some(Reason::Deadline(limit)), End::Signal(SIGKILL)) => Verdict::Deadline(*limit),
@@ -244,9 +246,10 @@ mod tests {
 
     #[test]
     fn before_it_is_ready_everything_is_a_failed_start() {
-        for end in [End::Code(1), End::Signal(9), End::Signal(31)] {
+        for end in [End::Code(1), End::Signal(11), End::Signal(31)] {
             assert_eq!(name(&Evidence { was_ready: false, ..evidence(end) }), "start-up");
         }
+        assert_eq!(name(&Evidence { was_ready: false, ..evidence(End::Signal(9)) }), "killed", "which is no failure");
     }
 
     #[test]

@@ -133,6 +133,8 @@ pub struct WorkerReport {
     pub max_resident: u64,
     /// How it ended, when not at the end of the run.
     pub death: Option<String>,
+    /// Whether somebody else killed it.
+    pub killed: bool,
 }
 
 /// What a run came to.

@@ -62,8 +62,8 @@ pub use process::WORKER_ARGUMENT;
 /// How often the observer hears of the progress.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Attempts to have a first worker.
-const START_TRIES: u32 = 2;
+/// Attempts to have a first worker: being killed, as with a batch, says little.
+const START_TRIES: u32 = 5;
 
 /// How long a worker may live after it closed its socket.
 const LINGER: Duration = Duration::from_secs(1);
@@ -227,8 +227,8 @@ impl Pool {
         let mut tries = 1;
         while pool.description.is_none() {
             pool.turn(None)?;
-            if pool.workers.is_empty() && tries < START_TRIES {
-                // Killed from outside, perhaps: as with a batch, one death says little.
+            let was_killed = pool.reports.last().is_some_and(|report| report.killed);
+            if pool.workers.is_empty() && was_killed && tries < START_TRIES {
                 tries += 1;
                 pool.state.expect_worker(Post::Execute);
                 pool.spawn(Post::Execute)?;

@@ -17,6 +17,7 @@ use super::{Pool, Watched, WorkerReport};
 use crate::death::Death;
 use crate::error::{PoolError, Tried as _};
 use crate::event::{Event, Post};
+use crate::verdict::Verdict;
 
 /// Workers that died of which a report is kept: enough to see what is wrong.
 const REPORTS: usize = 1000;
@@ -99,6 +100,7 @@ impl Pool {
             core,
             cpu: exit.user_time + exit.system_time,
             max_resident: exit.max_resident,
+            killed: lost && matches!(death.verdict, Verdict::Killed(_) | Verdict::OutOfMemory),
             death: lost.then(|| death.text.clone()),
         });
         death

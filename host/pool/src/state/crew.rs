@@ -5,8 +5,15 @@ use std::time::Duration;
 
 use taskhost_protocol::ids::{BatchId, JobId, WorkerId};
 
+use crate::death::Death;
+use crate::verdict::Verdict;
+
 /// Workers that may die one after the other before they are ready: then something is wrong with all of them.
 const FAILED_STARTS: u32 = 3;
+
+/// Workers that somebody may kill one after the other before they are ready: whoever does it may stop, or the machine
+/// find memory again, so it is tried for a minute or two.
+const KILLED_STARTS: u32 = 30;
 
 /// Workers that may be lost one after the other without anything being learned or done: then it is not the items.
 const STRIKES: u32 = 10;
@@ -39,6 +46,8 @@ pub(crate) struct Crew {
     expected: usize,
     /// Workers lost before they were ready, since the last one that was.
     failed_starts: u32,
+    /// Workers killed by somebody before they were ready, since the last one that was.
+    killed_starts: u32,
     /// Workers lost since the last reply, of which nothing was learned.
     strikes: u32,
     /// How the last of them was lost.
@@ -57,6 +66,7 @@ impl Crew {
             limit,
             expected: started,
             failed_starts: 0,
+            killed_starts: 0,
             strikes: 0,
             last_failure: String::new(),
             again: VecDeque::new(),
@@ -72,16 +82,20 @@ impl Crew {
     /// A worker can be given work.
     pub(crate) fn ready(&mut self, worker: WorkerId) {
         self.failed_starts = 0;
+        self.killed_starts = 0;
         self.workers.insert(worker, Worker::default());
     }
 
     /// A worker is gone. Returns what it had to do, oldest first; `None` when it was never ready.
-    pub(crate) fn lost(&mut self, worker: WorkerId, text: &str) -> Option<VecDeque<BatchId>> {
+    pub(crate) fn lost(&mut self, worker: WorkerId, death: &Death) -> Option<VecDeque<BatchId>> {
         self.expected = self.expected.saturating_sub(1);
         let lost = self.workers.remove(&worker);
         if lost.is_none() {
-            self.failed_starts += 1;
-            text.clone_into(&mut self.last_failure);
+            match death.verdict {
+                Verdict::Killed(_) | Verdict::OutOfMemory => self.killed_starts += 1,
+                _ => self.failed_starts += 1,
+            }
+            death.text.clone_into(&mut self.last_failure);
         }
         lost.map(|worker| worker.queue)
     }
@@ -121,7 +135,7 @@ impl Crew {
 
     /// How long to wait before another worker is started.
     pub(crate) fn delay(&self) -> Duration {
-        match self.failed_starts.max(self.strikes).checked_sub(2) {
+        match self.failed_starts.max(self.killed_starts).max(self.strikes).checked_sub(2) {
             None => Duration::ZERO,
             Some(doublings) => LONGEST_DELAY.min(FIRST_DELAY * 2_u32.saturating_pow(doublings)),
         }
@@ -180,19 +194,24 @@ impl Crew {
                 "the pool is not healthy: {STRIKES} workers died one after the other; the last one {why}"
             ));
         }
-        (self.expected == 0 && self.failed_starts >= FAILED_STARTS)
-            .then(|| format!("workers cannot be started: the last one {why}"))
+        (self.expected == 0 && self.cannot_start()).then(|| format!("workers cannot be started: the last one {why}"))
     }
 
     /// Jobs that come later may try again.
     pub(crate) fn forgive(&mut self) {
         self.failed_starts = 0;
+        self.killed_starts = 0;
         self.strikes = 0;
+    }
+
+    /// Whether there is no use in starting another.
+    fn cannot_start(&self) -> bool {
+        self.failed_starts >= FAILED_STARTS || self.killed_starts >= KILLED_STARTS
     }
 
     /// How many more workers to ask for, when `wanted` could begin at once. Those on their way count.
     pub(crate) fn grow(&mut self, wanted: usize) -> usize {
-        if self.failed_starts >= FAILED_STARTS {
+        if self.cannot_start() {
             return 0;
         }
         let starting = self.expected - self.workers.len().min(self.expected);
@@ -205,6 +224,10 @@ impl Crew {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn death(verdict: Verdict) -> Death {
+        Death { verdict, text: "broke".into(), was_ready: false, cell: 0 }
+    }
 
     #[test]
     fn the_worker_with_the_least_to_do_is_next() {
@@ -236,7 +259,7 @@ mod tests {
         for worker in 0..FAILED_STARTS {
             assert_eq!(crew.grow(1), 1);
             assert!(crew.hopeless().is_none());
-            assert!(crew.lost(WorkerId(worker), "broke").is_none());
+            assert!(crew.lost(WorkerId(worker), &death(Verdict::StartUp("broke".into()))).is_none());
         }
         assert_eq!(crew.grow(1), 0);
         assert_eq!(crew.hopeless().as_deref(), Some("workers cannot be started: the last one broke"));

@@ -12,7 +12,7 @@ use crate::verdict::{Next, Verdict};
 impl State {
     /// What the worker had goes back; what becomes of the batch it was at depends on how it went.
     pub(super) fn lost(&mut self, worker: WorkerId, post: Post, death: &Death) {
-        let Some(queue) = self.crew(post).lost(worker, &death.text) else { return };
+        let Some(queue) = self.crew(post).lost(worker, death) else { return };
         let mut is_explained = matches!(death.verdict, Verdict::Retired(_));
         if death.verdict.judgement().1 == Next::Quarantine {
             self.quarantine(&death.verdict);
