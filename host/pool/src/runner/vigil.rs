@@ -106,6 +106,10 @@ impl Pool {
         for worker in self.workers.values_mut() {
             if worker.asked.is_empty() || worker.phase != Phase::Ready || worker.is_killed() {
                 worker.watch.reset();
+                // Not ready, and it will not be.
+                if worker.phase != Phase::Ready && !worker.is_killed() && worker.is_stopped() {
+                    worker.kill(Reason::Stopped);
+                }
                 continue;
             }
             let Some(cell) = worker.progress.as_ref().map(taskhost_os::progress::ProgressCell::load) else { continue };
