@@ -11,6 +11,7 @@ mod native;
 mod bad_input;
 mod cache;
 mod capsules;
+mod chaos;
 mod death;
 mod errors;
 mod examples;
