@@ -12,8 +12,8 @@ use crate::verdict::Verdict;
 const FAILED_STARTS: u32 = 3;
 
 /// Workers that somebody may kill one after the other before they are ready: whoever does it may stop, or the machine
-/// find memory again, so it is tried for a minute or two.
-const KILLED_STARTS: u32 = 30;
+/// find memory again, so it is tried for some 15 seconds.
+const KILLED_STARTS: u32 = 12;
 
 /// Workers that may be lost one after the other without anything being learned or done: then it is not the items.
 const STRIKES: u32 = 10;
