@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use taskhost_os::cores::Topology;
 use taskhost_os::lease::{Lease, RuntimeFolder};
-use taskhost_os::signals::{Signal, Signals};
+use taskhost_os::signals::{self, Signal, Signals};
 use taskhost_os::spawn::Program;
 use taskhost_pool::runner::{Policy, Pool, PoolConfig};
 use taskhost_protocol::kernel::CompileOptions;
@@ -115,8 +115,13 @@ pub(crate) fn start(starting: Starting) -> Result<(Pool, String), Failure> {
         )));
     }
     let KernelFile { name, bytes } = starting.kernel;
+    let mut taken = vec![Signal::Interrupt, Signal::Terminate, Signal::Suspend];
+    // Whoever says `nohup` wants the run to go on without its terminal.
+    if !signals::is_ignored(Signal::HangUp) {
+        taken.push(Signal::HangUp);
+    }
     // Before any thread: a thread inherits which signals are taken here.
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate, Signal::Suspend])
+    let signals = Signals::install(&taken)
         .map_err(|error| Failure::new(crate::exit_code::Exit::Host, format!("signals cannot be received: {error}")))?;
     let config = PoolConfig {
         kernel_name: name.clone(),

@@ -110,6 +110,18 @@ impl AsFd for Signals {
     }
 }
 
+/// Whether this process ignores the signal, which it inherits from whoever starts it: `nohup` ignores SIGHUP, so that what
+/// it starts goes on without a terminal. A signal that is blocked is received through [`Signals`] even then.
+#[must_use]
+pub fn is_ignored(signal: Signal) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: changes nothing; the record is valid for writes.
+    unsafe { libc::sigaction(signal.number(), ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: all zero is a record of this type, and the call, if it did not fail, has filled it.
+    let action = unsafe { action.assume_init() };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
 /// Unblocks every signal in the calling thread: a worker must not inherit what its starter had blocked.
 pub fn unblock_all() {
     change_mask(libc::SIG_SETMASK, 0);

@@ -50,7 +50,8 @@ fn signal_text(signal: Signal) -> &'static str {
     match signal {
         Signal::Interrupt => "interrupted",
         Signal::Terminate => "terminated",
-        Signal::HangUp | Signal::Quit | Signal::WindowChange | Signal::Suspend | Signal::Continue | Signal::User1 => {
+        Signal::HangUp => "ended, since the terminal went away",
+        Signal::Quit | Signal::WindowChange | Signal::Suspend | Signal::Continue | Signal::User1 => {
             "ended by a signal"
         }
     }
