@@ -60,22 +60,32 @@ fn an_idle_worker_that_is_killed_is_not_missed() {
 
 /// The same work killing workers over and over is not tried for ever.
 #[test]
-fn work_whose_workers_die_again_and_again_fails_the_run() {
-    let place = Place::new();
-    let mut running = running(&place, "run primes -j 1");
-    // Hours of work.
-    running.write("0 4000000000\n");
-    eventually("the run gives up", || {
-        for worker in running.process.workers() {
-            if worker.status("State").starts_with('R') {
-                worker.signal(Signal::KILL);
+fn an_item_whose_workers_die_again_and_again_has_failed() {
+    // No worker needs as much to start.
+    const AT_WORK: Duration = Duration::from_millis(100);
+    for retries in [0, 1, 2] {
+        let place = Place::new();
+        let mut running = running(&place, &format!("run primes -j 1 --errors errors --retries {retries}"));
+        // Hours of work.
+        running.write("0 4000000000\n");
+        let mut killed = Vec::new();
+        eventually("the run gives up", || {
+            for worker in running.process.workers() {
+                if worker.cpu_time() >= AT_WORK && !killed.contains(&worker.id) {
+                    worker.signal(Signal::KILL);
+                    killed.push(worker.id);
+                }
             }
-        }
-        running.process.is_gone_within(Duration::ZERO)
-    });
-    let outcome = running.end().code(1);
-    assert!(outcome.stderr.contains("error: "), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("signal 9"), "{}", outcome.stderr);
+            running.process.is_gone_within(Duration::ZERO)
+        });
+        let outcome = running.end().code(3);
+        assert_eq!(killed.len(), retries + 1, "{}", outcome.stderr);
+        let says = "error: -, item 1 (at byte 5): its worker died of signal 9";
+        assert!(outcome.stderr.contains(says), "{}", outcome.stderr);
+        let error = place.text("errors");
+        let told = format!(r#""attempts":{},"#, retries + 1);
+        assert!(error.contains(r#""verdict":"killed","blame":"nobody""#) && error.contains(&told), "{error}");
+    }
 }
 
 /// The worker that decodes, those that filter, and the one that encodes: each is killed in one of the runs.

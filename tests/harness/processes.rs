@@ -1,7 +1,7 @@
 //! The processes of the machine, as /proc shows them.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Once;
 use std::time::Duration;
@@ -35,6 +35,31 @@ impl Process {
         workers
     }
 
+    /// Its children that have ended, and of which it took no note yet.
+    pub(crate) fn zombies(&self) -> usize {
+        let children = children(self.id).into_iter().filter_map(Self::open);
+        children.filter(|child| child.status("State").starts_with('Z')).count()
+    }
+
+    /// The descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(self.file("fd")).unwrap().count()
+    }
+
+    /// The CPU time that it has had itself.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        // `PID (NAME) STATE …`: fields 14 and 15 of all, in ticks of 10 ms.
+        let stat = fs::read_to_string(self.file("stat")).unwrap_or_default();
+        let rest = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+        let ticks = rest.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok());
+        Duration::from_millis(10 * ticks.sum::<u64>())
+    }
+
+    /// The most memory that it ever had, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM").trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Sends a signal; a process that is gone gets none.
     pub(crate) fn signal(&self, signal: Signal) {
         let _ = rustix::process::pidfd_send_signal(&self.handle, signal);
@@ -45,6 +70,12 @@ impl Process {
         let timeout = Timespec::try_from(time).unwrap();
         let mut handle = [PollFd::new(&self.handle, PollFlags::IN)];
         poll(&mut handle, Some(&timeout)).unwrap() > 0
+    }
+
+    /// Whether its end was taken note of, so that it is not even a zombie any more.
+    pub(crate) fn is_reaped(&self) -> bool {
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", self.handle.as_raw_fd())).unwrap();
+        info.lines().any(|line| line.strip_prefix("Pid:").is_some_and(|id| id.trim() == "-1"))
     }
 
     /// A file in its folder in /proc.

@@ -163,9 +163,11 @@ impl Running {
         self.stdout = None;
     }
 
-    /// Ends its input and waits for its end, with the rest of its output.
+    /// Ends its input and waits for its end, with the rest of its output. Of those of its workers that are there when
+    /// this is called, nothing may be left then.
     #[track_caller]
     pub(crate) fn end(mut self) -> Outcome {
+        let workers = self.process.workers();
         self.stdin = None;
         let mut stdout = Vec::new();
         if let Some(mut rest) = self.stdout.take() {
@@ -175,6 +177,11 @@ impl Running {
         let status = self.child.wait().unwrap();
         let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap();
         no_worker_is_left();
+        // Whoever was killed could not take note of its workers' ends.
+        if status.code().is_some() {
+            let left: Vec<u32> = workers.iter().filter(|worker| !worker.is_reaped()).map(|worker| worker.id).collect();
+            assert!(left.is_empty(), "nobody took note of the end of the worker processes {left:?}");
+        }
         Outcome { code, stdout, stderr }
     }
 }
