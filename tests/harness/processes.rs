@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
-use std::sync::Once;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -113,6 +113,21 @@ fn is_worker(id: u32) -> bool {
 pub(super) fn adopt_orphans() {
     static ADOPTED: Once = Once::new();
     ADOPTED.call_once(|| rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap());
+}
+
+/// Has signals that this process ignores, as a shell makes it do for what it starts in the background, end the programs
+/// that it starts: a signal that is caught is back at its default in a new program, one that is ignored stays so.
+pub(super) fn heed_signals() {
+    static HEEDED: Once = Once::new();
+    HEEDED.call_once(|| {
+        let this = Process::open(std::process::id()).unwrap();
+        let ignored = u64::from_str_radix(&this.status("SigIgn"), 16).unwrap();
+        for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
+            if ignored >> (signal.as_raw() - 1) & 1 == 1 {
+                signal_hook::flag::register(signal.as_raw(), Arc::default()).unwrap();
+            }
+        }
+    });
 }
 
 /// Asserts that no worker has lost its coordinator and lives on. A test beside this one may just have killed its

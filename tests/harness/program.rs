@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::processes::adopt_orphans;
+use super::processes::{adopt_orphans, heed_signals};
 use super::{Outcome, Process, no_worker_is_left};
 
 /// What no run of a test takes, however slow the machine: a run that hangs fails its test instead of all tests.
@@ -49,6 +49,7 @@ impl Program {
     /// Another program that starts the one under test.
     pub(crate) fn of(program: &OsStr, folder: &Path) -> Self {
         adopt_orphans();
+        heed_signals();
         let mut command = Command::new(program);
         command.current_dir(folder).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("HOME", SHARED.join("home")).env("COLUMNS", "100");
