@@ -93,6 +93,26 @@ fn a_slow_but_innocent_call_for_many_items_loses_nothing() {
     }
 }
 
+/// Joining belongs to no item, so it fails the run, whatever `--on-error` says.
+#[test]
+fn results_that_take_for_ever_to_be_joined_fail_the_run() {
+    for (combine, finish) in [("(loop $ever (br $ever))", ""), ("", "(loop $ever (br $ever))")] {
+        let place = Place::new();
+        let text = "(module
+            (memory (export \"memory\") 16)
+            (func (export \"taskhost_alloc\") (param i32) (result i32) (i32.const 1024))
+            (func (export \"taskhost_process\") (param i32 i32) (result i64) (i64.const 0))
+            (func (export \"taskhost_combine\") (param i32 i32) (result i64) COMBINE (i64.const 0))
+            (func (export \"taskhost_finish\") (param i32 i32) (result i64) FINISH (i64.const 0)))";
+        place.write("kernel.wat", text.replace("COMBINE", combine).replace("FINISH", finish));
+        let flags = "run kernel.wat -o out --split lines --merge reduce --timeout 100ms --on-error skip -j 2";
+        let outcome = place.taskhost(flags).input("1\n2\n3\n").run().code(3);
+        let says = if finish.is_empty() { "the kernel's `combine`" } else { "the kernel's `finish`" };
+        assert!(outcome.stderr.contains(says) && outcome.stderr.contains("--timeout"), "{}", outcome.stderr);
+        assert_eq!(place.files(), ["kernel.wat"]);
+    }
+}
+
 #[test]
 fn a_run_over_its_deadline_has_written_what_comes_first() {
     let place = Place::new();

@@ -177,6 +177,29 @@ fn records_that_go_to_their_places() {
     assert_eq!(told(&place), bad);
 }
 
+/// What is counted is what came out, however often it was run.
+#[test]
+fn counters_are_those_of_the_items_that_came_out() {
+    let crowd = Crowd::new(2000, 40, &WAYS);
+    let place = Place::new();
+    with(&place, r#"(data (i32.const 64) "good")"#);
+    let text = place.text("kernel.wat");
+    let count = r#"(import "taskhost" "counter_add" (func $count (param i32 i32 i64)))"#;
+    let text = text.replacen("(module", &format!("(module {count}"), 1);
+    let end = text.rfind("(i64.or (i64.shl").unwrap();
+    let call = "(call $count (i32.const 64) (i32.const 4) (i64.const 1))";
+    place.write("kernel.wat", format!("{}{call}{}", &text[..end], &text[end..]));
+    place.write("in", crowd.lines());
+    each_way(|how, run| {
+        let program = place.taskhost("run kernel.wat in -o out --split lines --merge lines --report report");
+        run(program).run().code(3);
+        assert!(place.text("out") == crowd.good_lines(), "{how}");
+        let report: Value = serde_json::from_str(&place.text("report")).unwrap();
+        assert_eq!(report["counters"], json!({ "good": 1960 }), "{how}");
+        assert_eq!((&report["items"], &report["failed_items"]), (&json!(2000), &json!(40)), "{how}");
+    });
+}
+
 /// The number of the item is also part of the order in which results are joined.
 #[test]
 fn parts_of_a_reduction() {
