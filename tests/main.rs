@@ -27,6 +27,7 @@ mod order;
 mod pictures;
 mod pipes;
 mod resume;
+mod review;
 mod run;
 mod sandbox;
 mod signals;

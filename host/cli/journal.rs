@@ -38,8 +38,8 @@ pub(crate) struct Left {
     parts: BTreeMap<(SourceId, u64), PartsRecord>,
     /// Items that failed, with their lines of the error file.
     pub(crate) failed: Vec<FailedRecord>,
-    /// Inputs whose results are there, where each has one.
-    pub(crate) done: Vec<Vec<u8>>,
+    /// Inputs whose results are there, where each has one, with their items that failed.
+    done: BTreeMap<Vec<u8>, Vec<FailedRecord>>,
     /// The exit code of a run that has ended.
     pub(crate) ended: Option<u8>,
 }
@@ -56,7 +56,7 @@ impl Left {
             commits: Vec::new(),
             parts: BTreeMap::new(),
             failed: Vec::new(),
-            done: Vec::new(),
+            done: BTreeMap::new(),
             ended,
         };
         // An item counts as failed with the commit behind it.
@@ -69,7 +69,8 @@ impl Left {
                         left.commits.clear();
                         left.failed.clear();
                     }
-                    uncommitted.clear();
+                    // What an earlier process had not come to the end of does not count.
+                    uncommitted.retain(|failed| failed.job != output.job);
                     left.output = Some(output);
                 }
                 Record::Commit(commit) => {
@@ -80,9 +81,17 @@ impl Left {
                     left.commits.push(commit);
                 }
                 Record::Failed(failed) => uncommitted.push(failed),
-                Record::JobOver(over) if over.failed.is_none() => left.done.push(over.input),
+                Record::JobOver(over) => {
+                    let failed = std::mem::take(&mut uncommitted);
+                    let (own, others) = failed.into_iter().partition(|failed| failed.job == over.job);
+                    uncommitted = others;
+                    match over.failed {
+                        None => left.done.insert(over.input, own),
+                        Some(_) => left.done.remove(&over.input),
+                    };
+                }
                 Record::Parts(parts) => left.take_parts(parts),
-                Record::JobOver(_) | Record::End { .. } => {}
+                Record::End { .. } => {}
             }
         }
         left
@@ -99,6 +108,28 @@ impl Left {
             self.parts.remove(&key);
         }
         self.parts.insert((source, start), parts);
+    }
+
+    /// Whether nothing is to be done for an input that has a result of its own. Where the run has ended, one of which
+    /// items failed is made anew.
+    pub(crate) fn is_done(&self, input: &str) -> bool {
+        self.done.get(input.as_bytes()).is_some_and(|failed| self.ended.is_none() || failed.is_empty())
+    }
+
+    /// Whether an input has a result of its own, which lacks items and is to be made anew.
+    pub(crate) fn is_lacking(&self, input: &str) -> bool {
+        self.done.get(input.as_bytes()).is_some_and(|failed| self.ended.is_some() && !failed.is_empty())
+    }
+
+    /// Whether items that failed are run by themselves, and everything else stays as it is.
+    pub(crate) fn runs_single_items(&self) -> bool {
+        // With a result for each input there are none.
+        self.ended.is_some() && !self.has_parts() && !self.commits.is_empty()
+    }
+
+    /// All items that failed.
+    pub(crate) fn all_failed(&self) -> impl Iterator<Item = &FailedRecord> {
+        self.failed.iter().chain(self.done.values().flatten())
     }
 
     /// Whether the run is a reduction of which something is done.
@@ -345,6 +376,7 @@ impl RunJournal {
         };
         let direct = left.output.as_ref().is_some_and(|output| output.direct);
         let data = left.output.as_ref().map(|output| output.data.clone()).unwrap_or_default();
+        // That of the header is the one that the run began with.
         let mut records = vec![Record::Kernel { digest: left.kernel }];
         records.push(Record::Output(OutputRecord { job, target, data, direct }));
         records.extend(failed.into_iter().map(Record::Failed));

@@ -71,9 +71,10 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
         None => Phase::Rest,
         Some(_) if arguments.retry_failed => Phase::Failed,
         Some(_) => {
-            let failed = report::count(left.failed.len() as u64, "item");
-            let what =
-                if left.failed.is_empty() { "some of its inputs failed".into() } else { format!("{failed} failed") };
+            let what = match left.all_failed().count() as u64 {
+                0 => "some of its inputs failed".into(),
+                failed => format!("{} failed", report::count(failed, "item")),
+            };
             let shown = shown.display();
             report::message("note", &format!("this run is finished, and {what}"));
             report::hint(&format!("to run what failed again, type: taskhost resume {shown} --retry-failed"));

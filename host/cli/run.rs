@@ -1,5 +1,6 @@
 //! `taskhost run`: from the command line to an exit code.
 
+mod clashes;
 mod ending;
 mod keeping;
 mod many;
@@ -13,6 +14,7 @@ use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
 use taskhost_pool::job::JobFeed;
+use taskhost_pool::journal::Journal;
 use taskhost_pool::runner::{Policy, Pool};
 use taskhost_protocol::kernel::{CompileOptions, Profile};
 
@@ -73,7 +75,7 @@ pub(crate) fn again(arguments: RunArguments, again: Again) -> Result<Exit> {
     run_with(arguments, Some(again))
 }
 
-fn run_with(mut arguments: RunArguments, again: Option<Again>) -> Result<Exit> {
+fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exit> {
     let began = Instant::now();
     arguments.inputs.append(&mut arguments.input.input);
     misplaced_kernel(&arguments)?;
@@ -85,6 +87,7 @@ fn run_with(mut arguments: RunArguments, again: Option<Again>) -> Result<Exit> {
         .into());
     }
     let inputs = find_inputs(&arguments, &place)?;
+    clashes::check(&arguments, &place, &inputs)?;
     let cores = Cores::plan(arguments.workers.workers, arguments.workers.no_pin);
     let bytes = match &inputs {
         Given::Known(known) => total_bytes(known),
@@ -93,7 +96,7 @@ fn run_with(mut arguments: RunArguments, again: Option<Again>) -> Result<Exit> {
     let header = new_journal(&arguments, &place, &inputs, again.is_some())?;
     let initial = if bytes.is_some_and(|bytes| bytes <= SMALL_INPUT) { 1 } else { cores.plan.len() };
     let kernel = kernel::find(&arguments.kernel.kernel)?;
-    if let Some(again) = &again {
+    if let Some(again) = &mut again {
         again.check(&inputs, &kernel)?;
     }
     let header = header.map(|inputs| journal::header(&kernel, inputs, SystemTime::now())).transpose()?;
@@ -125,9 +128,9 @@ fn new_journal<'a>(
     inputs: &'a Given,
     is_resumed: bool,
 ) -> Result<Option<&'a VecDeque<Found>>, Failure> {
-    if arguments.journal.journal.is_none() || is_resumed || arguments.report.dry_run {
+    let Some(path) = arguments.journal.journal.as_deref().filter(|_| !is_resumed && !arguments.report.dry_run) else {
         return Ok(None);
-    }
+    };
     if matches!(place, Place::Stdout { .. }) {
         return Err(Failure::usage(
             "--journal needs a result that can be gone on with: name a file or a folder with -o",
@@ -138,26 +141,33 @@ fn new_journal<'a>(
             "--journal needs inputs that are there again: name them, or give --input-list a file",
         ));
     };
+    // Before the files of the run that it belongs to, such as --errors, are begun anew.
+    Journal::check_free(path).map_err(journal::failure)?;
     Ok(Some(known))
 }
 
 impl Again {
     /// Refuses to go on with something else.
-    fn check(&self, inputs: &Given, kernel: &KernelFile) -> Result<(), Failure> {
+    fn check(&mut self, inputs: &Given, kernel: &KernelFile) -> Result<(), Failure> {
         if let Given::Known(known) = inputs {
             self.left.check_inputs(&journal::prints(known)?)?;
         }
         let digest = *blake3::hash(&kernel.bytes).as_bytes();
+        let (first, last) = (self.left.header.kernel, self.left.kernel);
         if self.other_kernel {
+            self.left.kernel = digest;
             return self.journal.note_kernel(digest);
         }
-        if digest != self.left.kernel {
-            return Err(Failure::input(format!(
-                "{} is not the kernel that the run began with; name that one, or run it from the start",
-                kernel.name
-            )));
+        // Where only failed items are run, either may do that.
+        if digest == last || (digest == first && self.left.runs_single_items()) {
+            return Ok(());
         }
-        Ok(())
+        let name = &kernel.name;
+        Err(Failure::input(if first == last {
+            format!("{name} is not the kernel that the run began with; put that one there, or run it from the start")
+        } else {
+            format!("the run was gone on with another kernel than {name}: name it with --retry-failed --kernel FILE")
+        }))
     }
 }
 
@@ -258,19 +268,19 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     if let (Some(left), Place::File(path)) = (&left, &place) {
         left.sweep_beside(path);
     }
-    let mut feed: Box<dyn JobFeed> = match place {
+    let made: Result<Box<dyn JobFeed>, Failure> = match place {
         Place::PerInput(destination) => {
             let outputs = Outputs { destination, notes: Rc::clone(&notes), left: left.as_ref() };
-            Box::new(ManyJobs::new(inputs, outputs, arguments, shape, pool.waker())?)
+            ManyJobs::new(inputs, outputs, arguments, shape, pool.waker()).map(|jobs| Box::new(jobs) as _)
         }
-        place => {
-            Box::new(OneJob(Some(SingleJob { arguments, shape, bytes, notes: &notes, left: left.as_ref() }.spec(
-                inputs,
-                place,
-                pool.waker(),
-            )?)))
-        }
+        place => SingleJob { arguments, shape, bytes, notes: &notes, left: left.as_ref() }
+            .spec(inputs, place, pool.waker())
+            .map(|job| Box::new(OneJob(Some(job))) as _),
     };
+    let mut feed = made.inspect_err(|_| {
+        // The run has not begun, so there is nothing to go on with.
+        journal.iter().filter(|_| left.is_none()).for_each(RunJournal::remove);
+    })?;
     let shown = Shown {
         level: arguments.report.log.into(),
         quiet: arguments.report.quiet,
@@ -282,7 +292,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     reporter.failures = failures;
     let is_retry = left.as_ref().is_some_and(|left| left.ended.is_some() && !left.has_parts());
     if let (Some(left), false) = (&left, is_retry) {
-        reporter.failures.restore(left.failed.iter().map(|failed| failed.json.as_str()));
+        reporter.failures.restore(left.all_failed().map(|failed| failed.json.as_str()));
     }
     match &journal {
         Some(_) if is_retry && !many => pool.describe_failures(errors::line),
@@ -310,10 +320,10 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     let Some(journal) = journal else { return Ok(exit) };
     let job = reporter.jobs.first();
     let made = many || job.is_none_or(|job| job.failure.is_none());
-    match (left, job) {
+    match (&left, job) {
         (Some(left), Some(job)) if is_retry && !many && made && exit == Exit::ItemsFailed => {
             let output = job.path.clone().unwrap_or_default();
-            journal.replace(&left, &output, job.failed_again.clone())?;
+            journal.replace(left, &output, job.failed_again.clone())?;
         }
         (Some(_), _) if is_retry && !many && !made => {}
         _ => journal.end(exit, made, pool.can_resume()),

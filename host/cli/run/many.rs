@@ -28,8 +28,8 @@ pub(super) struct ManyJobs<'a> {
     names: Names,
     arguments: &'a RunArguments,
     shape: Shape,
-    /// Inputs whose results another run has made.
-    done: HashSet<Vec<u8>>,
+    /// What another run left behind.
+    left: Option<&'a Left>,
 }
 
 /// Where results go, and who is told of what is special about them.
@@ -51,7 +51,7 @@ enum Names {
 impl<'a> ManyJobs<'a> {
     pub(super) fn new(
         inputs: Given,
-        outputs: Outputs<'_>,
+        outputs: Outputs<'a>,
         arguments: &'a RunArguments,
         shape: Shape,
         waker: Waker,
@@ -81,8 +81,7 @@ impl<'a> ManyJobs<'a> {
                 (listed, Names::Coming(names))
             }
         };
-        let done = outputs.left.map(|left| left.done.iter().cloned().collect()).unwrap_or_default();
-        Ok(Self { notes: outputs.notes, sources, names, arguments, shape, done })
+        Ok(Self { notes: outputs.notes, sources, names, arguments, shape, left: outputs.left })
     }
 
     /// The job of one input. One that cannot be made becomes a job that fails.
@@ -137,22 +136,25 @@ impl JobFeed for ManyJobs<'_> {
                 Names::Known(named) => named.pop_front().ok_or_else(|| "it has no name".to_owned()),
                 Names::Coming(names) => names.name(&found).map_err(|error| error.to_string()),
             };
-            if self.done.contains(name_of(&found).as_bytes()) {
+            let name = name_of(&found);
+            if self.left.is_some_and(|left| left.is_done(&name)) {
                 self.notes.left_out.set(self.notes.left_out.get() + 1);
                 continue;
             }
             let path = match named {
                 Ok(Named::Write(path)) => path,
+                // It is to be made anew.
+                Ok(Named::Exists(path)) if self.left.is_some_and(|left| left.is_lacking(&name)) => path,
                 // It is there already.
                 Ok(Named::Exists(_)) => {
                     self.notes.left_out.set(self.notes.left_out.get() + 1);
                     continue;
                 }
-                Err(error) => return Feed::Next(failed_job(name_of(&found), JobFailure::Output(error))),
+                Err(error) => return Feed::Next(failed_job(name, JobFailure::Output(error))),
             };
             return Feed::Next(match self.job(&found, &path) {
                 Ok(job) => job,
-                Err(failure) => failed_job(name_of(&found), failure),
+                Err(failure) => failed_job(name, failure),
             });
         }
     }

@@ -51,8 +51,6 @@ fn signal_text(signal: Signal) -> &'static str {
         Signal::Interrupt => "interrupted",
         Signal::Terminate => "terminated",
         Signal::HangUp => "ended, since the terminal went away",
-        Signal::Quit | Signal::WindowChange | Signal::Suspend | Signal::Continue | Signal::User1 => {
-            "ended by a signal"
-        }
+        Signal::Quit | Signal::WindowChange | Signal::Suspend | Signal::Continue | Signal::User1 => "ended by a signal",
     }
 }

@@ -14,6 +14,9 @@ pub enum JournalError {
         path = .0.display()
     )]
     Exists(PathBuf),
+    /// There is something else of that name.
+    #[error("{} is there already, and is no journal: name another file", .0.display())]
+    Taken(PathBuf),
     /// Another process has it open.
     #[error("the journal {} is in use by {}: wait for that run to end, or stop it", path.display(), process(*.holder))]
     Busy {

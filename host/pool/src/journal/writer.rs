@@ -46,7 +46,7 @@ impl Journal {
         // Its owner's alone: it has the command, names of files and parts of results in it.
         options.read(true).write(true).create_new(true).mode(0o600);
         let file = match options.open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(JournalError::Exists(path)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(path)),
             result => result.map_err(JournalError::io(&path, "create"))?,
         };
         lock(&file, &path).inspect_err(|_| {
@@ -60,6 +60,17 @@ impl Journal {
             let _ = fs::remove_file(&journal.path);
         })?;
         Ok(journal)
+    }
+
+    /// Whether a journal can be begun here: there is no file of that name.
+    ///
+    /// # Errors
+    /// As for [`Journal::create`], when there is.
+    pub fn check_free(path: &Path) -> Result<(), JournalError> {
+        match fs::symlink_metadata(path) {
+            Ok(_) => Err(exists(path.to_owned())),
+            Err(_) => Ok(()),
+        }
     }
 
     fn begin(&mut self, payloads: &[Payload<'_>]) -> Result<(), JournalError> {
@@ -237,6 +248,18 @@ impl Drop for Journal {
             // A small file should not take the space of a large one for ever. There is nobody to tell.
             let _ = self.cut();
         }
+    }
+}
+
+/// What is in the place of a new journal: nobody should delete something else for it.
+fn exists(path: PathBuf) -> JournalError {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(&path);
+    let is_file = |file: &File| file.metadata().is_ok_and(|metadata| metadata.is_file());
+    let preamble = file.ok().filter(is_file).map(|file| Preamble::read(file.as_fd()));
+    match preamble {
+        Some(Ok(Preamble::Journal { .. } | Preamble::Damaged | Preamble::Missing)) => JournalError::Exists(path),
+        _ => JournalError::Taken(path),
     }
 }
 

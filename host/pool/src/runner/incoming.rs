@@ -129,10 +129,9 @@ impl Pool {
             batch.written = done.output;
         }
         if let Some(job) = self.jobs.get_mut(&done.job) {
-            // Only for show: what counts is checked by the state machine.
+            // Only for show: what counts is checked by the state machine, and takes its place when the job is over.
             let items = if job.picture.is_some() { 0 } else { done.items };
-            self.progress.items = self.progress.items.saturating_add(items);
-            self.progress.input = self.progress.input.saturating_add(done.input);
+            job.show(&mut self.progress, items, done.input);
         }
         if !done.failures.is_empty() {
             self.note_failures(&done, observer);

@@ -13,10 +13,11 @@ use taskhost_protocol::limits::HEADER_BYTES;
 use taskhost_protocol::picture::{Format, PicturePlan};
 use taskhost_protocol::work::Split;
 
+use super::Progress;
 use super::pipe::{Before, Pipe, header_too_long};
 use super::sink::Target;
 use super::splice::Splicing;
-use crate::event::{ItemsPlan, JobFailure, JobPlan, Placement, Prefix, Resume};
+use crate::event::{ItemsPlan, JobFailure, JobPlan, JobTotals, Placement, Prefix, Resume};
 use crate::job::{JobSpec, JobWork, KeptParts, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
 
 /// An input that workers read.
@@ -82,6 +83,8 @@ pub(crate) struct RunningJob {
     pub(crate) splicing: Option<Splicing>,
     /// Whether workers write results straight to their places.
     pub(crate) is_direct: bool,
+    /// Items and bytes of input that the progress of the run counts for it.
+    shown: (u64, u64),
     /// How far another run had come.
     pub(crate) merged: Prefix,
     /// What is known of its pipe up to there.
@@ -151,12 +154,37 @@ impl RunningJob {
             parts: kept,
             splicing,
             is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
+            shown: (0, 0),
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),
             read: begun.as_ref().and_then(|resume| resume.read),
             is_kept: false,
             failed_sources: BTreeMap::new(),
         };
         Ok((job, plan, begun))
+    }
+
+    /// So much more was run.
+    pub(crate) fn show(&mut self, progress: &mut Progress, items: u64, input: u64) {
+        self.shown = (self.shown.0.saturating_add(items), self.shown.1.saturating_add(input));
+        progress.items = progress.items.saturating_add(items);
+        progress.input = progress.input.saturating_add(input);
+    }
+
+    /// So much was run in all, by this run and any before it.
+    pub(crate) fn show_totals(&mut self, progress: &mut Progress, totals: &JobTotals) {
+        if self.picture.is_none() {
+            progress.input = progress.input.saturating_sub(self.shown.1).saturating_add(totals.input);
+            self.shown.1 = totals.input;
+            self.show_items(progress, totals.items);
+        }
+    }
+
+    /// So many items were run in all.
+    pub(crate) fn show_items(&mut self, progress: &mut Progress, items: u64) {
+        if self.picture.is_none() {
+            progress.items = progress.items.saturating_sub(self.shown.0).saturating_add(items);
+            self.shown.0 = items;
+        }
     }
 
     /// Takes an input in.

@@ -61,6 +61,8 @@ struct Kept {
 pub(super) struct Keeper {
     pub(super) journaling: Journaling,
     jobs: HashMap<JobId, Kept>,
+    /// Failed items of jobs whose progress is not kept: they are written down when their job is over.
+    failed: HashMap<JobId, Vec<Record>>,
     began: Instant,
     next: Instant,
     unsynced: bool,
@@ -73,6 +75,7 @@ impl Keeper {
         Self {
             journaling,
             jobs: HashMap::new(),
+            failed: HashMap::new(),
             began: Instant::now(),
             next: Instant::now(),
             unsynced: false,
@@ -117,20 +120,22 @@ impl Keeper {
 
     /// An item of a job failed.
     pub(super) fn failed(&mut self, id: JobId, item: &Failed, told: &FailedItem) {
-        let json = (self.journaling.describe)(told);
-        if let Some(kept) = self.jobs.get_mut(&id) {
-            kept.failed.push(Record::Failed(FailedRecord {
-                job: id,
-                source: item.place.source,
-                offset: item.place.offset,
-                len: item.len,
-                item: item.number.unwrap_or(0),
-                line: told.line,
-                at: item.at,
-                filled: item.filled,
-                json,
-            }));
-        }
+        let failed = match self.jobs.get_mut(&id) {
+            Some(kept) => &mut kept.failed,
+            None if !self.journaling.commits => self.failed.entry(id).or_default(),
+            None => return,
+        };
+        failed.push(Record::Failed(FailedRecord {
+            job: id,
+            source: item.place.source,
+            offset: item.place.offset,
+            len: item.len,
+            item: item.number.unwrap_or(0),
+            line: told.line,
+            at: item.at,
+            filled: item.filled,
+            json: (self.journaling.describe)(told),
+        }));
     }
 
     /// A stretch of a reduction is done.
@@ -230,6 +235,7 @@ impl Keeper {
     /// A job is over, and its output in its place if it has one.
     pub(super) fn over(&mut self, id: JobId, name: &str, output: Option<&Path>, why: Option<&JobFailure>) {
         self.jobs.remove(&id);
+        let failed = self.failed.remove(&id).unwrap_or_default();
         self.empty &= why.is_some();
         let over = JobOver {
             job: id,
@@ -237,8 +243,10 @@ impl Keeper {
             output: output.map(|path| path.as_os_str().as_bytes().to_vec()),
             failed: why.map(ToString::to_string),
         };
+        // Without a result it is run again as a whole.
+        let failed = failed.iter().filter(|_| why.is_none());
         // A journal that cannot be written has ended the run, or does so with the next commit.
-        let _ = self.append(&Record::JobOver(over));
+        let _ = failed.chain([&Record::JobOver(over)]).try_for_each(|record| self.append(record));
     }
 }
 

@@ -51,6 +51,9 @@ impl Pool {
                     (JobPlan::Items(items), JobOutput::File { direct, .. }) => reserve(items, direct),
                     _ => Ok(()),
                 };
+                if let Some(resume) = &resume {
+                    job.show_totals(&mut self.progress, &resume.totals);
+                }
                 job.is_kept = self.keeper.is_some();
                 let kept = match &mut self.keeper {
                     Some(keeper) => keeper.begin(id, &mut job),
@@ -230,6 +233,12 @@ impl Pool {
     ) {
         self.progress.jobs += 1;
         self.progress.output += totals.output;
+        match &failure {
+            None => job.show_totals(&mut self.progress, &totals),
+            // What was run behind the failed item is not part of anything.
+            Some(JobFailure::Item(_)) => job.show_items(&mut self.progress, totals.items),
+            Some(_) => {}
+        }
         if let Some((_, pipe)) = &mut job.pipe
             && pipe.is_watched
         {
