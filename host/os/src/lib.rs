@@ -13,6 +13,7 @@ pub mod atomic_file;
 pub mod child;
 pub mod cores;
 pub mod crash;
+pub mod descriptors;
 pub mod eventfd;
 pub mod exact;
 pub mod exe;

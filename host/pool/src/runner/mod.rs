@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use taskhost_os::descriptors;
 use taskhost_os::eventfd::Waker;
 use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
 use taskhost_os::sandbox::Missing;
@@ -297,8 +298,7 @@ impl Pool {
     /// # Errors
     /// When the pool as a whole cannot go on, or a signal asked for an end. Outputs of unfinished jobs are removed.
     pub fn run(&mut self, jobs: &mut dyn JobFeed, observer: &mut dyn Observer) -> Result<RunReport, PoolError> {
-        // Enough that every worker has something to do while others are between two stages of a job.
-        let at_once = 2 * self.config.cores.len().max(1) + 2;
+        let at_once = jobs_at_once(self.config.cores.len(), descriptors::limit());
         let mut more = true;
         let mut next_tick = Instant::now() + TICK;
         loop {
@@ -421,6 +421,22 @@ impl Pool {
             }
         }
     }
+}
+
+/// Jobs that are open at a time: enough that every worker has something to do while others are between two stages of a
+/// job, but no more than there are descriptors for.
+fn jobs_at_once(workers: usize, descriptors: Option<u64>) -> usize {
+    /// The streams, the poller, signals, the artifact, a journal, leases.
+    const OWN: usize = 16;
+    /// A socket, a process, an arena, a cell, and for a moment the other end of the socket.
+    const OF_A_WORKER: usize = 5;
+    /// Input, output with its folder twice, memory for a picture and its file.
+    const OF_A_JOB: usize = 6;
+    let workers = workers.max(1);
+    let wanted = 2 * workers + 2;
+    let Some(limit) = descriptors.and_then(|limit| usize::try_from(limit).ok()) else { return wanted };
+    // One can always be tried: if even that is too much, it says so.
+    (limit.saturating_sub(OWN + workers * OF_A_WORKER) / OF_A_JOB).clamp(1, wanted)
 }
 
 /// The slots that one assignment uses.
