@@ -25,11 +25,13 @@ fn deliver(process: &Process, signal: Signal) {
     eventually("the signal is taken", || !is_pending(process, signal));
 }
 
+/// CPU time that no worker needs to start.
+const AT_WORK: Duration = Duration::from_millis(100);
+
 /// Waits until so many workers compute, and gives all of them.
 fn busy(running: &Running, count: usize) -> Vec<Process> {
-    eventually("workers compute", || {
-        running.process.workers().iter().filter(|worker| worker.status("State").starts_with('R')).count() >= count
-    });
+    let computes = |worker: &Process| worker.status("State").starts_with('R') && worker.cpu_time() >= AT_WORK;
+    eventually("workers compute", || running.process.workers().into_iter().filter(computes).count() >= count);
     running.process.workers()
 }
 
