@@ -196,6 +196,13 @@ fn work_that_takes_time() {
 }
 
 #[test]
+fn sums_of_what_takes_time() {
+    let mut scenario = Scenario::new("sums", "primes", "in.txt --merge reduce");
+    scenario.place.write("in.txt", (0..200).map(|n| format!("{n} {}\n", 20_000 + 13 * n)).collect::<String>());
+    scenario.is_survived();
+}
+
+#[test]
 fn a_result_for_each_of_many_files() {
     let mut scenario = Scenario::new("many", "slow-echo", "in --split lines");
     for number in 0..60 {
