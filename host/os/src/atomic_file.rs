@@ -374,7 +374,8 @@ mod tests {
     fn what_a_run_left_is_swept() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mine = [".out.taskhost-0000abcd00000000", ".other.txt.taskhost-0000abcd00000017"];
-        let others = [".out.taskhost-0001abcd00000000", "out.taskhost-0000abcd00000000", ".out.taskhost-0000abcd", "out"];
+        let others =
+            [".out.taskhost-0001abcd00000000", "out.taskhost-0000abcd00000000", ".out.taskhost-0000abcd", "out"];
         for name in mine.iter().chain(&others) {
             fs::write(folder.path().join(name), "x").expect("space");
         }
