@@ -21,6 +21,17 @@ pub fn report_failure_on(words: LastWords) {
     FAILURE.prepare(words);
 }
 
+/// From now on, the system's allocator makes no further arena. With one thread it makes one only when the first has come to
+/// its limit; to decide on that, and to give memory back afterwards, it looks for cores and settings by name, which
+/// looks like an attack in a process that has no names any more.
+pub(crate) fn keep_to_one_arena() {
+    // SAFETY: sets a number that the allocator reads; there is one thread.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1)
+    };
+}
+
 /// Passes on what the system gave, if it is something.
 fn checked(place: *mut u8) -> *mut u8 {
     if place.is_null() {

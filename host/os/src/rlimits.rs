@@ -36,7 +36,7 @@ impl Rlimits {
 }
 
 /// Lowers both limits to `value`.
-fn limit(resource: Resource, value: u64) -> io::Result<()> {
+pub(crate) fn limit(resource: Resource, value: u64) -> io::Result<()> {
     let now = rustix::process::getrlimit(resource);
     let least = |limit: Option<u64>| Some(limit.map_or(value, |limit| limit.min(value)));
     let both = least(now.maximum.into_iter().chain(now.current).min());

@@ -15,14 +15,25 @@
 //! Everything here concerns the calling thread or the process, so it has to run before a second thread is started.
 
 mod capabilities;
+mod ceilings;
+mod filter;
+mod landlock;
+mod lock;
 mod outside;
+mod probe;
 mod process;
 mod root;
+mod specification;
 
 use std::fmt;
 use std::io;
 
+pub use filter::{known_names, known_numbers};
+pub use landlock::version as landlock_version;
+pub use lock::{Grants, Insistence, Policy, lock};
 pub use outside::{Expected, NotLocked, verify};
+pub use probe::{Finding, probe};
+pub use specification::{Seen, Specification, inspect};
 
 /// One wall around a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,21 +46,64 @@ pub enum Layer {
     NoCapabilities,
     /// No set-user-id program or file capability can add any.
     NoNewPrivileges,
+    /// Landlock without any rule.
+    Landlock,
+    /// Nobody of the same user can read its memory, and it leaves no core file.
+    NoDumps,
+    /// Limits on descriptors, files, processes and everything else that is counted.
+    Limits,
+    /// The system calls of its role, and no other.
+    SystemCalls,
 }
 
 impl Layer {
-    /// Every layer that there is.
-    pub const ALL: [Self; 4] = [Self::Namespaces, Self::EmptyRoot, Self::NoCapabilities, Self::NoNewPrivileges];
-}
+    /// Every layer that there is, in the order in which they go up.
+    pub const ALL: [Self; 8] = [
+        Self::Namespaces,
+        Self::EmptyRoot,
+        Self::NoNewPrivileges,
+        Self::Landlock,
+        Self::NoCapabilities,
+        Self::NoDumps,
+        Self::Limits,
+        Self::SystemCalls,
+    ];
 
-impl fmt::Display for Layer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+    /// Its name, for the user.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Namespaces => "namespaces",
             Self::EmptyRoot => "empty root",
             Self::NoCapabilities => "no capabilities",
             Self::NoNewPrivileges => "no new privileges",
-        })
+            Self::Landlock => "Landlock",
+            Self::NoDumps => "no dumps",
+            Self::Limits => "resource limits",
+            Self::SystemCalls => "system-call filter",
+        }
+    }
+}
+
+/// What a worker is for, which decides what it may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Runs a kernel, with or without WASI.
+    Execute,
+    /// Compiles a kernel, on several threads.
+    Compile,
+    /// Decodes and encodes file formats.
+    Convert,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Execute, Self::Compile, Self::Convert];
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -113,6 +167,9 @@ pub enum SandboxError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// A layer is missing that was insisted on.
+    #[error("the sandbox lacks a layer that it must have: {0}")]
+    Missing(Missing),
 }
 
 /// Locks this process in for running a kernel: it can compute, and use the descriptors that it has.

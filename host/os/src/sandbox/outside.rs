@@ -35,7 +35,7 @@ pub enum NotLocked {
     Wrong {
         /// The process.
         id: ProcessId,
-        /// The field of its `status`.
+        /// The field of its `status`, or what else was looked at.
         field: &'static str,
         /// What it holds.
         found: String,
@@ -74,7 +74,7 @@ pub fn verify(id: ProcessId, expected: &Expected) -> Result<Layers, NotLocked> {
 /// An empty capability set in `status`.
 const NO_CAPABILITIES: &str = "0000000000000000";
 
-fn read(id: ProcessId, name: &str) -> io::Result<String> {
+pub(super) fn read(id: ProcessId, name: &str) -> io::Result<String> {
     let mut text = String::new();
     File::open(format!("/proc/{id}/{name}"))?.take(MOST_BYTES).read_to_string(&mut text)?;
     Ok(text)
@@ -91,18 +91,18 @@ fn is_empty_root(mountinfo: &str) -> bool {
 }
 
 /// The text of `/proc/PID/status`.
-struct Status {
-    id: ProcessId,
-    text: String,
+pub(super) struct Status {
+    pub(super) id: ProcessId,
+    pub(super) text: String,
 }
 
 impl Status {
-    fn value(&self, field: &str) -> &str {
+    pub(super) fn value(&self, field: &str) -> &str {
         let line = self.text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
         line.unwrap_or_default().trim()
     }
 
-    fn require(&self, field: &'static str, wanted: &str) -> Result<(), NotLocked> {
+    pub(super) fn require(&self, field: &'static str, wanted: &str) -> Result<(), NotLocked> {
         let found = self.value(field);
         if found == wanted { Ok(()) } else { Err(self.wrong(field, found, wanted)) }
     }
@@ -117,7 +117,7 @@ impl Status {
         }
     }
 
-    fn wrong(&self, field: &'static str, found: &str, wanted: &str) -> NotLocked {
+    pub(super) fn wrong(&self, field: &'static str, found: &str, wanted: &str) -> NotLocked {
         NotLocked::Wrong { id: self.id, field, found: found.to_owned(), wanted: wanted.to_owned() }
     }
 }

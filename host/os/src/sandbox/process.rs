@@ -1,8 +1,11 @@
 //! What a locked-in process gives up that is neither a file nor a capability.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt as _;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 
 use super::SandboxError;
@@ -40,6 +43,40 @@ pub(super) fn forbid_new_privileges() -> Result<(), SandboxError> {
     step("give up new privileges", rustix::thread::set_no_new_privs(true))
 }
 
+/// As [`forbid_new_privileges`], and looks whether it is so.
+pub(super) fn give_up_new_privileges() -> io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    if rustix::thread::no_new_privs()? { Ok(()) } else { Err(io::Error::other("they can still be got")) }
+}
+
+/// As [`forbid_dumps`], and looks whether it is so.
+pub(super) fn refuse_dumps() -> io::Result<()> {
+    forbid_dumps().map_err(io::Error::other)?;
+    let behavior = rustix::process::dumpable_behavior()?;
+    if behavior == DumpableBehavior::NotDumpable { Ok(()) } else { Err(io::Error::other("it is still dumpable")) }
+}
+
+/// A session of its own keeps signals to a process group from passing either way, also out of a process namespace. The
+/// spawn made one; a process that leads a group cannot make one any more, and one that does not may.
+pub(super) fn require_session() -> Result<(), SandboxError> {
+    let own = rustix::process::getpid();
+    if rustix::process::getsid(None).is_ok_and(|session| session == own) {
+        return Ok(());
+    }
+    step("start a session", rustix::process::setsid().map(drop))
+}
+
+/// Fails when the coordinator is gone already, whose death then sends no signal any more.
+pub(super) fn require_parent(control: BorrowedFd<'_>) -> Result<(), SandboxError> {
+    let mut wait = [PollFd::new(&control, PollFlags::empty())];
+    let ready = step("look at the control socket", rustix::event::poll(&mut wait, Some(&Timespec::default())))?;
+    let [wait] = wait;
+    if ready > 0 && wait.revents().intersects(PollFlags::HUP | PollFlags::NVAL) {
+        return Err(SandboxError::Step { step: "find its coordinator", error: io::ErrorKind::BrokenPipe.into() });
+    }
+    Ok(())
+}
+
 /// No core file, and nobody of the same user can read the memory.
 pub(super) fn forbid_dumps() -> Result<(), SandboxError> {
     step("forbid dumps", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
@@ -49,9 +86,13 @@ pub(super) fn forbid_dumps() -> Result<(), SandboxError> {
 
 /// Killed when the coordinator's thread ends. The end of the control socket covers a coordinator that ended before.
 pub(super) fn die_with_parent() -> Result<(), SandboxError> {
-    step("set the parent-death signal", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))
+    step("set the parent-death signal", rustix::process::set_parent_process_death_signal(Some(Signal::KILL)))?;
+    match rustix::process::parent_process_death_signal() {
+        Ok(Some(Signal::KILL)) => Ok(()),
+        _ => step("keep the parent-death signal", Err(Errno::INVAL)),
+    }
 }
 
-fn step(step: &'static str, result: rustix::io::Result<()>) -> Result<(), SandboxError> {
+fn step<T>(step: &'static str, result: rustix::io::Result<T>) -> Result<T, SandboxError> {
     result.map_err(|errno| SandboxError::Step { step, error: errno.into() })
 }

@@ -1,0 +1,116 @@
+//! The coordinator's full look at a worker that has called [`super::lock`]: each thing that it has to be, by name. What
+//! the kernel hides from this user is no failure, but named as well.
+
+use std::fs;
+use std::io;
+
+use crate::process_id::ProcessId;
+
+use super::outside::{NotLocked, Status, read};
+use super::{Expected, Layers, verify};
+
+/// What a worker has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Specification {
+    /// Its namespaces and threads.
+    pub expected: Expected,
+    /// It has the system-call filter. Only a policy that is off, or a test, has none.
+    pub filtered: bool,
+    /// The user that it was given, as this process sees it; `None` for the user of this process.
+    pub user: Option<u32>,
+    /// How many descriptors it has; `None` when that is not known.
+    pub descriptors: Option<u64>,
+}
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The layers that are live.
+    pub layers: Layers,
+    /// What this user may not look at.
+    pub hidden: Vec<&'static str>,
+}
+
+/// The kinds of namespaces, as in the `ns` folder of a process.
+const KINDS: [&str; 7] = ["user", "mnt", "pid", "net", "ipc", "uts", "cgroup"];
+
+/// Limits that are nothing for every worker: the name in `limits`, and what is nothing.
+const NOTHING: [(&str, &str); 4] = [
+    ("Max core file size", "0"),
+    ("Max locked memory", "0"),
+    ("Max msgqueue size", "0"),
+    ("Max realtime priority", "0"),
+];
+
+/// Looks whether the process is locked in as [`super::lock`] does it.
+///
+/// # Errors
+/// The first thing that is not as specified. The worker has to be killed.
+pub fn inspect(id: ProcessId, specification: &Specification) -> Result<Seen, NotLocked> {
+    let mut seen = Seen { layers: verify(id, &specification.expected)?, hidden: Vec::new() };
+    let read = |name: &str| read(id, name).map_err(|error| NotLocked::Unreadable { id, error });
+    let status = Status { id, text: read("status")? };
+    if specification.filtered {
+        status.require("Seccomp", "2")?;
+        require_limits(&status, &read("limits")?)?;
+    }
+    let user = specification.user.unwrap_or_else(|| rustix::process::geteuid().as_raw()).to_string();
+    for field in ["Uid", "Gid"] {
+        // Real, effective, saved, and that of files. The groups of this process are not looked at.
+        let found = status.value(field);
+        if (field == "Uid" || specification.user.is_some()) && found.split_whitespace().any(|id| id != user) {
+            return Err(status.wrong(field, found, &user));
+        }
+    }
+    if specification.expected.namespaces {
+        require_own_namespaces(&status, &mut seen)?;
+    }
+    if let Some(descriptors) = specification.descriptors {
+        match visible(fs::read_dir(format!("/proc/{id}/fd"))).map_err(|error| NotLocked::Unreadable { id, error })? {
+            None => seen.hidden.push("its descriptors"),
+            Some(folder) => {
+                let found = folder.count() as u64;
+                if found != descriptors {
+                    return Err(status.wrong("number of descriptors", &found.to_string(), &descriptors.to_string()));
+                }
+            }
+        }
+    }
+    Ok(seen)
+}
+
+fn require_limits(status: &Status, limits: &str) -> Result<(), NotLocked> {
+    for (name, nothing) in NOTHING {
+        let values = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        if values.split_whitespace().take(2).ne([nothing, nothing]) {
+            return Err(status.wrong(name, values.trim(), nothing));
+        }
+    }
+    Ok(())
+}
+
+/// None of them is the one that this process is in.
+fn require_own_namespaces(status: &Status, seen: &mut Seen) -> Result<(), NotLocked> {
+    let id = status.id;
+    let unreadable = |error| NotLocked::Unreadable { id, error };
+    for kind in KINDS {
+        let own = fs::read_link(format!("/proc/self/ns/{kind}")).map_err(unreadable)?;
+        let Some(its) = visible(fs::read_link(format!("/proc/{id}/ns/{kind}"))).map_err(unreadable)? else {
+            seen.hidden.push("its namespaces");
+            return Ok(());
+        };
+        if own == its {
+            return Err(status.wrong("namespace", &its.to_string_lossy(), "one of its own"));
+        }
+    }
+    Ok(())
+}
+
+/// `None` when it is hidden from this user: a process that is not dumpable shows that to privileged ones only.
+fn visible<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,186 @@
+//! What is to hold, as root and as nobody.
+
+use std::os::fd::AsFd as _;
+
+use taskhost_os::child::End;
+use taskhost_os::sandbox::{Expected, Layer, Role, Specification, inspect, known_numbers, probe};
+use taskhost_os::socket::{Descriptors, Socket};
+use taskhost_os::spawn::Namespaces;
+
+use crate::attacks::{self, Aim, Scene};
+use crate::child::{CAME_THROUGH, NO_MEMORY, Plan, REFUSED, STACK_OVERFLOW};
+use crate::raw;
+
+const BOTH: [Namespaces; 2] = [Namespaces::All, Namespaces::None];
+
+/// The newest call that is known has the number 470.
+const NUMBERS: std::ops::RangeInclusive<i64> = 0..=470;
+
+const VIOLATION: End = End::Signal(libc::SIGSYS);
+
+pub(crate) fn run(who: &str) {
+    for finding in probe() {
+        if let Err(reason) = &finding.offer {
+            let required = std::env::var("TASKHOST_REQUIRE").is_ok_and(|value| value == "full");
+            assert!(!required, "{} is required, and missing: {reason}", finding.layer);
+            println!("SKIPPED {who}: all about {} ({reason})", finding.layer);
+            return;
+        }
+    }
+    every_layer_is_live_and_seen_from_outside();
+    what_a_worker_does_passes();
+    threads_compile();
+    memory_that_is_refused_is_no_violation();
+    every_attack_is_a_violation();
+    every_number_that_is_not_listed_is_a_violation();
+    crashes_stay_what_they_are();
+    println!("walls {who}: what stops an attack from outside when one layer is left out");
+    no_attack_is_stopped_by_one_layer_alone();
+}
+
+fn receive(socket: &Socket) -> Option<String> {
+    let mut buffer = [0; 4096];
+    let received = socket.recv(&mut buffer, Descriptors::Refuse).expect("open");
+    (!received.closed).then(|| String::from_utf8(buffer[..received.len].to_vec()).expect("text"))
+}
+
+fn every_layer_is_live_and_seen_from_outside() {
+    for role in Role::ALL {
+        let mut times = Vec::new();
+        for _ in 0..9 {
+            let (child, socket) = Plan::new(role, "wait").start(Namespaces::All);
+            let said = receive(&socket).expect("it waits");
+            let (micros, missing) = said.split_once(' ').expect("two fields");
+            assert_eq!(missing, "", "{said}");
+            times.push(micros.parse::<u64>().expect("a number"));
+            let expected = Expected { namespaces: true, threads: 1 };
+            // Standard streams, the socket, the arena, and what the scene has.
+            let specification = Specification { expected, filtered: true, user: None, descriptors: Some(6) };
+            let seen = inspect(child.id(), &specification).expect("it is locked in");
+            assert!(seen.layers.missing().is_empty(), "{seen:?}");
+            assert_eq!(seen.hidden.is_empty(), rustix::process::geteuid().is_root(), "{seen:?}");
+            let wrong = Specification { descriptors: Some(5), ..specification };
+            assert!(!seen.hidden.is_empty() || inspect(child.id(), &wrong).is_err());
+            let wrong = Specification { user: Some(1), ..specification };
+            assert!(inspect(child.id(), &wrong).is_err());
+        }
+        times.sort_unstable();
+        println!("locking in a worker ({role:?}) took {} µs, at most {}", times[4], times[8]);
+    }
+    let (child, socket) = Plan::new(Role::Execute, "wait").without(Layer::SystemCalls).start(Namespaces::All);
+    assert!(receive(&socket).expect("it waits").contains("system-call filter"));
+    let expected = Expected { namespaces: true, threads: 1 };
+    let specification = Specification { expected, filtered: true, user: None, descriptors: None };
+    let error = inspect(child.id(), &specification).expect_err("it has no filter").to_string();
+    assert!(error.ends_with("is not locked in: Seccomp is `0` instead of `2`"), "{error}");
+}
+
+fn what_a_worker_does_passes() {
+    let sent = taskhost_os::memfd::sealed_copy(c"input", b"input!").expect("memory");
+    for (role, namespaces) in Role::ALL.into_iter().flat_map(|role| BOTH.map(|namespaces| (role, namespaces))) {
+        let (mut child, socket) = Plan::new(role, "work").start(namespaces);
+        socket.send(b"work", &[sent.as_fd()]).expect("it listens");
+        assert_eq!(receive(&socket).as_deref(), Some("worked"), "{role:?} {namespaces:?} {:?}", child.wait());
+        assert_eq!(child.wait().expect("a child").end, End::Code(0));
+    }
+}
+
+fn threads_compile() {
+    for namespaces in BOTH {
+        let (mut child, socket) = Plan::new(Role::Compile, "threads").start(namespaces);
+        assert_eq!(receive(&socket).as_deref(), Some("3145728"), "{:?}", child.wait());
+        assert_eq!(child.wait().expect("a child").end, End::Code(0));
+    }
+}
+
+fn memory_that_is_refused_is_no_violation() {
+    for role in Role::ALL {
+        let (mut child, socket) = Plan::new(role, "allocate").start(Namespaces::All);
+        let refused: Option<u64> = receive(&socket).and_then(|text| text.parse().ok());
+        assert!(refused.is_some_and(|refused| refused > 0), "{role:?} {refused:?} {:?}", child.wait());
+        assert_eq!(child.wait().expect("a child").end, End::Code(0));
+    }
+}
+
+fn ended(plan: &Plan, namespaces: Namespaces) -> End {
+    let (mut child, _socket) = plan.start(namespaces);
+    child.wait().expect("a child").end
+}
+
+fn every_attack_is_a_violation() {
+    for attack in attacks::all(&Scene::prepare(1, 1)) {
+        for namespaces in BOTH {
+            let end = ended(&Plan::new(Role::Execute, attack.name), namespaces);
+            assert_eq!(end, VIOLATION, "{} {namespaces:?}", attack.name);
+        }
+        for role in [Role::Compile, Role::Convert] {
+            // What compiling needs, or is told that there is none of.
+            let compiles = ["clone3", "thread"].contains(&attack.name) || attack.name.starts_with("openat-");
+            let is_file = attack.name == "create-file";
+            if role == Role::Compile && (compiles || is_file) {
+                continue;
+            }
+            let end = ended(&Plan::new(role, attack.name), Namespaces::All);
+            assert_eq!(end, VIOLATION, "{} {role:?}", attack.name);
+        }
+    }
+}
+
+/// Each in a process of its own, which is a copy of this one: there are many.
+fn every_number_that_is_not_listed_is_a_violation() {
+    let (control, _other) = Socket::pair().expect("descriptors are left");
+    for role in [Role::Execute, Role::Compile] {
+        let known = known_numbers(role);
+        for number in NUMBERS.filter(|number| !known.contains(number)) {
+            let end = raw::in_fork(|| {
+                Plan::new(role, "").lock(&control).expect("any Linux allows that");
+                raw::call(number, [0; 6]);
+                CAME_THROUGH
+            });
+            assert_eq!(end, VIOLATION, "{role:?} {number}");
+        }
+    }
+}
+
+fn crashes_stay_what_they_are() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    for (role, namespaces) in Role::ALL.into_iter().flat_map(|role| BOTH.map(|namespaces| (role, namespaces))) {
+        // The first process of a namespace ignores an abort's signal; the C library then executes what no program may.
+        let abort = if namespaces == Namespaces::All { libc::SIGSEGV } else { libc::SIGABRT };
+        for (deed, end) in [
+            ("segv", End::Signal(libc::SIGSEGV)),
+            ("abort", End::Signal(abort)),
+            ("panic", End::Code(101)),
+            ("exit42", End::Code(42)),
+            ("exhaust-memory", End::Code(NO_MEMORY)),
+            ("overflow-stack", End::Code(STACK_OVERFLOW)),
+            ("sys", VIOLATION),
+        ] {
+            assert_eq!(ended(&Plan::new(role, deed), namespaces), end, "{deed} {role:?} {namespaces:?}");
+        }
+    }
+}
+
+fn no_attack_is_stopped_by_one_layer_alone() {
+    let layers = Layer::ALL.into_iter().filter(|layer| *layer != Layer::Namespaces);
+    let ways: Vec<Option<Layer>> = std::iter::once(None).chain(layers.map(Some)).collect();
+    for attack in attacks::all(&Scene::prepare(1, 1)).into_iter().filter(|attack| attack.aim == Aim::Outside) {
+        let mut line = format!("  {:<22}", attack.name);
+        for way in &ways {
+            let plan = Plan::new(Role::Execute, attack.name);
+            let (plan, namespaces, name) = match way {
+                None => (plan, Namespaces::None, Layer::Namespaces.name()),
+                Some(layer) => (plan.without(*layer), Namespaces::All, layer.name()),
+            };
+            let stopped = match ended(&plan, namespaces) {
+                VIOLATION => "filter",
+                End::Code(REFUSED) => "refused",
+                end => panic!("{} is possible without {name}: {end:?}", attack.name),
+            };
+            line.push_str(&format!(" -{name}: {stopped};"));
+        }
+        println!("{line}");
+    }
+}

@@ -1,0 +1,156 @@
+//! A worker to be: locks itself in as it is told, then does what it is told.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::OnceLock;
+use std::time::Instant;
+
+use taskhost_os::child::Child;
+use taskhost_os::last_words::LastWords;
+use taskhost_os::rlimits::Rlimits;
+use taskhost_os::sandbox::{Grants, Insistence, Layer, Layers, Policy, Role, SandboxError, lock};
+use taskhost_os::socket::{Descriptors, Socket};
+use taskhost_os::spawn::{Namespaces, Program, Spawn};
+use taskhost_os::{allocator, stack_overflow};
+
+use crate::attacks;
+use crate::raw::end;
+
+/// What a child answers by its exit code: the kernel refused what it tried, or it came through.
+pub(crate) const REFUSED: i32 = 20;
+pub(crate) const CAME_THROUGH: i32 = 21;
+
+/// Exit codes of a child whose end was foreseen.
+pub(crate) const NO_MEMORY: i32 = 71;
+pub(crate) const STACK_OVERFLOW: i32 = 72;
+
+/// Slots of these workers.
+pub(crate) const SLOTS: u64 = 16;
+
+/// What a child is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) role: Role,
+    /// The layer that is left out, by its place in [`Layer::ALL`].
+    pub(crate) without: Option<Layer>,
+    /// What it does once it is locked in.
+    pub(crate) deed: String,
+    /// A process outside.
+    pub(crate) victim: u32,
+}
+
+impl Plan {
+    pub(crate) fn new(role: Role, deed: &str) -> Self {
+        Self { role, without: None, deed: deed.to_owned(), victim: std::process::id() }
+    }
+
+    pub(crate) fn without(self, layer: Layer) -> Self {
+        Self { without: Some(layer), ..self }
+    }
+
+    pub(crate) fn parse(argument: &str) -> Option<Self> {
+        let mut fields = argument.strip_prefix("plan=")?.split(';');
+        let role = Role::ALL[fields.next()?.parse::<usize>().ok()?];
+        let without = fields.next()?.parse::<usize>().ok().map(|place| Layer::ALL[place]);
+        let victim = fields.next()?.parse().ok()?;
+        Some(Self { role, without, victim, deed: fields.next()?.to_owned() })
+    }
+
+    fn argument(&self) -> CString {
+        let role = Role::ALL.iter().position(|role| *role == self.role).expect("all of them");
+        let without = self.without.and_then(|layer| Layer::ALL.iter().position(|other| *other == layer));
+        let without = without.map_or(String::new(), |place| place.to_string());
+        CString::new(format!("plan={role};{without};{};{}", self.victim, self.deed)).expect("no zero byte")
+    }
+
+    /// Starts the child.
+    pub(crate) fn start(&self, namespaces: Namespaces) -> (Child, Socket) {
+        let (own, other) = Socket::pair().expect("descriptors are left");
+        let argument = self.argument();
+        let program = &Program::ProcSelfExe;
+        let spawn = Spawn { args: &[&argument], program, namespaces, core: None, socket: other.as_fd() };
+        (spawn.start().expect("a process more, and namespaces"), own)
+    }
+
+    pub(crate) fn lock(&self, control: &Socket) -> Result<Layers, SandboxError> {
+        let policy = Policy { insistence: Insistence::Auto, without: self.without.into_iter().collect() };
+        let threads = if self.role == Role::Compile { 4 } else { 1 };
+        lock(self.role, &policy, &Grants { control: control.as_fd(), slots: SLOTS, file_bytes: Some(1 << 30), threads })
+    }
+}
+
+pub(crate) fn live(plan: &Plan) -> ! {
+    static SOCKET: OnceLock<Socket> = OnceLock::new();
+    let socket = SOCKET.get_or_init(|| Socket::inherited().expect("the parent's socket"));
+    let words = |text: &str, code| LastWords::new(socket.as_fd(), text.as_bytes().to_vec(), code);
+    stack_overflow::report_on(words("no stack", STACK_OVERFLOW)).expect("the first thread");
+    if plan.deed != "allocate" {
+        allocator::report_failure_on(words("no memory", NO_MEMORY));
+    }
+    let file = taskhost_os::memfd::create_sized(c"arena", 4096).expect("memory");
+    let prepared = attacks::Scene::prepare(plan.victim, file.as_raw_fd());
+    let threads: usize = if plan.role == Role::Compile { 3 } else { 0 };
+    Rlimits { more_data: 256 << 20, cpu: None }.set().expect("limits are lowered");
+    let began = Instant::now();
+    let layers = match plan.lock(socket) {
+        Ok(layers) => layers,
+        Err(error) => {
+            let _ = socket.send(format!("error: {error}").as_bytes(), &[]);
+            end(1)
+        }
+    };
+    let took = began.elapsed().as_micros();
+    let missing: Vec<String> = layers.missing().iter().map(ToString::to_string).collect();
+    match plan.deed.as_str() {
+        "wait" => {
+            let _ = socket.send(format!("{took} {}", missing.join(", ")).as_bytes(), &[]);
+            let _ = socket.recv(&mut [0; 8], Descriptors::Refuse);
+        }
+        "work" => {
+            attacks::work(socket, &file);
+            let _ = socket.send(b"worked", &[]);
+        }
+        "allocate" => {
+            let _ = socket.send(allocate().to_string().as_bytes(), &[]);
+        }
+        "threads" => {
+            let sum: usize = (0..threads)
+                .map(|number| std::thread::spawn(move || vec![number; 1 << 20].into_iter().sum::<usize>()))
+                .map(|thread| thread.join().expect("it computes"))
+                .sum();
+            let _ = std::thread::available_parallelism();
+            let _ = socket.send(sum.to_string().as_bytes(), &[]);
+        }
+        deed => match attacks::by_name(&prepared, deed) {
+            Some(attack) => end(if attack.run() >= 0 { CAME_THROUGH } else { REFUSED }),
+            None => crash(deed),
+        },
+    }
+    end(0)
+}
+
+#[cfg(debug_assertions)]
+fn crash(deed: &str) {
+    taskhost_os::fault_injection::by_name(deed).expect("there is such a misdeed")();
+}
+
+#[cfg(not(debug_assertions))]
+fn crash(deed: &str) {
+    panic!("{deed} is for debug builds");
+}
+
+/// Takes and gives back memory in all sizes beyond the limit, as a decoder does that copes with getting none.
+fn allocate() -> usize {
+    let mut refused = 0;
+    for size in [100, 5_000, 200_000, 3 << 20, 100 << 20] {
+        let mut all = Vec::with_capacity(100_000);
+        for _ in 0..all.capacity().min((400 << 20) / size) {
+            let mut piece = Vec::<u8>::new();
+            match piece.try_reserve_exact(size) {
+                Ok(()) => all.push(std::hint::black_box(piece)),
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    refused
+}
