@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::runner::{Pool, RunReport};
+use taskhost_pool::verdict::Verdict;
 
 use crate::args::RunArguments;
 use crate::capture::Capture;
@@ -104,7 +105,11 @@ fn closing_line(exit: Exit, reporter: &Reporter, arguments: &RunArguments) {
         return;
     }
     let failure = reporter.jobs.first().and_then(|job| job.failure.as_ref());
-    let by_item = failure.is_some_and(|failure| matches!(failure.failure, JobFailure::Item(_)));
+    let by_item = failure.is_some_and(|failure| match &failure.failure {
+        // Such a kernel is not run any more.
+        JobFailure::Item(item) => item.verdict != Verdict::SandboxViolation,
+        _ => false,
+    });
     match (exit, failure, path) {
         (Exit::Done, ..) => {
             if let Some(path) = reporter.spared_terminal() {

@@ -53,6 +53,8 @@ pub struct Evidence {
     pub reason: Option<Reason>,
     /// Whether the system killed processes for want of memory since it was started.
     pub out_of_memory: bool,
+    /// Whether code of the kernel ran in it.
+    pub kernel_ran: bool,
     /// Whether it was ever ready for work.
     pub was_ready: bool,
     /// What it said before. Only ever part of a message.
@@ -93,6 +95,8 @@ fn classify(evidence: &Evidence, text: &str) -> Verdict {
     match (&evidence.reason, evidence.end) {
         (Some(Reason::Retired(why)), _) => Verdict::Retired((*why).to_owned()),
         (Some(Reason::Violation(_)), _) if evidence.was_ready => Verdict::ProtocolViolation(text.to_owned()),
+        // A kernel's own start runs behind the walls, too.
+        (_, End::Signal(SIGSYS)) if evidence.kernel_ran => Verdict::SandboxViolation,
         // Being killed says nothing about whether it could have started.
         (None, End::Signal(SIGKILL)) if !evidence.was_ready => Verdict::Killed(text.to_owned()),
         _ if !evidence.was_ready => Verdict::StartUp(text.to_owned()),
@@ -187,6 +191,7 @@ mod tests {
             cpu_limit: None,
             reason: None,
             out_of_memory: false,
+            kernel_ran: true,
             was_ready: true,
             last_words: None,
         }
@@ -247,8 +252,11 @@ mod tests {
     #[test]
     fn before_it_is_ready_everything_is_a_failed_start() {
         for end in [End::Code(1), End::Signal(11), End::Signal(31)] {
-            assert_eq!(name(&Evidence { was_ready: false, ..evidence(end) }), "start-up");
+            let death = Evidence { kernel_ran: false, was_ready: false, ..evidence(end) };
+            assert_eq!(name(&death), "start-up");
         }
+        let start = Evidence { was_ready: false, ..evidence(End::Signal(31)) };
+        assert_eq!(name(&start), "sandbox-violation", "the kernel's own start is the kernel's doing");
         assert_eq!(name(&Evidence { was_ready: false, ..evidence(End::Signal(9)) }), "killed", "which is no failure");
     }
 

@@ -14,7 +14,8 @@ impl Pool {
     pub(super) fn item_failed(&mut self, id: JobId, item: &Failed, observer: &mut dyn Observer) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let source = item.place.source;
-        let name = job.failed_sources.get(&source).cloned().unwrap_or_else(|| job.name.clone());
+        let open = || job.sources.get(&source).map_or_else(|| job.name.clone(), |source| source.name.clone());
+        let name = job.failed_sources.get(&source).cloned().unwrap_or_else(open);
         if item.number.is_some() {
             // In order, so nothing before it is asked for again.
             job.failed_sources = job.failed_sources.split_off(&source);

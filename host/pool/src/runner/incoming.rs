@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use taskhost_os::memfd;
-use taskhost_protocol::fault::Fault;
+use taskhost_protocol::fault::{Fault, Refusal};
 use taskhost_protocol::ids::{JobId, WorkerId};
 use taskhost_protocol::limits::{COUNTERS, FAILURES_PER_BATCH, NAME_BYTES, PICTURE_BYTES, cap_text};
 use taskhost_protocol::message::{FromWorker, LogLine, Role, ToWorker};
@@ -199,17 +199,23 @@ impl Pool {
         let _ = self.poller.remove(worker.child_fd());
         let death = self.report(worker, true);
         // What the coordinator did itself is told elsewhere, if at all.
-        if death.was_ready && !matches!(death.verdict, Verdict::Deadline(_) | Verdict::Retired(_)) {
+        if death.was_ready
+            && !matches!(death.verdict, Verdict::Deadline(_) | Verdict::Retired(_) | Verdict::SandboxViolation)
+        {
             self.deaths += 1;
             match self.deaths {
                 ..=DEATHS_TOLD => {
-                    self.warnings.push(format!("a worker {}; its work is given to another", death.text));
+                    self.warnings.push(format!("a worker {}", death.text));
                 }
                 count if count == DEATHS_TOLD + 1 => {
                     self.warnings.push("more workers died; --report tells how many, and how".into());
                 }
                 _ => {}
             }
+        }
+        if death.verdict == Verdict::SandboxViolation && !death.was_ready {
+            let text = format!("when it starts: {}", death.verdict);
+            self.broken.get_or_insert(PoolError::Refused(Refusal::Start(text)));
         }
         self.tell_state(Event::WorkerLost { worker: id, post, death });
     }

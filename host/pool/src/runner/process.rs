@@ -273,6 +273,7 @@ impl WorkerProcess {
             cpu_limit: circumstances.cpu_limit,
             reason,
             out_of_memory: circumstances.out_of_memory,
+            kernel_ran: matches!(self.phase, Phase::Going | Phase::Ready),
             was_ready: self.phase == Phase::Ready,
             last_words: self.last_words.take(),
         };

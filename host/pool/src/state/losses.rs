@@ -1,12 +1,14 @@
 //! What becomes of what a worker had when it is lost.
 
-use taskhost_protocol::ids::WorkerId;
+use taskhost_protocol::fault::ItemPlace;
+use taskhost_protocol::ids::{BatchId, WorkerId};
+use taskhost_protocol::progress::Progress;
 
 use super::job::AnyJob;
 use super::mark::Lost;
 use super::{Batch, State};
 use crate::death::Death;
-use crate::event::{Action, JobFailure, Post};
+use crate::event::{Action, FailedItem, JobFailure, Post, Task};
 use crate::verdict::{Next, Verdict};
 
 impl State {
@@ -15,7 +17,8 @@ impl State {
         let Some(queue) = self.crew(post).lost(worker, death) else { return };
         let mut is_explained = matches!(death.verdict, Verdict::Retired(_));
         if death.verdict.judgement().1 == Next::Quarantine {
-            self.quarantine(&death.verdict);
+            let head = queue.front().copied();
+            self.quarantine(worker, head, death);
         }
         for (place, batch) in queue.into_iter().enumerate().rev() {
             self.actions.push(Action::ReleaseBatch { batch });
@@ -48,11 +51,41 @@ impl State {
     }
 
     /// The kernel is not run any more, whatever its worker was at: one kernel runs in all jobs.
-    fn quarantine(&mut self, verdict: &Verdict) {
-        let failure = JobFailure::Violation(verdict.to_string());
+    fn quarantine(&mut self, worker: WorkerId, head: Option<BatchId>, death: &Death) {
+        let failure = JobFailure::Violation(death.verdict.to_string());
+        // Whoever keeps the kernel will want the item, too.
+        if let Some((batch, at)) = head.and_then(|id| Some((self.batches.get(&id)?, id)))
+            && let Some(place) = Progress::decode(death.cell, at).and_then(|hint| place_of(&batch.pick.task, hint))
+        {
+            let job = batch.job;
+            let item = FailedItem {
+                place,
+                len: 0,
+                number: None,
+                line: None,
+                at: 0,
+                filled: 0,
+                verdict: death.verdict.clone(),
+                attempts: 1,
+                worker: Some(worker),
+            };
+            self.fail(job, JobFailure::Item(Box::new(item)));
+        }
         for job in self.jobs.keys().copied().collect::<Vec<_>>() {
             self.fail(job, failure.clone());
         }
         self.quarantined = Some(failure);
+    }
+}
+
+/// Where the item is that a worker was at.
+fn place_of(task: &Task, hint: Progress) -> Option<ItemPlace> {
+    match task {
+        Task::Items(pieces) => {
+            let piece = pieces.get(hint.piece as usize)?;
+            Some(ItemPlace { source: piece.source, offset: piece.start.checked_add(hint.offset)? })
+        }
+        Task::Rows(rows) => Some(ItemPlace { source: rows.source, offset: u64::from(rows.first) + hint.offset }),
+        Task::Prepare(_) | Task::Combine(_) | Task::Finish(_) | Task::Decode | Task::Encode(_) => None,
     }
 }
