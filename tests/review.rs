@@ -139,3 +139,55 @@ fn numbers_are_those_of_the_whole_run() {
     assert_eq!((number("input_bytes"), number("output_bytes")), (text.len().into(), text.len().into()));
     assert!(place.text("out") == text);
 }
+
+#[test]
+fn failed_items_whose_results_are_counted_only_are_run_again() {
+    let place = Place::new();
+    place.write("in.txt", "one\ntrap\ntwo\nerror\n");
+    let flags = "in.txt --merge discard -o out --on-error skip --journal j --errors errors.jsonl";
+    misbehave(&place, flags).run().code(3);
+    place.taskhost("resume j --retry-failed").run().code(3);
+    assert_eq!(sources(&place), ["in.txt:2", "in.txt:4"]);
+    place.taskhost("resume j --retry-failed --kernel").argument(kernel("echo")).run().success();
+    assert_eq!((place.text("out"), place.text("errors.jsonl")), (String::new(), String::new()));
+}
+
+#[test]
+fn a_journal_needs_a_result_that_stays() {
+    let place = Place::new();
+    place.write("in.txt", "one\n");
+    for flags in ["", "-o -", "-o /dev/null", "-o /dev/stdout"] {
+        let outcome = misbehave(&place, "in.txt --journal j").arguments(flags).run().code(2);
+        assert!(outcome.stderr.contains("--journal needs a result that can be gone on with"), "{}", outcome.stderr);
+        assert_eq!(place.files(), ["in.txt"]);
+    }
+}
+
+#[test]
+fn what_was_done_stays_done_when_resuming_is_interrupted() {
+    let place = Place::new();
+    place.write("in/a", "one\n");
+    place.write("in/b", "loop\n");
+    misbehave(&place, "in -o out/ --journal j --deadline 1s").run().code(7);
+    assert_eq!(place.files(), ["in/a", "in/b", "j", "out/a"]);
+    // Nothing new is done.
+    place.taskhost("resume j").run().code(7);
+    assert_eq!(place.files(), ["in/a", "in/b", "j", "out/a"]);
+}
+
+#[test]
+fn what_ends_before_anything_is_done_leaves_nothing() {
+    let place = Place::new();
+    place.write("in.txt", "loop\n");
+    misbehave(&place, "in.txt -o out --journal j --deadline 500ms").run().code(7);
+    assert_eq!(place.files(), ["in.txt"]);
+}
+
+#[test]
+fn failed_items_of_a_reduction_are_counted() {
+    let place = Place::new();
+    place.write("in.txt", "1 10\nten\n20 30\n");
+    place.taskhost("run primes in.txt --merge reduce -o out --on-error skip --journal j").run().code(3);
+    let outcome = place.taskhost("resume j").run().code(3);
+    assert!(outcome.stderr.contains("this run is finished, and 1 item failed"), "{}", outcome.stderr);
+}

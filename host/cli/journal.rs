@@ -160,6 +160,13 @@ impl Left {
         (Box::new(resume), kept)
     }
 
+    /// How many items failed.
+    pub(crate) fn failed_count(&self) -> u64 {
+        let in_parts: usize = self.parts.values().map(|part| part.failed.len()).sum();
+        // Of a reduction, items are written down with their stretch.
+        if self.has_parts() { in_parts as u64 } else { self.all_failed().count() as u64 }
+    }
+
     /// Removes what the run before had written of its output, which is made anew.
     pub(crate) fn forget_output(&self, target: &Path) {
         if let Some(output) = &self.output {
@@ -208,10 +215,8 @@ impl Left {
             )));
         }
         for (before, now) in before.iter().zip(now) {
-            let name = String::from_utf8_lossy(&now.name).into_owned();
-            before
-                .compare(now)
-                .map_err(|changed| Failure::input(format!("{name}: {changed}; run it from the start")))?;
+            let failed = |changed| Failure::input(format!("{changed}; run it from the start"));
+            before.compare(now).map_err(failed)?;
         }
         Ok(())
     }

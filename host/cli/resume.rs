@@ -71,7 +71,7 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
         None => Phase::Rest,
         Some(_) if arguments.retry_failed => Phase::Failed,
         Some(_) => {
-            let what = match left.all_failed().count() as u64 {
+            let what = match left.failed_count() {
                 0 => "some of its inputs failed".into(),
                 failed => format!("{} failed", report::count(failed, "item")),
             };

@@ -131,7 +131,13 @@ fn new_journal<'a>(
     let Some(path) = arguments.journal.journal.as_deref().filter(|_| !is_resumed && !arguments.report.dry_run) else {
         return Ok(None);
     };
-    if matches!(place, Place::Stdout { .. }) {
+    // Of what went into a pipe or a device nothing is known.
+    let is_kept = match place {
+        Place::Stdout { .. } => false,
+        Place::File(path) => path.metadata().map_or(true, |metadata| metadata.is_file()),
+        Place::PerInput(_) => true,
+    };
+    if !is_kept {
         return Err(Failure::usage(
             "--journal needs a result that can be gone on with: name a file or a folder with -o",
         ));
@@ -299,6 +305,8 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
         Some(journal) => journal.keep(pool, many),
         None => {}
     }
+    // What the run before has done stays done.
+    let can_resume = left.is_some();
     let result = pool.run(feed.as_mut(), &mut reporter);
     reporter.end();
     let run = match result {
@@ -310,7 +318,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
             let items = report::count(came.items, "item");
             report::message("error", &format!("{} after {items}", failure.message));
             if let Some(journal) = journal.filter(|_| !is_retry || many) {
-                journal.end(failure.exit, false, pool.can_resume());
+                journal.end(failure.exit, false, can_resume || pool.can_resume());
             }
             return Ok(failure.exit);
         }
@@ -326,7 +334,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
             journal.replace(left, &output, job.failed_again.clone())?;
         }
         (Some(_), _) if is_retry && !many && !made => {}
-        _ => journal.end(exit, made, pool.can_resume()),
+        _ => journal.end(exit, made, can_resume || pool.can_resume()),
     }
     Ok(exit)
 }

@@ -76,7 +76,7 @@ impl SingleJob<'_> {
         let own_file = matches!(output, Output::File(_));
         let mut plan = plan::items_plan(shape, arguments, bytes, own_file)
             .ok_or_else(|| Failure::usage("the kernel filters pictures, not items"))?;
-        if splice.is_some() {
+        if splice.is_some() && plan.placement != Placement::Nowhere {
             // Results are put between those that are there.
             plan.placement = Placement::Append;
         }

@@ -314,6 +314,7 @@ impl Pool {
             }
             if let Err(error) = self.turn_with(Some(next_tick), observer) {
                 self.save_all();
+                self.discard_unsaved();
                 return Err(error);
             }
             if Instant::now() >= next_tick {
@@ -423,20 +424,28 @@ impl Pool {
     }
 }
 
+/// Descriptors that are left for jobs. It is a guess on the safe side.
+fn room(workers: usize, descriptors: Option<u64>) -> usize {
+    /// The streams, the poller, signals, the artifact, a journal, leases, an output with its folder.
+    const OWN: usize = 18;
+    /// A socket, a process, an arena, a cell, and for a moment the other end of the socket.
+    const OF_A_WORKER: usize = 5;
+    let limit = descriptors.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    limit.saturating_sub(OWN + workers.max(1) * OF_A_WORKER)
+}
+
 /// Jobs that are open at a time: enough that every worker has something to do while others are between two stages of a
 /// job, but no more than there are descriptors for.
 fn jobs_at_once(workers: usize, descriptors: Option<u64>) -> usize {
-    /// The streams, the poller, signals, the artifact, a journal, leases.
-    const OWN: usize = 16;
-    /// A socket, a process, an arena, a cell, and for a moment the other end of the socket.
-    const OF_A_WORKER: usize = 5;
     /// Input, output with its folder twice, memory for a picture and its file.
     const OF_A_JOB: usize = 6;
-    let workers = workers.max(1);
-    let wanted = 2 * workers + 2;
-    let Some(limit) = descriptors.and_then(|limit| usize::try_from(limit).ok()) else { return wanted };
     // One can always be tried: if even that is too much, it says so.
-    (limit.saturating_sub(OWN + workers * OF_A_WORKER) / OF_A_JOB).clamp(1, wanted)
+    (room(workers, descriptors) / OF_A_JOB).clamp(1, 2 * workers.max(1) + 2)
+}
+
+/// Inputs of a job that are open at a time: never fewer than one batch can have.
+fn sources_at_once(workers: usize, descriptors: Option<u64>) -> usize {
+    room(workers, descriptors).max(taskhost_protocol::limits::PIECES_PER_BATCH + 1)
 }
 
 /// The slots that one assignment uses.

@@ -7,6 +7,7 @@ use std::os::fd::AsFd as _;
 use taskhost_os::exact;
 use taskhost_protocol::ids::{BatchId, JobId, SourceId};
 
+use super::jobs::JobOutput;
 use super::sink::Purpose;
 use super::{Finishing, Observer, Pool};
 use crate::event::{DoneRange, Event, JobFailure, PartId};
@@ -79,6 +80,18 @@ impl Pool {
             match written.result {
                 Ok(()) => self.tell_state(Event::Written { job, bytes: written.bytes }),
                 Err(failure) => self.tell_state(Event::JobBroken { job, failure }),
+            }
+        }
+    }
+
+    /// Removes what was written when nothing of it was saved: there is no journal then to go on with it.
+    pub(super) fn discard_unsaved(&mut self) {
+        if self.keeper.as_ref().is_none_or(|keeper| !keeper.is_empty()) {
+            return;
+        }
+        for (_, job) in self.jobs.drain() {
+            if let JobOutput::File { atomic, .. } = job.output {
+                atomic.discard();
             }
         }
     }

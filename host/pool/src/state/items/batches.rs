@@ -46,6 +46,10 @@ impl ItemsJob {
         if let Destination::Output(offset) = pick.destination {
             failures.iter_mut().for_each(|failed| failed.at += offset);
         }
+        if self.plan.placement == Placement::Nowhere {
+            // No result has a place.
+            failures.iter_mut().for_each(|failed| failed.at = 0);
+        }
         // A job that fails has no result, so it needs no parts.
         let mut reduction = self.reduction.as_mut().filter(|_| !fails);
         if let Some(reduction) = &mut reduction {
