@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use taskhost_os::memfd;
+use taskhost_os::{descriptors, memfd};
 use taskhost_protocol::fault::{Fault, Refusal};
 use taskhost_protocol::ids::{JobId, WorkerId};
 use taskhost_protocol::limits::{COUNTERS, FAILURES_PER_BATCH, NAME_BYTES, PICTURE_BYTES, cap_text};
@@ -15,7 +15,7 @@ use super::pipe::Brought;
 use super::process::{Incoming, Phase};
 use super::regions::REGION_BYTES;
 use super::sink::{Content, Purpose, Write};
-use super::{LINGER, Observer, Pool, Watched};
+use super::{LINGER, Observer, Pool, Watched, sources_at_once};
 use crate::artifact::check_hello;
 use crate::error::PoolError;
 use crate::event::{Event, JobFailure};
@@ -256,7 +256,11 @@ impl Pool {
     /// Opens the job's next input.
     pub(super) fn next_source(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.waits_for_source = false;
+        // Those that are open are closed when they are merged.
+        job.waits_for_source = job.sources.len() >= sources_at_once(self.config.cores.len(), descriptors::limit());
+        if job.waits_for_source {
+            return;
+        }
         let Some(feed) = &mut job.feed else { return };
         let event = match feed.next() {
             Feed::Later => {

@@ -314,7 +314,6 @@ impl Pool {
             }
             if let Err(error) = self.turn_with(Some(next_tick), observer) {
                 self.save_all();
-                self.discard_unsaved();
                 return Err(error);
             }
             if Instant::now() >= next_tick {
