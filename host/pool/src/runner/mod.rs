@@ -314,6 +314,7 @@ impl Pool {
             }
             if let Err(error) = self.turn_with(Some(next_tick), observer) {
                 self.save_all();
+                self.discard_unsaved();
                 return Err(error);
             }
             if Instant::now() >= next_tick {
