@@ -49,6 +49,7 @@ pub(crate) struct Scene {
     arena: usize,
     page: usize,
     buffer: usize,
+    vector: usize,
     socket: usize,
 }
 
@@ -66,12 +67,17 @@ impl Scene {
         let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
         let page = call(libc::SYS_mmap, [0, PAGE, read | write, flags, usize::MAX, 0]);
         let socket = call(libc::SYS_socket, [libc::AF_UNIX as usize, libc::SOCK_DGRAM as usize, 0, 0, 0, 0]);
+        // Zeros: an empty answer, path, or record of any call.
+        let buffer: &'static mut [u8] = Box::leak(vec![0_u8; PAGE].into_boxed_slice());
+        let buffer = buffer.as_mut_ptr();
+        // An address of this process: there need be nothing at it elsewhere, since who may not look gets another error.
+        let vector = Box::leak(Box::new(libc::iovec { iov_base: buffer.cast(), iov_len: 8 }));
         Self {
             victim: victim as usize,
             arena: arena as usize,
             page: page as usize,
-            // Zeros: an empty answer, path, or record of any call.
-            buffer: Box::leak(vec![0_u8; PAGE].into_boxed_slice()).as_mut_ptr().expose_provenance(),
+            buffer: buffer.expose_provenance(),
+            vector: ptr::from_mut(vector).expose_provenance(),
             socket: socket as usize,
         }
     }
@@ -83,7 +89,7 @@ pub(crate) fn by_name(scene: &Scene, name: &str) -> Option<Attack> {
 
 /// All attempts.
 pub(crate) fn all(scene: &Scene) -> Vec<Attack> {
-    let Scene { victim, arena, page, buffer, socket } = *scene;
+    let Scene { victim, arena, page, buffer, vector, socket } = *scene;
     let outside = |name, number, arguments| Attack { name, aim: Aim::Outside, number, arguments };
     let inside = |name, number, arguments| Attack { name, aim: Aim::Inside, number, arguments };
     let executable = (libc::PROT_READ | libc::PROT_EXEC) as usize;
@@ -105,10 +111,10 @@ pub(crate) fn all(scene: &Scene) -> Vec<Attack> {
         outside("kill-thread-of-victim", libc::SYS_tgkill, [victim, victim, 0, 0, 0, 0]),
         outside("pidfd-of-victim", libc::SYS_pidfd_open, [victim, 0, 0, 0, 0, 0]),
         outside("trace-victim", libc::SYS_ptrace, [libc::PTRACE_SEIZE as usize, victim, 0, 0, 0, 0]),
-        outside("read-victim", libc::SYS_process_vm_readv, [victim, buffer, 1, buffer, 1, 0]),
-        outside("write-victim", libc::SYS_process_vm_writev, [victim, buffer, 1, buffer, 1, 0]),
+        outside("read-victim", libc::SYS_process_vm_readv, [victim, vector, 1, vector, 1, 0]),
+        outside("write-victim", libc::SYS_process_vm_writev, [victim, vector, 1, vector, 1, 0]),
         outside("limit-victim", libc::SYS_prlimit64, [victim, libc::RLIMIT_CORE as usize, 0, buffer, 0, 0]),
-        outside("renice-victim", libc::SYS_setpriority, [libc::PRIO_PROCESS as usize, victim, 1, 0, 0, 0]),
+        outside("renice-victim", libc::SYS_setpriority, [libc::PRIO_PROCESS as usize, victim, 0, 0, 0, 0]),
         outside("mount", libc::SYS_mount, [address(c"x"), address(c"/"), address(c"tmpfs"), 0, 0, 0]),
         outside("unmount", libc::SYS_umount2, [address(c"/"), libc::MNT_DETACH as usize, 0, 0, 0, 0]),
         outside("chroot", libc::SYS_chroot, [address(c"/"), 0, 0, 0, 0, 0]),

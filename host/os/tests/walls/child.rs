@@ -31,8 +31,8 @@ pub(crate) const SLOTS: u64 = 16;
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) role: Role,
-    /// The layer that is left out, by its place in [`Layer::ALL`].
-    pub(crate) without: Option<Layer>,
+    /// The layers that are left out.
+    pub(crate) without: Vec<Layer>,
     /// What it does once it is locked in.
     pub(crate) deed: String,
     /// A process outside.
@@ -41,25 +41,27 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(role: Role, deed: &str) -> Self {
-        Self { role, without: None, deed: deed.to_owned(), victim: std::process::id() }
+        Self { role, without: Vec::new(), deed: deed.to_owned(), victim: std::process::id() }
     }
 
-    pub(crate) fn without(self, layer: Layer) -> Self {
-        Self { without: Some(layer), ..self }
+    pub(crate) fn without(mut self, layer: Layer) -> Self {
+        self.without.push(layer);
+        self
     }
 
     pub(crate) fn parse(argument: &str) -> Option<Self> {
         let mut fields = argument.strip_prefix("plan=")?.split(';');
         let role = Role::ALL[fields.next()?.parse::<usize>().ok()?];
-        let without = fields.next()?.parse::<usize>().ok().map(|place| Layer::ALL[place]);
+        // Each layer by its place.
+        let without = fields.next()?.bytes().map(|digit| Layer::ALL[usize::from(digit - b'0')]).collect();
         let victim = fields.next()?.parse().ok()?;
         Some(Self { role, without, victim, deed: fields.next()?.to_owned() })
     }
 
     fn argument(&self) -> CString {
         let role = Role::ALL.iter().position(|role| *role == self.role).expect("all of them");
-        let without = self.without.and_then(|layer| Layer::ALL.iter().position(|other| *other == layer));
-        let without = without.map_or(String::new(), |place| place.to_string());
+        let place = |layer| Layer::ALL.iter().position(|other| other == layer).expect("all of them");
+        let without: String = self.without.iter().map(|layer| place(layer).to_string()).collect();
         CString::new(format!("plan={role};{without};{};{}", self.victim, self.deed)).expect("no zero byte")
     }
 
@@ -73,7 +75,7 @@ impl Plan {
     }
 
     pub(crate) fn lock(&self, control: &Socket) -> Result<Layers, SandboxError> {
-        let policy = Policy { insistence: Insistence::Auto, without: self.without.into_iter().collect() };
+        let policy = Policy { insistence: Insistence::Auto, without: self.without.clone() };
         let threads = if self.role == Role::Compile { 4 } else { 1 };
         lock(self.role, &policy, &Grants { control: control.as_fd(), slots: SLOTS, file_bytes: Some(1 << 30), threads })
     }

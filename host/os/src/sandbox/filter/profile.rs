@@ -61,6 +61,17 @@ const CRASHES: &[u32] = &[
     libc::SIGFPE.cast_unsigned(),
 ];
 
+/// The same, and the two by which the GNU C library speaks to its threads (SIGCANCEL and SIGSETXID).
+const THREAD_SIGNALS: &[u32] = &[
+    libc::SIGSEGV.cast_unsigned(),
+    libc::SIGBUS.cast_unsigned(),
+    libc::SIGABRT.cast_unsigned(),
+    libc::SIGILL.cast_unsigned(),
+    libc::SIGFPE.cast_unsigned(),
+    32,
+    33,
+];
+
 /// What both C libraries ask for when they start a thread: everything shared, no namespace, no process.
 const THREAD: u32 = (libc::CLONE_VM
     | libc::CLONE_FS
@@ -76,14 +87,15 @@ const THREADS: &[u32] = &[THREAD, THREAD | libc::CLONE_DETACHED.cast_unsigned()]
 
 /// The rules of a role, the calls of every batch first.
 pub(super) fn rules(role: Role, numbers: Numbers) -> Vec<Rule> {
-    let mut rules = common(numbers);
+    let handled = if role == Role::Compile { THREAD_SIGNALS } else { CRASHES };
+    let mut rules = common(numbers, handled);
     if role == Role::Compile {
         rules.extend(threads());
     }
     rules
 }
 
-fn common(numbers: Numbers) -> Vec<Rule> {
+fn common(numbers: Numbers, handled: &'static [u32]) -> Vec<Rule> {
     let Numbers { control, descriptors, process } = numbers;
     let abort = libc::SIGABRT.cast_unsigned();
     vec![
@@ -114,7 +126,7 @@ fn common(numbers: Numbers) -> Vec<Rule> {
         allow(libc::SYS_rt_sigreturn, "rt_sigreturn", &[]),
         allow(libc::SYS_sigaltstack, "sigaltstack", &[]),
         allow(libc::SYS_rt_sigprocmask, "rt_sigprocmask", &[]),
-        allow(libc::SYS_rt_sigaction, "rt_sigaction", &[OneOf(0, CRASHES)]),
+        allow(libc::SYS_rt_sigaction, "rt_sigaction", &[OneOf(0, handled)]),
         allow(libc::SYS_getpid, "getpid", &[]),
         allow(libc::SYS_gettid, "gettid", &[]),
         allow(libc::SYS_tgkill, "tgkill", &[Is(0, process), Is(2, abort)]),
