@@ -5,7 +5,7 @@ use taskhost_protocol::kernel::{CompileOptions, KernelInfo, Kind};
 use taskhost_protocol::limits::{ARTIFACT_BYTES, KERNEL_BYTES};
 use wasmtime::Engine;
 
-use crate::{config, detect, fault};
+use crate::{config, detect, fault, prepass};
 
 /// A kernel, compiled.
 #[derive(Clone, Debug)]
@@ -31,8 +31,10 @@ pub fn compile(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refusa
 fn compile_file(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refusal> {
     cap(bytes.len() as u64, KERNEL_BYTES, "the kernel file")?;
     let wasm = detect::binary(bytes)?;
+    cap(wasm.len() as u64, KERNEL_BYTES, "the kernel")?;
+    prepass::look(&wasm, &prepass::CAPS)?;
     let found = detect::detect(&wasm, options.kind)?;
-    let engine = Engine::new(&config::compiler(options.profile))
+    let engine = Engine::new(&config::compiler(options.profile, found.wasm.len()))
         .map_err(|error| Refusal::Start(format!("the compiler could not be set up: {error:#}")))?;
     let code = match found.kind {
         Kind::Component => engine.precompile_component(&found.wasm),

@@ -71,12 +71,16 @@ fn base(profile: Profile) -> Config {
     config
 }
 
-/// Settings of the side that compiles.
-pub(crate) fn compiler(profile: Profile) -> Config {
+/// Kernels from this many bytes are compiled by as many threads as there are cores. Smaller ones take some ten
+/// milliseconds; starting and ending a thread for each core of a large machine would take a good part of that.
+const THREADS_FROM: usize = 64 * 1024;
+
+/// Settings of the side that compiles a kernel of so many bytes. The number of threads does not show in the code.
+pub(crate) fn compiler(profile: Profile, wasm_bytes: usize) -> Config {
     let mut config = base(profile);
     config.strategy(Strategy::Cranelift);
     config.cranelift_opt_level(OptLevel::Speed);
-    config.parallel_compilation(true);
+    config.parallel_compilation(wasm_bytes >= THREADS_FROM);
     config
 }
 
@@ -89,6 +93,21 @@ pub(crate) fn runner(profile: Profile) -> Config {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_threads_does_not_show_in_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins/dist/sobel.wasm");
+        let wasm = std::fs::read(path).expect("it comes with the source");
+        for profile in [Profile::Plain, Profile::Fuel] {
+            let [one, many] = [THREADS_FROM - 1, THREADS_FROM].map(|bytes| {
+                let engine = wasmtime::Engine::new(&compiler(profile, bytes)).expect("it can be set up");
+                engine.precompile_component(&wasm).or_else(|_| engine.precompile_module(&wasm)).expect("it compiles")
+            });
+            assert!(one == many);
+        }
+    }
+
     #[test]
     fn the_version_is_the_locked_one() {
         let lock = include_str!("../../../Cargo.lock");

@@ -22,6 +22,7 @@ mod host;
 mod instance;
 mod kernel;
 mod packed;
+pub mod prepass;
 mod raw;
 mod raw_description;
 mod raw_imports;

@@ -52,6 +52,14 @@ pub const KERNEL_BYTES: u64 = 256 << 20;
 /// Largest compiled artifact in bytes. Native code is about three to four times its WebAssembly.
 pub const ARTIFACT_BYTES: u64 = 2 << 30;
 
+/// Private memory in bytes that a compiler process may take beyond what it starts with: room for 800 000 functions, or
+/// for three of the largest program tried, of 69 MB.
+pub const COMPILE_MEMORY: u64 = 4 << 30;
+
+/// Seconds of CPU time that a compiler process may take, all its threads together: many times what the largest program
+/// tried takes.
+pub const COMPILE_CPU_SECONDS: u64 = 300;
+
 /// Longest encoded kernel information in an artifact, in bytes: a component of a few hundred imports has 50 kB.
 pub const KERNEL_INFO_BYTES: u64 = 1 << 20;
 
