@@ -9,6 +9,7 @@
 
 mod stack;
 mod steps;
+mod user;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
@@ -20,6 +21,7 @@ use crate::process_id::ProcessId;
 use crate::signals::BlockAll;
 
 pub use steps::Step;
+pub use user::{FIRST_USER, USERS, WorkerUser, can_give_users};
 
 /// The descriptor number at which the child finds its control socket.
 pub const SOCKET_FD: i32 = 3;
@@ -102,6 +104,25 @@ impl Spawn<'_> {
     /// # Errors
     /// See [`SpawnError`].
     pub fn start(&self) -> Result<Child, SpawnError> {
+        self.start_with(None)
+    }
+
+    /// Starts the child as a user of its own, in namespaces whatever [`Spawn::namespaces`] says. In its own user
+    /// namespace it is user 0 all the same.
+    ///
+    /// Files that it opens by name, its program included, must be readable for others. Descriptors work as they are.
+    ///
+    /// # Errors
+    /// See [`SpawnError`]; also when [`can_give_users`] says no. Use [`Spawn::start`] then.
+    pub fn start_as(&self, user: WorkerUser) -> Result<Child, SpawnError> {
+        if !can_give_users() {
+            let error = io::ErrorKind::PermissionDenied.into();
+            return Err(SpawnError::NamespacesRefused { step: Step::User, error });
+        }
+        self.start_with(Some(user))
+    }
+
+    fn start_with(&self, user: Option<WorkerUser>) -> Result<Child, SpawnError> {
         let program = match &self.program {
             Program::ProcSelfExe => c"/proc/self/exe",
             Program::Path(path) => path.as_c_str(),
@@ -109,17 +130,24 @@ impl Spawn<'_> {
         let mut argv: Vec<*const c_char> = vec![ARGUMENT_ZERO.as_ptr()];
         argv.extend(self.args.iter().map(|arg| arg.as_ptr()));
         argv.push(ptr::null());
-        let unshared = self.namespaces == Namespaces::All;
+        let unshared = self.namespaces == Namespaces::All || user.is_some();
         let request = steps::Request {
             program: program.as_ptr(),
             argv: argv.as_ptr(),
             socket: self.socket.as_raw_fd(),
-            maps: unshared.then(steps::IdMaps::current),
+            maps: unshared.then(|| user.map_or_else(steps::IdMaps::current, steps::IdMaps::of)),
+            user: user.map(steps::Change::to),
             affinity: self.core.map(crate::cores::affinity::mask_of),
             parent: (!unshared).then(|| std::process::id().cast_signed()),
             outcome: steps::Outcome::default(),
         };
-        let child = clone(&request, if unshared { NAMESPACE_FLAGS } else { 0 })?;
+        // Who becomes another user makes the others afterwards: they shall belong to that user's namespace.
+        let flags = match (unshared, user) {
+            (false, _) => 0,
+            (true, None) => NAMESPACE_FLAGS,
+            (true, Some(_)) => libc::CLONE_NEWPID,
+        };
+        let child = clone(&request, flags)?;
         match request.outcome.failure() {
             None => Ok(child),
             Some((step, error)) => {

@@ -6,13 +6,13 @@
 //! The order matters. The parent-death signal comes first so that no child outlives its parent; descriptors are closed
 //! before the program runs; signals are unblocked only after every handler of the parent was reset.
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::fmt;
 use std::io::{self, Write as _};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use super::SOCKET_FD;
+use super::{NAMESPACE_FLAGS, SOCKET_FD, WorkerUser};
 use crate::cores::affinity::Mask;
 
 /// The steps of starting a process, for error messages: "failed to …".
@@ -25,6 +25,10 @@ pub enum Step {
     ParentDeathSignal,
     /// Leave the parent's session and process group.
     Session,
+    /// Become a user of its own.
+    User,
+    /// Make the rest of its namespaces.
+    Namespaces,
     /// Give up `setgroups` in its user namespace.
     Groups,
     /// Map its group.
@@ -44,10 +48,12 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Clone,
         Self::ParentDeathSignal,
         Self::Session,
+        Self::User,
+        Self::Namespaces,
         Self::Groups,
         Self::GroupMap,
         Self::UserMap,
@@ -60,7 +66,7 @@ impl Step {
 
     /// Whether it belongs to setting up the user namespace.
     pub(super) fn maps_ids(self) -> bool {
-        matches!(self, Self::Groups | Self::GroupMap | Self::UserMap)
+        matches!(self, Self::User | Self::Namespaces | Self::Groups | Self::GroupMap | Self::UserMap)
     }
 }
 
@@ -70,6 +76,8 @@ impl fmt::Display for Step {
             Self::Clone => "make the process",
             Self::ParentDeathSignal => "set the parent-death signal",
             Self::Session => "start a session",
+            Self::User => "become a user of its own",
+            Self::Namespaces => "make its namespaces",
             Self::Groups => "deny setgroups",
             Self::GroupMap => "map the group",
             Self::UserMap => "map the user",
@@ -135,6 +143,42 @@ impl IdMaps {
             user: IdMap::root_is(rustix::process::geteuid().as_raw()),
         }
     }
+
+    /// Maps a user and the group of the same number, to be used by a process that is them.
+    pub(super) fn of(user: WorkerUser) -> Self {
+        Self { group: IdMap::root_is(user.number()), user: IdMap::root_is(user.number()) }
+    }
+}
+
+/// A change of user, after which the namespaces are made.
+pub(super) struct Change {
+    user: WorkerUser,
+    namespaces: c_int,
+}
+
+impl Change {
+    /// All namespaces but that of processes, in which the child is already.
+    pub(super) fn to(user: WorkerUser) -> Self {
+        Self { user, namespaces: NAMESPACE_FLAGS & !libc::CLONE_NEWPID }
+    }
+
+    /// Makes it. By system calls: the C library's functions would change the parent's threads, too, as they take this
+    /// process for one of them.
+    fn make(&self) -> Result<(), Failure> {
+        let id = self.user.number();
+        // SAFETY: the list of groups is empty and not looked at.
+        check_long(Step::User, unsafe { libc::syscall(libc::SYS_setgroups, 0, ptr::null::<u32>()) })?;
+        // SAFETY: takes no memory.
+        check_long(Step::User, unsafe { libc::syscall(libc::SYS_setresgid, id, id, id) })?;
+        // SAFETY: takes no memory.
+        check_long(Step::User, unsafe { libc::syscall(libc::SYS_setresuid, id, id, id) })?;
+        // That made the memory, which is the parent's as well, one that is not to be dumped, and files in /proc root's.
+        // SAFETY: takes no memory. The parent is dumpable, as the module asks for.
+        check(Step::User, unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) })?;
+        // SAFETY: takes no memory; what is made is this process's own.
+        check(Step::Namespaces, unsafe { libc::unshare(self.namespaces) })?;
+        Ok(())
+    }
 }
 
 /// All that the child needs, prepared by the parent, which keeps alive what the pointers point to.
@@ -147,6 +191,8 @@ pub(super) struct Request {
     pub(super) socket: c_int,
     /// With a user namespace: how its ids are mapped.
     pub(super) maps: Option<IdMaps>,
+    /// With a user of its own: how it becomes that.
+    pub(super) user: Option<Change>,
     /// The cpu to run on.
     pub(super) affinity: Option<Mask>,
     /// The parent as the child sees it, where it can: in a process namespace of its own it sees none.
@@ -174,6 +220,11 @@ fn check(step: Step, result: c_int) -> Result<c_int, Failure> {
     if result >= 0 { Ok(result) } else { Err((step, last_errno())) }
 }
 
+/// The same for a result as wide as a register.
+fn check_long(step: Step, result: c_long) -> Result<(), Failure> {
+    if result >= 0 { Ok(()) } else { Err((step, last_errno())) }
+}
+
 fn last_errno() -> i32 {
     // SAFETY: always points to this thread's errno; the parent's thread, whose it is, is stopped.
     let location = unsafe { libc::__errno_location() };
@@ -187,6 +238,11 @@ fn prepare(request: &Request) -> Result<(), Failure> {
     check(Step::Session, unsafe { libc::setsid() })?;
     if let Some(mask) = &request.affinity {
         request.outcome.pinned.store(mask.apply().is_ok(), Ordering::Release);
+    }
+    if let Some(change) = &request.user {
+        change.make()?;
+        // Whoever becomes another user forgets about its parent.
+        die_with_parent(request.parent)?;
     }
     if let Some(maps) = &request.maps {
         write_file(Step::Groups, c"/proc/self/setgroups", b"deny")?;

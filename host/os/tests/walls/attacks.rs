@@ -4,12 +4,21 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::ptr;
+use std::sync::atomic::AtomicU64;
 
 use libc::c_long;
 use taskhost_os::exact::{pread_exact, pwrite_all};
 use taskhost_os::socket::{Descriptors, Socket};
 
 use crate::raw::call;
+
+/// Something in every process, at the same address in those that are forks.
+static SECRET: AtomicU64 = AtomicU64::new(0);
+
+/// Where it is in this process.
+fn secret() -> usize {
+    ptr::from_ref(&SECRET).expose_provenance()
+}
 
 /// What it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +51,21 @@ impl Attack {
     }
 }
 
+/// A process outside.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Victim {
+    pub(crate) process: u32,
+    /// Where its secret is.
+    pub(crate) secret: usize,
+}
+
+impl Victim {
+    /// This process.
+    pub(crate) fn own() -> Self {
+        Self { process: std::process::id(), secret: secret() }
+    }
+}
+
 /// What attempts need to know.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene {
@@ -49,11 +73,16 @@ pub(crate) struct Scene {
     arena: usize,
     page: usize,
     buffer: usize,
-    vector: usize,
+    own: usize,
+    its: usize,
     socket: usize,
 }
 
 const PAGE: usize = 4096;
+/// What two of the attempts make.
+pub(crate) const FILE: &CStr = c"/tmp/taskhost-attack-file";
+pub(crate) const FOLDER: &CStr = c"/tmp/taskhost-attack-folder";
+
 const CWD: usize = libc::AT_FDCWD as usize;
 
 fn address(text: &'static CStr) -> usize {
@@ -62,7 +91,7 @@ fn address(text: &'static CStr) -> usize {
 
 impl Scene {
     /// To be called as long as everything is allowed.
-    pub(crate) fn prepare(victim: u32, arena: i32) -> Self {
+    pub(crate) fn prepare(victim: Victim, arena: i32) -> Self {
         let (read, write) = (libc::PROT_READ as usize, libc::PROT_WRITE as usize);
         let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
         let page = call(libc::SYS_mmap, [0, PAGE, read | write, flags, usize::MAX, 0]);
@@ -70,14 +99,15 @@ impl Scene {
         // Zeros: an empty answer, path, or record of any call.
         let buffer: &'static mut [u8] = Box::leak(vec![0_u8; PAGE].into_boxed_slice());
         let buffer = buffer.as_mut_ptr();
-        // An address of this process: there need be nothing at it elsewhere, since who may not look gets another error.
-        let vector = Box::leak(Box::new(libc::iovec { iov_base: buffer.cast(), iov_len: 8 }));
+        let vector = |at| Box::leak(Box::new(libc::iovec { iov_base: at, iov_len: 8 }));
+        let (own, its) = (vector(buffer.cast()), vector(ptr::with_exposed_provenance_mut(victim.secret)));
         Self {
-            victim: victim as usize,
+            victim: victim.process as usize,
             arena: arena as usize,
             page: page as usize,
             buffer: buffer.expose_provenance(),
-            vector: ptr::from_mut(vector).expose_provenance(),
+            own: ptr::from_mut(own).expose_provenance(),
+            its: ptr::from_mut(its).expose_provenance(),
             socket: socket as usize,
         }
     }
@@ -89,7 +119,7 @@ pub(crate) fn by_name(scene: &Scene, name: &str) -> Option<Attack> {
 
 /// All attempts.
 pub(crate) fn all(scene: &Scene) -> Vec<Attack> {
-    let Scene { victim, arena, page, buffer, vector, socket } = *scene;
+    let Scene { victim, arena, page, buffer, own, its, socket } = *scene;
     let outside = |name, number, arguments| Attack { name, aim: Aim::Outside, number, arguments };
     let inside = |name, number, arguments| Attack { name, aim: Aim::Inside, number, arguments };
     let executable = (libc::PROT_READ | libc::PROT_EXEC) as usize;
@@ -100,10 +130,10 @@ pub(crate) fn all(scene: &Scene) -> Vec<Attack> {
     let mut all = vec![
         outside("openat-passwd", libc::SYS_openat, [CWD, address(c"/etc/passwd"), 0, 0, 0, 0]),
         outside("openat-own-memory", libc::SYS_openat, [CWD, address(c"/proc/self/mem"), 2, 0, 0, 0]),
-        outside("openat-parent", libc::SYS_openat, [CWD, address(c"../../etc/passwd"), 0, 0, 0, 0]),
+        outside("openat-parent", libc::SYS_openat, [CWD, address(c"/../etc/passwd"), 0, 0, 0, 0]),
         outside("openat2", libc::SYS_openat2, [CWD, address(c"/etc/passwd"), buffer, 24, 0, 0]),
-        outside("create-file", libc::SYS_openat, [CWD, address(c"/tmp/taskhost-attack"), create, 0o600, 0, 0]),
-        outside("create-folder", libc::SYS_mkdirat, [CWD, address(c"/tmp/taskhost-attack"), 0o700, 0, 0, 0]),
+        outside("create-file", libc::SYS_openat, [CWD, address(FILE), create, 0o600, 0, 0]),
+        outside("create-folder", libc::SYS_mkdirat, [CWD, address(FOLDER), 0o700, 0, 0, 0]),
         outside("read-link", libc::SYS_readlinkat, [CWD, address(c"/proc/self/exe"), buffer, PAGE, 0, 0]),
         outside("execve", libc::SYS_execve, [address(c"/bin/true"), 0, 0, 0, 0, 0]),
         outside("execveat", libc::SYS_execveat, [CWD, address(c"/bin/true"), 0, 0, 0, 0]),
@@ -111,18 +141,18 @@ pub(crate) fn all(scene: &Scene) -> Vec<Attack> {
         outside("kill-thread-of-victim", libc::SYS_tgkill, [victim, victim, 0, 0, 0, 0]),
         outside("pidfd-of-victim", libc::SYS_pidfd_open, [victim, 0, 0, 0, 0, 0]),
         outside("trace-victim", libc::SYS_ptrace, [libc::PTRACE_SEIZE as usize, victim, 0, 0, 0, 0]),
-        outside("read-victim", libc::SYS_process_vm_readv, [victim, vector, 1, vector, 1, 0]),
-        outside("write-victim", libc::SYS_process_vm_writev, [victim, vector, 1, vector, 1, 0]),
+        outside("read-victim", libc::SYS_process_vm_readv, [victim, own, 1, its, 1, 0]),
+        outside("write-victim", libc::SYS_process_vm_writev, [victim, own, 1, its, 1, 0]),
         outside("limit-victim", libc::SYS_prlimit64, [victim, libc::RLIMIT_CORE as usize, 0, buffer, 0, 0]),
         outside("renice-victim", libc::SYS_setpriority, [libc::PRIO_PROCESS as usize, victim, 0, 0, 0, 0]),
         outside("mount", libc::SYS_mount, [address(c"x"), address(c"/"), address(c"tmpfs"), 0, 0, 0]),
-        outside("unmount", libc::SYS_umount2, [address(c"/"), libc::MNT_DETACH as usize, 0, 0, 0, 0]),
+        outside("unmount", libc::SYS_umount2, [address(c"/proc"), libc::MNT_DETACH as usize, 0, 0, 0, 0]),
         outside("chroot", libc::SYS_chroot, [address(c"/"), 0, 0, 0, 0, 0]),
         outside("host-name", libc::SYS_sethostname, [address(c"x"), 1, 0, 0, 0, 0]),
-        outside("reboot", libc::SYS_reboot, [0; 6]),
-        outside("clock", libc::SYS_clock_settime, [0, buffer, 0, 0, 0, 0]),
-        outside("load-module", libc::SYS_init_module, [buffer, 0, address(c""), 0, 0, 0]),
-        outside("swap", libc::SYS_swapon, [address(c"/swap"), 0, 0, 0, 0, 0]),
+        inside("reboot", libc::SYS_reboot, [0; 6]),
+        inside("clock", libc::SYS_clock_settime, [0, buffer, 0, 0, 0, 0]),
+        inside("load-module", libc::SYS_init_module, [buffer, 0, address(c""), 0, 0, 0]),
+        inside("swap", libc::SYS_swapon, [address(c"/swap"), 0, 0, 0, 0, 0]),
         outside("kernel-log", libc::SYS_syslog, [3, buffer, PAGE, 0, 0, 0]),
         inside("namespace", libc::SYS_unshare, [libc::CLONE_NEWUSER as usize, 0, 0, 0, 0, 0]),
         inside("join-namespace", libc::SYS_setns, [arena, 0, 0, 0, 0, 0]),

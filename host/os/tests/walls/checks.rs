@@ -5,9 +5,9 @@ use std::os::fd::AsFd as _;
 use taskhost_os::child::End;
 use taskhost_os::sandbox::{Expected, Layer, Role, Specification, inspect, known_numbers, probe};
 use taskhost_os::socket::{Descriptors, Socket};
-use taskhost_os::spawn::Namespaces;
+use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError, Step, WorkerUser, can_give_users};
 
-use crate::attacks::{self, Aim, Scene};
+use crate::attacks::{self, Aim, Attack, FILE, FOLDER, Scene, Victim};
 use crate::child::{CAME_THROUGH, NO_MEMORY, Plan, REFUSED, STACK_OVERFLOW};
 use crate::raw;
 
@@ -33,6 +33,7 @@ pub(crate) fn run(who: &str) {
     }
     every_layer_is_live_and_seen_from_outside();
     without_namespaces_what_is_hidden_is_named();
+    each_worker_can_be_a_user_of_its_own();
     what_a_worker_does_passes();
     threads_compile();
     memory_that_is_refused_is_no_violation();
@@ -125,7 +126,7 @@ fn ended(plan: &Plan, namespaces: Namespaces) -> End {
 }
 
 fn every_attack_is_a_violation() {
-    for attack in attacks::all(&Scene::prepare(1, 1)) {
+    for attack in attacks::all(&Scene::prepare(Victim::own(), 1)) {
         for namespaces in BOTH {
             let end = ended(&Plan::new(Role::Execute, attack.name), namespaces);
             assert_eq!(end, VIOLATION, "{} {namespaces:?}", attack.name);
@@ -186,7 +187,9 @@ fn crashes_stay_what_they_are() {
 /// Each layer is left out in turn, and then the filter and another, which need not be enough: that is told, so that one
 /// sees which layers stand behind the filter.
 fn no_attack_is_stopped_by_one_layer_alone() {
-    for attack in attacks::all(&Scene::prepare(1, 1)).into_iter().filter(|attack| attack.aim == Aim::Outside) {
+    let attacks = attacks::all(&Scene::prepare(Victim::own(), 1));
+    for attack in attacks.into_iter().filter(|attack| attack.aim == Aim::Outside) {
+        assert!(!rustix::process::geteuid().is_root() || is_possible(&attack), "{} shows nothing", attack.name);
         let mut others = Vec::new();
         for layer in Layer::ALL {
             let end = ended_without(&[layer], attack.name);
@@ -207,4 +210,49 @@ fn ended_without(layers: &[Layer], attack: &str) -> End {
     let plan = layers.iter().filter(|layer| **layer != Layer::Namespaces);
     let plan = plan.fold(Plan::new(Role::Execute, attack), |plan, layer| plan.without(*layer));
     ended(&plan, if is_all { Namespaces::All } else { Namespaces::None })
+}
+
+/// Whether it comes through where there are no walls at all: otherwise it shows nothing that it is stopped by some.
+fn is_possible(attack: &Attack) -> bool {
+    let end = raw::in_fork(|| {
+        // What it does to the machine shall stay in here.
+        let flags = libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
+        assert_eq!(raw::call(libc::SYS_unshare, [flags as usize, 0, 0, 0, 0, 0]), 0);
+        let private = (libc::MS_REC | libc::MS_PRIVATE) as usize;
+        assert_eq!(raw::call(libc::SYS_mount, [0, c"/".as_ptr().addr(), 0, private, 0, 0]), 0);
+        if attack.run() >= 0 { CAME_THROUGH } else { REFUSED }
+    });
+    for path in [FILE, FOLDER] {
+        let _ = rustix::fs::unlink(path);
+        let _ = rustix::fs::rmdir(path);
+    }
+    // A program that was executed instead ends like this.
+    [End::Code(CAME_THROUGH), End::Code(0)].contains(&end)
+}
+
+/// Needs a coordinator that is root.
+fn each_worker_can_be_a_user_of_its_own() {
+    let Some(user) = WorkerUser::for_slot(7) else { panic!("seven is no large number") };
+    let (own, other) = Socket::pair().expect("descriptors are left");
+    let argument = Plan::new(Role::Execute, "wait").argument();
+    let program = &Program::ProcSelfExe;
+    let namespaces = Namespaces::All;
+    let spawn = Spawn { args: &[&argument], program, namespaces, core: None, socket: other.as_fd() };
+    if !can_give_users() {
+        assert!(matches!(spawn.start_as(user), Err(SpawnError::NamespacesRefused { step: Step::User, .. })));
+        return;
+    }
+    let mut child = spawn.start_as(user).expect("root may");
+    drop(other);
+    assert!(receive(&own).is_some_and(|said| said.ends_with(' ')), "all layers are live");
+    let expected = Expected { namespaces: true, threads: 1 };
+    let specification = Specification { expected, filtered: true, user: Some(user.number()), descriptors: Some(6) };
+    let seen = inspect(child.id(), &specification).expect("it is locked in");
+    assert!(seen.hidden.is_empty() && seen.layers.missing().is_empty(), "{seen:?}");
+    assert!(inspect(child.id(), &Specification { user: None, ..specification }).is_err());
+    // The change was the child's alone, and this process can still start others and end this one.
+    assert!(rustix::process::geteuid().is_root() && rustix::thread::capabilities(None).is_ok());
+    assert_eq!(rustix::process::dumpable_behavior(), Ok(rustix::process::DumpableBehavior::Dumpable));
+    child.kill().expect("it runs");
+    assert_eq!(child.wait().expect("a child").end, End::Signal(libc::SIGKILL));
 }

@@ -13,7 +13,7 @@ use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_os::spawn::{Namespaces, Program, Spawn};
 use taskhost_os::{allocator, stack_overflow};
 
-use crate::attacks;
+use crate::attacks::{self, Victim};
 use crate::raw::end;
 
 /// What a child answers by its exit code: the kernel refused what it tried, or it came through.
@@ -36,12 +36,12 @@ pub(crate) struct Plan {
     /// What it does once it is locked in.
     pub(crate) deed: String,
     /// A process outside.
-    pub(crate) victim: u32,
+    pub(crate) victim: Victim,
 }
 
 impl Plan {
     pub(crate) fn new(role: Role, deed: &str) -> Self {
-        Self { role, without: Vec::new(), deed: deed.to_owned(), victim: std::process::id() }
+        Self { role, without: Vec::new(), deed: deed.to_owned(), victim: Victim::own() }
     }
 
     pub(crate) fn without(mut self, layer: Layer) -> Self {
@@ -54,15 +54,17 @@ impl Plan {
         let role = Role::ALL[fields.next()?.parse::<usize>().ok()?];
         // Each layer by its place.
         let without = fields.next()?.bytes().map(|digit| Layer::ALL[usize::from(digit - b'0')]).collect();
-        let victim = fields.next()?.parse().ok()?;
+        let (process, secret) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        let victim = Victim { process, secret };
         Some(Self { role, without, victim, deed: fields.next()?.to_owned() })
     }
 
-    fn argument(&self) -> CString {
+    pub(crate) fn argument(&self) -> CString {
         let role = Role::ALL.iter().position(|role| *role == self.role).expect("all of them");
         let place = |layer| Layer::ALL.iter().position(|other| other == layer).expect("all of them");
         let without: String = self.without.iter().map(|layer| place(layer).to_string()).collect();
-        CString::new(format!("plan={role};{without};{};{}", self.victim, self.deed)).expect("no zero byte")
+        let Victim { process, secret } = self.victim;
+        CString::new(format!("plan={role};{without};{process};{secret};{}", self.deed)).expect("no zero byte")
     }
 
     /// Starts the child.
