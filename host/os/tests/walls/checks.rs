@@ -3,7 +3,9 @@
 use std::os::fd::AsFd as _;
 
 use taskhost_os::child::End;
-use taskhost_os::sandbox::{Expected, Layer, Role, Specification, inspect, known_numbers, probe};
+use taskhost_os::sandbox::{
+    Expected, Grants, Insistence, Layer, Policy, Role, SandboxError, Specification, inspect, known_numbers, probe,
+};
 use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError, Step, WorkerUser, can_give_users};
 
@@ -34,6 +36,8 @@ pub(crate) fn run(who: &str) {
     every_layer_is_live_and_seen_from_outside();
     without_namespaces_what_is_hidden_is_named();
     each_worker_can_be_a_user_of_its_own();
+    policies_decide_about_what_is_missing();
+    limits_hold();
     what_a_worker_does_passes();
     threads_compile();
     memory_that_is_refused_is_no_violation();
@@ -255,4 +259,70 @@ fn each_worker_can_be_a_user_of_its_own() {
     assert_eq!(rustix::process::dumpable_behavior(), Ok(rustix::process::DumpableBehavior::Dumpable));
     child.kill().expect("it runs");
     assert_eq!(child.wait().expect("a child").end, End::Signal(libc::SIGKILL));
+}
+
+/// Inside a container whose own filter refuses Landlock, and all namespaces.
+fn policies_decide_about_what_is_missing() {
+    let (control, _other) = Socket::pair().expect("descriptors are left");
+    let lock = |insistence, without: &[Layer]| {
+        let policy = Policy { insistence, without: without.to_vec() };
+        let grants = Grants { control: control.as_fd(), slots: 1, file_bytes: None, threads: 1 };
+        taskhost_os::sandbox::lock(Role::Execute, &policy, &grants)
+    };
+    let refused = |insistence| {
+        let end = raw::in_fork(|| {
+            raw::forbid(&[libc::SYS_landlock_create_ruleset, libc::SYS_unshare]);
+            match lock(insistence, &[]) {
+                Ok(layers) if !layers.is_live(Layer::Landlock) && layers.is_live(Layer::SystemCalls) => 0,
+                Ok(_) => 1,
+                Err(SandboxError::Missing(missing)) if missing.layer == Layer::Landlock => 3,
+                Err(SandboxError::Missing(missing)) if missing.layer == Layer::Namespaces => 4,
+                Err(_) => 2,
+            }
+        });
+        if let End::Code(code) = end { code } else { panic!("{end:?}") }
+    };
+    assert_eq!(refused(Insistence::Auto), 0, "what is left of the walls holds");
+    assert_eq!(refused(Insistence::Full), 4, "a copy of this process has no namespaces");
+    assert_eq!(refused(Insistence::Off), 1, "nothing is done");
+    let without_filter = raw::in_fork(|| {
+        raw::forbid(&[libc::SYS_seccomp]);
+        match lock(Insistence::Auto, &[]) {
+            Err(SandboxError::Missing(missing)) if missing.layer == Layer::SystemCalls => 0,
+            _ => 1,
+        }
+    });
+    assert_eq!(without_filter, End::Code(0), "never without the filter");
+    let orphan = raw::in_fork(|| {
+        let (control, other) = Socket::pair().expect("descriptors are left");
+        drop(other);
+        let grants = Grants { control: control.as_fd(), slots: 1, file_bytes: None, threads: 1 };
+        let result = taskhost_os::sandbox::lock(Role::Execute, &Policy::default(), &grants);
+        i32::from(!matches!(result, Err(SandboxError::Step { step: "find its coordinator", .. })))
+    });
+    assert_eq!(orphan, End::Code(0), "a worker without a coordinator does not begin");
+}
+
+/// The limits that are left to a worker, tried out.
+fn limits_hold() {
+    let (control, _other) = Socket::pair().expect("descriptors are left");
+    let end = raw::in_fork(|| {
+        let policy = Policy { insistence: Insistence::Auto, without: vec![Layer::SystemCalls] };
+        // What this test was started with; a worker starts with nothing.
+        assert_eq!(raw::call(libc::SYS_close_range, [20, u32::MAX as usize, 0, 0, 0, 0]), 0);
+        let file = tempfile::tempfile().expect("a temporary folder");
+        let grants = Grants { control: control.as_fd(), slots: 2, file_bytes: Some(1 << 20), threads: 1 };
+        taskhost_os::sandbox::lock(Role::Execute, &policy, &grants).expect("any Linux allows that");
+        let mut copies = Vec::new();
+        while let Ok(copy) = file.try_clone() {
+            copies.push(copy);
+        }
+        // The slots, a message's, a batch's two; and perhaps some in gaps below.
+        assert!((12..20).contains(&copies.len()), "{} descriptors", copies.len());
+        assert_eq!(rustix::io::pwrite(&file, b"x", (1 << 20) - 1), Ok(1));
+        // The first process of a namespace would get an error instead.
+        let _ = rustix::io::pwrite(&file, b"x", 1 << 20);
+        0
+    });
+    assert_eq!(end, End::Signal(libc::SIGXFSZ));
 }
