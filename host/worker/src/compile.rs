@@ -2,8 +2,10 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use taskhost_os::rlimits::Rlimits;
 use taskhost_os::{exact, sandbox};
 use taskhost_protocol::kernel::CompileOptions;
+use taskhost_protocol::limits::{COMPILE_CPU_SECONDS, COMPILE_MEMORY};
 use taskhost_protocol::message::FromWorker;
 
 use crate::startup::{Channel, Fatal};
@@ -18,6 +20,10 @@ pub(crate) fn run(
     let Ok([kernel, artifact]) = <[OwnedFd; 2]>::try_from(fds) else {
         return Err(Fatal::Protocol("a compile worker needs two descriptors".into()));
     };
+    // Some kernels take far more to compile than their size tells.
+    Rlimits { more_data: COMPILE_MEMORY, cpu: Some(COMPILE_CPU_SECONDS) }
+        .set()
+        .map_err(|error| Fatal::failed("limiting itself")(&error))?;
     sandbox::enter_compile().map_err(|error| Fatal::failed("locking in")(&error))?;
     channel.locked()?;
     let mut bytes = vec![0; usize::try_from(kernel_bytes).unwrap_or(0)];

@@ -3,21 +3,26 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use taskhost_os::memfd;
+use taskhost_os::child::End;
 use taskhost_os::poll::{Interest, Poller, Token};
+use taskhost_os::{memfd, usage};
 use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::ids::WorkerId;
 use taskhost_protocol::kernel::{CompileOptions, KernelInfo};
-use taskhost_protocol::limits::{ARTIFACT_BYTES, KERNEL_BYTES, KERNEL_INFO_BYTES, MESSAGE_BYTES};
+use taskhost_protocol::limits::{
+    ARTIFACT_BYTES, COMPILE_CPU_SECONDS, COMPILE_MEMORY, KERNEL_BYTES, KERNEL_INFO_BYTES, MESSAGE_BYTES,
+};
 use taskhost_protocol::message::{FromWorker, Role, Start, ToWorker};
-use taskhost_protocol::{PROTOCOL_VERSION, frame};
+use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
-use crate::death::Reason;
+use crate::death::{Death, Reason};
 use crate::error::{PoolError, Tried as _};
-use crate::runner::process::{Circumstances, Incoming, Starter, WorkerProcess};
+use crate::runner::process::{Circumstances, Incoming, Phase, Starter, WorkerProcess};
+use crate::verdict::Verdict;
 
-/// How long compiling may take. The largest program tried, 69 MB, takes 20 s.
-const COMPILE_TIME: Duration = Duration::from_secs(300);
+/// How long compiling may take. The largest program tried, 69 MB, takes 20 s. Twice the CPU time that it may take, so that
+/// a machine with other work to do does not make a kernel too large.
+const COMPILE_TIME: Duration = Duration::from_secs(2 * COMPILE_CPU_SECONDS);
 
 /// What a compile worker made.
 #[derive(Debug)]
@@ -43,9 +48,10 @@ pub(crate) fn compile(bytes: &[u8], options: CompileOptions, starter: &mut Start
         starter.start(WorkerId(u32::MAX), Role::Compile, None).map_err(|error| PoolError::Start(error.to_string()))?;
     let start = ToWorker::Start(Start::Compile { options, kernel_bytes: bytes.len() as u64 });
     let sent = worker.send(&start, &[kernel.as_fd(), artifact.as_fd()]);
+    let before = usage::oom_kills();
     let outcome = match sent {
         Ok(()) => converse(&mut worker),
-        Err(reason) => Err(reason),
+        Err(what) => Err(Failure::Broke(what)),
     };
     match outcome {
         Ok(Reply::Compiled { info_bytes, code_bytes }) => {
@@ -55,14 +61,55 @@ pub(crate) fn compile(bytes: &[u8], options: CompileOptions, starter: &mut Start
             read(&artifact, info_bytes, code_bytes)
         }
         Ok(Reply::Refused(refusal)) => Err(refusal.into()),
-        Err(reason) => {
-            // A worker that closed its socket is ending by itself, and its exit says more.
-            if !reason.is_empty() {
-                worker.kill(Reason::Violation(reason));
-            }
-            let (death, _) = worker.reap(&Circumstances::default());
-            Err(PoolError::Compile(death.text))
+        Err(Failure::Late) => {
+            worker.kill(Reason::Deadline(COMPILE_TIME));
+            worker.reap(&Circumstances::default());
+            Err(too_large(&format!("more than {} s", COMPILE_TIME.as_secs()), "its deadline"))
         }
+        Err(failure) => {
+            if let Failure::Broke(what) = failure {
+                worker.kill(Reason::Violation(what));
+            }
+            let circumstances = Circumstances {
+                out_of_memory: usage::oom_kills().grew_since(&before),
+                cpu_limit: Some(Duration::from_secs(COMPILE_CPU_SECONDS)),
+            };
+            let (death, exit) = worker.reap(&circumstances);
+            Err(blame(&death, exit.end))
+        }
+    }
+}
+
+/// Whether it is the kernel's doing that the compiler process died.
+fn blame(death: &Death, end: End) -> PoolError {
+    match (&death.verdict, end) {
+        (Verdict::WorkerMemory, _) => {
+            too_large(&format!("more than {} GiB of memory", COMPILE_MEMORY >> 30), "RLIMIT_DATA")
+        }
+        (Verdict::CpuLimit, _) => too_large(&format!("more than {COMPILE_CPU_SECONDS} s of CPU time"), "RLIMIT_CPU"),
+        (Verdict::Crash(_), End::Code(exit::STACK_OVERFLOW)) => too_large("more stack than there is", "RLIMIT_STACK"),
+        _ => PoolError::Compile(death.text.clone()),
+    }
+}
+
+/// The kernel needs so much of something that has this limit.
+fn too_large(what: &str, limit: &str) -> PoolError {
+    Refusal::TooLarge(format!("the kernel needs {what} to compile, the most that a compiler may take ({limit})")).into()
+}
+
+/// Why there is no answer.
+enum Failure {
+    /// It did what it must not do.
+    Broke(String),
+    /// It took too long.
+    Late,
+    /// It closed its socket: it is ending by itself, and its exit says more.
+    Gone,
+}
+
+impl From<String> for Failure {
+    fn from(what: String) -> Self {
+        Self::Broke(what)
     }
 }
 
@@ -72,7 +119,7 @@ enum Reply {
 }
 
 /// Talks to the worker until it has an answer, or says what it did wrong.
-fn converse(worker: &mut WorkerProcess) -> Result<Reply, String> {
+fn converse(worker: &mut WorkerProcess) -> Result<Reply, Failure> {
     let mut poller = Poller::new().map_err(|error| error.to_string())?;
     poller.add(worker.socket_fd(), Token(0), Interest::Read).map_err(|error| error.to_string())?;
     let mut events = Vec::new();
@@ -81,12 +128,12 @@ fn converse(worker: &mut WorkerProcess) -> Result<Reply, String> {
     loop {
         let message = match worker.receive(&mut buffer) {
             Incoming::Message(message) => *message,
-            Incoming::Broken(reason) => return Err(reason),
-            Incoming::Closed => return Err(String::new()),
+            Incoming::Broken(what) => return Err(what.into()),
+            Incoming::Closed => return Err(Failure::Gone),
             Incoming::Nothing => {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if left.is_zero() {
-                    return Err(format!("took longer than {} s", COMPILE_TIME.as_secs()));
+                    return Err(Failure::Late);
                 }
                 poller.wait(Some(left), &mut events).map_err(|error| error.to_string())?;
                 continue;
@@ -97,6 +144,8 @@ fn converse(worker: &mut WorkerProcess) -> Result<Reply, String> {
             FromWorker::Locked => {
                 worker.verify()?;
                 worker.send(&ToWorker::Go, &[])?;
+                // Whatever happens from here on is no failed start, but came of the kernel.
+                worker.phase = Phase::Ready;
             }
             FromWorker::Compiled { info_bytes, code_bytes } => return Ok(Reply::Compiled { info_bytes, code_bytes }),
             FromWorker::Refused(refusal) => return Ok(Reply::Refused(refusal)),
@@ -105,7 +154,7 @@ fn converse(worker: &mut WorkerProcess) -> Result<Reply, String> {
             | FromWorker::Done(_)
             | FromWorker::Decoded(_)
             | FromWorker::Encoded(_)
-            | FromWorker::Log(_) => return Err("sent a message that it has no reason to send".into()),
+            | FromWorker::Log(_) => return Err("sent a message that it has no reason to send".to_owned().into()),
         }
     }
 }
@@ -137,4 +186,47 @@ fn read(artifact: &OwnedFd, info_bytes: u64, code_bytes: u64) -> Result<Made, Po
         .map_err(std::io::Error::other)
         .tried("copying the artifact")?;
     Ok(Made { info, info_bytes: info_copy, code_bytes: code_copy, code })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::death::Evidence;
+
+    fn text(end: End, cpu: u64) -> String {
+        let evidence = Evidence {
+            end,
+            cpu: Duration::from_secs(cpu),
+            cpu_limit: Some(Duration::from_secs(COMPILE_CPU_SECONDS)),
+            reason: None,
+            out_of_memory: false,
+            kernel_ran: true,
+            was_ready: true,
+            last_words: None,
+        };
+        match blame(&Death::of(&evidence, 0), end) {
+            PoolError::Refused(Refusal::TooLarge(text)) => text,
+            PoolError::Compile(text) => format!("it {text}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_limit_that_was_met_is_the_kernels_doing_and_is_named() {
+        let rest = "to compile, the most that a compiler may take";
+        let memory = format!("the kernel needs more than 4 GiB of memory {rest} (RLIMIT_DATA)");
+        assert_eq!(text(End::Code(exit::NO_MEMORY), 3), memory);
+        let time = format!("the kernel needs more than 300 s of CPU time {rest} (RLIMIT_CPU)");
+        assert_eq!(text(End::Signal(libc::SIGKILL), 300), time);
+        assert_eq!(text(End::Signal(libc::SIGXCPU), 300), time);
+        let stack = format!("the kernel needs more stack than there is {rest} (RLIMIT_STACK)");
+        assert_eq!(text(End::Code(exit::STACK_OVERFLOW), 3), stack);
+    }
+
+    #[test]
+    fn any_other_death_is_not() {
+        assert!(text(End::Signal(libc::SIGKILL), 3).starts_with("it died of signal 9"));
+        assert!(text(End::Signal(libc::SIGSEGV), 3).starts_with("it died of signal 11"));
+        assert!(text(End::Code(exit::PANICKED), 3).starts_with("it ended by itself with exit code 73"));
+    }
 }
