@@ -72,7 +72,7 @@ fn base(profile: Profile) -> Config {
 }
 
 /// Kernels from this many bytes are compiled by as many threads as there are cores. Smaller ones take some ten
-/// milliseconds; starting and ending a thread for each core of a large machine would take a good part of that.
+/// milliseconds, so that there is little to gain by starting a thread for each core of a large machine.
 const THREADS_FROM: usize = 64 * 1024;
 
 /// Settings of the side that compiles a kernel of so many bytes. The number of threads does not show in the code.
