@@ -21,10 +21,14 @@
 //! | 100 locals, changed in 1 000 loops within each other | 8 kB | 13 s | 187 MB |
 //! | 10 000 locals, changed in 10 loops within each other | 90 kB | 13 s | 86 MB |
 //!
-//! The formula follows these points within a factor of two, and gives 17 s and 280 MB for a program of 69 MB with 46 000
-//! functions, which takes 20 s. What is kept until the end is summed up over functions; what
-//! one function needs while it is compiled counts for the largest, since it is freed then (with more threads more than
-//! one of these is needed at a time; the estimate is for one, so as not to refuse what would go well).
+//! Each memory figure has some 15 MB in it that any compiler process takes. The weights were chosen to fit these very
+//! points: apart from plain sums, where it gives up to four times too much memory, the formula is within a factor of
+//! two of each. For a real program of 69 MB with 46 000 functions, a logic synthesiser, it gives 17 s and 280 MB; that
+//! one uses exceptions, so it could not be compiled to compare.
+//!
+//! What is kept until the end is summed up over functions; what one function needs while it is compiled counts for the
+//! largest, since it is freed then. With more threads more than one of these is needed at a time: the estimate is for
+//! one, so as not to refuse what would go well.
 
 use taskhost_protocol::fault::Refusal;
 
