@@ -1,6 +1,7 @@
 //! What a careless or unlucky user comes upon: nothing of theirs is lost or overwritten, and numbers stay right.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -190,4 +191,26 @@ fn failed_items_of_a_reduction_are_counted() {
     place.taskhost("run primes in.txt --merge reduce -o out --on-error skip --journal j").run().code(3);
     let outcome = place.taskhost("resume j").run().code(3);
     assert!(outcome.stderr.contains("this run is finished, and 1 item failed"), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_picture_is_decoded_though_somebody_stops_who_decodes() {
+    const SIDE: u32 = 5000;
+    let place = Place::new();
+    let mut file = Vec::new();
+    let samples = vec![7; (SIDE * SIDE) as usize];
+    let encoder = image::codecs::png::PngEncoder::new(&mut file);
+    image::ImageEncoder::write_image(encoder, &samples, SIDE, SIDE, image::ExtendedColorType::L8).unwrap();
+    place.write("in.png", &file);
+    let running = place.taskhost("run sobel in.png -o out.pgm -j 1").start();
+    // One that runs the kernel, and then one that decodes.
+    eventually("somebody decodes", || running.process.workers().len() > 1);
+    for worker in running.process.workers().iter().skip(1) {
+        // It is at work by then, and not only about to begin.
+        let enough = Duration::from_millis(40);
+        eventually("it decodes", || worker.cpu_time() > enough || worker.is_gone_within(Duration::ZERO));
+        worker.signal(Signal::STOP);
+    }
+    running.end().success();
+    assert!(place.read("out.pgm").ends_with(&[0; 100]));
 }

@@ -112,7 +112,10 @@ impl Pool {
                 }
                 continue;
             }
-            let Some(cell) = worker.progress.as_ref().map(taskhost_os::progress::ProgressCell::load) else { continue };
+            // Decoding and encoding is no work of a kernel, so it has no deadline; but it can be stopped.
+            let cell = worker.progress.as_ref().map(taskhost_os::progress::ProgressCell::load);
+            let timeout = timeout.filter(|_| cell.is_some());
+            let cell = cell.unwrap_or_default();
             let cpu = worker.cpu_time();
             // Twice the interval: the coordinator itself may be late.
             match worker.watch.look(now, cell, cpu, timeout, 2 * interval) {
