@@ -35,6 +35,18 @@ impl Rlimits {
     }
 }
 
+/// Bytes of stack of the first thread: what Linux gives by default.
+const STACK: u64 = 8 << 20;
+
+/// Limits the stack to what Linux gives by default, for good. To be called before anybody asks where the stack ends
+/// ([`crate::stack_overflow::report_on`]), so that a user who has raised the limit gets the same answers.
+///
+/// # Errors
+/// None are expected.
+pub fn limit_stack() -> io::Result<()> {
+    limit(Resource::Stack, STACK)
+}
+
 /// Lowers both limits to `value`.
 pub(crate) fn limit(resource: Resource, value: u64) -> io::Result<()> {
     let now = rustix::process::getrlimit(resource);

@@ -1,6 +1,9 @@
 //! The one place where a worker locks itself in, and where the coordinator checks from outside that it did.
 //!
-//! The order, with what is still to come in brackets. A worker calls this when it has opened and loaded everything it
+//! [`lock`] puts up all walls, for a role and as far as a policy wants them; its order stands in `sandbox/lock.rs`.
+//! `enter_execute` and its like put up those in the list here.
+//!
+//! The order, with what only [`lock`] does in brackets. A worker calls this when it has opened and loaded everything it
 //! needs by name (its artifact through /proc/self/fd) and before any code of a user runs:
 //!
 //! 1. an empty, read-only root, and a host name of its own: needs the capabilities of its user namespace;

@@ -7,9 +7,6 @@ use rustix::process::Resource;
 use super::{Grants, Role};
 use crate::rlimits;
 
-/// Bytes of stack: what Linux gives by default. A worker that was started with more gets no more.
-const STACK: u64 = 8 << 20;
-
 /// Signals that may wait to be delivered. Only those with a number of their own are counted, which nobody here sends.
 const PENDING_SIGNALS: u64 = 8;
 
@@ -26,8 +23,8 @@ pub(super) fn lower(role: Role, grants: &Grants<'_>, descriptors: u64) -> io::Re
         Role::Compile => Some(grants.threads),
         Role::Execute | Role::Convert => Some(0),
     };
+    rlimits::limit_stack()?;
     let limits = [
-        (Resource::Stack, Some(STACK)),
         (Resource::Core, Some(0)),
         (Resource::Nproc, processes),
         (Resource::Fsize, grants.file_bytes),

@@ -39,6 +39,7 @@ pub(crate) struct Attack {
 }
 
 /// Stands for the old gate.
+#[cfg(target_arch = "x86_64")]
 const OLD_GATE: c_long = -1;
 
 impl Attack {
