@@ -16,6 +16,9 @@ use crate::event::Post;
 /// An item that runs longer than this is named: a user wonders by then.
 const LONG: Duration = Duration::from_secs(60);
 
+/// CPU time for decoding or encoding one picture: the largest, 4 GiB of samples, take about a minute.
+const CONVERT: Duration = Duration::from_secs(300);
+
 /// When things are to be looked at.
 #[derive(Debug)]
 pub(super) struct Vigil {
@@ -112,9 +115,9 @@ impl Pool {
                 }
                 continue;
             }
-            // Decoding and encoding is no work of a kernel, so it has no deadline; but it can be stopped.
             let cell = worker.progress.as_ref().map(taskhost_os::progress::ProgressCell::load);
-            let timeout = timeout.filter(|_| cell.is_some());
+            // Decoding and encoding is no work of the kernel, so it has a limit of its own.
+            let timeout = if cell.is_some() { timeout } else { Some(CONVERT) };
             let cell = cell.unwrap_or_default();
             let cpu = worker.cpu_time();
             // Twice the interval: the coordinator itself may be late.

@@ -94,15 +94,13 @@ pub(crate) fn again(pick: Pick, lost: &Lost<'_>, what: &str) -> Result<Pick, Job
     let allowed = match lost.death.verdict.judgement().1 {
         Next::Again => return Ok(pick),
         Next::Quarantine => return Err(quarantined()),
+        // These have no cell, and one thing to do at a time.
+        Next::Final if matches!(pick.task, Task::Decode | Task::Encode(_)) => {
+            return Err(converting(&pick.task, format!("{what} took too long: the worker {text}")));
+        }
         // It was not yet at it.
         Next::Final if lost.hint().is_none() => return Ok(pick),
-        Next::Final => {
-            let verdict = &lost.death.verdict;
-            return Err(match pick.task {
-                Task::Decode | Task::Encode(_) => JobFailure::Lost(format!("{what} failed: {verdict}")),
-                _ => JobFailure::Kernel(format!("{what} failed: {verdict}")),
-            });
-        }
+        Next::Final => return Err(JobFailure::Kernel(format!("{what} failed: {}", lost.death.verdict))),
         Next::Isolate => ATTEMPTS,
         Next::Retry => lost.retries + 1,
     };
@@ -110,7 +108,21 @@ pub(crate) fn again(pick: Pick, lost: &Lost<'_>, what: &str) -> Result<Pick, Job
         return Ok(Pick { attempts, ..pick });
     }
     let times = if attempts == 2 { "twice".to_owned() } else { format!("{attempts} times") };
-    Err(JobFailure::Lost(format!("{what} was lost {times}: the last worker {text}; nothing was written for it")))
+    let text = format!("{what} was lost {times}: the last worker {text}; nothing was written for it");
+    // A decoder that crashes again crashes because of the picture; one that is killed again does not.
+    let is_blamed = lost.death.verdict.judgement().1 == Next::Isolate;
+    Err(if is_blamed { converting(&pick.task, text) } else { JobFailure::Lost(text) })
+}
+
+/// A failure of something that may be the work of a convert worker: then the picture is to blame.
+fn converting(task: &Task, text: String) -> JobFailure {
+    match task {
+        Task::Decode => JobFailure::Input(text),
+        Task::Encode(_) => JobFailure::Output(text),
+        Task::Items(_) | Task::Rows(_) | Task::Prepare(_) | Task::Combine(_) | Task::Finish(_) => {
+            JobFailure::Lost(text)
+        }
+    }
 }
 
 fn quarantined() -> JobFailure {

@@ -268,5 +268,5 @@ fn of_another_kind_than_the_task() {
     world.tell(Event::Encoded { worker: WorkerId(2), result: Ok(0) });
     assert_eq!(world.kills.len(), 2);
     world.finish();
-    assert!(matches!(world.outcomes[&job].failure, Some(crate::event::JobFailure::Lost(_))), "it was lost twice");
+    assert!(matches!(world.outcomes[&job].failure, Some(crate::event::JobFailure::Input(_))), "it was lost twice");
 }
