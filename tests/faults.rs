@@ -61,7 +61,6 @@ const fn misdeed(
 
 const LATE: &str = "it took longer than the 200ms that --timeout allows";
 const DIED: &str = "its worker crashed: it died of signal ";
-const KILLED: &str = "its worker died of signal 9 (SIGKILL";
 const ASKED: &str = "as the item asked for";
 
 const MISDEEDS: &[Misdeed] = &[
@@ -91,8 +90,6 @@ const MISDEEDS: &[Misdeed] = &[
     misdeed(("temporary", ""), ("kernel-error", "nobody"), 3, ASKED),
     misdeed(("temporary", "--retries 0"), ("kernel-error", "nobody"), 1, ASKED),
     misdeed(("temporary", "--retries 5"), ("kernel-error", "nobody"), 6, ASKED),
-    misdeed(("kill", ""), ("killed", "nobody"), 3, KILLED),
-    misdeed(("kill", "--retries 0"), ("killed", "nobody"), 1, KILLED),
     // The clock's: one try.
     misdeed(("loop", "--timeout 200ms"), ("deadline", "item"), 1, LATE),
     misdeed(("block", "--timeout 200ms"), ("deadline", "item"), 1, LATE),
@@ -166,7 +163,7 @@ fn a_misdeed_ends_a_run_that_is_to_be_whole() {
 /// What stands in front of the failed item does not depend on how the work was cut.
 #[test]
 fn a_stream_has_all_results_in_front_of_the_misdeed() {
-    for misdeed in MISDEEDS.iter().filter(|misdeed| ["trap", "error", "segv", "kill", "loop"].contains(&misdeed.item)) {
+    for misdeed in MISDEEDS.iter().filter(|misdeed| ["trap", "error", "segv", "exit", "loop"].contains(&misdeed.item)) {
         for workers in ["1", "3"] {
             for batch in ["1", "7", "50", "auto"] {
                 let place = Place::new();
@@ -183,7 +180,7 @@ fn a_stream_has_all_results_in_front_of_the_misdeed() {
 /// Whatever comes first in the input is named, whatever fails first: a crash takes two tries and a trap one.
 #[test]
 fn the_earliest_failure_is_named_though_it_takes_longer() {
-    for (first, second) in [("segv", "trap"), ("kill", "error"), ("loop", "trap"), ("temporary", "huge")] {
+    for (first, second) in [("segv", "trap"), ("exit", "error"), ("loop", "trap"), ("temporary", "huge")] {
         for (workers, batch) in [("1", "auto"), ("2", "1"), ("3", "7"), ("3", "auto")] {
             let place = Place::new();
             place.write("in", lines(first).replace("item 45\n", &format!("{second}\n")).repeat(3));
@@ -275,7 +272,6 @@ fn a_start_that_ends_the_worker_is_not_tried_for_ever() {
     let cases = [
         ("abort", "died of signal "),
         ("segv", "died of signal 11 (SIGSEGV)"),
-        ("kill", "died of signal 9 (SIGKILL"),
         ("exit42", "ended by itself with exit code 42"),
         ("panic", "ended by itself with exit code 73 (it panicked)"),
         ("exhaust-memory", "ended by itself with exit code 71 (no memory was left)"),
@@ -283,7 +279,7 @@ fn a_start_that_ends_the_worker_is_not_tried_for_ever() {
     ];
     let refused = "kernel.wat: when it starts: its worker made a system call that is forbidden";
     let cases = cases.map(|(misdeed, says)| (misdeed, 1, format!("no worker could be started: the worker {says}")));
-    for (misdeed, code, says) in cases.into_iter().chain([("sys", 4, refused.to_owned())]) {
+    for (misdeed, code, says) in cases.into_iter().chain(["sys", "kill"].map(|call| (call, 4, refused.to_owned()))) {
         let place = Place::new();
         let text = r#"(module
             (import "taskhost-fault" "MISDEED" (func $misdeed))

@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use taskhost_os::progress::ProgressWriter;
-use taskhost_os::sandbox;
+use taskhost_os::sandbox::{self, Grants, Policy, Role};
 use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_protocol::fault::{Fault, ItemFailure, ItemPlace};
 use taskhost_protocol::ids::{BatchId, Generation, JobId, SourceId};
-use taskhost_protocol::limits::MESSAGE_BYTES;
+use taskhost_protocol::limits::{MESSAGE_BYTES, SLOTS};
 use taskhost_protocol::message::{FromWorker, Level, LogLine, Start, StartExecute, ToWorker};
 use taskhost_protocol::picture::{Format, Sample};
 use taskhost_protocol::progress::Progress;
@@ -86,7 +86,8 @@ impl Forger {
         } else if self.lie == "ready at once" {
             self.say(&FromWorker::Ready { description: None });
         }
-        sandbox::enter_execute().expect("it can lock itself in");
+        let grants = Grants { control: self.socket.as_fd(), slots: SLOTS as u64, file_bytes: None, threads: 1 };
+        sandbox::lock(Role::Execute, &Policy::default(), &grants).expect("it can lock itself in");
         self.say(&FromWorker::Locked);
         let (ToWorker::Go, _) = receive(&self.socket, &mut self.buffer) else { panic!("it may go") };
         self.say(&FromWorker::Ready { description: None });

@@ -2,7 +2,7 @@
 //! and what happens next.
 //!
 //! A verdict comes from a kernel's fault ([`Verdict::of_fault`]) or from the end of a worker's process
-//! ([`crate::death::classify`]). Nothing that a worker says about itself decides more than the words of a message.
+//! ([`crate::death::Death::of`]). Nothing that a worker says about itself decides more than the words of a message.
 
 use std::fmt;
 use std::time::Duration;

@@ -33,8 +33,7 @@ impl Progress {
     pub fn encode(self) -> u64 {
         let offset = self.offset.min(mask(OFFSET_BITS));
         let piece = u64::from(self.piece) & mask(PIECE_BITS);
-        // One more, so that the first item of the first batch differs from a cell in which nothing was stored.
-        let batch = (self.batch.0 + 1) & mask(BATCH_BITS);
+        let batch = short(self.batch);
         let packed = u64::from(self.packed);
         ((packed << BATCH_BITS | batch) << PIECE_BITS | piece) << OFFSET_BITS | offset
     }
@@ -45,13 +44,18 @@ impl Progress {
         let offset = number & mask(OFFSET_BITS);
         let piece = number >> OFFSET_BITS & mask(PIECE_BITS);
         let of = number >> (OFFSET_BITS + PIECE_BITS) & mask(BATCH_BITS);
-        let is_told = number != 0 && of == (batch.0 + 1) & mask(BATCH_BITS) && offset < mask(OFFSET_BITS);
+        let is_told = of == short(batch) && offset < mask(OFFSET_BITS);
         is_told.then_some(Self { batch, piece: piece as u32, offset, packed: number >> (u64::BITS - 1) == 1 })
     }
 }
 
 const _: () = assert!(1 + BATCH_BITS + PIECE_BITS + OFFSET_BITS == u64::BITS, "all bits have a meaning");
 const _: () = assert!(crate::limits::PIECES_PER_BATCH <= 1 << PIECE_BITS, "every piece has a number");
+
+/// What is stored of a batch's number: never 0, so that a cell in which nothing was stored is of no batch.
+fn short(batch: BatchId) -> u64 {
+    batch.0 % mask(BATCH_BITS) + 1
+}
 
 /// The lowest so many bits.
 const fn mask(bits: u32) -> u64 {

@@ -2,13 +2,19 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use taskhost_os::exact;
 use taskhost_os::rlimits::Rlimits;
-use taskhost_os::{exact, sandbox};
+use taskhost_os::sandbox::Role;
 use taskhost_protocol::kernel::CompileOptions;
 use taskhost_protocol::limits::{COMPILE_CPU_SECONDS, COMPILE_MEMORY};
 use taskhost_protocol::message::FromWorker;
 
 use crate::startup::{Channel, Fatal};
+
+/// Threads that may be started: one for each core that this process may use, and this one.
+fn threads() -> u64 {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64) + 1
+}
 
 /// Compiles the kernel in the first descriptor and writes the artifact to the second.
 pub(crate) fn run(
@@ -24,7 +30,7 @@ pub(crate) fn run(
     Rlimits { more_data: COMPILE_MEMORY, cpu: Some(COMPILE_CPU_SECONDS) }
         .set()
         .map_err(|error| Fatal::failed("limiting itself")(&error))?;
-    sandbox::enter_compile().map_err(|error| Fatal::failed("locking in")(&error))?;
+    channel.lock(Role::Compile, threads())?;
     channel.locked()?;
     let mut bytes = vec![0; usize::try_from(kernel_bytes).unwrap_or(0)];
     exact::pread_exact(kernel.as_fd(), &mut bytes, 0).map_err(|error| Fatal::failed("reading the kernel")(&error))?;

@@ -2,7 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use taskhost_os::{exact, sandbox};
+use taskhost_os::exact;
+use taskhost_os::sandbox::Role;
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::limits::PICTURE_BYTES;
 use taskhost_protocol::message::{FromWorker, ToWorker};
@@ -15,7 +16,7 @@ use crate::startup::{Channel, Fatal};
 pub(crate) fn run(channel: &mut Channel) -> Result<(), Fatal> {
     // A decoder's panic is caught and becomes an error of the picture; it must not end the worker.
     std::panic::set_hook(Box::new(|_| {}));
-    sandbox::enter_convert().map_err(|error| Fatal::failed("locking in")(&error))?;
+    channel.lock(Role::Convert, 1)?;
     channel.locked()?;
     channel.send(&FromWorker::Ready { description: None })?;
     let mut files = Files::default();

@@ -9,7 +9,7 @@ use taskhost_data::lines::ItemCursor;
 use taskhost_engine::{LoadOptions, LoadedKernel};
 use taskhost_os::progress::ProgressWriter;
 use taskhost_os::rlimits::Rlimits;
-use taskhost_os::sandbox;
+use taskhost_os::sandbox::Role;
 use taskhost_protocol::fault::ItemPlace;
 use taskhost_protocol::ids::{BatchId, JobId};
 use taskhost_protocol::message::{FromWorker, Level, LogLine, StartExecute, ToWorker};
@@ -60,7 +60,7 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
     Rlimits { more_data: taskhost_engine::most_memory(&start.limits), cpu: start.limits.cpu }
         .set()
         .map_err(|error| Fatal::failed("limiting itself")(&error))?;
-    sandbox::enter_execute().map_err(|error| Fatal::failed("locking in")(&error))?;
+    channel.lock(Role::Execute, 1)?;
     channel.locked()?;
     let (kernel, description) = match begin(loaded, &start) {
         Ok(begun) => begun,

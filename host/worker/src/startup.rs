@@ -4,8 +4,9 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
 
 use taskhost_os::last_words::LastWords;
+use taskhost_os::sandbox::{self, Grants, Policy, Role};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
-use taskhost_protocol::limits::{MESSAGE_BYTES, cap_text};
+use taskhost_protocol::limits::{MESSAGE_BYTES, SLOTS, cap_text};
 use taskhost_protocol::message::{FromWorker, Start, ToWorker};
 use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
@@ -74,6 +75,13 @@ impl Channel {
         }
     }
 
+    /// Locks this process in for its role, with `threads` threads at most.
+    pub(crate) fn lock(&self, role: Role, threads: u64) -> Result<(), Fatal> {
+        let grants = Grants { control: self.socket.as_fd(), slots: SLOTS as u64, file_bytes: None, threads };
+        // What is missing on this machine is seen by the coordinator, from outside.
+        sandbox::lock(role, &Policy::default(), &grants).map(drop).map_err(|error| Fatal::failed("locking in")(&error))
+    }
+
     /// Waits until the coordinator has seen the walls.
     pub(crate) fn locked(&mut self) -> Result<(), Fatal> {
         self.send(&FromWorker::Locked)?;
@@ -90,6 +98,8 @@ pub(crate) fn run() -> Result<(), Fatal> {
     let socket = Socket::inherited().map_err(|error| Fatal::failed("taking the control socket")(&error))?;
     let socket = SOCKET.get_or_init(|| socket);
     report_panics();
+    // The guard of the stack is looked for where this limit puts it.
+    taskhost_os::rlimits::limit_stack().map_err(|error| Fatal::failed("limiting its stack")(&error))?;
     // Before there is an engine, whose handlers are to come first: most of what crashes is a kernel that traps.
     taskhost_os::stack_overflow::report_on(last_words(socket, NO_STACK, exit::STACK_OVERFLOW)?)
         .map_err(|error| Fatal::failed("watching the stack")(&error))?;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::child::{Child, End, Exit};
 use taskhost_os::progress::ProgressCell;
-use taskhost_os::sandbox::{self, Expected, Layers};
+use taskhost_os::sandbox::{self, Expected, Layers, Specification};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError};
 use taskhost_protocol::frame;
@@ -186,7 +186,9 @@ impl WorkerProcess {
     pub(crate) fn verify(&self) -> Result<Layers, String> {
         // One thread: walls that were built by one of several would hold for that one only.
         let expected = Expected { namespaces: self.namespaces == Namespaces::All, threads: 1 };
-        sandbox::verify(self.child.id(), &expected).map_err(|error| format!("was not locked in: {error}"))
+        let specification = Specification { expected, filtered: true, user: None, descriptors: None };
+        let seen = sandbox::inspect(self.child.id(), &specification);
+        seen.map(|seen| seen.layers).map_err(|error| format!("was not locked in: {error}"))
     }
 
     /// Ends the process, for this reason. Its death is reported by its pidfd.
