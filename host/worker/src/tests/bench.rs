@@ -86,7 +86,9 @@ pub(crate) fn bench(kernel: &[u8], fresh: Fresh, settings: &[(&str, &str)]) -> B
     let arena = File::from(memfd::create(c"arena").expect("memory"));
     // A worker's socket lives as long as its process.
     let channel = Box::leak(Box::new(Channel::new(Box::leak(Box::new(its)))));
-    let executor = Executor::new(channel, kernel, progress, arena.try_clone().expect("descriptors"));
+    let mut executor = Executor::new(channel, kernel, progress, arena.try_clone().expect("descriptors"));
+    // As after many cheap items, so that items are packed.
+    executor.item_nanos = 1.0;
     Bench { executor, socket: ours, cell, arena, batches: 0 }
 }
 
