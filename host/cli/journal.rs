@@ -433,6 +433,7 @@ pub(crate) fn header(kernel: &KernelFile, inputs: &VecDeque<Found>, clock: Syste
         command: std::env::args_os().skip(1).map(OsString::into_vec).collect(),
         folder: folder.into_os_string().into_vec(),
         kernel: *blake3::hash(&kernel.bytes).as_bytes(),
+        shape: String::new(),
         clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
         inputs,
         taskhost: env!("CARGO_PKG_VERSION").into(),

@@ -37,8 +37,23 @@ pub(crate) enum Shape {
     Picture,
 }
 
-/// Whether results are binary, so that a terminal is no place for them.
 impl Shape {
+    /// What the input is cut into, and what becomes of the results, in words.
+    pub(crate) fn describe(self) -> String {
+        match self {
+            Self::Picture => "pictures".into(),
+            Self::Items { split, merge, length } => {
+                let length = match length {
+                    ResultLength::Unknown => String::new(),
+                    ResultLength::Same => ", each as long as its item".into(),
+                    ResultLength::Exactly(bytes) => format!(", each of {bytes} bytes"),
+                };
+                format!("--split {} --merge {}{length}", split_name(split.0), merge_name(merge.0))
+            }
+        }
+    }
+
+    /// Whether results are binary, so that a terminal is no place for them.
     pub(crate) fn is_binary(self) -> bool {
         match self {
             Self::Picture => true,

@@ -108,6 +108,9 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     let clock = starting.clock;
     let (mut pool, kernel) = start(starting)?;
     let shape = plan::shape(&arguments, pool.kernel().exports, pool.description())?;
+    if let Some(again) = &again {
+        again.check_shape(shape)?;
+    }
     let request = Request { arguments: &arguments, inputs, place, cores, bytes };
     if arguments.report.dry_run {
         return Ok(dry_run::print(&request, &pool, &kernel, shape));
@@ -115,7 +118,10 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     let failures = keeping.begin(&arguments, &pool, &kernel, shape, clock);
     let (journal, left) = match (again, header, &arguments.journal.journal) {
         (Some(again), ..) => (Some(again.journal), Some(again.left)),
-        (None, Some(header), Some(path)) => (Some(RunJournal::create(path, &header)?), None),
+        (None, Some(mut header), Some(path)) => {
+            header.shape = shape.describe();
+            (Some(RunJournal::create(path, &header)?), None)
+        }
         (None, ..) => (None, None),
     };
     perform(request, Started { pool: &mut pool, kernel: &kernel, shape, began, journal, left }, failures)
@@ -162,7 +168,7 @@ impl Again {
         let (first, last) = (self.left.header.kernel, self.left.kernel);
         if self.other_kernel {
             self.left.kernel = digest;
-            return self.journal.note_kernel(digest);
+            return Ok(());
         }
         // Where only failed items are run, either may do that.
         if digest == last || (digest == first && self.left.runs_single_items()) {
@@ -174,6 +180,18 @@ impl Again {
         } else {
             format!("the run was gone on with another kernel than {name}: name it with --retry-failed --kernel FILE")
         }))
+    }
+
+    /// Refuses a kernel that makes something else of the input, and writes down that it is another.
+    fn check_shape(&self, shape: Shape) -> Result<(), Failure> {
+        let (before, now) = (&self.left.header.shape, shape.describe());
+        if *before != now {
+            return Err(Failure::input(format!(
+                "the run was one of {before}, and this kernel makes it one of {now}: its results would not fit together; \
+                 run it from the start"
+            )));
+        }
+        if self.other_kernel { self.journal.note_kernel(self.left.kernel) } else { Ok(()) }
     }
 }
 

@@ -205,3 +205,22 @@ fn a_journal_needs_a_result_to_go_on_with() {
     assert_eq!(outcome.stderr, says);
     assert_eq!(place.files(), ["in", "run.journal"]);
 }
+
+/// A kernel that cuts or joins otherwise cannot mend single items.
+#[test]
+fn a_kernel_of_another_shape_is_refused() {
+    let place = Place::new();
+    place.write("in", "2 100\n3 x\n5 20\n");
+    place.taskhost("run primes in -o out --journal run.journal --on-error skip").run().code(3);
+    let outcome = place.taskhost("resume run.journal --retry-failed --kernel").argument(first_party("wordcount")).run();
+    let says = "the run was one of --split lines --merge lines, and this kernel makes it one of ";
+    assert!(outcome.code(5).stderr.contains(says));
+    // Nothing was noted that would stand in the way of a better one.
+    let outcome = place.taskhost("resume run.journal --retry-failed --kernel").argument(first_party("primes")).run();
+    assert!(outcome.code(3).stderr.contains("found `3 x`"));
+    assert_eq!(place.text("out"), "25\n6\n");
+}
+
+fn first_party(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("plugins/dist/{name}.wasm"))
+}

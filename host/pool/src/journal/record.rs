@@ -18,6 +18,8 @@ pub struct Header {
     pub folder: Vec<u8>,
     /// BLAKE3 of the kernel's file.
     pub kernel: [u8; 32],
+    /// How the input is cut and results are joined: a mended kernel must do it alike.
+    pub shape: String,
     /// What kernels see as the time, in nanoseconds since 1970.
     pub clock: u64,
     /// The inputs, in order. In the file they follow the header in entries of their own, since they may be many.

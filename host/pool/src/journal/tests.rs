@@ -28,6 +28,7 @@ fn header() -> Header {
         command: vec![b"run".to_vec(), b"k.wasm".to_vec()],
         folder: b"/data".to_vec(),
         kernel: [9; 32],
+        shape: String::new(),
         clock: 1_700_000_000_000_000_000,
         inputs: vec![InputPrint { name: b"in\xff".to_vec(), kind: file }],
         taskhost: "0.1.0".to_owned(),

@@ -321,6 +321,7 @@ mod tests {
             command: Vec::new(),
             folder: Vec::new(),
             kernel: [0; 32],
+            shape: String::new(),
             clock: 0,
             inputs: Vec::new(),
             taskhost: String::new(),
