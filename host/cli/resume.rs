@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Parser as _;
@@ -24,10 +24,16 @@ pub(crate) fn resume(arguments: ResumeArguments) -> Result<Exit> {
     let exit = go_on(&arguments)?;
     // The run had not ended: its failed items are known only now.
     let rest_failed = arguments.retry_failed && exit.1 == Phase::Rest && exit.0 == Exit::ItemsFailed;
-    if rest_failed && arguments.journal.exists() {
+    // One that was stopped by an item has just run that one again.
+    if rest_failed && arguments.journal.exists() && has_ended(&arguments.journal)? {
         return Ok(go_on(&arguments)?.0);
     }
     Ok(exit.0)
+}
+
+/// Whether the run of this journal has an output, without its failed items.
+fn has_ended(journal: &Path) -> Result<bool, Failure> {
+    Journal::open(journal).map(|(_, contents)| contents.ended.is_some()).map_err(failure)
 }
 
 /// What was run.

@@ -164,7 +164,13 @@ impl Pool {
                 Signal::Interrupt | Signal::Terminate | Signal::HangUp if self.vigil.ending.is_none() => {
                     self.state.drain();
                     self.vigil.spawns.clear();
-                    self.vigil.ending = Some((signal, Instant::now() + self.config.policy.drain));
+                    let drain = self.config.policy.drain;
+                    self.vigil.ending = Some((signal, Instant::now() + drain));
+                    if !self.state.is_quiet() && !drain.is_zero() {
+                        let text =
+                            format!("finishing what is at work, for {drain:?} at most; once more ends it at once");
+                        self.warnings.push(text);
+                    }
                 }
                 Signal::Interrupt | Signal::Terminate | Signal::HangUp => return Err(PoolError::Interrupted(signal)),
                 Signal::Quit | Signal::WindowChange | Signal::Continue | Signal::User1 => {}
