@@ -83,6 +83,10 @@ impl Forger {
         self.say(&FromWorker::Hello { version, build });
         if self.lie == "no walls" {
             self.say(&FromWorker::Locked);
+            // Until it is looked at: walls that go up meanwhile would be true.
+            loop {
+                receive(&self.socket, &mut self.buffer);
+            }
         } else if self.lie == "ready at once" {
             self.say(&FromWorker::Ready { description: None });
         }
