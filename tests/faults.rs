@@ -1,5 +1,6 @@
 //! Misdeeds of one item: the verdict on each, who is blamed, how often it was tried, and that it costs no other item.
 
+#[path = "../host/worker/src/tests/component.rs"]
 mod component;
 mod crowd;
 mod pictures;

@@ -23,7 +23,7 @@ pub(crate) struct Failures {
     /// Failed items.
     pub(crate) items: u64,
     /// Failed items by verdict.
-    pub(crate) verdicts: BTreeMap<&'static str, u64>,
+    pub(crate) verdicts: BTreeMap<String, u64>,
     /// Failures of items and files that were printed.
     shown: u64,
     /// Failures that were not.
@@ -40,7 +40,7 @@ impl Failures {
     /// An item failed. What is to be printed about it, if anything.
     pub(crate) fn add(&mut self, item: &FailedItem) -> Vec<Said> {
         self.items += 1;
-        *self.verdicts.entry(item.verdict.name()).or_default() += 1;
+        *self.verdicts.entry(item.verdict.name().to_owned()).or_default() += 1;
         let mut said = Vec::new();
         let on_stderr = self.errors.as_ref().is_some_and(ErrorFile::is_stderr);
         if !on_stderr && self.is_shown() {
@@ -64,8 +64,7 @@ impl Failures {
             self.items += 1;
             let verdict = serde_json::from_str::<serde_json::Value>(line).ok();
             let verdict = verdict.as_ref().and_then(|line| line["verdict"].as_str());
-            let verdict = verdict.and_then(taskhost_pool::verdict::Verdict::known_name).unwrap_or("unknown");
-            *self.verdicts.entry(verdict).or_default() += 1;
+            *self.verdicts.entry(verdict.unwrap_or("unknown").to_owned()).or_default() += 1;
             if let Some(errors) = self.errors.as_mut().filter(|_| self.broken.is_none())
                 && let Err(why) = errors.write_line(line)
             {

@@ -20,7 +20,7 @@ struct Report<'a> {
     jobs: u64,
     failed_jobs: u64,
     failed_items: u64,
-    verdicts: &'a std::collections::BTreeMap<&'static str, u64>,
+    verdicts: &'a std::collections::BTreeMap<String, u64>,
     skipped_inputs: u64,
     wall_seconds: f64,
     cpu_seconds: f64,

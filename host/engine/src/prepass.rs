@@ -26,7 +26,7 @@ use count::{Count, Counts};
 /// better; it comes next and stops at the same place.
 pub(crate) fn look(wasm: &[u8], caps: &Caps) -> Result<(), Refusal> {
     let mut pass = Pass { caps, counts: Counts::default(), cost: Cost::default(), function: Function::default() };
-    match pass.component_or_module(wasm) {
+    match pass.component_or_module(wasm, false) {
         Ok(()) | Err(Stop::Malformed) => pass.cost.check(caps),
         Err(Stop::Refused(refusal)) => Err(refusal),
     }
@@ -59,7 +59,8 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    fn component_or_module(&mut self, wasm: &[u8]) -> Result<(), Stop> {
+    /// A kernel; with `described`, the component in a custom section of a core module, which is not looked into further.
+    fn component_or_module(&mut self, wasm: &[u8], described: bool) -> Result<(), Stop> {
         let mut depth = 0;
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
@@ -78,32 +79,14 @@ impl Pass<'_> {
                 Payload::CustomSection(section) => {
                     self.count(Count::CustomSections, 1_u64)?;
                     // A component inside, which describes the one that is to be made of this module.
-                    if section.name().starts_with("component-type") && depth == 0 {
-                        match self.component_type(section.data()) {
+                    if section.name().starts_with("component-type") && depth == 0 && !described {
+                        match self.component_or_module(section.data(), true) {
                             // Nothing says that a custom section is well-formed: what follows is looked at all the same.
                             Ok(()) | Err(Stop::Malformed) => {}
                             refused => return refused,
                         }
                     }
                 }
-                _ => self.section(&payload)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// The component in a custom section of a core module. It has no code, but as many types as it likes.
-    fn component_type(&mut self, wasm: &[u8]) -> Result<(), Stop> {
-        let mut depth = 0;
-        for payload in Parser::new(0).parse_all(wasm) {
-            let payload = payload?;
-            match &payload {
-                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => {
-                    self.count(Count::Nested, 1_u64)?;
-                    depth += 1;
-                    caps::within("levels of components within each other", depth, self.caps.depth)?;
-                }
-                Payload::End(_) => depth = depth.saturating_sub(1),
                 _ => self.section(&payload)?,
             }
         }

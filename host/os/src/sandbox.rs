@@ -1,19 +1,8 @@
 //! The one place where a worker locks itself in, and where the coordinator checks from outside that it did.
 //!
-//! [`lock`] puts up all walls, for a role and as far as a policy wants them; its order stands in `sandbox/lock.rs`.
-//! `enter_execute` and its like put up those in the list here.
-//!
-//! The order, with what only [`lock`] does in brackets. A worker calls this when it has opened and loaded everything it
-//! needs by name (its artifact through /proc/self/fd) and before any code of a user runs:
-//!
-//! 1. an empty, read-only root, and a host name of its own: needs the capabilities of its user namespace;
-//! 2. [Landlock without any rule];
-//! 3. no capabilities, and no way to get them back: the bounding set first, which needs one;
-//! 4. `no_new_privs`, which the spawn has set already, checked here;
-//! 5. not dumpable, no core file, the parent-death signal again: changes of credentials clear the first and the last;
-//! 6. resource limits: those on memory and CPU time are set right before ([`crate::rlimits`]), since /proc is gone after
-//!    step 1; [those on descriptors and files, when all of them exist];
-//! 7. [the system-call filter, last, because the steps before need calls that it kills].
+//! A worker calls [`lock`] when it has opened and loaded everything that it needs by name (its artifact through
+//! /proc/self/fd) and before any code of a user runs; the order of the walls stands in `sandbox/lock.rs`. The coordinator
+//! then calls [`inspect`], and [`probe`] tells what a machine offers without any worker.
 //!
 //! Everything here concerns the calling thread or the process, so it has to run before a second thread is started.
 
@@ -34,7 +23,7 @@ use std::io;
 pub use filter::{known_names, known_numbers};
 pub use landlock::version as landlock_version;
 pub use lock::{Grants, Insistence, Policy, lock};
-pub use outside::{Expected, NotLocked, verify};
+pub use outside::NotLocked;
 pub use probe::{Finding, probe};
 pub use specification::{Seen, Specification, inspect};
 
@@ -173,45 +162,4 @@ pub enum SandboxError {
     /// A layer is missing that was insisted on.
     #[error("the sandbox lacks a layer that it must have: {0}")]
     Missing(Missing),
-}
-
-/// Locks this process in for running a kernel: it can compute, and use the descriptors that it has.
-///
-/// # Errors
-/// See [`SandboxError`]; the process has to end then. Layers that a machine may refuse are no error but missing in the
-/// answer, which the coordinator sees as well ([`verify`]).
-pub fn enter_execute() -> Result<Layers, SandboxError> {
-    enter()
-}
-
-/// Locks this process in for compiling a kernel: as [`enter_execute`].
-///
-/// # Errors
-/// As [`enter_execute`].
-pub fn enter_compile() -> Result<Layers, SandboxError> {
-    enter()
-}
-
-/// Locks this process in for decoding and encoding file formats: as [`enter_execute`].
-///
-/// # Errors
-/// As [`enter_execute`].
-pub fn enter_convert() -> Result<Layers, SandboxError> {
-    enter()
-}
-
-fn enter() -> Result<Layers, SandboxError> {
-    process::require_single_thread()?;
-    let mut layers = Layers::default();
-    if process::is_isolated() {
-        layers.note(Layer::EmptyRoot, root::enter_empty_root().and_then(|()| process::set_host_name()));
-    } else {
-        layers.lack(Layer::Namespaces, "it was started without them".into());
-        layers.lack(Layer::EmptyRoot, "it needs a mount namespace".into());
-    }
-    layers.note(Layer::NoCapabilities, capabilities::drop_all());
-    process::forbid_new_privileges()?;
-    process::forbid_dumps()?;
-    process::die_with_parent()?;
-    Ok(layers)
 }

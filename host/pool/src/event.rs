@@ -325,7 +325,7 @@ pub enum Action {
         /// The item.
         item: Box<FailedItem>,
     },
-    /// Everything that begins before this place is merged: its results were asked to be appended, or stand in their
+    /// Everything that begins before this place is merged, which is told when a journal is kept: its results were asked to be appended, or stand in their
     /// places.
     Merged {
         /// The job.
@@ -351,7 +351,7 @@ pub enum Action {
         /// The parts and their lengths.
         parts: Vec<(PartId, u64)>,
     },
-    /// The parts that were just taken are those of these stretches.
+    /// The parts that were just taken are those of these stretches. Told when a journal is kept.
     Reduced {
         /// The job.
         job: JobId,

@@ -157,32 +157,6 @@ impl Verdict {
         }
     }
 
-    /// The name, when it is one of those of [`Verdict::name`].
-    #[must_use]
-    pub fn known_name(text: &str) -> Option<&'static str> {
-        const NAMES: [&str; 18] = [
-            "kernel-trap",
-            "kernel-error",
-            "contract",
-            "deadline",
-            "memory-limit",
-            "cpu-limit",
-            "output-limit",
-            "fuel",
-            "item-too-large",
-            "sandbox-violation",
-            "crash",
-            "killed",
-            "out-of-memory",
-            "start-up",
-            "protocol-violation",
-            "input",
-            "output",
-            "retired",
-        ];
-        NAMES.into_iter().find(|name| *name == text)
-    }
-
     /// Who is to blame, and what happens to the item.
     #[must_use]
     pub fn judgement(&self) -> (Blame, Next) {

@@ -72,21 +72,28 @@ impl Fault {
     #[must_use]
     pub fn capped(self) -> Self {
         use crate::limits::{BACKTRACE_FRAMES, cap_text};
-        match self {
-            Self::InvalidInput(text) => Self::InvalidInput(cap_text(text)),
-            Self::Failed(text) => Self::Failed(cap_text(text)),
-            Self::Temporary(text) => Self::Temporary(cap_text(text)),
-            Self::Trap { reason, mut backtrace } => {
-                backtrace.truncate(BACKTRACE_FRAMES);
-                for frame in &mut backtrace {
-                    frame.truncate(frame.floor_char_boundary(256));
-                }
-                Self::Trap { reason: cap_text(reason), backtrace }
+        let mut fault = self.map_text(cap_text);
+        if let Self::Trap { backtrace, .. } = &mut fault {
+            backtrace.truncate(BACKTRACE_FRAMES);
+            for frame in backtrace {
+                frame.truncate(frame.floor_char_boundary(256));
             }
-            Self::Contract(text) => Self::Contract(cap_text(text)),
-            Self::Input(text) => Self::Input(cap_text(text)),
-            Self::Output(text) => Self::Output(cap_text(text)),
-            Self::MemoryLimit { limit, reason } => Self::MemoryLimit { limit, reason: cap_text(reason) },
+        }
+        fault
+    }
+
+    /// The same fault in other words: its text, or the reason of its trap.
+    #[must_use]
+    pub fn map_text(self, words: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::InvalidInput(text) => Self::InvalidInput(words(text)),
+            Self::Failed(text) => Self::Failed(words(text)),
+            Self::Temporary(text) => Self::Temporary(words(text)),
+            Self::Trap { reason, backtrace } => Self::Trap { reason: words(reason), backtrace },
+            Self::MemoryLimit { limit, reason } => Self::MemoryLimit { limit, reason: words(reason) },
+            Self::Contract(text) => Self::Contract(words(text)),
+            Self::Input(text) => Self::Input(words(text)),
+            Self::Output(text) => Self::Output(words(text)),
             same @ (Self::OutputLimit { .. } | Self::ItemTooLarge { .. } | Self::OutOfFuel { .. } | Self::LeftOut) => {
                 same
             }

@@ -125,20 +125,12 @@ fn add(sums: &mut BTreeMap<String, u64>, counters: Vec<(String, u64)>) {
 
 /// Says that it was not the item itself that failed, but the kernel before it got the item.
 fn when_started_again(fault: Fault) -> Fault {
-    let named = |text: String| format!("when the kernel was started again: {text}");
-    match fault {
-        Fault::InvalidInput(text) | Fault::Failed(text) => Fault::Failed(named(text)),
-        Fault::Temporary(text) => Fault::Temporary(named(text)),
-        Fault::Contract(text) => Fault::Contract(named(text)),
-        Fault::Trap { reason, backtrace } => Fault::Trap { reason: named(reason), backtrace },
-        Fault::MemoryLimit { limit, reason } => Fault::MemoryLimit { limit, reason: named(reason) },
-        same @ (Fault::OutputLimit { .. }
-        | Fault::ItemTooLarge { .. }
-        | Fault::OutOfFuel { .. }
-        | Fault::LeftOut
-        | Fault::Input(_)
-        | Fault::Output(_)) => same,
-    }
+    let fault = match fault {
+        // It is no item's input that was found invalid.
+        Fault::InvalidInput(text) => Fault::Failed(text),
+        fault => fault,
+    };
+    fault.map_text(|text| format!("when the kernel was started again: {text}"))
 }
 
 #[cfg(test)]

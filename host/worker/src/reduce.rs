@@ -43,22 +43,12 @@ impl Joiner<'_> {
 
 /// Says that it was not the item at which `combine` happened to be called.
 fn in_combine(fault: Fault) -> Fault {
-    let named = |text: String| format!("in the kernel's `combine`: {text}");
     match fault {
-        Fault::InvalidInput(text) => Fault::InvalidInput(named(text)),
-        Fault::Failed(text) => Fault::Failed(named(text)),
-        Fault::Temporary(text) => Fault::Temporary(named(text)),
-        Fault::Contract(text) => Fault::Contract(named(text)),
-        Fault::Trap { reason, backtrace } => Fault::Trap { reason: format!("{reason} (in its `combine`)"), backtrace },
-        Fault::MemoryLimit { limit, reason } => {
-            Fault::MemoryLimit { limit, reason: format!("{reason} (in its `combine`)") }
+        same @ (Fault::Input(_) | Fault::Output(_)) => same,
+        trap @ (Fault::Trap { .. } | Fault::MemoryLimit { .. }) => {
+            trap.map_text(|reason| format!("{reason} (in its `combine`)"))
         }
-        same @ (Fault::OutputLimit { .. }
-        | Fault::ItemTooLarge { .. }
-        | Fault::OutOfFuel { .. }
-        | Fault::LeftOut
-        | Fault::Input(_)
-        | Fault::Output(_)) => same,
+        said => said.map_text(|text| format!("in the kernel's `combine`: {text}")),
     }
 }
 

@@ -1,23 +1,12 @@
-//! The coordinator's look at a worker from outside: what the kernel says of it, not what it says of itself.
+//! What the kernel says of a process, and how that is read.
 
 use std::fs::File;
 use std::io::{self, Read as _};
 
 use crate::process_id::ProcessId;
 
-use super::{Layer, Layers};
-
 /// Most bytes read of a file in /proc. A `status` has 1.5 kB; the one line of a locked-in `mountinfo` fewer.
 const MOST_BYTES: u64 = 16 * 1024;
-
-/// What a worker was started with, and so has to show.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
-    /// It was started with namespaces.
-    pub namespaces: bool,
-    /// How many threads it has.
-    pub threads: u32,
-}
 
 /// Why a worker is not locked in. It has to be killed.
 #[derive(Debug, thiserror::Error)]
@@ -44,35 +33,8 @@ pub enum NotLocked {
     },
 }
 
-/// Looks whether the process is locked in as [`super::enter_execute`] does it, and which layers are live.
-///
-/// # Errors
-/// When privileges, capabilities, namespaces or threads are not as expected. A root that is not empty is no error but
-/// a missing layer, since some machines forbid mounts.
-pub fn verify(id: ProcessId, expected: &Expected) -> Result<Layers, NotLocked> {
-    let read = |name: &str| read(id, name).map_err(|error| NotLocked::Unreadable { id, error });
-    let status = Status { id, text: read("status")? };
-    status.require("NoNewPrivs", "1")?;
-    status.require("Threads", &expected.threads.to_string())?;
-    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
-        status.require(set, NO_CAPABILITIES)?;
-    }
-    let mut layers = Layers::default();
-    if expected.namespaces {
-        status.require("CapBnd", NO_CAPABILITIES)?;
-        status.require_first_of_namespace()?;
-        if !is_empty_root(&read("mountinfo")?) {
-            layers.lack(Layer::EmptyRoot, "this machine forbids mounts".into());
-        }
-    } else {
-        layers.lack(Layer::Namespaces, "it was started without them".into());
-        layers.lack(Layer::EmptyRoot, "it needs a mount namespace".into());
-    }
-    Ok(layers)
-}
-
 /// An empty capability set in `status`.
-const NO_CAPABILITIES: &str = "0000000000000000";
+pub(super) const NO_CAPABILITIES: &str = "0000000000000000";
 
 pub(super) fn read(id: ProcessId, name: &str) -> io::Result<String> {
     let mut text = String::new();
@@ -81,7 +43,7 @@ pub(super) fn read(id: ProcessId, name: &str) -> io::Result<String> {
 }
 
 /// One mount, and it is the one of the sandbox.
-fn is_empty_root(mountinfo: &str) -> bool {
+pub(super) fn is_empty_root(mountinfo: &str) -> bool {
     let mut lines = mountinfo.lines();
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
     let mut fields = line.split(' ').skip(4);
@@ -108,7 +70,7 @@ impl Status {
     }
 
     /// Its number in the innermost namespace is the last of at least two.
-    fn require_first_of_namespace(&self) -> Result<(), NotLocked> {
+    pub(super) fn require_first_of_namespace(&self) -> Result<(), NotLocked> {
         let found = self.value("NSpid");
         let numbers: Vec<&str> = found.split_whitespace().collect();
         match numbers.as_slice() {
@@ -125,20 +87,6 @@ impl Status {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_free_process_is_not_locked_in() {
-        let expected = Expected { namespaces: false, threads: 1 };
-        let error = verify(ProcessId::current(), &expected).expect_err("this test is free");
-        assert!(matches!(error, NotLocked::Wrong { .. }), "{error}");
-    }
-
-    #[test]
-    fn a_process_that_is_gone_cannot_be_read() {
-        let id = ProcessId::new(i32::MAX).expect("positive");
-        let error = verify(id, &Expected { namespaces: true, threads: 1 }).expect_err("no such process");
-        assert!(matches!(error, NotLocked::Unreadable { .. }), "{error}");
-    }
 
     #[test]
     fn only_a_single_read_only_mount_is_an_empty_root() {

@@ -38,32 +38,35 @@ pub(super) fn set_host_name() -> io::Result<()> {
     Ok(rustix::system::sethostname(HOST_NAME)?)
 }
 
-/// No program that is executed can have more rights than this process.
-pub(super) fn forbid_new_privileges() -> Result<(), SandboxError> {
-    step("give up new privileges", rustix::thread::set_no_new_privs(true))
-}
-
-/// As [`forbid_new_privileges`], and looks whether it is so.
+/// No program that is executed can have more rights than this process; looks whether it is so.
 pub(super) fn give_up_new_privileges() -> io::Result<()> {
     rustix::thread::set_no_new_privs(true)?;
     if rustix::thread::no_new_privs()? { Ok(()) } else { Err(io::Error::other("they can still be got")) }
 }
 
-/// As [`forbid_dumps`], and looks whether it is so.
+/// No core file, and nobody of the same user can read the memory; looks whether it is so.
 pub(super) fn refuse_dumps() -> io::Result<()> {
-    forbid_dumps().map_err(io::Error::other)?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     let behavior = rustix::process::dumpable_behavior()?;
     if behavior == DumpableBehavior::NotDumpable { Ok(()) } else { Err(io::Error::other("it is still dumpable")) }
 }
 
 /// A session of its own keeps signals to a process group from passing either way, also out of a process namespace. The
-/// spawn made one; a process that leads a group cannot make one any more, and one that does not may.
+/// spawn made one. A process that leads a group and no session can make none, which no spawn makes.
 pub(super) fn require_session() -> Result<(), SandboxError> {
-    let own = rustix::process::getpid();
-    if rustix::process::getsid(None).is_ok_and(|session| session == own) {
-        return Ok(());
+    match rustix::process::setsid() {
+        Ok(_) => Ok(()),
+        Err(Errno::PERM) if leads_session() => Ok(()),
+        Err(errno) => step("start a session", Err(errno)),
     }
-    step("start a session", rustix::process::setsid().map(drop))
+}
+
+/// Whether this process leads its session. A session that began outside of this process namespace has no number here.
+fn leads_session() -> bool {
+    // SAFETY: it only asks, about this process.
+    let session = unsafe { libc::getsid(0) };
+    u32::try_from(session).is_ok_and(|session| session == std::process::id())
 }
 
 /// Fails when the coordinator is gone already, whose death then sends no signal any more.
@@ -75,13 +78,6 @@ pub(super) fn require_parent(control: BorrowedFd<'_>) -> Result<(), SandboxError
         return Err(SandboxError::Step { step: "find its coordinator", error: io::ErrorKind::BrokenPipe.into() });
     }
     Ok(())
-}
-
-/// No core file, and nobody of the same user can read the memory.
-pub(super) fn forbid_dumps() -> Result<(), SandboxError> {
-    step("forbid dumps", rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    step("forbid core files", rustix::process::setrlimit(Resource::Core, none))
 }
 
 /// Killed when the coordinator's thread ends. The end of the control socket covers a coordinator that ended before.

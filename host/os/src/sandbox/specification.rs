@@ -1,19 +1,21 @@
-//! The coordinator's full look at a worker that has called [`super::lock`]: each thing that it has to be, by name. What
-//! the kernel hides from this user is no failure, but named as well.
+//! The coordinator's look at a worker from outside, when it has called [`super::lock`]: each thing that it has to be, by
+//! name, and as the kernel tells it, not as it says of itself. What is hidden from this user is no failure, but named too.
 
 use std::fs;
 use std::io;
 
 use crate::process_id::ProcessId;
 
-use super::outside::{NotLocked, Status, read};
-use super::{Expected, Layers, verify};
+use super::outside::{NO_CAPABILITIES, NotLocked, Status, is_empty_root, read};
+use super::{Layer, Layers};
 
 /// What a worker has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Specification {
-    /// Its namespaces and threads.
-    pub expected: Expected,
+    /// It was started with namespaces of its own.
+    pub namespaces: bool,
+    /// How many threads it has.
+    pub threads: u32,
     /// It has the system-call filter. Only a policy that is off, or a test, has none.
     pub filtered: bool,
     /// The user that it was given, as this process sees it; `None` for the user of this process.
@@ -45,11 +47,17 @@ const NOTHING: [(&str, &str); 4] = [
 /// Looks whether the process is locked in as [`super::lock`] does it.
 ///
 /// # Errors
-/// The first thing that is not as specified. The worker has to be killed.
+/// The first thing that is not as specified. The worker has to be killed. A root that is not empty is no error but a
+/// missing layer, since some machines forbid mounts.
 pub fn inspect(id: ProcessId, specification: &Specification) -> Result<Seen, NotLocked> {
-    let mut seen = Seen { layers: verify(id, &specification.expected)?, hidden: Vec::new() };
+    let mut seen = Seen::default();
     let read = |name: &str| read(id, name).map_err(|error| NotLocked::Unreadable { id, error });
     let status = Status { id, text: read("status")? };
+    status.require("NoNewPrivs", "1")?;
+    status.require("Threads", &specification.threads.to_string())?;
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        status.require(set, NO_CAPABILITIES)?;
+    }
     if specification.filtered {
         status.require("Seccomp", "2")?;
         require_limits(&status, &read("limits")?)?;
@@ -62,8 +70,16 @@ pub fn inspect(id: ProcessId, specification: &Specification) -> Result<Seen, Not
             return Err(status.wrong(field, found, &user));
         }
     }
-    if specification.expected.namespaces {
+    if specification.namespaces {
+        status.require("CapBnd", NO_CAPABILITIES)?;
+        status.require_first_of_namespace()?;
         require_own_namespaces(&status, &mut seen)?;
+        if !is_empty_root(&read("mountinfo")?) {
+            seen.layers.lack(Layer::EmptyRoot, "this machine forbids mounts".into());
+        }
+    } else {
+        seen.layers.lack(Layer::Namespaces, "it was started without them".into());
+        seen.layers.lack(Layer::EmptyRoot, "it needs a mount namespace".into());
     }
     if let Some(descriptors) = specification.descriptors {
         match visible(fs::read_dir(format!("/proc/{id}/fd"))).map_err(|error| NotLocked::Unreadable { id, error })? {
@@ -112,5 +128,26 @@ fn visible<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Specification =
+        Specification { namespaces: false, threads: 1, filtered: false, user: None, descriptors: None };
+
+    #[test]
+    fn a_free_process_is_not_locked_in() {
+        let error = inspect(ProcessId::current(), &PLAIN).expect_err("this test is free");
+        assert!(matches!(error, NotLocked::Wrong { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_is_gone_cannot_be_read() {
+        let id = ProcessId::new(i32::MAX).expect("positive");
+        let error = inspect(id, &PLAIN).expect_err("no such process");
+        assert!(matches!(error, NotLocked::Unreadable { .. }), "{error}");
     }
 }

@@ -4,7 +4,7 @@ use std::os::fd::AsFd as _;
 
 use taskhost_os::child::End;
 use taskhost_os::sandbox::{
-    Expected, Grants, Insistence, Layer, Policy, Role, SandboxError, Specification, inspect, known_numbers, probe,
+    Grants, Insistence, Layer, Policy, Role, SandboxError, Specification, inspect, known_numbers, probe,
 };
 use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError, Step, WorkerUser, can_give_users};
@@ -63,9 +63,9 @@ fn every_layer_is_live_and_seen_from_outside() {
             let (micros, missing) = said.split_once(' ').expect("two fields");
             assert_eq!(missing, "", "{said}");
             times.push(micros.parse::<u64>().expect("a number"));
-            let expected = Expected { namespaces: true, threads: 1 };
             // Standard streams, the socket, the arena, and what the scene has.
-            let specification = Specification { expected, filtered: true, user: None, descriptors: Some(6) };
+            let specification =
+                Specification { namespaces: true, threads: 1, filtered: true, user: None, descriptors: Some(6) };
             let seen = inspect(child.id(), &specification).expect("it is locked in");
             assert!(seen.layers.missing().is_empty(), "{seen:?}");
             // Who made a user namespace has every right over what lives in it.
@@ -80,8 +80,7 @@ fn every_layer_is_live_and_seen_from_outside() {
     }
     let (child, socket) = Plan::new(Role::Execute, "wait").without(Layer::SystemCalls).start(Namespaces::All);
     assert!(receive(&socket).expect("it waits").contains("system-call filter"));
-    let expected = Expected { namespaces: true, threads: 1 };
-    let specification = Specification { expected, filtered: true, user: None, descriptors: None };
+    let specification = Specification { namespaces: true, threads: 1, filtered: true, user: None, descriptors: None };
     let error = inspect(child.id(), &specification).expect_err("it has no filter").to_string();
     assert!(error.ends_with("is not locked in: Seccomp is `0` instead of `2`"), "{error}");
 }
@@ -90,8 +89,8 @@ fn without_namespaces_what_is_hidden_is_named() {
     let (child, socket) = Plan::new(Role::Execute, "wait").start(Namespaces::None);
     let said = receive(&socket).expect("it waits");
     assert!(said.contains("namespaces") && said.contains("empty root") && !said.contains("Landlock"), "{said}");
-    let expected = Expected { namespaces: false, threads: 1 };
-    let specification = Specification { expected, filtered: true, user: None, descriptors: Some(6) };
+    let specification =
+        Specification { namespaces: false, threads: 1, filtered: true, user: None, descriptors: Some(6) };
     let seen = inspect(child.id(), &specification).expect("it is locked in");
     let hidden: &[&str] = if rustix::process::geteuid().is_root() { &[] } else { &["its descriptors"] };
     assert_eq!(seen.hidden, hidden);
@@ -249,8 +248,8 @@ fn each_worker_can_be_a_user_of_its_own() {
     let mut child = spawn.start_as(user).expect("root may");
     drop(other);
     assert!(receive(&own).is_some_and(|said| said.ends_with(' ')), "all layers are live");
-    let expected = Expected { namespaces: true, threads: 1 };
-    let specification = Specification { expected, filtered: true, user: Some(user.number()), descriptors: Some(6) };
+    let specification =
+        Specification { namespaces: true, threads: 1, filtered: true, user: Some(user.number()), descriptors: Some(6) };
     let seen = inspect(child.id(), &specification).expect("it is locked in");
     assert!(seen.hidden.is_empty() && seen.layers.missing().is_empty(), "{seen:?}");
     assert!(inspect(child.id(), &Specification { user: None, ..specification }).is_err());

@@ -285,6 +285,7 @@ impl Pool {
     /// Keeps a journal from now on.
     pub fn keep_journal(&mut self, journaling: Journaling) {
         self.keeper = Some(Keeper::new(journaling));
+        self.state.keep_journal();
     }
 
     /// Whether there is a journal, and something in it to go on with.

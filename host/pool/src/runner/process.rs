@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::child::{Child, End, Exit};
 use taskhost_os::progress::ProgressCell;
-use taskhost_os::sandbox::{self, Expected, Layers, Specification};
+use taskhost_os::sandbox::{self, Layers, Specification};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError};
 use taskhost_protocol::frame;
@@ -185,8 +185,8 @@ impl WorkerProcess {
     /// Looks at the process from outside: are the walls it says it has really there?
     pub(crate) fn verify(&self) -> Result<Layers, String> {
         // One thread: walls that were built by one of several would hold for that one only.
-        let expected = Expected { namespaces: self.namespaces == Namespaces::All, threads: 1 };
-        let specification = Specification { expected, filtered: true, user: None, descriptors: None };
+        let namespaces = self.namespaces == Namespaces::All;
+        let specification = Specification { namespaces, threads: 1, filtered: true, user: None, descriptors: None };
         let seen = sandbox::inspect(self.child.id(), &specification);
         seen.map(|seen| seen.layers).map_err(|error| format!("was not locked in: {error}"))
     }

@@ -53,6 +53,8 @@ pub(crate) struct ItemsJob {
     /// The first batch in which an item fails the job, if one does. What comes before it is still run, since another item
     /// may fail there.
     failed: Option<Key>,
+    /// What is merged is told, for a journal.
+    is_kept: bool,
 }
 
 impl ItemsJob {
@@ -80,7 +82,14 @@ impl ItemsJob {
             done,
             only,
             failed: None,
+            is_kept: false,
         }
+    }
+
+    /// With `is_kept`, what is merged is told, for a journal.
+    pub(crate) fn telling(mut self, is_kept: bool) -> Self {
+        self.is_kept = is_kept;
+        self
     }
 
     /// Where the results of a piece go.

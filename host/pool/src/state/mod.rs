@@ -70,6 +70,8 @@ pub struct State {
     convert: Crew,
     /// Nothing new is begun.
     draining: bool,
+    /// What is merged is told, for a journal.
+    is_kept: bool,
     /// Why the kernel is not run any more, whatever comes.
     quarantined: Option<JobFailure>,
     jobs: BTreeMap<JobId, AnyJob>,
@@ -94,6 +96,7 @@ impl State {
             isolation: Crew::new(1, 0),
             convert: Crew::new(target, 0),
             draining: false,
+            is_kept: false,
             quarantined: None,
             jobs: BTreeMap::new(),
             batches: HashMap::new(),
@@ -123,6 +126,11 @@ impl State {
         self.jobs.is_empty()
     }
 
+    /// Tells from now on how far jobs are, for a journal: [`Action::Merged`] and [`Action::Reduced`].
+    pub fn keep_journal(&mut self) {
+        self.is_kept = true;
+    }
+
     /// Begins nothing new: what is being run may be finished.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -144,7 +152,9 @@ impl State {
         match event {
             Event::JobAdded { job, plan, resume } => {
                 let new = match plan {
-                    JobPlan::Items(plan) => AnyJob::Items(Box::new(ItemsJob::new(job, plan, resume))),
+                    JobPlan::Items(plan) => {
+                        AnyJob::Items(Box::new(ItemsJob::new(job, plan, resume).telling(self.is_kept)))
+                    }
                     JobPlan::Picture(plan) => AnyJob::Picture(Box::new(PictureJob::new(job, plan))),
                 };
                 self.jobs.insert(job, new);

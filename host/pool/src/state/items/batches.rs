@@ -55,8 +55,10 @@ impl ItemsJob {
         if let Some(reduction) = &mut reduction {
             let parts = reduction.add(&done.partials, next_part);
             actions.push(Action::TakeParts { batch, parts });
-            let ranges = ranges(self.plan.split, pieces, done, &failures);
-            actions.push(Action::Reduced { job: self.id, batch, ranges });
+            if self.is_kept {
+                let ranges = ranges(self.plan.split, pieces, done, &failures);
+                actions.push(Action::Reduced { job: self.id, batch, ranges });
+            }
         }
         let mut input = 0;
         let key = pieces.first().map_or((SourceId(0), 0), |piece| (piece.source, piece.start));
@@ -125,10 +127,10 @@ impl ItemsJob {
         }
     }
 
-    /// Says how far the merge is, when that is further than `before`.
+    /// Says for a journal how far the merge is, when that is further than `before`.
     fn tell_merged(&self, before: Prefix, actions: &mut Vec<Action>) {
         let prefix = self.ledger.prefix();
-        if prefix != before && self.plan.ordered && self.reduction.is_none() {
+        if self.is_kept && prefix != before && self.plan.ordered && self.reduction.is_none() {
             let totals = Box::new(self.ledger.totals().clone());
             actions.push(Action::Merged { job: self.id, prefix, totals });
         }
