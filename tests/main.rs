@@ -8,6 +8,7 @@
 mod harness;
 mod native;
 
+mod abi;
 mod bad_input;
 mod cache;
 mod capsules;
@@ -17,6 +18,7 @@ mod errors;
 mod examples;
 mod exit_codes;
 mod faults;
+mod fuzz;
 mod inputs;
 mod inspect;
 mod kernels;

@@ -36,9 +36,10 @@ impl Clock {
         self.start.saturating_add(self.slept.load(Ordering::Relaxed))
     }
 
+    /// Never 0, which Go's runtime takes for a clock that is broken, and ends.
     fn monotonic(&self) -> u64 {
         let real = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        (real / STEP * STEP).saturating_add(self.slept.load(Ordering::Relaxed))
+        (real / STEP * STEP).saturating_add(STEP).saturating_add(self.slept.load(Ordering::Relaxed))
     }
 
     fn sleep(&self, nanoseconds: u64) {

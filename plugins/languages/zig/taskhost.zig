@@ -1,0 +1,334 @@
+//! What a taskhost kernel in Zig is written with.
+//!
+//!     const std = @import("std");
+//!     const taskhost = @import("taskhost.zig");
+//!
+//!     pub const description: taskhost.Description = .{ .summary = "Length of each line.", .split = "lines", .merge = "lines" };
+//!
+//!     pub fn process(arena: std.mem.Allocator, item: []u8) taskhost.Error![]const u8 {
+//!         return std.fmt.allocPrint(arena, "{d}", .{item.len});
+//!     }
+//!
+//!     comptime {
+//!         taskhost.kernel(@This());
+//!     }
+//!
+//! A kernel that reduces also has `combine(arena, parts: []const []const u8)` and `finish(arena, total: []u8)`; one that has
+//! something to do once for each fresh instance has `start(arena)`. What is allocated in the arena lives until the end of the
+//! call. Built for `wasm32-freestanding` the kernel is a raw module (docs/abi.md), for `wasm32-wasi` a component.
+//!
+//! A kernel keeps nothing from item to item: any worker may get any item, in any order, more than once.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const types = @import("types.zig");
+
+/// Whether this is built as a component.
+pub const is_component = builtin.os.tag == .wasi;
+
+/// What a kernel says of itself.
+pub const Description = struct {
+    /// One line.
+    summary: []const u8,
+    /// As in --split: whole, lines, blocks:1MiB, records:16, chunks:64KiB.
+    split: []const u8 = "whole",
+    /// As in --merge: concat, lines, reduce.
+    merge: []const u8 = "concat",
+    result_length: ResultLength = .unknown,
+    settings: []const Setting = &.{},
+};
+
+/// How long results are.
+pub const ResultLength = union(enum) { unknown, same, exactly: u32 };
+
+/// A setting that users give as --config name=value.
+pub const Setting = struct {
+    name: []const u8,
+    /// None when the user must give it.
+    default: ?[]const u8 = null,
+    help: []const u8 = "",
+};
+
+/// Why an item failed; made by the functions below, which take the text for the user.
+pub const Error = error{ InvalidInput, Failed, Temporary, OutOfMemory };
+
+/// The item is at fault.
+pub fn invalidInput(text: []const u8) Error {
+    reason = text;
+    return error.InvalidInput;
+}
+
+/// The kernel could not do it.
+pub fn failed(text: []const u8) Error {
+    reason = text;
+    return error.Failed;
+}
+
+/// Something was not ready: try again (--retries).
+pub fn temporary(text: []const u8) Error {
+    reason = text;
+    return error.Temporary;
+}
+
+pub const Level = enum(u32) { debug, info, warn, @"error" };
+
+/// A message for the user.
+pub fn log(level: Level, text: []const u8) void {
+    host.log(@intFromEnum(level), text.ptr, text.len);
+}
+
+/// Adds to a count that is summed over all items and shown at the end.
+pub fn count(name: []const u8, amount: u64) void {
+    host.count(name.ptr, name.len, amount);
+}
+
+/// The value of a setting; it lives as long as the arena of this call.
+pub fn setting(name: []const u8) ?[]const u8 {
+    if (is_component) {
+        var value: Option = undefined;
+        host.get(name.ptr, name.len, &value);
+        return if (value.is_some) value.text.slice() else null;
+    }
+    const length = host.get(name.ptr, name.len, null, 0);
+    if (length == std.math.maxInt(u32)) return null;
+    const value = arena().alloc(u8, length) catch noMemory();
+    _ = host.get(name.ptr, name.len, value.ptr, value.len);
+    return value;
+}
+
+const host = struct {
+    const log = imported("log", "log", fn (u32, [*]const u8, usize) callconv(.c) void);
+    const count = imported("counter", "add", fn ([*]const u8, usize, u64) callconv(.c) void);
+    const get = imported("config", "get", if (is_component)
+        fn ([*]const u8, usize, *Option) callconv(.c) void
+    else
+        fn ([*]const u8, usize, ?[*]u8, usize) callconv(.c) u32);
+
+    /// A function of an interface, which is in one module for raw modules.
+    fn imported(comptime interface: []const u8, comptime name: []const u8, comptime Function: type) *const Function {
+        const raw_name = if (std.mem.eql(u8, interface, name)) name else interface ++ "_" ++ name;
+        return @extern(*const Function, .{
+            .name = if (is_component) name else raw_name,
+            .library_name = if (is_component) "taskhost:kernel/" ++ interface ++ "@" ++ types.version else "taskhost",
+        });
+    }
+};
+
+// How it is done: nothing below is for kernels.
+
+var reason: []const u8 = "";
+
+/// Of the call in hand.
+var memory: std.heap.ArenaAllocator = .init(std.heap.page_allocator);
+
+fn arena() std.mem.Allocator {
+    return memory.allocator();
+}
+
+/// The host knows that memory was refused, and says so.
+fn noMemory() noreturn {
+    @trap();
+}
+
+/// Turns a kernel's functions into the exports of a kernel.
+pub fn kernel(comptime Kernel: type) void {
+    if (is_component) component(Kernel) else raw(Kernel);
+}
+
+fn raw(comptime Kernel: type) void {
+    const exports = struct {
+        fn alloc(length: usize) callconv(.c) ?[*]u8 {
+            _ = memory.reset(.retain_capacity);
+            if (length == 0) return @ptrFromInt(16);
+            return (arena().alignedAlloc(u8, .@"16", length) catch return null).ptr;
+        }
+        fn process(item: [*]u8, length: usize) callconv(.c) u64 {
+            return place(Kernel.process(arena(), item[0..length]));
+        }
+        fn reasonOfError() callconv(.c) u64 {
+            return place(reason);
+        }
+        fn describe() callconv(.c) u64 {
+            return place(comptime describedText(Kernel.description));
+        }
+        fn start() callconv(.c) u64 {
+            _ = memory.reset(.retain_capacity);
+            Kernel.start(arena()) catch |problem| return place(@as(Error![]const u8, problem));
+            return 0;
+        }
+        fn combine(data: [*]u8, length: usize) callconv(.c) u64 {
+            const number = std.mem.readInt(u32, data[0..4], .little);
+            const parts = arena().alloc([]const u8, number) catch noMemory();
+            var rest: []u8 = data[4 + 4 * number .. length];
+            for (parts, 0..) |*part, i| {
+                const size = std.mem.readInt(u32, data[4 + 4 * i ..][0..4], .little);
+                part.* = rest[0..size];
+                rest = rest[size..];
+            }
+            return place(Kernel.combine(arena(), parts));
+        }
+        fn finish(total: [*]u8, length: usize) callconv(.c) u64 {
+            return place(Kernel.finish(arena(), total[0..length]));
+        }
+    };
+    @export(&exports.alloc, .{ .name = "taskhost_alloc" });
+    @export(&exports.process, .{ .name = "taskhost_process" });
+    @export(&exports.reasonOfError, .{ .name = "taskhost_error" });
+    @export(&exports.describe, .{ .name = "taskhost_describe" });
+    if (@hasDecl(Kernel, "start")) @export(&exports.start, .{ .name = "taskhost_start" });
+    if (@hasDecl(Kernel, "combine")) {
+        @export(&exports.combine, .{ .name = "taskhost_combine" });
+        @export(&exports.finish, .{ .name = "taskhost_finish" });
+    }
+}
+
+/// What a raw module returns: where bytes lie, or an error.
+fn place(outcome: Error![]const u8) u64 {
+    const bytes = outcome catch |problem| return switch (problem) {
+        error.InvalidInput => std.math.maxInt(u64),
+        error.Failed => std.math.maxInt(u64) - 1,
+        error.Temporary => std.math.maxInt(u64) - 2,
+        error.OutOfMemory => noMemory(),
+    };
+    return @as(u64, @intFromPtr(bytes.ptr)) << 32 | bytes.len;
+}
+
+/// The text of `taskhost_describe`.
+fn describedText(comptime it: Description) []const u8 {
+    comptime {
+        var all: []const u8 = "summary=" ++ it.summary ++ "\nsplit=" ++ it.split ++ "\nmerge=" ++ it.merge ++ "\n";
+        all = all ++ switch (it.result_length) {
+            .unknown => "",
+            .same => "result-length=same\n",
+            .exactly => |length| std.fmt.comptimePrint("result-length={d}\n", .{length}),
+        };
+        for (it.settings) |one| {
+            all = all ++ "setting=" ++ one.name ++ "\n";
+            if (one.default) |default| all = all ++ "default=" ++ default ++ "\n";
+            all = all ++ "help=" ++ one.help ++ "\n";
+        }
+        return all;
+    }
+}
+
+// The canonical ABI of the component model.
+
+const List = extern struct {
+    at: [*]const u8,
+    length: usize,
+
+    fn of(bytes: []const u8) List {
+        return .{ .at = bytes.ptr, .length = bytes.len };
+    }
+
+    fn slice(list: List) []const u8 {
+        return list.at[0..list.length];
+    }
+};
+
+const Option = extern struct { is_some: bool, text: List };
+
+const Result = extern struct {
+    is_error: bool,
+    value: extern union { ok: List, failure: extern struct { kind: u8, text: List } },
+};
+
+const DescribedSetting = extern struct { name: List, default: Option, help: List };
+
+const Described = extern struct {
+    summary: List,
+    split: List,
+    merge: List,
+    length_kind: u8,
+    length: u32,
+    settings: [*]const DescribedSetting,
+    setting_count: usize,
+};
+
+var result: Result = undefined;
+
+fn answer(outcome: Error![]const u8) *const Result {
+    if (outcome) |bytes| {
+        result = .{ .is_error = false, .value = .{ .ok = .of(bytes) } };
+    } else |problem| {
+        const kind: u8 = switch (problem) {
+            error.InvalidInput => 0,
+            error.Failed => 1,
+            error.Temporary => 2,
+            error.OutOfMemory => noMemory(),
+        };
+        result = .{ .is_error = true, .value = .{ .failure = .{ .kind = kind, .text = .of(reason) } } };
+    }
+    return &result;
+}
+
+fn component(comptime Kernel: type) void {
+    const exports = struct {
+        fn realloc(old: ?[*]u8, old_length: usize, alignment: usize, length: usize) callconv(.c) [*]u8 {
+            if (length == 0) return @ptrFromInt(alignment);
+            const new = arena().alignedAlloc(u8, .@"16", length) catch noMemory();
+            if (old) |bytes| @memcpy(new[0..old_length], bytes[0..old_length]);
+            return new.ptr;
+        }
+        fn after(_: *anyopaque) callconv(.c) void {
+            _ = memory.reset(.retain_capacity);
+        }
+        fn process(item: [*]u8, length: usize) callconv(.c) *const Result {
+            return answer(Kernel.process(arena(), item[0..length]));
+        }
+        fn start() callconv(.c) *const Result {
+            Kernel.start(arena()) catch |problem| return answer(problem);
+            return answer("");
+        }
+        fn combine(lists: [*]const List, number: usize) callconv(.c) *const Result {
+            const parts = arena().alloc([]const u8, number) catch noMemory();
+            for (parts, lists[0..number]) |*part, list| part.* = list.slice();
+            return answer(Kernel.combine(arena(), parts));
+        }
+        fn finish(total: [*]u8, length: usize) callconv(.c) *const Result {
+            return answer(Kernel.finish(arena(), total[0..length]));
+        }
+        fn describe() callconv(.c) *const Described {
+            const settings = comptime settings: {
+                var all: [Kernel.description.settings.len]DescribedSetting = undefined;
+                for (Kernel.description.settings, &all) |one, *entry| {
+                    const default: Option = .{ .is_some = one.default != null, .text = .of(one.default orelse "") };
+                    entry.* = .{ .name = .of(one.name), .default = default, .help = .of(one.help) };
+                }
+                break :settings all;
+            };
+            const static = struct {
+                const described: Described = .{
+                    .summary = .of(Kernel.description.summary),
+                    .split = .of(Kernel.description.split),
+                    .merge = .of(Kernel.description.merge),
+                    .length_kind = @intFromEnum(Kernel.description.result_length),
+                    .length = if (Kernel.description.result_length == .exactly) Kernel.description.result_length.exactly else 0,
+                    .settings = &settings,
+                    .setting_count = settings.len,
+                };
+            };
+            return &static.described;
+        }
+        fn function(comptime interface: []const u8, comptime name: []const u8, comptime pointer: anytype) void {
+            const full = "taskhost:kernel/" ++ interface ++ "@" ++ types.version ++ "#" ++ name;
+            @export(pointer, .{ .name = full });
+            @export(&after, .{ .name = "cabi_post_" ++ full });
+        }
+    };
+    @export(&exports.realloc, .{ .name = "cabi_realloc" });
+        _ = types.host;
+        _ = types.mapper;
+    exports.function("mapper", "process", &exports.process);
+        _ = types.describe;
+    exports.function("describe", "describe", &exports.describe);
+    if (@hasDecl(Kernel, "start")) {
+            _ = types.lifecycle;
+        exports.function("lifecycle", "start", &exports.start);
+    }
+    if (@hasDecl(Kernel, "combine")) {
+            _ = types.reducer;
+        exports.function("reducer", "combine", &exports.combine);
+        exports.function("reducer", "finish", &exports.finish);
+    }
+}

@@ -1,0 +1,3 @@
+//! Kernels in every language.
+
+mod bindings;
