@@ -10,6 +10,7 @@ compile_error!("taskhost runs on Linux only: its workers are made of namespaces,
 
 pub mod allocator;
 pub mod atomic_file;
+pub mod attacks;
 pub mod cgroup_leaf;
 pub mod child;
 pub mod cores;

@@ -6,21 +6,26 @@
 #![expect(unsafe_code, reason = "escaped code makes system calls as it likes, and so do these tests")]
 #![expect(clippy::print_stdout, reason = "what was skipped, and what stopped what, is for whoever runs the tests")]
 
-#[path = "walls/attacks.rs"]
-mod attacks;
 #[path = "walls/checks.rs"]
 mod checks;
 #[path = "walls/child.rs"]
 mod child;
 #[path = "walls/raw.rs"]
 mod raw;
+#[path = "walls/work.rs"]
+mod work;
 
 use taskhost_os::allocator::Reporting;
+use taskhost_os::attacks;
 
 #[global_allocator]
 static ALLOCATOR: Reporting = Reporting;
 
 fn main() {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().is_some_and(|argument| Some(argument.as_str()) == attacks::ARGUMENT.to_str().ok()) {
+        attacks::live(&arguments.next().unwrap_or_default());
+    }
     if let Some(plan) = std::env::args().nth(1).and_then(|argument| child::Plan::parse(&argument)) {
         child::live(&plan);
     }

@@ -1,7 +1,7 @@
 //! A worker to be: locks itself in as it is told, then does what it is told.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::AsFd as _;
 use std::sync::OnceLock;
 use std::time::Instant;
 
@@ -13,8 +13,8 @@ use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_os::spawn::{Namespaces, Program, Spawn};
 use taskhost_os::{allocator, stack_overflow};
 
-use crate::attacks::{self, Victim};
 use crate::raw::end;
+use crate::work::work;
 
 /// What a child answers by its exit code: the kernel refused what it tried, or it came through.
 pub(crate) const REFUSED: i32 = 20;
@@ -35,13 +35,11 @@ pub(crate) struct Plan {
     pub(crate) without: Vec<Layer>,
     /// What it does once it is locked in.
     pub(crate) deed: String,
-    /// A process outside.
-    pub(crate) victim: Victim,
 }
 
 impl Plan {
     pub(crate) fn new(role: Role, deed: &str) -> Self {
-        Self { role, without: Vec::new(), deed: deed.to_owned(), victim: Victim::own() }
+        Self { role, without: Vec::new(), deed: deed.to_owned() }
     }
 
     pub(crate) fn without(mut self, layer: Layer) -> Self {
@@ -54,17 +52,14 @@ impl Plan {
         let role = Role::ALL[fields.next()?.parse::<usize>().ok()?];
         // Each layer by its place.
         let without = fields.next()?.bytes().map(|digit| Layer::ALL[usize::from(digit - b'0')]).collect();
-        let (process, secret) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        let victim = Victim { process, secret };
-        Some(Self { role, without, victim, deed: fields.next()?.to_owned() })
+        Some(Self { role, without, deed: fields.next()?.to_owned() })
     }
 
     pub(crate) fn argument(&self) -> CString {
         let role = Role::ALL.iter().position(|role| *role == self.role).expect("all of them");
         let place = |layer| Layer::ALL.iter().position(|other| other == layer).expect("all of them");
         let without: String = self.without.iter().map(|layer| place(layer).to_string()).collect();
-        let Victim { process, secret } = self.victim;
-        CString::new(format!("plan={role};{without};{process};{secret};{}", self.deed)).expect("no zero byte")
+        CString::new(format!("plan={role};{without};{}", self.deed)).expect("no zero byte")
     }
 
     /// Starts the child.
@@ -92,7 +87,8 @@ pub(crate) fn live(plan: &Plan) -> ! {
         allocator::report_failure_on(words("no memory", NO_MEMORY));
     }
     let file = taskhost_os::memfd::create_sized(c"arena", 4096).expect("memory");
-    let prepared = attacks::Scene::prepare(plan.victim, file.as_raw_fd());
+    // What no worker has.
+    let _more = (plan.deed == "wait").then(Socket::pair);
     let threads: usize = if plan.role == Role::Compile { 3 } else { 0 };
     Rlimits { more_data: 256 << 20, cpu: None }.set().expect("limits are lowered");
     let began = Instant::now();
@@ -111,7 +107,7 @@ pub(crate) fn live(plan: &Plan) -> ! {
             let _ = socket.recv(&mut [0; 8], Descriptors::Refuse);
         }
         "work" => {
-            attacks::work(socket, &file);
+            work(socket, &file);
             let _ = socket.send(b"worked", &[]);
         }
         "allocate" => {
@@ -125,10 +121,7 @@ pub(crate) fn live(plan: &Plan) -> ! {
             let _ = std::thread::available_parallelism();
             let _ = socket.send(sum.to_string().as_bytes(), &[]);
         }
-        deed => match attacks::by_name(&prepared, deed) {
-            Some(attack) => end(if attack.run() >= 0 { CAME_THROUGH } else { REFUSED }),
-            None => crash(deed),
-        },
+        deed => crash(deed),
     }
     end(0)
 }

@@ -13,18 +13,6 @@ pub(crate) fn call(number: c_long, arguments: [usize; 6]) -> c_long {
     unsafe { libc::syscall(number, a, b, c, d, e, f) }
 }
 
-/// The same by the gate for 32-bit programs: `getpid`.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn call_by_the_old_gate() -> c_long {
-    let result: u64;
-    // SAFETY: call 20 of that table takes and touches no memory; the gate changes no register but the result's, and
-    // some that are named.
-    unsafe {
-        std::arch::asm!("int 0x80", inlateout("rax") 20_u64 => result, out("r8") _, out("r9") _, out("r10") _, out("r11") _);
-    }
-    result.cast_signed()
-}
-
 /// Ends without further ado.
 pub(crate) fn end(code: i32) -> ! {
     taskhost_os::crash::exit_now(code)
@@ -53,21 +41,4 @@ pub(crate) fn become_nobody() {
     assert_eq!(call(libc::SYS_setresgid, [NOBODY, NOBODY, NOBODY, 0, 0, 0]), 0);
     assert_eq!(call(libc::SYS_setresuid, [NOBODY, NOBODY, NOBODY, 0, 0, 0]), 0);
     assert_eq!(call(libc::SYS_prctl, [libc::PR_SET_DUMPABLE as usize, 1, 0, 0, 0, 0]), 0);
-}
-
-/// Puts a filter in place that refuses these calls with EPERM, as a container does.
-pub(crate) fn forbid(numbers: &[c_long]) {
-    let step = |code: u32, k: u32, jt: u8, jf: u8| libc::sock_filter { code: code as u16, jt, jf, k };
-    let answer = |code| step(libc::BPF_RET | libc::BPF_K, code, 0, 0);
-    let mut steps = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
-    for number in numbers {
-        steps.push(step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, *number as u32, 0, 1));
-        steps.push(answer(libc::SECCOMP_RET_ERRNO | libc::EPERM as u32));
-    }
-    steps.push(answer(libc::SECCOMP_RET_ALLOW));
-    let program = libc::sock_fprog { len: steps.len() as u16, filter: steps.as_mut_ptr() };
-    let mode = libc::SECCOMP_MODE_FILTER as usize;
-    assert_eq!(call(libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS as usize, 1, 0, 0, 0, 0]), 0);
-    let program = std::ptr::from_ref(&program).expose_provenance();
-    assert_eq!(call(libc::SYS_prctl, [libc::PR_SET_SECCOMP as usize, mode, program, 0, 0, 0]), 0);
 }

@@ -147,6 +147,7 @@ fn threads() -> Vec<Rule> {
         allow(libc::SYS_clone, "clone", &[OneOf(0, THREADS)]),
         allow(libc::SYS_set_robust_list, "set_robust_list", &[]),
         allow(libc::SYS_rseq, "rseq", &[]),
+        // By the number of the calling thread, which a filter cannot tell from another's.
         allow(libc::SYS_sched_getaffinity, "sched_getaffinity", &[]),
         // The number of cores by /proc, and whether the allocator may shrink a heap: there are no names here anyway.
         refuse(libc::SYS_openat, "openat", libc::ENOENT),
