@@ -19,6 +19,7 @@ mod examples;
 mod exit_codes;
 mod faults;
 mod fuzz;
+mod fuzz;
 mod inputs;
 mod inspect;
 mod kernels;

@@ -116,7 +116,9 @@ fn every_file_is_part_of_its_crate() {
     for source in &sources {
         let path = Path::new(&source.path);
         let (folder, stem) = (path.parent().unwrap(), path.file_stem().unwrap().to_str().unwrap());
-        let is_root = ["lib", "main", "build", "mod"].contains(&stem) || folder.ends_with("examples");
+        let is_root = ["lib", "main", "build", "mod"].contains(&stem)
+            || folder.ends_with("examples")
+            || folder.ends_with("fuzz_targets");
         // An integration test of one file is a crate of its own.
         if is_root || (folder.ends_with("tests") && folder.parent().unwrap().join("Cargo.toml").exists()) {
             continue;

@@ -14,5 +14,7 @@ mod malformed;
 mod memory;
 mod raw;
 mod refused;
+mod smith;
 mod support;
 mod wasi;
+mod wild;

@@ -1,11 +1,16 @@
 //! Files that somebody has damaged, or made up: whatever they are, they are refused or compile.
 
+use std::path::{Path, PathBuf};
+
 use taskhost_engine::compile;
 use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::kernel::CompileOptions;
 
 use crate::raw;
 use crate::support::mapper;
+
+/// Changes of each prebuilt kernel.
+const FLIPPED: usize = 12;
 
 /// Numbers that look random and are the same every time (xorshift64).
 struct Numbers(u64);
@@ -54,6 +59,29 @@ fn a_kernel_with_flipped_bits_is_refused_or_compiles() {
             .count();
         assert!((1..rounds).contains(&compiled), "{compiled} of {rounds}: both must happen for this to test anything");
     }
+}
+
+/// They take long to compile, so there are few changes of each.
+#[test]
+fn kernels_of_toolchains_with_flipped_bits_are_refused_or_compile() {
+    let mut numbers = Numbers(0xd157);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/dist");
+    let mut kernels: Vec<PathBuf> =
+        std::fs::read_dir(folder).expect("it is there").map(|entry| entry.expect("it can be read").path()).collect();
+    kernels.retain(|path| path.extension().is_some_and(|extension| extension == "wasm"));
+    kernels.sort();
+    assert!(kernels.len() > 10, "{kernels:?}");
+    let (mut compiled, mut refused) = (0, 0);
+    for path in kernels {
+        let kernel = std::fs::read(&path).expect("it can be read");
+        for _ in 0..FLIPPED {
+            let mut wasm = kernel.clone();
+            let at = 8 + numbers.below(wasm.len() - 8);
+            wasm[at] ^= 1 << numbers.below(8);
+            *if try_compile(&wasm) { &mut compiled } else { &mut refused } += 1;
+        }
+    }
+    assert!(compiled > 0 && refused > 0, "{compiled} compiled, {refused} were refused");
 }
 
 #[test]

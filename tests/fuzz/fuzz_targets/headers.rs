@@ -1,0 +1,4 @@
+//! Small headers and notations, for the fuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| taskhost_fuzz::headers(data));
