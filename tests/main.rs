@@ -22,6 +22,7 @@ mod fuzz;
 mod fuzz;
 mod inputs;
 mod inspect;
+mod invoke;
 mod kernels;
 mod layering;
 mod limits;

@@ -49,6 +49,9 @@ pub(crate) struct Kernel {
     pub(crate) name: String,
     /// `--kind`, when it was given: `component` or `raw`.
     pub(crate) kind: Option<String>,
+    /// `--invoke`, when it was given.
+    #[serde(default)]
+    pub(crate) invoke: Option<String>,
     pub(crate) blake3: String,
 }
 
@@ -210,7 +213,7 @@ pub(crate) mod tests {
         Manifest {
             version: VERSION,
             taskhost: "0.1.0".into(),
-            kernel: Kernel { name: "primes".into(), kind: None, blake3: "00".into() },
+            kernel: Kernel { name: "primes".into(), kind: None, invoke: None, blake3: "00".into() },
             settings: vec![("a".into(), "b".into())],
             limits: Limits { memory_bytes: 1 << 30, output_bytes: 1 << 28, fuel: None, timeout_nanoseconds: Some(5) },
             split: "lines".into(),

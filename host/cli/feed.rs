@@ -18,6 +18,9 @@ use taskhost_protocol::work::Split;
 
 use crate::inputs::{Found, InputError, Inputs};
 
+/// What messages call a call that was typed.
+const CALL: &str = "the call";
+
 /// Paths of a list that are read before they are asked for.
 const LIST_AHEAD: usize = 1024;
 
@@ -92,6 +95,7 @@ pub(crate) fn open(found: &Found) -> Result<SourceFile, JobFailure> {
             let fd = io::stdin().as_fd().try_clone_to_owned().map_err(|error| failed("standard input", error))?;
             ("-".to_owned(), File::from(fd))
         }
+        Found::Call(call) => return typed(call),
         Found::File(file) => (file.name.clone(), File::open(&file.path).map_err(|error| failed(&file.name, error))?),
     };
     let kind = match kind(file.as_fd()).map_err(|error| failed(&name, error))? {
@@ -111,6 +115,13 @@ pub(crate) fn open(found: &Found) -> Result<SourceFile, JobFailure> {
     };
     let name = if name.len() > SOURCE_NAME_BYTES { "(a very long name)".to_owned() } else { name };
     Ok(SourceFile { name, file: OwnedFd::from(file), kind })
+}
+
+/// A call that was typed, as an input.
+fn typed(call: &str) -> Result<SourceFile, JobFailure> {
+    let file = memfd::sealed_copy(c"taskhost-call", call.as_bytes())
+        .map_err(|error| JobFailure::Input(format!("there is no memory for the call: {error}")))?;
+    Ok(SourceFile { name: CALL.into(), file, kind: SourceKind::Regular { len: call.len() as u64 } })
 }
 
 /// Compressed text is not text: its line ends are chance.
@@ -167,6 +178,7 @@ pub(crate) fn total_bytes(sources: &VecDeque<Found>) -> Option<u64> {
             let meta = std::fs::metadata(&file.path).ok().filter(|meta| meta.is_file() && meta.len() > 0)?;
             sum.checked_add(meta.len())
         }
+        Found::Call(call) => sum.checked_add(call.len() as u64),
         Found::Stdin => {
             let fd = io::stdin().as_fd().try_clone_to_owned().ok()?;
             let mut file = File::from(fd);
@@ -179,7 +191,7 @@ pub(crate) fn total_bytes(sources: &VecDeque<Found>) -> Option<u64> {
 /// Where an input is, when it is a file.
 pub(crate) fn path_of(found: &Found) -> Option<&Path> {
     match found {
-        Found::Stdin => None,
+        Found::Stdin | Found::Call(_) => None,
         Found::File(file) => Some(&file.path),
     }
 }
@@ -188,6 +200,7 @@ pub(crate) fn path_of(found: &Found) -> Option<&Path> {
 pub(crate) fn name_of(found: &Found) -> String {
     match found {
         Found::Stdin => "-".into(),
+        Found::Call(_) => CALL.into(),
         Found::File(file) => file.name.clone(),
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Found {
     Stdin,
     /// A file.
     File(FoundFile),
+    /// No input at all: a call that was typed.
+    Call(String),
 }
 
 /// A file to be read.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use taskhost_data::size::human_size;
 use taskhost_pool::runner::Pool;
-use taskhost_protocol::kernel::{CompileOptions, Description, KernelInfo, ResultLength};
+use taskhost_protocol::kernel::{CompileOptions, Description, Function, KernelInfo, Kind, ResultLength};
 
 use crate::args::InspectArguments;
 use crate::exit_code::Exit;
@@ -42,8 +42,11 @@ fn describe(name: &str, info: &KernelInfo, description: Option<&Description>) ->
         let _ = writeln!(text);
     }
     let file = report::escape(name);
-    let _ = writeln!(text, "Usage: taskhost run {file} [INPUT]… [-o OUTPUT]{}", settings_usage(description));
+    let invoke = if info.kind == Kind::Typed { " --invoke NAME" } else { "" };
+    let settings = settings_usage(description);
+    let _ = writeln!(text, "Usage: taskhost run {file}{invoke} [INPUT]… [-o OUTPUT]{settings}");
     let _ = writeln!(text);
+    functions(&mut text, &info.functions);
     if let Some(description) = description {
         if !info.exports.image_filter {
             let _ = writeln!(text, "Split:   {}", or_none(&description.split));
@@ -82,6 +85,27 @@ fn describe(name: &str, info: &KernelInfo, description: Option<&Description>) ->
         human_size(info.initial_memory)
     );
     text
+}
+
+/// What can be called with `--invoke`, with a line that it takes.
+fn functions(text: &mut String, functions: &[Function]) {
+    if functions.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "Functions (--invoke NAME, a line of JSON for each call):");
+    for function in functions {
+        let _ = writeln!(text, "  {}: {}", report::escape(&function.name), report::escape(&function.ty));
+        match &function.call {
+            Ok(line) if line.is_empty() => {}
+            Ok(line) => {
+                let _ = writeln!(text, "      {}", report::escape(line));
+            }
+            Err(why) => {
+                let _ = writeln!(text, "      cannot be called: {}", report::escape(why));
+            }
+        }
+    }
+    let _ = writeln!(text);
 }
 
 fn settings_usage(description: Option<&Description>) -> String {

@@ -448,6 +448,7 @@ pub(crate) fn prints(inputs: &VecDeque<Found>) -> Result<Vec<InputPrint>, Failur
             fd.and_then(|fd| InputPrint::of_file(b"-".to_vec(), &File::from(fd)))
                 .map_err(|error| Failure::input(format!("standard input: {error}")))
         }
+        Found::Call(_) => Err(Failure::usage("a call that was typed keeps no journal")),
         Found::File(file) => {
             InputPrint::of(&file.path).map_err(|error| Failure::input(format!("{}: {error}", file.name)))
         }

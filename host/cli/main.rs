@@ -12,6 +12,7 @@ mod exit_code;
 mod feed;
 mod inputs;
 mod inspect;
+mod invoke;
 mod journal;
 mod kernel;
 mod output;

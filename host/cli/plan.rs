@@ -9,6 +9,7 @@ use taskhost_protocol::work::{Merge, Split};
 
 use crate::args::{OnErrorName, RunArguments};
 use crate::exit_code::{Exit, Failure};
+use crate::invoke::Invocation;
 
 /// Who said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ pub(crate) fn shape(
             let text = &description.split;
             (parse_split(text).map_err(|error| described(text, "split", &error))?, Origin::Kernel)
         }
-        (None, _) => (Split::Whole, Origin::Default),
+        (None, _) => (items.invoke.as_ref().map_or(Split::Whole, Invocation::split), Origin::Default),
     };
     let merge = match (items.merge, description) {
         (Some(merge), _) => (merge, Origin::Flag),
@@ -104,7 +105,7 @@ pub(crate) fn shape(
             (parse_merge(text).map_err(|error| described(text, "merge", &error))?, Origin::Kernel)
         }
         // What was split at line ends is joined with line ends.
-        (None, _) if split.0 == Split::Lines => (Merge::Lines, Origin::Default),
+        (None, _) if split.0 == Split::Lines || items.invoke.is_some() => (Merge::Lines, Origin::Default),
         (None, _) => (Merge::Concat, Origin::Default),
     };
     if merge.0 == Merge::Reduce && !exports.reducer {

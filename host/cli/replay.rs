@@ -28,6 +28,7 @@ use crate::args::{KindName, ReplayArguments};
 use crate::capsule::{Capsule, Manifest};
 use crate::exit_code::{Exit, Failure, of_job};
 use crate::feed::OneJob;
+use crate::invoke::{self, Invocation};
 use crate::kernel::{self, KernelFile};
 use crate::output;
 use crate::report::failures::describe;
@@ -56,8 +57,12 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Exit> {
     let cores = Cores::plan(crate::args::Workers(Workers::Exactly(1)), false);
     // A mended kernel may be of another kind.
     let kind = manifest.kernel.kind.as_deref().filter(|_| arguments.kernel.is_none());
-    let kind = kind.and_then(|kind| KindName::from_str(kind, false).ok()).map(Into::into);
-    let (mut pool, _) = start(starting(manifest, kernel, kind, cores.plan))?;
+    let kind = kind.and_then(|kind| KindName::from_str(kind, false).ok());
+    let invoke = manifest.kernel.invoke.as_deref().map(Invocation::parse).transpose().map_err(damaged)?;
+    let kind = invoke::kind(kind, invoke.as_ref());
+    let mut starting = starting(manifest, kernel, kind, cores.plan);
+    starting.invoke = invoke.as_ref().map(Invocation::invoke);
+    let (mut pool, _) = start(starting)?;
     let work = work(&capsule).map_err(damaged)?;
     let mut job = OneJob(Some(JobSpec { name: capsule.manifest.item.source.clone(), work }));
     let mut watching = Watching::default();
@@ -72,6 +77,7 @@ fn starting(manifest: &Manifest, kernel: KernelFile, kind: Option<Kind>, cores: 
     Starting {
         kernel,
         options: CompileOptions { profile, kind },
+        invoke: None,
         settings: manifest.settings.clone(),
         limits: WorkerLimits {
             memory: limits.memory_bytes,

@@ -23,6 +23,7 @@ use crate::dry_run;
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{OneJob, total_bytes};
 use crate::inputs::{Found, InputOptions, Inputs, ListSource};
+use crate::invoke::{self, Invocation};
 use crate::journal::{self, Left, RunJournal};
 use crate::kernel::{self, KernelFile};
 use crate::output::{self, Place};
@@ -79,6 +80,7 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     let began = Instant::now();
     arguments.inputs.append(&mut arguments.input.input);
     misplaced_kernel(&arguments)?;
+    invoke::check_flags(&arguments)?;
     let place = output::place(arguments.output.output.as_deref())?;
     if arguments.output.skip_existing && !matches!(place, Place::PerInput(_)) {
         return Err(Failure::usage(
@@ -107,6 +109,7 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     }
     let clock = starting.clock;
     let (mut pool, kernel) = start(starting)?;
+    invoke::check_kernel(&arguments, &kernel, pool.kernel())?;
     let shape = plan::shape(&arguments, pool.kernel().exports, pool.description())?;
     if let Some(again) = &again {
         again.check_shape(shape)?;
@@ -200,7 +203,8 @@ fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial
     let profile = if arguments.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
     Starting {
         kernel,
-        options: CompileOptions { profile, kind: arguments.kernel.kind.map(Into::into) },
+        options: CompileOptions { profile, kind: invoke::kind(arguments.kernel.kind, arguments.items.invoke.as_ref()) },
+        invoke: arguments.items.invoke.as_ref().map(Invocation::invoke),
         settings: arguments.items.config.clone(),
         limits: arguments.limits.of_worker(),
         fresh: arguments.workers.fresh.into(),
@@ -253,6 +257,9 @@ fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure
         .input_list
         .as_ref()
         .map(|path| ListSource { path: (path.as_os_str() != "-").then(|| path.clone()), nul: arguments.input.null });
+    if let Some(call) = arguments.items.invoke.as_ref().and_then(|invoke| invoke.call.as_ref()) {
+        return Ok(Given::Known(VecDeque::from([Found::Call(call.clone())])));
+    }
     let mut paths = arguments.inputs.clone();
     if paths.is_empty() && list.is_none() {
         if std::io::IsTerminal::is_terminal(&std::io::stdin()) {

@@ -7,7 +7,7 @@ use taskhost_os::lease::{Lease, RuntimeFolder};
 use taskhost_os::signals::{self, Signal, Signals};
 use taskhost_os::spawn::Program;
 use taskhost_pool::runner::{Policy, Pool, PoolConfig};
-use taskhost_protocol::kernel::CompileOptions;
+use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::{SETTINGS_BYTES, WorkerLimits};
 use taskhost_protocol::message::Fresh;
 
@@ -68,6 +68,8 @@ impl Cores {
 pub(crate) struct Starting {
     pub(crate) kernel: KernelFile,
     pub(crate) options: CompileOptions,
+    /// Which function is called.
+    pub(crate) invoke: Option<Invoke>,
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) limits: WorkerLimits,
     pub(crate) fresh: Fresh,
@@ -91,6 +93,7 @@ impl Starting {
         Self {
             kernel,
             options,
+            invoke: None,
             settings: Vec::new(),
             limits: WorkerLimits::default(),
             fresh: Fresh::default(),
@@ -127,6 +130,7 @@ pub(crate) fn start(starting: Starting) -> Result<(Pool, String), Failure> {
         kernel_name: name.clone(),
         kernel: bytes,
         options: starting.options,
+        invoke: starting.invoke,
         cache: kernel::cache_folder(),
         program: Program::ProcSelfExe,
         cores: starting.cores,

@@ -73,6 +73,7 @@ impl Machine {
             kernel_name: "forged".into(),
             kernel: KERNEL.into(),
             options: CompileOptions::default(),
+            invoke: None,
             cache: Some(self.folder.path().join("cache")),
             program: Program::Path(forger),
             cores: vec![None; workers],

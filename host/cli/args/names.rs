@@ -11,6 +11,8 @@ pub(crate) enum KindName {
     Component,
     /// A core module with memory, `taskhost_alloc` and `taskhost_process`
     Raw,
+    /// Any component, for --invoke
+    Typed,
 }
 
 impl From<KindName> for Kind {
@@ -18,6 +20,7 @@ impl From<KindName> for Kind {
         match name {
             KindName::Component => Self::Component,
             KindName::Raw => Self::RawModule,
+            KindName::Typed => Self::Typed,
         }
     }
 }

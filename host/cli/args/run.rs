@@ -6,6 +6,8 @@ use clap::Args;
 use taskhost_protocol::picture::Sample;
 use taskhost_protocol::work::{Merge, Split};
 
+use crate::invoke::Invocation;
+
 use super::names::{FreshName, LevelName, ProgressMode};
 use super::values::{self, BatchSize, WorkerCount};
 use super::{FailureArguments, InspectArguments, JournalArguments, LimitArguments};
@@ -61,6 +63,10 @@ pub(crate) struct InputArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Items")]
 pub(crate) struct ItemArguments {
+    /// Call this function of a component for each item: JSON in, JSON out. With arguments, 'NAME(1, "x")': once,
+    /// without input
+    #[arg(long, value_name = "NAME", value_parser = Invocation::parse)]
+    pub(crate) invoke: Option<Invocation>,
     /// A setting of the kernel (may be repeated; `taskhost inspect KERNEL` lists them)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = values::setting)]
     pub(crate) config: Vec<(String, String)>,

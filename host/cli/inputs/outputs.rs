@@ -167,7 +167,7 @@ impl OutputNames {
 /// What messages call a source.
 fn name_of(found: &Found) -> String {
     match found {
-        Found::Stdin => "-".into(),
+        Found::Stdin | Found::Call(_) => "-".into(),
         Found::File(file) => file.path.display().to_string(),
     }
 }

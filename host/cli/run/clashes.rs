@@ -75,7 +75,7 @@ pub(super) fn check(arguments: &RunArguments, place: &Place, inputs: &Given) -> 
     };
     let files = known.filter_map(|found| match found {
         Found::File(file) => Some(file.path.as_path()),
-        Found::Stdin => None,
+        Found::Stdin | Found::Call(_) => None,
     });
     let kernel = refuse(&arguments.kernel.kernel, "the kernel");
     kernel.or_else(|| files.into_iter().find_map(|path| refuse(path, "an input"))).map_or(Ok(()), Err)

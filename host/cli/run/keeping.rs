@@ -53,6 +53,7 @@ impl Keeping {
                 kernel: Kernel {
                     name: kernel.into(),
                     kind: arguments.kernel.kind.map(|kind| Kind::from(kind).name().into()),
+                    invoke: arguments.items.invoke.as_ref().map(|invoke| invoke.text().to_owned()),
                     blake3: pool.digest().to_string(),
                 },
                 settings: arguments.items.config.clone(),

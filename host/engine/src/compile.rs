@@ -37,7 +37,7 @@ fn compile_file(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refus
     let engine = Engine::new(&config::compiler(options.profile, found.wasm.len()))
         .map_err(|error| Refusal::Start(format!("the compiler could not be set up: {error:#}")))?;
     let code = match found.kind {
-        Kind::Component => engine.precompile_component(&found.wasm),
+        Kind::Component | Kind::Typed => engine.precompile_component(&found.wasm),
         Kind::RawModule => engine.precompile_module(&found.wasm),
     }
     .map_err(|error| Refusal::NotWasm(format!("it does not compile: {error:#}")))?;
@@ -48,6 +48,7 @@ fn compile_file(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refus
         exports: found.exports,
         import_names: found.survey.import_names(),
         export_names: found.survey.export_names(),
+        functions: found.survey.functions,
         wasm_bytes: bytes.len() as u64,
         code_bytes: code.len() as u64,
         initial_memory: found.survey.initial_memory,

@@ -190,7 +190,7 @@ impl ComponentCalls {
 
 /// The bytes of the input, read into `buffer` when they are not there yet. An item that the kernel can have no room for
 /// is refused before the host makes room for it.
-fn bytes<'buffer, 'input: 'buffer>(
+pub(crate) fn bytes<'buffer, 'input: 'buffer>(
     store: &Store<HostState>,
     input: Input<'input>,
     buffer: &'buffer mut Vec<u8>,
@@ -213,7 +213,7 @@ fn bytes<'buffer, 'input: 'buffer>(
     }
 }
 
-fn trim(buffer: &mut Vec<u8>) {
+pub(crate) fn trim(buffer: &mut Vec<u8>) {
     if buffer.len() > KEPT_BUFFER {
         *buffer = Vec::new();
     }

@@ -52,23 +52,36 @@ pub(crate) fn detect(wasm: &[u8], wanted: Option<Kind>) -> Result<Found<'_>, Ref
         if wanted == Some(Kind::RawModule) {
             return Err(Refusal::WrongShape("--kind raw wants a core module, and this is a component".into()));
         }
-        return component(Cow::Borrowed(wasm), survey, "");
+        return component(Cow::Borrowed(wasm), survey, "", wanted);
     }
     let looks_raw = shape::looks_raw(&survey);
     let typed = survey.has_component_type && wanted != Some(Kind::RawModule);
     // A module with both faces is a component unless its types are not of the contract.
     if typed && !looks_raw {
-        return encoded(wasm);
+        return encoded(wasm, wanted);
     }
-    if typed && let Ok(found) = encoded(wasm) {
+    if typed
+        && let Ok(found) = encoded(wasm, wanted)
+        && (found.kind == Kind::Component || wanted.is_some())
+    {
         return Ok(found);
     }
-    if wanted == Some(Kind::Component) {
-        return Err(Refusal::WrongShape(
-            "--kind component wants a component, or a core module with a `component-type` section; this is a core \
-             module without one. Build it with the bindings of its language for a world of taskhost:kernel"
-                .into(),
-        ));
+    match wanted {
+        Some(Kind::Component) => {
+            return Err(Refusal::WrongShape(
+                "--kind component wants a component, or a core module with a `component-type` section; this is a core \
+                 module without one. Build it with the bindings of its language for a world of taskhost:kernel"
+                    .into(),
+            ));
+        }
+        Some(Kind::Typed) => {
+            return Err(Refusal::WrongShape(
+                "--invoke wants a component, or a core module with a `component-type` section: only those say what \
+                 their functions take; this is a core module without one"
+                    .into(),
+            ));
+        }
+        Some(Kind::RawModule) | None => {}
     }
     let exports = shape::raw(&survey)?;
     let why = "raw module: it exports memory, taskhost_alloc and taskhost_process".into();
@@ -76,13 +89,18 @@ pub(crate) fn detect(wasm: &[u8], wanted: Option<Kind>) -> Result<Found<'_>, Ref
 }
 
 /// A core module with a component-type section, made into a component.
-fn encoded(core: &[u8]) -> Result<Found<'_>, Refusal> {
+fn encoded(core: &[u8], wanted: Option<Kind>) -> Result<Found<'_>, Refusal> {
     let component_bytes = componentize::componentize(core)?;
     let survey = Survey::of(&component_bytes)?;
-    component(Cow::Owned(component_bytes), survey, ", made from a core module with a component-type section")
+    component(Cow::Owned(component_bytes), survey, ", made from a core module with a component-type section", wanted)
 }
 
-fn component<'a>(wasm: Cow<'a, [u8]>, survey: Survey, how: &str) -> Result<Found<'a>, Refusal> {
+fn component<'a>(wasm: Cow<'a, [u8]>, survey: Survey, how: &str, wanted: Option<Kind>) -> Result<Found<'a>, Refusal> {
+    if wanted == Some(Kind::Typed) || (wanted.is_none() && shape::looks_typed(&survey)) {
+        shape::typed(&survey)?;
+        let why = format!("typed functions: a component{how}, and --invoke NAME calls one of its functions");
+        return Ok(Found { kind: Kind::Typed, why, exports: Exports::default(), survey, wasm });
+    }
     let (exports, work) = shape::component(&survey)?;
     let why = format!("component: it exports {}{how}", work.join(" and "));
     Ok(Found { kind: Kind::Component, why, exports, survey, wasm })

@@ -14,6 +14,7 @@ use crate::component::ComponentCalls;
 use crate::fault::{self, CallError};
 use crate::fuel::{self, Budget};
 use crate::host::{HostState, ItemContext};
+use crate::invoke::TypedCalls;
 use crate::packed::PackedResults;
 use crate::raw::RawCalls;
 
@@ -81,6 +82,8 @@ pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), Fault> + 'a;
 /// The ways to call.
 pub(crate) enum Calls {
     Component(Box<ComponentCalls>),
+    /// None: nothing is called.
+    Typed(Option<Box<TypedCalls>>),
     Raw(Box<RawCalls>),
 }
 
@@ -111,6 +114,7 @@ impl Instance {
     pub fn describe(&mut self) -> Result<Option<Description>, Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.describe(store),
+            Calls::Typed(_) => Ok(None),
             Calls::Raw(calls) => calls.describe(store, output),
         })
     }
@@ -122,6 +126,7 @@ impl Instance {
     pub fn start(&mut self) -> Result<(), Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.start(store),
+            Calls::Typed(_) => Ok(()),
             Calls::Raw(calls) => calls.start(store, output),
         })
     }
@@ -146,6 +151,8 @@ impl Instance {
     pub fn process(&mut self, input: Input<'_>, sink: &mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
         self.call(Budget::Item, |calls, store, output| match calls {
             Calls::Component(calls) => calls.process(store, input, output, sink),
+            Calls::Typed(Some(calls)) => calls.process(store, input, output, sink),
+            Calls::Typed(None) => Err(not_exported("a function that was chosen")),
             Calls::Raw(calls) => calls.process(store, input, output, sink),
         })
     }
@@ -160,7 +167,7 @@ impl Instance {
         let has_fuel = self.limits.fuel.is_some();
         self.call(Budget::Item, |calls, store, output| match calls {
             Calls::Component(calls) if !has_fuel => calls.process_packed(store, bytes, ends, output),
-            Calls::Component(_) | Calls::Raw(_) => Err(not_exported("packed-mapper")),
+            Calls::Component(_) | Calls::Typed(_) | Calls::Raw(_) => Err(not_exported("packed-mapper")),
         })
     }
 
@@ -171,7 +178,7 @@ impl Instance {
     pub fn prepare(&mut self, format: Format) -> Result<PicturePlan, Fault> {
         self.call(Budget::Plenty, |calls, store, _| match calls {
             Calls::Component(calls) => calls.prepare(store, format),
-            Calls::Raw(_) => Err(not_exported("image-filter")),
+            Calls::Typed(_) | Calls::Raw(_) => Err(not_exported("image-filter")),
         })
     }
 
@@ -188,7 +195,7 @@ impl Instance {
     ) -> Result<(), Fault> {
         self.call(Budget::Item, |calls, store, _| match calls {
             Calls::Component(calls) => calls.filter(store, tile, samples, expect, sink),
-            Calls::Raw(_) => Err(not_exported("image-filter")),
+            Calls::Typed(_) | Calls::Raw(_) => Err(not_exported("image-filter")),
         })
     }
 
@@ -199,6 +206,7 @@ impl Instance {
     pub fn combine(&mut self, parts: &[&[u8]]) -> Result<Vec<u8>, Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.combine(store, parts, output),
+            Calls::Typed(_) => Err(not_exported("reducer")),
             Calls::Raw(calls) => calls.combine(store, parts, output),
         })
     }
@@ -210,6 +218,7 @@ impl Instance {
     pub fn finish(&mut self, total: &[u8]) -> Result<Vec<u8>, Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.finish(store, total, output),
+            Calls::Typed(_) => Err(not_exported("reducer")),
             Calls::Raw(calls) => calls.finish(store, total, output),
         })
     }

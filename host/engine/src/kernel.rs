@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use taskhost_protocol::fault::{Fault, Refusal};
-use taskhost_protocol::kernel::{Exports, Kind, Profile};
+use taskhost_protocol::kernel::{Exports, Invoke, Kind, Profile};
 use taskhost_protocol::limits::WorkerLimits;
 use tokio::runtime::Runtime;
 use wasmtime::Store;
@@ -15,6 +15,7 @@ use crate::component::Indices;
 use crate::fault::{self, HANDOVER_SLACK};
 use crate::host::{HostContext, HostState};
 use crate::instance::{Calls, Instance};
+use crate::invoke::{Chosen, TypedCalls};
 use crate::raw::RawCalls;
 use crate::wasi::Wasi;
 use crate::{artifact, fuel, raw_imports, runtime, wasi};
@@ -26,6 +27,8 @@ pub struct LoadOptions<'a> {
     pub kind: Kind,
     /// From the same.
     pub exports: Exports,
+    /// Which function is called, for [`Kind::Typed`]. Without it the kernel can be instantiated and no more.
+    pub invoke: Option<&'a Invoke>,
     /// What an instance may use. With fuel, the code has to be of [`Profile::Fuel`]; without, of [`Profile::Plain`].
     pub limits: WorkerLimits,
     /// A file that holds the code and nothing else. It is executed: it must come from [`crate::compile`], and nobody
@@ -43,6 +46,7 @@ pub struct LoadedKernel {
 
 enum Code {
     Component { pre: wasmtime::component::InstancePre<HostState>, indices: Indices },
+    Typed { pre: wasmtime::component::InstancePre<HostState>, chosen: Option<Arc<Chosen>> },
     Raw { pre: wasmtime::InstancePre<HostState>, exports: Exports },
 }
 
@@ -52,7 +56,8 @@ impl LoadedKernel {
     ///
     /// # Errors
     /// [`Refusal::Start`] when the code does not fit this engine, [`Refusal::ImportNotOffered`] when an import has
-    /// another type than what is offered, [`Refusal::TooLarge`] when its memory is over the limit from the start.
+    /// another type than what is offered, [`Refusal::WrongShape`] when the function to be called is not there or takes
+    /// what cannot be written, [`Refusal::TooLarge`] when its memory is over the limit from the start.
     pub fn load(options: LoadOptions<'_>) -> Result<Self, Refusal> {
         Self::load_file(options).map_err(fault::capped)
     }
@@ -61,7 +66,7 @@ impl LoadedKernel {
         let profile = if options.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
         let engine = runtime::engine(profile)?;
         let (code, imports_wasi) = match options.kind {
-            Kind::Component => load_component(&engine, options)?,
+            Kind::Component | Kind::Typed => load_component(&engine, options)?,
             Kind::RawModule => load_raw(&engine, options)?,
         };
         let runtime = if imports_wasi { Some(Arc::new(inline_runtime()?)) } else { None };
@@ -75,6 +80,8 @@ impl LoadedKernel {
     pub fn instantiate(&self, host: HostContext) -> Result<Instance, Fault> {
         let _entered = self.runtime.as_ref().map(|runtime| runtime.enter());
         let output = self.limits.output;
+        // Values take more room in the host than their text.
+        let mut handover = output.saturating_add(HANDOVER_SLACK);
         let (mut store, calls) = match &self.code {
             Code::Component { pre, indices } => {
                 let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
@@ -83,6 +90,21 @@ impl LoadedKernel {
                 self.fill(&mut store);
                 let calls = pre.instantiate(&mut store).and_then(|instance| indices.load(&mut store, &instance));
                 (store, calls.map(|calls| Calls::Component(Box::new(calls))))
+            }
+            Code::Typed { pre, chosen } => {
+                handover = handover.saturating_add(output);
+                let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
+                let mut store = Store::new(pre.engine(), HostState::new(host, self.limits, wasi));
+                store.limiter(|state| &mut state.allowance);
+                self.fill(&mut store);
+                let calls = pre.instantiate(&mut store).and_then(|instance| match chosen {
+                    Some(chosen) => {
+                        let function = chosen.load(&mut store, &instance)?;
+                        Ok(Some(Box::new(TypedCalls::new(Arc::clone(chosen), function))))
+                    }
+                    None => Ok(None),
+                });
+                (store, calls.map(Calls::Typed))
             }
             Code::Raw { pre, exports } => {
                 let wasi = self.runtime.as_ref().map(|_| Wasi::preview1(&host));
@@ -99,8 +121,7 @@ impl LoadedKernel {
             let fault = || store.data().allowance.explain(fault::of_error(&error, output));
             too_large.unwrap_or_else(fault).capped()
         })?;
-        let handover = usize::try_from(output.saturating_add(HANDOVER_SLACK)).unwrap_or(usize::MAX);
-        store.set_hostcall_fuel(handover);
+        store.set_hostcall_fuel(usize::try_from(handover).unwrap_or(usize::MAX));
         Ok(Instance::new(store, calls, self.limits, self.runtime.clone()))
     }
 
@@ -123,6 +144,10 @@ fn load_component(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result
         wasi::link_component(&mut linker).map_err(|error| not_linked(&error))?;
     }
     let pre = linker.instantiate_pre(&component).map_err(|error| not_linked(&error))?;
+    if options.kind == Kind::Typed {
+        let chosen = options.invoke.map(|invoke| Chosen::find(engine, &component, invoke, options.limits));
+        return Ok((Code::Typed { pre, chosen: chosen.transpose()?.map(Arc::new) }, imports_wasi));
+    }
     let indices = Indices::new(&pre, options.exports).map_err(|error| not_linked(&error))?;
     Ok((Code::Component { pre, indices }, imports_wasi))
 }

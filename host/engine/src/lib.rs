@@ -20,6 +20,7 @@ mod footprint;
 mod fuel;
 mod host;
 mod instance;
+mod invoke;
 mod kernel;
 mod packed;
 pub mod prepass;

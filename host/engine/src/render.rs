@@ -54,7 +54,8 @@ pub(crate) fn core(types: TypesRef<'_>, entity: EntityType) -> String {
     }
 }
 
-fn function(types: TypesRef<'_>, id: ComponentFuncTypeId) -> String {
+/// A function.
+pub(crate) fn function(types: TypesRef<'_>, id: ComponentFuncTypeId) -> String {
     let function = &types[id];
     let mut writer = Writer { types, text: String::new() };
     if function.async_ {

@@ -36,10 +36,37 @@ pub(crate) fn component(survey: &Survey) -> Result<(Exports, Vec<String>), Refus
     if work.is_empty() {
         return Err(Refusal::WrongShape(no_work(survey)));
     }
-    for entry in &survey.imports {
-        imported(entry)?;
-    }
+    imports_of_component(survey)?;
     Ok((exports, work))
+}
+
+/// Checks a component of which a function is called.
+pub(crate) fn typed(survey: &Survey) -> Result<(), Refusal> {
+    if survey.functions.is_empty() {
+        if survey.exports.iter().any(|entry| contract::interface(&entry.name).is_some()) {
+            return Err(Refusal::WrongShape(
+                "it exports only functions of taskhost:kernel, which are called as the contract says: leave out --invoke"
+                    .into(),
+            ));
+        }
+        return Err(Refusal::WrongShape(no_work(survey)));
+    }
+    imports_of_component(survey)
+}
+
+/// Whether a component without a word of the contract has functions that somebody may want to call.
+pub(crate) fn looks_typed(survey: &Survey) -> bool {
+    let is_other = |entry: &Entry| !entry.name.starts_with(contract::PACKAGE) && !is_command(&entry.name);
+    !survey.functions.is_empty() && survey.exports.iter().all(is_other)
+}
+
+fn imports_of_component(survey: &Survey) -> Result<(), Refusal> {
+    survey.imports.iter().try_for_each(imported)
+}
+
+/// Whether an export makes a WASI command.
+fn is_command(name: &str) -> bool {
+    name == "_start" || name.starts_with("wasi:cli/run@")
 }
 
 /// Every function of the interface is there and has the contract's type.
@@ -60,7 +87,7 @@ fn exported(entry: &Entry, interface: &str) -> Result<(), Refusal> {
 
 /// The import is offered, with the types that the kernel expects.
 fn imported(entry: &Entry) -> Result<(), Refusal> {
-    if wasi::offers_interface(&entry.name) {
+    if entry.only_types || wasi::offers_interface(&entry.name) {
         return Ok(());
     }
     let interface = contract::interface(&entry.name);
@@ -144,8 +171,7 @@ pub(crate) fn raw(survey: &Survey) -> Result<Exports, Refusal> {
 /// Nothing to call: what it exports, and what would be needed.
 fn no_work(survey: &Survey) -> String {
     let names: Vec<&str> = survey.exports.iter().map(|entry| entry.name.as_str()).collect();
-    let is_command = |name: &&str| *name == "_start" || name.starts_with("wasi:cli/run@");
-    if names.iter().any(is_command) {
+    if names.iter().copied().any(is_command) {
         return "this is a WASI command (a program with a `main`), and this version does not run WASI commands. Build \
                 it as a library for a world of taskhost:kernel, see wit/README.md"
             .into();
@@ -156,7 +182,8 @@ fn no_work(survey: &Survey) -> String {
         listed.push_str(&format!(" and {more} more"));
     }
     let needed = if survey.is_component {
-        "a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0"
+        "a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or any functions to be called with \
+         --invoke"
     } else {
         "a kernel is a component (or carries a component-type section), or a core module that exports memory, \
          taskhost_alloc and taskhost_process"

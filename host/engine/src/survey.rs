@@ -1,11 +1,13 @@
 //! What stands in a file: its imports and exports with their types, and the memory it starts with.
 
 use taskhost_protocol::fault::Refusal;
+use taskhost_protocol::kernel::Function;
 use taskhost_protocol::limits::cap_text;
-use wasmparser::component_types::ComponentEntityType;
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
+use wasmparser::types::TypesRef;
 use wasmparser::{Parser, Payload, Validator};
 
-use crate::{config, render};
+use crate::{config, invoke, render};
 
 /// Bytes of a page of linear memory.
 const PAGE: u64 = 64 * 1024;
@@ -21,6 +23,15 @@ pub(crate) struct Entry {
     pub(crate) ty: String,
     /// The functions of an interface, with their types.
     pub(crate) functions: Vec<(String, String)>,
+    /// Whether it is a type, or an interface with nothing but types: a name for what is known already.
+    pub(crate) only_types: bool,
+}
+
+impl Entry {
+    /// Of a core module.
+    fn core(name: String, ty: String) -> Self {
+        Self { name, ty, functions: Vec::new(), only_types: false }
+    }
 }
 
 /// All that a kernel's file shows from outside.
@@ -30,6 +41,8 @@ pub(crate) struct Survey {
     pub(crate) has_component_type: bool,
     pub(crate) imports: Vec<Entry>,
     pub(crate) exports: Vec<Entry>,
+    /// The functions of a component that can be named with `--invoke`; of very many the first.
+    pub(crate) functions: Vec<Function>,
     /// Bytes of all memories defined in it, in nested modules too.
     pub(crate) initial_memory: u64,
 }
@@ -45,13 +58,15 @@ impl Survey {
             has_component_type: false,
             imports: Vec::new(),
             exports: Vec::new(),
+            functions: Vec::new(),
             initial_memory: 0,
         };
-        let interface = |name: &str, entity: &ComponentEntityType| match entity {
-            ComponentEntityType::Instance(id) => {
-                Entry { name: name.into(), ty: String::new(), functions: render::functions(types, *id) }
-            }
-            other => Entry { name: name.into(), ty: render::entity(types, other), functions: Vec::new() },
+        let interface = |name: &str, entity: &ComponentEntityType| {
+            let (ty, functions) = match entity {
+                ComponentEntityType::Instance(id) => (String::new(), render::functions(types, *id)),
+                other => (render::entity(types, other), Vec::new()),
+            };
+            Entry { name: name.into(), ty, functions, only_types: only_types(types, entity) }
         };
         let mut depth = 0_u32;
         for payload in Parser::new(0).parse_all(wasm) {
@@ -80,6 +95,10 @@ impl Survey {
                         let name = export.map_err(invalid)?.name.name;
                         if let Some(item) = types.component_item_for_export(name) {
                             survey.exports.push(interface(name, &item.ty));
+                            if survey.functions.len() < NAMES {
+                                survey.functions.extend(invoke::functions(types, name, &item.ty));
+                                survey.functions.truncate(NAMES);
+                            }
                         }
                     }
                 }
@@ -88,10 +107,10 @@ impl Survey {
         }
         for (module, name, ty) in types.core_imports().into_iter().flatten() {
             let name = format!("{module}.{name}");
-            survey.imports.push(Entry { name, ty: render::core(types, ty), functions: Vec::new() });
+            survey.imports.push(Entry::core(name, render::core(types, ty)));
         }
         for (name, ty) in types.core_exports().into_iter().flatten() {
-            survey.exports.push(Entry { name: name.into(), ty: render::core(types, ty), functions: Vec::new() });
+            survey.exports.push(Entry::core(name.into(), render::core(types, ty)));
         }
         survey.imports.sort_by(|a, b| a.name.cmp(&b.name));
         survey.exports.sort_by(|a, b| a.name.cmp(&b.name));
@@ -111,6 +130,19 @@ impl Survey {
     /// All exports, to be read by people.
     pub(crate) fn export_names(&self) -> Vec<String> {
         names(&self.exports)
+    }
+}
+
+/// Whether nothing has to be provided for it. A resource does.
+fn only_types(types: TypesRef<'_>, entity: &ComponentEntityType) -> bool {
+    match entity {
+        ComponentEntityType::Type { created, .. } => !matches!(created, ComponentAnyTypeId::Resource(_)),
+        ComponentEntityType::Instance(id) => types[*id].exports.values().all(|item| match item.ty {
+            // No deeper: interfaces have none within them.
+            ComponentEntityType::Type { created, .. } => !matches!(created, ComponentAnyTypeId::Resource(_)),
+            _ => false,
+        }),
+        _ => false,
     }
 }
 

@@ -9,6 +9,8 @@ pub enum Kind {
     Component,
     /// A core module with `memory`, `taskhost_alloc` and `taskhost_process`.
     RawModule,
+    /// Any component, one function of which is called: see [`Invoke`].
+    Typed,
 }
 
 impl Kind {
@@ -18,6 +20,7 @@ impl Kind {
         match self {
             Self::Component => "component",
             Self::RawModule => "raw",
+            Self::Typed => "typed",
         }
     }
 }
@@ -61,6 +64,35 @@ pub struct Exports {
     pub lifecycle: bool,
 }
 
+/// Which function of a component is called for each item (`--invoke`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invoke {
+    /// Its name, or what of it tells it from all others.
+    pub function: String,
+    /// How items are written.
+    pub notation: Notation,
+}
+
+/// How the arguments of a typed function are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notation {
+    /// An item is a JSON value.
+    Json,
+    /// An item is a call in WAVE: `f(1, "x")`.
+    Wave,
+}
+
+/// A function that a component exports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// Its name: `interface#function`, or only the function.
+    pub name: String,
+    /// Its type in WIT.
+    pub ty: String,
+    /// A line of JSON that it takes, empty when it would be too long to be of use; or why it cannot be called.
+    pub call: Result<String, String>,
+}
+
 /// What the compile role found in the file. Written in front of the code in an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelInfo {
@@ -74,6 +106,8 @@ pub struct KernelInfo {
     pub import_names: Vec<String>,
     /// Every export, likewise.
     pub export_names: Vec<String>,
+    /// The functions that a component exports for anybody, those of the contract left out; of very many the first.
+    pub functions: Vec<Function>,
     /// Bytes of the file.
     pub wasm_bytes: u64,
     /// Bytes of the generated code.

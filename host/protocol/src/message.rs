@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Refusal};
 use crate::ids::{JobId, SlotId, SourceId};
-use crate::kernel::{CompileOptions, Description, Exports, Kind};
+use crate::kernel::{CompileOptions, Description, Exports, Invoke, Kind};
 use crate::limits::WorkerLimits;
 use crate::picture::{Format, PictureFile};
 use crate::work::{Assignment, Done};
@@ -50,6 +50,8 @@ pub struct StartExecute {
     pub kind: Kind,
     /// What it exports.
     pub exports: Exports,
+    /// For [`Kind::Typed`]: the function that is called; `None` only with `describe_only`.
+    pub invoke: Option<Invoke>,
     /// What it may use.
     pub limits: WorkerLimits,
     /// `--config`, as the user gave it; defaults are filled in by the worker.

@@ -49,7 +49,13 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
     let code_path = PathBuf::from(format!("/proc/self/fd/{}", code.as_raw_fd()));
     #[cfg(debug_assertions)]
     taskhost_engine::faults::install(taskhost_os::fault_injection::by_name);
-    let options = LoadOptions { kind: start.kind, exports: start.exports, limits: start.limits, code_path: &code_path };
+    let options = LoadOptions {
+        kind: start.kind,
+        exports: start.exports,
+        invoke: start.invoke.as_ref(),
+        limits: start.limits,
+        code_path: &code_path,
+    };
     let loaded = match LoadedKernel::load(options) {
         Ok(loaded) => loaded,
         Err(refusal) => return channel.send(&FromWorker::Refused(refusal)),

@@ -112,6 +112,7 @@ pub(crate) fn load_compiled(compiled: &Compiled, limits: WorkerLimits) -> Result
     LoadedKernel::load(LoadOptions {
         kind: compiled.info.kind,
         exports: compiled.info.exports,
+        invoke: None,
         limits,
         code_path: file.path(),
     })

@@ -57,7 +57,7 @@ fn loaded(wasm: &str, limits: WorkerLimits) -> LoadedKernel {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(&compiled.code).expect("room for the code");
     let (kind, exports) = (compiled.info.kind, compiled.info.exports);
-    LoadedKernel::load(LoadOptions { kind, exports, limits, code_path: file.path() }).expect("it loads")
+    LoadedKernel::load(LoadOptions { kind, exports, invoke: None, limits, code_path: file.path() }).expect("it loads")
 }
 
 fn started(kernel: &LoadedKernel) -> Instance {

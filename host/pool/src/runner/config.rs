@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use taskhost_os::sandbox::Missing;
 use taskhost_os::signals::Signals;
 use taskhost_os::spawn::Program;
-use taskhost_protocol::kernel::CompileOptions;
+use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::WorkerLimits;
 use taskhost_protocol::message::{Fresh, Level};
 
@@ -21,6 +21,8 @@ pub struct PoolConfig {
     pub kernel: Vec<u8>,
     /// How it is compiled.
     pub options: CompileOptions,
+    /// Which function is called, for a kernel of which that has to be said.
+    pub invoke: Option<Invoke>,
     /// The folder of compiled kernels; `None` compiles every time.
     pub cache: Option<PathBuf>,
     /// The program that workers are.

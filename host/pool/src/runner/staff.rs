@@ -62,6 +62,7 @@ impl Pool {
         let start = ToWorker::Start(Start::Execute(StartExecute {
             kind: self.artifact.info.kind,
             exports: self.artifact.info.exports,
+            invoke: self.config.invoke.clone(),
             limits: self.config.limits,
             settings: self.config.settings.clone(),
             describe_only: self.config.describe_only,

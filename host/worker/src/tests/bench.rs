@@ -70,6 +70,7 @@ pub(crate) fn bench(kernel: &[u8], fresh: Fresh, settings: &[(&str, &str)]) -> B
     let start = StartExecute {
         kind: compiled.info.kind,
         exports: compiled.info.exports,
+        invoke: None,
         limits: WorkerLimits::default(),
         settings: settings.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
         describe_only: false,
@@ -77,7 +78,13 @@ pub(crate) fn bench(kernel: &[u8], fresh: Fresh, settings: &[(&str, &str)]) -> B
         seed: [0; 16],
         fresh,
     };
-    let options = LoadOptions { kind: start.kind, exports: start.exports, limits: start.limits, code_path: &code_path };
+    let options = LoadOptions {
+        kind: start.kind,
+        exports: start.exports,
+        invoke: None,
+        limits: start.limits,
+        code_path: &code_path,
+    };
     let loaded = LoadedKernel::load(options).expect("the kernel loads");
     let (kernel, _) = begin(loaded, &start).expect("the kernel starts");
     let (ours, its) = Socket::pair().expect("descriptors");
