@@ -4,6 +4,7 @@
 #   plugins/build.sh                build into plugins/dist
 #   plugins/build.sh --output DIR   build into DIR
 #   plugins/build.sh --check        build into a temporary folder and compare with plugins/dist
+#   plugins/build.sh --kernel NAME FILE    build one kernel of this workspace into a file
 #
 # Takes whichever toolchain is there:
 #   1. rustup's, when it has the target:  rustup target add wasm32-unknown-unknown
@@ -34,8 +35,15 @@ while [ $# -gt 0 ]; do
             output=$(cd "$2" && pwd)
             shift
             ;;
+        --kernel)
+            [ $# -ge 3 ] || fail "--kernel needs the name of a package and a file"
+            mode=kernel
+            kernel=$2
+            file=$(realpath "$3")
+            shift 2
+            ;;
         -h | --help)
-            sed -n '2,13s/^# \{0,1\}//p' "$0"
+            sed -n '2,14s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         *) fail "unknown argument $1 (see --help)" ;;
@@ -89,6 +97,11 @@ export CARGO_TARGET_DIR=$plugins/target/guest
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$tools/wasm-component-ld
 export PATH=$tools/gcc-ld:$PATH # wasm-ld, which wasm-component-ld runs
 
+if [ $mode = kernel ]; then
+    cargo build --release --locked --target $target "${build_std[@]}" --package "$kernel"
+    install -m 644 "$CARGO_TARGET_DIR/$target/release/${kernel//-/_}.wasm" "$file"
+    exit
+fi
 cargo build --release --locked --target $target "${build_std[@]}" --workspace --exclude taskhost-kernel
 
 names=()

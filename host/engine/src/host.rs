@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use taskhost_protocol::fault::Fault;
 use taskhost_protocol::limits::{COUNTERS, LOG_LINES_PER_ITEM, NAME_BYTES, WorkerLimits, cap_text};
 use taskhost_protocol::message::Level;
 
 use crate::allowance::Allowance;
+use crate::last_words;
 use crate::wasi::Wasi;
 
 /// What an instance knows of its run.
@@ -56,6 +58,12 @@ impl HostState {
         }
     }
 
+    /// What a failure really is: for want of memory, or with what the kernel said of it.
+    pub(crate) fn explain(&self, fault: Fault) -> Fault {
+        let printed = self.wasi.as_ref().map(|wasi| wasi.output.last_words()).unwrap_or_default();
+        last_words::added(self.allowance.explain(fault), self.logs.last_error.as_deref(), &printed)
+    }
+
     /// The value of a setting.
     pub(crate) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.iter().find(|setting| setting.0 == name).map(|setting| setting.1.as_str())
@@ -77,14 +85,20 @@ pub(crate) struct Logs {
     /// Lines of the item in hand, taken or not.
     of_item: u32,
     dropped: u64,
+    /// The last line of the item in hand that was an error.
+    last_error: Option<String>,
 }
 
 impl Logs {
     /// Adds a line, or counts it when the item has written too many.
     pub(crate) fn push(&mut self, level: Level, text: String) {
+        let text = cap_text(text);
+        if level == Level::Error {
+            self.last_error = Some(text.clone());
+        }
         if self.of_item < LOG_LINES_PER_ITEM {
             self.of_item += 1;
-            self.lines.push((level, cap_text(text)));
+            self.lines.push((level, text));
         } else {
             self.dropped += 1;
         }
@@ -94,6 +108,7 @@ impl Logs {
     pub(crate) fn next_item(&mut self) {
         if self.of_item != 0 {
             self.of_item = 0;
+            self.last_error = None;
             self.close();
         }
     }

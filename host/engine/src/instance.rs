@@ -279,7 +279,7 @@ impl Instance {
                 CallError::Torn(error) => {
                     self.poisoned = true;
                     fuel::used_up(&error, budget, self.limits.fuel).unwrap_or_else(|| {
-                        self.store.data().allowance.explain(fault::of_error(&error, self.limits.output))
+                        self.store.data().explain(fault::of_error(&error, self.limits.output))
                     })
                 }
             };

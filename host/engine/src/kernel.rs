@@ -118,7 +118,7 @@ impl LoadedKernel {
         };
         let calls = calls.map_err(|error| {
             let too_large = store.data().allowance.too_large().filter(|_| !error.is::<wasmtime::Trap>());
-            let fault = || store.data().allowance.explain(fault::of_error(&error, output));
+            let fault = || store.data().explain(fault::of_error(&error, output));
             too_large.unwrap_or_else(fault).capped()
         })?;
         store.set_hostcall_fuel(usize::try_from(handover).unwrap_or(usize::MAX));

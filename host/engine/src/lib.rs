@@ -22,6 +22,7 @@ mod host;
 mod instance;
 mod invoke;
 mod kernel;
+mod last_words;
 mod packed;
 pub mod prepass;
 mod raw;

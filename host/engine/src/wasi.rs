@@ -107,9 +107,10 @@ impl Wasi {
         Self { clock, seed, output, face }
     }
 
-    /// Random numbers depend on the item, not on what this worker did before.
+    /// Random numbers depend on the item, not on what this worker did before; nor do last words.
     pub(crate) fn next_item(&self, position: u64) {
         self.seed.reset(position);
+        self.output.forget_last_words();
     }
 }
 
@@ -125,7 +126,7 @@ fn builder(host: &HostContext) -> (WasiCtxBuilder, Arc<Clock>, Arc<Seed>, Output
         .wall_clock(wasi_clock::Wall(Arc::clone(&clock)))
         .monotonic_clock(wasi_clock::Monotonic(Arc::clone(&clock)))
         .stdout(output.clone())
-        .stderr(output.clone())
+        .stderr(output.errors())
         .allow_tcp(false)
         .allow_udp(false);
     (builder, clock, seed, output)

@@ -1,6 +1,7 @@
 //! Between the generated bindings and the traits: one adapter for each exported interface.
 
 use std::marker::PhantomData;
+use std::sync::Once;
 
 use crate::bindings::host::taskhost::kernel::types;
 use crate::bindings::{
@@ -18,6 +19,15 @@ pub struct Exported<K>(PhantomData<K>);
 
 /// Exports a [`Filter`], whose packed calls differ from those of a [`Map`].
 pub struct ExportedFilter<K>(PhantomData<K>);
+
+/// Has what a panic says, and where, logged as an error: the trap that follows only says "unreachable", and the host makes
+/// the last such line part of the item's error.
+fn forward_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        std::panic::set_hook(Box::new(|panic| crate::log::log(crate::log::Level::Error, &panic.to_string())));
+    });
+}
 
 impl From<Error> for types::Error {
     fn from(error: Error) -> Self {
@@ -53,14 +63,15 @@ impl<K: Kernel> describe::Guest for Exported<K> {
 
 impl<K: Kernel> lifecycle::Guest for Exported<K> {
     fn start() -> Result<(), types::Error> {
-        // A trap says "unreachable"; the user should see what the panic said and where.
-        std::panic::set_hook(Box::new(|panic| crate::log::log(crate::log::Level::Error, &panic.to_string())));
+        forward_panics();
         K::start().map_err(Into::into)
     }
 }
 
 impl<K: Map> mapper::Guest for Exported<K> {
     fn process(item: Vec<u8>) -> Result<Vec<u8>, types::Error> {
+        // A minimal kernel has no `start`.
+        forward_panics();
         K::consume(item).map_err(Into::into)
     }
 }

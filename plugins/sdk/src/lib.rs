@@ -1,7 +1,8 @@
 //! What a taskhost kernel in Rust is written with.
 //!
 //! A kernel is a function over one *item* of the input (a line, a block of lines, a chunk of bytes, a file, a strip of a
-//! picture). taskhost calls it on every core and joins the results in order. A whole kernel:
+//! picture). taskhost calls it on every core and joins the results in order. The shortest kernel is a function with the
+//! attribute [`kernel`](macro@kernel). One that says what it is:
 //!
 //! ```
 //! use taskhost_kernel::prelude::*;
@@ -36,6 +37,8 @@ mod kernel;
 mod picture;
 mod samples;
 mod setup;
+#[cfg(feature = "typed")]
+pub mod typed;
 
 #[doc(hidden)]
 pub mod packed;
@@ -56,6 +59,25 @@ pub use kernel::{Filter, ImageFilter, Kernel, Map, Reduce, Results};
 pub use picture::{Cut, Format, Plan, Sample, Tile, View};
 pub use samples::{Number, as_samples, make_samples};
 pub use setup::Setup;
+
+/// Makes a kernel of one function of bytes:
+///
+/// ```
+/// use taskhost_kernel::{Error, kernel};
+///
+/// /// How long each line is.
+/// #[kernel(split = "lines", merge = "lines")]
+/// fn length(item: &[u8]) -> Result<Vec<u8>, Error> {
+///     Ok(item.len().to_string().into_bytes())
+/// }
+/// # fn main() {}
+/// ```
+///
+/// Once in a crate of type `cdylib`. All options may be left out: `split`, `merge` and `result_length` (`"same"`, or a number of
+/// bytes) as in [`Description`], `summary` when it is not the first line of the function's documentation. With `typed`, and the
+/// feature of that name, the argument is any type that serde reads and the result any that it writes, as postcard's bytes.
+/// Kernels with settings, filters, reductions and pictures are written with [`export!`].
+pub use taskhost_kernel_macros::kernel;
 
 /// Everything a kernel usually needs.
 pub mod prelude {
