@@ -2,8 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::thread;
 
-use crate::harness::{Place, Process, Running, eventually, skipped};
+use taskhost_os::container::{Refusal, refuse};
+
+use crate::harness::{Outcome, Place, Process, Running, eventually, skipped};
 
 /// Starts a run with two workers that are locked in and have work.
 fn two_workers(place: &Place, flags: &str) -> (Running, Vec<Process>) {
@@ -151,6 +154,64 @@ fn workers_that_are_not_to_be_pinned_are_not() {
             worker.status("Cpus_allowed_list"),
             Process::open(std::process::id()).unwrap().status("Cpus_allowed_list")
         );
+    }
+    running.end().success();
+}
+
+/// What becomes of a run inside a container that refuses this.
+fn in_a_container(refusals: &[Refusal], flags: &str) -> Outcome {
+    let run = || {
+        // For this thread alone, and what it starts.
+        refuse(refusals).unwrap();
+        Place::new().taskhost(&format!("run primes -j 1 {flags}")).input("0 10\n").run()
+    };
+    thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+#[test]
+fn what_a_container_refuses_is_done_without_or_insisted_on() {
+    for (refusals, missing) in [
+        ([Refusal::Namespaces], "namespaces (it was started without them), empty root (it needs a mount namespace)"),
+        ([Refusal::Landlock], "Landlock (Operation not permitted (os error 1))"),
+    ] {
+        let said = in_a_container(&refusals, "--sandbox auto").success().stderr;
+        let line = format!("this machine does not allow every wall around the workers; missing: {missing}\n");
+        assert!(said.ends_with(&line), "{said}");
+        let full = in_a_container(&refusals, "--sandbox full").code(6);
+        let (layer, _) = missing.split_once(" (").unwrap();
+        let error = format!(
+            "error: this machine does not allow a wall that --sandbox full needs around the workers: {layer} ("
+        );
+        assert!(full.stderr.contains(&error), "{}", full.stderr);
+        assert_eq!(full.text(), "");
+        in_a_container(&refusals, "--sandbox off").success();
+    }
+}
+
+#[test]
+fn nothing_runs_without_the_filter_unless_all_walls_are_off() {
+    for flags in ["", "--sandbox full"] {
+        let said = in_a_container(&[Refusal::Filters], flags).code(6).stderr;
+        assert!(said.contains("system-call filter (Operation not permitted"), "{said}");
+    }
+    let said = in_a_container(&[Refusal::Filters], "--sandbox off").success().stderr;
+    assert!(said.contains("the workers had no walls around them (--sandbox off)"), "{said}");
+}
+
+#[test]
+fn workers_of_root_are_users_of_their_own() {
+    if !rustix::process::geteuid().is_root() {
+        return skipped("sandbox::workers_of_root_are_users_of_their_own", "this is not root");
+    }
+    let place = Place::new();
+    let (running, workers) = two_workers(&place, "");
+    let mut users = BTreeSet::from(["0".to_owned()]);
+    for worker in &workers {
+        let ids = worker.status("Uid");
+        let own = ids.split_whitespace().next().unwrap().to_owned();
+        assert!(ids.split_whitespace().all(|id| id == own), "{ids}");
+        assert_eq!(worker.status("Gid"), ids);
+        assert!(users.insert(own), "shared: {ids}");
     }
     running.end().success();
 }

@@ -14,7 +14,7 @@ use crate::exit_code::{Exit, TABLE};
 
 pub(crate) use again::{ReplayArguments, ResumeArguments};
 pub(crate) use failures::{FailureArguments, JournalArguments, LimitArguments};
-pub(crate) use names::{KindName, OnErrorName, ProgressMode};
+pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
 pub(crate) use values::WorkerCount as Workers;
 
@@ -57,6 +57,14 @@ pub(crate) enum Command {
     },
 }
 
+/// The walls around workers.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct SandboxArguments {
+    /// Walls around the workers: those that this machine allows, all of them or nothing, or none
+    #[arg(long = "sandbox", value_enum, value_name = "HOW", default_value = "auto", help_heading = "Workers")]
+    pub(crate) insistence: SandboxName,
+}
+
 /// A kernel, and how to take it.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct InspectArguments {
@@ -66,6 +74,8 @@ pub(crate) struct InspectArguments {
     /// Take the file for this kind of kernel, whatever it looks like
     #[arg(long, value_enum, value_name = "KIND")]
     pub(crate) kind: Option<KindName>,
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxArguments,
 }
 
 #[derive(Debug, Args)]

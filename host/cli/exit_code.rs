@@ -22,6 +22,8 @@ pub(crate) enum Exit {
     Refused,
     /// An input or an output cannot be used.
     InputOutput,
+    /// A layer of the sandbox is missing that is insisted on.
+    Sandbox,
     /// A limit of the whole run was hit.
     RunLimit,
     /// Ctrl-C.
@@ -33,13 +35,14 @@ pub(crate) enum Exit {
 }
 
 /// The table, as the manual prints it.
-pub(crate) const TABLE: [(u8, &str); 10] = [
+pub(crate) const TABLE: [(u8, &str); 11] = [
     (0, "everything was done"),
     (1, "something unexpected went wrong on the host's side"),
     (2, "the command line makes no sense"),
     (3, "at least one item failed"),
     (4, "the kernel was refused: not WebAssembly, the wrong shape, an import that is not offered, too large"),
     (5, "an input could not be read or an output could not be written"),
+    (6, "this machine does not allow a wall around the workers that is insisted on: --sandbox full"),
     (7, "a limit of the whole run was hit: --deadline"),
     (130, "interrupted (Ctrl-C)"),
     (141, "the reader of standard output went away"),
@@ -55,6 +58,7 @@ impl Exit {
             Self::ItemsFailed => 3,
             Self::Refused => 4,
             Self::InputOutput => 5,
+            Self::Sandbox => 6,
             Self::RunLimit => 7,
             Self::Interrupted => 130,
             Self::ReaderGone => 141,
@@ -96,6 +100,7 @@ impl From<PoolError> for Failure {
         let exit = match &error {
             PoolError::Refused(Refusal::Setting(_)) => Exit::Usage,
             PoolError::Refused(_) => Exit::Refused,
+            PoolError::Sandbox { .. } => Exit::Sandbox,
             PoolError::Deadline(_) => Exit::RunLimit,
             PoolError::Interrupted(Signal::Terminate) => Exit::Terminated,
             PoolError::Interrupted(_) => Exit::Interrupted,
@@ -130,6 +135,7 @@ mod tests {
             Exit::ItemsFailed,
             Exit::Refused,
             Exit::InputOutput,
+            Exit::Sandbox,
             Exit::RunLimit,
             Exit::Interrupted,
             Exit::ReaderGone,

@@ -15,7 +15,7 @@ use crate::start::{Starting, start};
 
 fn pool(arguments: &InspectArguments) -> Result<(Pool, String)> {
     let options = CompileOptions { kind: arguments.kind.map(Into::into), ..CompileOptions::default() };
-    Ok(start(Starting::to_ask(kernel::find(&arguments.kernel)?, options))?)
+    Ok(start(Starting::to_ask(kernel::find(&arguments.kernel)?, options, arguments.sandbox.insistence.into()))?)
 }
 
 /// Prints what a kernel is.

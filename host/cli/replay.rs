@@ -21,7 +21,7 @@ use taskhost_pool::runner::{Observer, Policy, Progress};
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_protocol::kernel::{CompileOptions, Kind, Profile, ResultLength};
 use taskhost_protocol::limits::{ITEM_BYTES, SOURCE_NAME_BYTES, WorkerLimits};
-use taskhost_protocol::message::{Fresh, Level};
+use taskhost_protocol::message::{Fresh, Level, Sandbox};
 use taskhost_protocol::work::{Merge, Split};
 
 use crate::args::{KindName, ReplayArguments};
@@ -61,6 +61,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Exit> {
     let invoke = manifest.kernel.invoke.as_deref().map(Invocation::parse).transpose().map_err(damaged)?;
     let kind = invoke::kind(kind, invoke.as_ref());
     let mut starting = starting(manifest, kernel, kind, cores.plan);
+    starting.sandbox = arguments.sandbox.insistence.into();
     starting.invoke = invoke.as_ref().map(Invocation::invoke);
     let (mut pool, _) = start(starting)?;
     let work = work(&capsule).map_err(damaged)?;
@@ -86,6 +87,7 @@ fn starting(manifest: &Manifest, kernel: KernelFile, kind: Option<Kind>, cores: 
             ..WorkerLimits::default()
         },
         fresh: Fresh::Worker,
+        sandbox: Sandbox::Auto,
         policy: Policy { timeout: limits.timeout_nanoseconds.map(Duration::from_nanos), ..Policy::default() },
         clock: UNIX_EPOCH + Duration::from_nanos(manifest.clock),
         sync: false,

@@ -208,6 +208,7 @@ fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial
         settings: arguments.items.config.clone(),
         limits: arguments.limits.of_worker(),
         fresh: arguments.workers.fresh.into(),
+        sandbox: arguments.kernel.sandbox.insistence.into(),
         policy: Policy {
             timeout: arguments.limits.timeout,
             deadline: arguments.limits.deadline,

@@ -9,7 +9,7 @@ use taskhost_os::spawn::Program;
 use taskhost_pool::runner::{Policy, Pool, PoolConfig};
 use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::{SETTINGS_BYTES, WorkerLimits};
-use taskhost_protocol::message::Fresh;
+use taskhost_protocol::message::{Fresh, Sandbox};
 
 use crate::args::Workers;
 use crate::exit_code::Failure;
@@ -73,6 +73,8 @@ pub(crate) struct Starting {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) limits: WorkerLimits,
     pub(crate) fresh: Fresh,
+    /// The walls around workers.
+    pub(crate) sandbox: Sandbox,
     pub(crate) policy: Policy,
     /// What the kernel's clocks show.
     pub(crate) clock: SystemTime,
@@ -89,7 +91,7 @@ pub(crate) struct Starting {
 
 impl Starting {
     /// One worker that only says what the kernel is.
-    pub(crate) fn to_ask(kernel: KernelFile, options: CompileOptions) -> Self {
+    pub(crate) fn to_ask(kernel: KernelFile, options: CompileOptions, sandbox: Sandbox) -> Self {
         Self {
             kernel,
             options,
@@ -97,6 +99,7 @@ impl Starting {
             settings: Vec::new(),
             limits: WorkerLimits::default(),
             fresh: Fresh::default(),
+            sandbox,
             policy: Policy::default(),
             clock: SystemTime::now(),
             sync: false,
@@ -137,6 +140,7 @@ pub(crate) fn start(starting: Starting) -> Result<(Pool, String), Failure> {
         initial: starting.initial,
         limits: starting.limits,
         fresh: starting.fresh,
+        sandbox: starting.sandbox,
         settings: starting.settings,
         describe_only: starting.describe_only,
         clock: starting.clock,

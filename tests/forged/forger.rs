@@ -39,7 +39,7 @@ pub(crate) fn run() {
     taskhost_os::signals::unblock_all();
     let socket = Socket::inherited().expect("a worker has a socket");
     let mut buffer = vec![0; MESSAGE_BYTES];
-    let (ToWorker::Start(Start::Execute(start)), fds) = receive(&socket, &mut buffer) else {
+    let (ToWorker::Start(Start::Execute(start), _), fds) = receive(&socket, &mut buffer) else {
         panic!("only what runs kernels lies");
     };
     let [_code, cell, _arena] = <[OwnedFd; 3]>::try_from(fds).expect("three descriptors");
@@ -74,7 +74,7 @@ impl Forger {
         match self.lie.as_str() {
             "another build" => build[0] ^= 1,
             "another version" => version += 1,
-            "no greeting" => self.say(&FromWorker::Locked),
+            "no greeting" => self.say(&FromWorker::Locked(Vec::new())),
             "silence at the start" => loop {
                 receive(&self.socket, &mut self.buffer);
             },
@@ -82,7 +82,7 @@ impl Forger {
         }
         self.say(&FromWorker::Hello { version, build });
         if self.lie == "no walls" {
-            self.say(&FromWorker::Locked);
+            self.say(&FromWorker::Locked(Vec::new()));
             // Until it is looked at: walls that go up meanwhile would be true.
             loop {
                 receive(&self.socket, &mut self.buffer);
@@ -92,7 +92,7 @@ impl Forger {
         }
         let grants = Grants { control: self.socket.as_fd(), slots: SLOTS as u64, file_bytes: None, threads: 1 };
         sandbox::lock(Role::Execute, &Policy::default(), &grants).expect("it can lock itself in");
-        self.say(&FromWorker::Locked);
+        self.say(&FromWorker::Locked(Vec::new()));
         let (ToWorker::Go, _) = receive(&self.socket, &mut self.buffer) else { panic!("it may go") };
         self.say(&FromWorker::Ready { description: None });
         if self.lie == "always a reply to nothing" {

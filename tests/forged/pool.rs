@@ -18,7 +18,7 @@ use taskhost::pool::state::sizing::BatchRule;
 use taskhost_os::spawn::Program;
 use taskhost_protocol::kernel::{CompileOptions, ResultLength};
 use taskhost_protocol::limits::WorkerLimits;
-use taskhost_protocol::message::{Fresh, Level};
+use taskhost_protocol::message::{Fresh, Level, Sandbox};
 use taskhost_protocol::work::{Merge, Split};
 use tempfile::TempDir;
 
@@ -80,6 +80,7 @@ impl Machine {
             initial: workers,
             limits: WorkerLimits::default(),
             fresh: Fresh::default(),
+            sandbox: Sandbox::default(),
             settings: vec![("lie".into(), lie.into())],
             describe_only: false,
             clock: SystemTime::UNIX_EPOCH,

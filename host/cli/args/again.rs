@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::SandboxArguments;
 use super::values::{self, BatchSize, WorkerCount};
 
 /// `taskhost resume`.
@@ -35,4 +36,6 @@ pub(crate) struct ReplayArguments {
     /// Run the item with this kernel instead, a mended one perhaps
     #[arg(long, value_name = "FILE")]
     pub(crate) kernel: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxArguments,
 }

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use taskhost_protocol::kernel::Kind;
-use taskhost_protocol::message::{Fresh, Level};
+use taskhost_protocol::message::{Fresh, Level, Sandbox};
 
 /// Kinds of kernels, as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -79,6 +79,27 @@ impl From<FreshName> for Fresh {
             FreshName::Worker => Self::Worker,
             FreshName::Batch => Self::Batch,
             FreshName::Item => Self::Item,
+        }
+    }
+}
+
+/// How much of the sandbox is insisted on, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SandboxName {
+    /// Every wall that this machine allows, and at least the system-call filter
+    Auto,
+    /// Every wall there is; without one, nothing runs (exit code 6)
+    Full,
+    /// None: the kernel's own sandbox is all there is
+    Off,
+}
+
+impl From<SandboxName> for Sandbox {
+    fn from(name: SandboxName) -> Self {
+        match name {
+            SandboxName::Auto => Self::Auto,
+            SandboxName::Full => Self::Full,
+            SandboxName::Off => Self::Off,
         }
     }
 }

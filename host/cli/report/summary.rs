@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use taskhost_data::duration::human_duration;
 use taskhost_data::size::human_size;
+use taskhost_os::sandbox::Layer;
 use taskhost_pool::runner::RunReport;
 
 use super::{count, note};
@@ -80,7 +81,10 @@ impl Summary<'_> {
         if let Some(why) = &self.cores.unpinned {
             note(&format!("not every worker was pinned to a core: {why}"));
         }
-        if !self.report.missing.is_empty() {
+        let missing = self.report.missing.len();
+        if missing == Layer::ALL.len() {
+            note("the workers had no walls around them (--sandbox off): only the kernel's own sandbox kept it in");
+        } else if missing > 0 {
             let missing: Vec<String> = self.report.missing.iter().map(ToString::to_string).collect();
             note(&format!(
                 "this machine does not allow every wall around the workers; missing: {}",

@@ -5,6 +5,7 @@ pub(crate) mod cgroup;
 mod cpu_set;
 mod machine;
 mod plan;
+mod reasons;
 pub(crate) mod tree;
 
 use std::path::Path;
@@ -13,6 +14,7 @@ pub use affinity::{current_affinity, pin_current};
 pub use cgroup::Quota;
 pub use cpu_set::CpuSet;
 pub use plan::Workers;
+pub use reasons::Reasons;
 
 /// One physical core, with those of its logical cpus that may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -81,10 +81,15 @@ impl RuntimeFolder {
     }
 
     fn claim_one(&self, cpu: u32) -> io::Result<Lease> {
+        Ok(Lease { cpu, _lock: self.lock(&format!("cpu-{cpu}"))? })
+    }
+
+    /// Takes the lock of this name, which is held until it is dropped. Never waits.
+    pub(crate) fn lock(&self, name: &str) -> io::Result<OwnedFd> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = rustix::fs::openat(&self.fd, format!("cpu-{cpu}"), flags, Mode::RUSR | Mode::WUSR)?;
+        let lock = rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Lease { cpu, _lock: lock })
+        Ok(lock)
     }
 }
 

@@ -25,7 +25,7 @@ pub use landlock::version as landlock_version;
 pub use lock::{Grants, Insistence, Policy, lock};
 pub use outside::NotLocked;
 pub use probe::{Finding, probe};
-pub use specification::{Seen, Specification, inspect};
+pub use specification::{Held, Seen, Specification, inspect};
 
 /// One wall around a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +60,12 @@ impl Layer {
         Self::Limits,
         Self::SystemCalls,
     ];
+
+    /// The layer of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|layer| layer.name() == name)
+    }
 
     /// Its name, for the user.
     #[must_use]
@@ -131,6 +137,13 @@ impl Layers {
     #[must_use]
     pub fn missing(&self) -> &[Missing] {
         &self.missing
+    }
+
+    /// Takes note of a layer that is missing, unless that is known.
+    pub fn add(&mut self, missing: Missing) {
+        if self.is_live(missing.layer) {
+            self.missing.push(missing);
+        }
     }
 
     /// Takes note of how setting up `layer` went.

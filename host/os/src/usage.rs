@@ -8,8 +8,10 @@ use std::time::Duration;
 use crate::process_id::ProcessId;
 
 mod oom;
+mod shares;
 
 pub use oom::{OomCount, oom_kills};
+pub use shares::{Shares, shares};
 
 /// CPU time of all threads of a process so far, to the nanosecond; one that is stopped or waits uses none. Works for
 /// any process, also for a zombie until it is waited for.

@@ -8,7 +8,9 @@ use std::fs;
 use std::os::fd::AsFd as _;
 
 use taskhost_os::child::Child;
-use taskhost_os::sandbox::{Grants, Insistence, Layer, Layers, Policy, Role, SandboxError, Specification, inspect};
+use taskhost_os::sandbox::{
+    Grants, Held, Insistence, Layer, Layers, Policy, Role, SandboxError, Specification, inspect,
+};
 use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_os::spawn::{Namespaces, Program, Spawn};
 
@@ -67,7 +69,7 @@ fn a_second_thread_forbids_locking_in() {
 /// As it has to be, without the filter: what the children try is stopped by the other layers (`walls.rs` has the filter).
 fn specification(namespaces: Namespaces) -> Specification {
     let namespaces = namespaces == Namespaces::All;
-    Specification { namespaces, threads: 1, filtered: false, user: None, descriptors: None }
+    Specification { namespaces, threads: 1, filtered: false, user: None, held: Held::MemoryFiles }
 }
 
 fn lock_in(control: &Socket) -> Result<Layers, SandboxError> {

@@ -88,6 +88,21 @@ impl Default for WorkerLimits {
     }
 }
 
+/// What one compiler process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// Private memory in bytes beyond what it starts with.
+    pub memory: u64,
+    /// Seconds of CPU time, all its threads together.
+    pub cpu: u64,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self { memory: COMPILE_MEMORY, cpu: COMPILE_CPU_SECONDS }
+    }
+}
+
 /// Cuts `text` to [`TEXT_BYTES`] at a character boundary and marks the cut.
 #[must_use]
 pub fn cap_text(text: impl Into<String>) -> String {

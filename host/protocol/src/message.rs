@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::{Fault, Refusal};
 use crate::ids::{JobId, SlotId, SourceId};
 use crate::kernel::{CompileOptions, Description, Exports, Invoke, Kind};
-use crate::limits::WorkerLimits;
+use crate::limits::{CompileLimits, WorkerLimits};
 use crate::picture::{Format, PictureFile};
 use crate::work::{Assignment, Done};
 
@@ -27,6 +27,27 @@ pub enum Role {
     Convert,
 }
 
+/// How much of the sandbox is insisted on (`--sandbox`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Sandbox {
+    /// Every layer that the machine offers, and never less than the system-call filter and no new privileges.
+    #[default]
+    Auto,
+    /// Every layer there is.
+    Full,
+    /// None: the worker has all the rights of the user.
+    Off,
+}
+
+/// A layer of the sandbox that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lacking {
+    /// Its name, as `taskhost_os::sandbox::Layer` has it.
+    pub layer: String,
+    /// Why it is not there, for the user; capped.
+    pub reason: String,
+}
+
 /// What a worker needs to begin. Descriptors come with the message, in the order given here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Start {
@@ -36,6 +57,8 @@ pub enum Start {
         options: CompileOptions,
         /// Bytes of the kernel.
         kernel_bytes: u64,
+        /// What it may use.
+        limits: CompileLimits,
     },
     /// Descriptors: the code (sealed memfd), the progress cell, the output arena.
     Execute(StartExecute),
@@ -105,8 +128,8 @@ pub struct Source {
 /// From the coordinator to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Begin; carries descriptors.
-    Start(Start),
+    /// Begin, behind these walls; carries descriptors.
+    Start(Start, Sandbox),
     /// The lock was verified.
     Go,
     /// Take the descriptor that comes with this message into a slot, in place of what is there.
@@ -181,8 +204,11 @@ pub enum FromWorker {
         /// Of the worker's executable.
         build: [u8; 32],
     },
-    /// Everything is loaded and the walls stand; no instruction of the kernel was executed.
-    Locked,
+    /// Everything is loaded and the walls stand; no instruction of the kernel was executed. What this machine does not
+    /// offer is named for the user: what counts is what the coordinator sees from outside.
+    Locked(Vec<Lacking>),
+    /// A layer is missing that is insisted on; the worker ends.
+    Unlocked(Lacking),
     /// The kernel is instantiated and may be given work.
     Ready {
         /// What it says of itself.

@@ -6,7 +6,7 @@ use taskhost_os::exact;
 use taskhost_os::rlimits::Rlimits;
 use taskhost_os::sandbox::Role;
 use taskhost_protocol::kernel::CompileOptions;
-use taskhost_protocol::limits::{COMPILE_CPU_SECONDS, COMPILE_MEMORY};
+use taskhost_protocol::limits::CompileLimits;
 use taskhost_protocol::message::FromWorker;
 
 use crate::startup::{Channel, Fatal};
@@ -16,18 +16,21 @@ fn threads() -> u64 {
     std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64) + 1
 }
 
+/// What to do.
+pub(crate) struct Order {
+    pub(crate) options: CompileOptions,
+    pub(crate) kernel_bytes: u64,
+    pub(crate) limits: CompileLimits,
+}
+
 /// Compiles the kernel in the first descriptor and writes the artifact to the second.
-pub(crate) fn run(
-    channel: &mut Channel,
-    options: CompileOptions,
-    kernel_bytes: u64,
-    fds: Vec<OwnedFd>,
-) -> Result<(), Fatal> {
+pub(crate) fn run(channel: &mut Channel, order: Order, fds: Vec<OwnedFd>) -> Result<(), Fatal> {
+    let Order { options, kernel_bytes, limits } = order;
     let Ok([kernel, artifact]) = <[OwnedFd; 2]>::try_from(fds) else {
         return Err(Fatal::Protocol("a compile worker needs two descriptors".into()));
     };
     // Some kernels take far more to compile than their size tells.
-    Rlimits { more_data: COMPILE_MEMORY, cpu: Some(COMPILE_CPU_SECONDS) }
+    Rlimits { more_data: limits.memory, cpu: Some(limits.cpu) }
         .set()
         .map_err(|error| Fatal::failed("limiting itself")(&error))?;
     channel.lock(Role::Compile, threads())?;

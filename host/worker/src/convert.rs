@@ -33,7 +33,7 @@ pub(crate) fn run(channel: &mut Channel) -> Result<(), Fatal> {
                 let encoded = encode(files.file(from)?, format, files.file(to)?, file);
                 channel.send(&FromWorker::Encoded(encoded.map_err(Fault::capped)))?;
             }
-            ToWorker::Start(_) | ToWorker::Go | ToWorker::Run(_) => {
+            ToWorker::Start(..) | ToWorker::Go | ToWorker::Run(_) => {
                 return Err(Fatal::Protocol("a convert worker only converts".into()));
             }
         }

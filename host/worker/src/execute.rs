@@ -102,7 +102,7 @@ impl<'a> Executor<'a> {
                     let done = self.run(&assignment)?;
                     self.channel.send(&FromWorker::Done(done))?;
                 }
-                ToWorker::Start(_) | ToWorker::Go | ToWorker::Decode { .. } | ToWorker::Encode { .. } => {
+                ToWorker::Start(..) | ToWorker::Go | ToWorker::Decode { .. } | ToWorker::Encode { .. } => {
                     return Err(Fatal::Protocol("an execute worker only runs batches".into()));
                 }
             }

@@ -34,6 +34,7 @@ mod tally;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use taskhost_os::attacks;
 use taskhost_protocol::exit;
 
 /// The argument that makes this executable a worker. Nobody types it.
@@ -45,10 +46,15 @@ static CAN_BE_WORKER: AtomicBool = AtomicBool::new(false);
 pub fn run_if_worker() {
     CAN_BE_WORKER.store(true, Ordering::Relaxed);
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next().is_some_and(|argument| argument == WORKER_ARGUMENT) {
+    let Some(first) = arguments.next() else { return };
+    if first == WORKER_ARGUMENT {
         // It said why on its socket, if it could.
         let code = if startup::run().is_ok() { 0 } else { exit::FAILED };
         std::process::exit(code);
+    }
+    // One that tries out the walls (`taskhost doctor --attack`).
+    if first.as_encoded_bytes() == attacks::ARGUMENT.to_bytes() {
+        attacks::live(&arguments.next().unwrap_or_default().to_string_lossy());
     }
 }
 

@@ -4,10 +4,10 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
 
 use taskhost_os::last_words::LastWords;
-use taskhost_os::sandbox::{self, Grants, Policy, Role};
+use taskhost_os::sandbox::{self, Grants, Insistence, Layers, Policy, Role, SandboxError};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_protocol::limits::{MESSAGE_BYTES, SLOTS, cap_text};
-use taskhost_protocol::message::{FromWorker, Start, ToWorker};
+use taskhost_protocol::message::{FromWorker, Lacking, Sandbox, Start, ToWorker};
 use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
 use crate::{compile, convert, execute};
@@ -45,11 +45,15 @@ impl Fatal {
 pub(crate) struct Channel {
     socket: &'static Socket,
     buffer: Vec<u8>,
+    /// What the coordinator insists on.
+    sandbox: Sandbox,
+    /// What is not there, once this process is locked in.
+    layers: Layers,
 }
 
 impl Channel {
     pub(crate) fn new(socket: &'static Socket) -> Self {
-        Self { socket, buffer: vec![0; MESSAGE_BYTES] }
+        Self { socket, buffer: vec![0; MESSAGE_BYTES], sandbox: Sandbox::default(), layers: Layers::default() }
     }
 
     /// Waits for a message.
@@ -76,20 +80,36 @@ impl Channel {
     }
 
     /// Locks this process in for its role, with `threads` threads at most.
-    pub(crate) fn lock(&self, role: Role, threads: u64) -> Result<(), Fatal> {
+    pub(crate) fn lock(&mut self, role: Role, threads: u64) -> Result<(), Fatal> {
         let grants = Grants { control: self.socket.as_fd(), slots: SLOTS as u64, file_bytes: None, threads };
-        // What is missing on this machine is seen by the coordinator, from outside.
-        sandbox::lock(role, &Policy::default(), &grants).map(drop).map_err(|error| Fatal::failed("locking in")(&error))
+        let insistence = match self.sandbox {
+            Sandbox::Auto => Insistence::Auto,
+            Sandbox::Full => Insistence::Full,
+            Sandbox::Off => Insistence::Off,
+        };
+        let policy = Policy { insistence, without: Vec::new() };
+        self.layers = sandbox::lock(role, &policy, &grants).map_err(|error| {
+            if let SandboxError::Missing(missing) = &error {
+                // If even that cannot be said, the error itself has to do.
+                let _ = self.send(&FromWorker::Unlocked(lacking(missing)));
+            }
+            Fatal::failed("locking in")(&error)
+        })?;
+        Ok(())
     }
 
     /// Waits until the coordinator has seen the walls.
     pub(crate) fn locked(&mut self) -> Result<(), Fatal> {
-        self.send(&FromWorker::Locked)?;
+        self.send(&FromWorker::Locked(self.layers.missing().iter().map(lacking).collect()))?;
         match self.receive()? {
             (ToWorker::Go, _) => Ok(()),
             (other, _) => Err(Fatal::Protocol(format!("expected to be told to go, not {other:?}"))),
         }
     }
+}
+
+fn lacking(missing: &sandbox::Missing) -> Lacking {
+    Lacking { layer: missing.layer.name().to_owned(), reason: cap_text(missing.reason.clone()) }
 }
 
 /// The whole life of a worker.
@@ -119,15 +139,18 @@ fn live(channel: &mut Channel) -> Result<(), Fatal> {
     let build = taskhost_os::exe::identity().map_err(|error| Fatal::failed("identifying this executable")(&error))?;
     channel.send(&FromWorker::Hello { version: PROTOCOL_VERSION, build })?;
     let (message, fds) = channel.receive()?;
-    let ToWorker::Start(start) = message else {
+    let ToWorker::Start(start, sandbox) = message else {
         return Err(Fatal::Protocol("expected to be told what to be".into()));
     };
+    channel.sandbox = sandbox;
     // Decoders cope with sizes that a picture makes up.
     if !matches!(start, Start::Convert) {
         taskhost_os::allocator::report_failure_on(last_words(channel.socket, NO_MEMORY, exit::NO_MEMORY)?);
     }
     match start {
-        Start::Compile { options, kernel_bytes } => compile::run(channel, options, kernel_bytes, fds),
+        Start::Compile { options, kernel_bytes, limits } => {
+            compile::run(channel, compile::Order { options, kernel_bytes, limits }, fds)
+        }
         Start::Execute(start) => execute::run(channel, start, fds),
         Start::Convert => convert::run(channel),
     }

@@ -20,8 +20,17 @@ pub struct Specification {
     pub filtered: bool,
     /// The user that it was given, as this process sees it; `None` for the user of this process.
     pub user: Option<u32>,
-    /// How many descriptors it has; `None` when that is not known.
-    pub descriptors: Option<u64>,
+    /// What it may hold open.
+    pub held: Held,
+}
+
+/// What a worker may hold open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// It is not looked at.
+    Anything,
+    /// The control socket, memory files, and nothing in place of its standard streams: no file of the machine.
+    MemoryFiles,
 }
 
 /// What was seen.
@@ -81,16 +90,8 @@ pub fn inspect(id: ProcessId, specification: &Specification) -> Result<Seen, Not
         seen.layers.lack(Layer::Namespaces, "it was started without them".into());
         seen.layers.lack(Layer::EmptyRoot, "it needs a mount namespace".into());
     }
-    if let Some(descriptors) = specification.descriptors {
-        match visible(fs::read_dir(format!("/proc/{id}/fd"))).map_err(|error| NotLocked::Unreadable { id, error })? {
-            None => seen.hidden.push("its descriptors"),
-            Some(folder) => {
-                let found = folder.count() as u64;
-                if found != descriptors {
-                    return Err(status.wrong("number of descriptors", &found.to_string(), &descriptors.to_string()));
-                }
-            }
-        }
+    if specification.held == Held::MemoryFiles {
+        require_memory_files(&status, &mut seen)?;
     }
     Ok(seen)
 }
@@ -122,6 +123,27 @@ fn require_own_namespaces(status: &Status, seen: &mut Seen) -> Result<(), NotLoc
     Ok(())
 }
 
+/// Nothing is open that has a name on this machine, and no socket but the one.
+fn require_memory_files(status: &Status, seen: &mut Seen) -> Result<(), NotLocked> {
+    let id = status.id;
+    let unreadable = |error| NotLocked::Unreadable { id, error };
+    let Some(folder) = visible(fs::read_dir(format!("/proc/{id}/fd"))).map_err(unreadable)? else {
+        seen.hidden.push("its descriptors");
+        return Ok(());
+    };
+    let mut sockets = 0;
+    for entry in folder {
+        let name = fs::read_link(entry.map_err(unreadable)?.path()).map_err(unreadable)?;
+        let name = name.to_string_lossy();
+        if name.starts_with("socket:") {
+            sockets += 1;
+        } else if name != "/dev/null" && !name.starts_with("/memfd:") {
+            return Err(status.wrong("descriptor", &name, "a memory file"));
+        }
+    }
+    if sockets == 1 { Ok(()) } else { Err(status.wrong("number of sockets", &sockets.to_string(), "1")) }
+}
+
 /// `None` when it is hidden from this user: a process that is not dumpable shows that to privileged ones only.
 fn visible<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
@@ -136,7 +158,7 @@ mod tests {
     use super::*;
 
     const PLAIN: Specification =
-        Specification { namespaces: false, threads: 1, filtered: false, user: None, descriptors: None };
+        Specification { namespaces: false, threads: 1, filtered: false, user: None, held: Held::Anything };
 
     #[test]
     fn a_free_process_is_not_locked_in() {

@@ -3,26 +3,23 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use taskhost_data::duration::human_duration;
+use taskhost_data::size::human_size;
 use taskhost_os::child::End;
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::{memfd, usage};
 use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::ids::WorkerId;
 use taskhost_protocol::kernel::{CompileOptions, KernelInfo};
-use taskhost_protocol::limits::{
-    ARTIFACT_BYTES, COMPILE_CPU_SECONDS, COMPILE_MEMORY, KERNEL_BYTES, KERNEL_INFO_BYTES, MESSAGE_BYTES,
-};
+use taskhost_protocol::limits::{ARTIFACT_BYTES, CompileLimits, KERNEL_BYTES, KERNEL_INFO_BYTES, MESSAGE_BYTES};
 use taskhost_protocol::message::{FromWorker, Role, Start, ToWorker};
 use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
+use super::limits::Limits;
 use crate::death::{Death, Reason};
 use crate::error::{PoolError, Tried as _};
 use crate::runner::process::{Circumstances, Incoming, Phase, Starter, WorkerProcess};
 use crate::verdict::Verdict;
-
-/// How long compiling may take. The largest program tried, 69 MB, takes 20 s. Twice the CPU time that it may take, so that
-/// a machine with other work to do does not make a kernel too large.
-const COMPILE_TIME: Duration = Duration::from_secs(2 * COMPILE_CPU_SECONDS);
 
 /// What a compile worker made.
 #[derive(Debug)]
@@ -43,14 +40,14 @@ pub(crate) fn compile(bytes: &[u8], options: CompileOptions, starter: &mut Start
     }
     let kernel =
         memfd::sealed_copy(c"taskhost-kernel", bytes).map_err(std::io::Error::other).tried("copying the kernel")?;
+    let limits = Limits::in_force();
     let artifact = memfd::create(c"taskhost-artifact").tried("making room for the artifact")?;
-    let mut worker =
-        starter.start(WorkerId(u32::MAX), Role::Compile, None).map_err(|error| PoolError::Start(error.to_string()))?;
-    let start = ToWorker::Start(Start::Compile { options, kernel_bytes: bytes.len() as u64 });
-    let sent = worker.send(&start, &[kernel.as_fd(), artifact.as_fd()]);
+    let mut worker = starter.start(WorkerId(u32::MAX), Role::Compile, None)?;
+    let start = Start::Compile { options, kernel_bytes: bytes.len() as u64, limits: limits.worker };
+    let sent = worker.begin(start, &[kernel.as_fd(), artifact.as_fd()]);
     let before = usage::oom_kills();
     let outcome = match sent {
-        Ok(()) => converse(&mut worker),
+        Ok(()) => converse(&mut worker, limits.time),
         Err(what) => Err(Failure::Broke(what)),
     };
     match outcome {
@@ -62,9 +59,14 @@ pub(crate) fn compile(bytes: &[u8], options: CompileOptions, starter: &mut Start
         }
         Ok(Reply::Refused(refusal)) => Err(refusal.into()),
         Err(Failure::Late) => {
-            worker.kill(Reason::Deadline(COMPILE_TIME));
+            worker.kill(Reason::Deadline(limits.time));
             worker.reap(&Circumstances::default());
-            Err(too_large(&format!("more than {} s", COMPILE_TIME.as_secs()), "its deadline"))
+            Err(too_large(&format!("more than {}", human_duration(limits.time)), "its deadline"))
+        }
+        Err(Failure::Unlocked(error)) => {
+            worker.kill(Reason::Retired("lacked a wall"));
+            worker.reap(&Circumstances::default());
+            Err(error)
         }
         Err(failure) => {
             if let Failure::Broke(what) = failure {
@@ -72,21 +74,21 @@ pub(crate) fn compile(bytes: &[u8], options: CompileOptions, starter: &mut Start
             }
             let circumstances = Circumstances {
                 out_of_memory: usage::oom_kills().grew_since(&before),
-                cpu_limit: Some(Duration::from_secs(COMPILE_CPU_SECONDS)),
+                cpu_limit: Some(Duration::from_secs(limits.worker.cpu)),
             };
             let (death, exit) = worker.reap(&circumstances);
-            Err(blame(&death, exit.end))
+            Err(blame(&death, exit.end, limits.worker))
         }
     }
 }
 
 /// Whether it is the kernel's doing that the compiler process died.
-fn blame(death: &Death, end: End) -> PoolError {
+fn blame(death: &Death, end: End, limits: CompileLimits) -> PoolError {
     match (&death.verdict, end) {
         (Verdict::WorkerMemory, _) => {
-            too_large(&format!("more than {} GiB of memory", COMPILE_MEMORY >> 30), "RLIMIT_DATA")
+            too_large(&format!("more than {} of memory", human_size(limits.memory)), "RLIMIT_DATA")
         }
-        (Verdict::CpuLimit, _) => too_large(&format!("more than {COMPILE_CPU_SECONDS} s of CPU time"), "RLIMIT_CPU"),
+        (Verdict::CpuLimit, _) => too_large(&format!("more than {} s of CPU time", limits.cpu), "RLIMIT_CPU"),
         (Verdict::Crash(_), End::Code(exit::STACK_OVERFLOW)) => too_large("more stack than there is", "RLIMIT_STACK"),
         _ => PoolError::Compile(death.text.clone()),
     }
@@ -103,6 +105,8 @@ enum Failure {
     Broke(String),
     /// It took too long.
     Late,
+    /// It lacks a wall that is insisted on.
+    Unlocked(PoolError),
     /// It closed its socket: it is ending by itself, and its exit says more.
     Gone,
 }
@@ -119,11 +123,11 @@ enum Reply {
 }
 
 /// Talks to the worker until it has an answer, or says what it did wrong.
-fn converse(worker: &mut WorkerProcess) -> Result<Reply, Failure> {
+fn converse(worker: &mut WorkerProcess, time: Duration) -> Result<Reply, Failure> {
     let mut poller = Poller::new().map_err(|error| error.to_string())?;
     poller.add(worker.socket_fd(), Token(0), Interest::Read).map_err(|error| error.to_string())?;
     let mut events = Vec::new();
-    let deadline = Instant::now() + COMPILE_TIME;
+    let deadline = Instant::now() + time;
     let mut buffer = vec![0; MESSAGE_BYTES];
     loop {
         let message = match worker.receive(&mut buffer) {
@@ -141,12 +145,13 @@ fn converse(worker: &mut WorkerProcess) -> Result<Reply, Failure> {
         };
         match message {
             FromWorker::Hello { version, build } => check_hello(version, &build)?,
-            FromWorker::Locked => {
-                worker.verify()?;
+            FromWorker::Locked(lacking) => {
+                worker.verify(lacking)?.map_err(Failure::Unlocked)?;
                 worker.send(&ToWorker::Go, &[])?;
                 // Whatever happens from here on is no failed start, but came of the kernel.
                 worker.phase = Phase::Ready;
             }
+            FromWorker::Unlocked(lacking) => return Err(Failure::Unlocked(worker.unlocked(lacking)?)),
             FromWorker::Compiled { info_bytes, code_bytes } => return Ok(Reply::Compiled { info_bytes, code_bytes }),
             FromWorker::Refused(refusal) => return Ok(Reply::Refused(refusal)),
             FromWorker::Dying(words) => worker.last_words = Some(words),
@@ -197,14 +202,14 @@ mod tests {
         let evidence = Evidence {
             end,
             cpu: Duration::from_secs(cpu),
-            cpu_limit: Some(Duration::from_secs(COMPILE_CPU_SECONDS)),
+            cpu_limit: Some(Duration::from_secs(CompileLimits::default().cpu)),
             reason: None,
             out_of_memory: false,
             kernel_ran: true,
             was_ready: true,
             last_words: None,
         };
-        match blame(&Death::of(&evidence, 0), end) {
+        match blame(&Death::of(&evidence, 0), end, CompileLimits::default()) {
             PoolError::Refused(Refusal::TooLarge(text)) => text,
             PoolError::Compile(text) => format!("it {text}"),
             other => panic!("{other:?}"),
@@ -214,7 +219,7 @@ mod tests {
     #[test]
     fn a_limit_that_was_met_is_the_kernels_doing_and_is_named() {
         let rest = "to compile, the most that a compiler may take";
-        let memory = format!("the kernel needs more than 4 GiB of memory {rest} (RLIMIT_DATA)");
+        let memory = format!("the kernel needs more than 4.00 GiB of memory {rest} (RLIMIT_DATA)");
         assert_eq!(text(End::Code(exit::NO_MEMORY), 3), memory);
         let time = format!("the kernel needs more than 300 s of CPU time {rest} (RLIMIT_CPU)");
         assert_eq!(text(End::Signal(libc::SIGKILL), 300), time);

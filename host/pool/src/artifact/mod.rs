@@ -3,6 +3,7 @@
 mod cache;
 mod compile;
 mod key;
+mod limits;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use taskhost_os::signals::Signals;
 use taskhost_os::spawn::Program;
 use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::WorkerLimits;
-use taskhost_protocol::message::{Fresh, Level};
+use taskhost_protocol::message::{Fresh, Level, Sandbox};
 
 use crate::job::{CapturedItem, FailedItem, JobReport};
 
@@ -33,6 +33,8 @@ pub struct PoolConfig {
     pub initial: usize,
     /// What each worker may use.
     pub limits: WorkerLimits,
+    /// How much of the sandbox is insisted on.
+    pub sandbox: Sandbox,
     /// How long an instance of the kernel is kept.
     pub fresh: Fresh,
     /// `--config`, as the user gave it.

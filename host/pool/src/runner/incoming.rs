@@ -68,13 +68,24 @@ impl Pool {
                 check_hello(version, &build)?;
                 worker.phase = Phase::Greeted;
             }
-            (Phase::Greeted, FromWorker::Locked) => {
-                let layers = worker.verify()?;
+            (Phase::Greeted, FromWorker::Locked(lacking)) => {
+                worker.stop_watch.locked();
+                let layers = match worker.verify(lacking)? {
+                    Ok(layers) => layers,
+                    Err(error) => {
+                        self.broken.get_or_insert(error);
+                        return Ok(());
+                    }
+                };
                 worker.phase = Phase::Going;
                 worker.send(&ToWorker::Go, &[])?;
                 if self.missing.is_empty() {
                     self.missing = layers.missing().to_vec();
                 }
+            }
+            (Phase::Greeted, FromWorker::Unlocked(lacking)) => {
+                let error = worker.unlocked(lacking)?;
+                self.broken.get_or_insert(error);
             }
             (Phase::Going, FromWorker::Ready { description }) => {
                 match &self.description {
@@ -85,6 +96,7 @@ impl Pool {
                     _ => {}
                 }
                 worker.phase = Phase::Ready;
+                worker.stop_watch.ready();
                 self.tell_state(Event::WorkerReady { worker: id, post });
             }
             (Phase::Going | Phase::Greeted, FromWorker::Refused(refusal)) => {

@@ -6,7 +6,7 @@
 //! * [`sink`] writes outputs in a thread of its own.
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
 //! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
-//! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late.
+//! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late, [`start_up`] how long a start took.
 
 mod config;
 pub(crate) mod cutter;
@@ -24,7 +24,9 @@ mod sink;
 mod slots;
 mod splice;
 mod staff;
+mod start_up;
 mod vigil;
+mod walls;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
@@ -35,7 +37,6 @@ use taskhost_os::descriptors;
 use taskhost_os::eventfd::Waker;
 use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
 use taskhost_os::sandbox::Missing;
-use taskhost_os::spawn::Namespaces;
 use taskhost_os::usage::{OomCount, oom_kills};
 use taskhost_protocol::ids::{BatchId, JobId, SlotId, WorkerId};
 use taskhost_protocol::kernel::{Description, KernelInfo};
@@ -58,6 +59,7 @@ use vigil::Vigil;
 
 pub use config::{Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
 pub use keeper::Journaling;
+pub use start_up::StartUp;
 pub use process::WORKER_ARGUMENT;
 
 /// How often the observer hears of the progress.
@@ -166,8 +168,7 @@ impl Pool {
     /// When the kernel is refused, or no worker can be started.
     pub fn start(config: PoolConfig) -> Result<Self, PoolError> {
         let mut warnings = Vec::new();
-        let mut starter =
-            Starter { program: config.program.clone(), start_up: config.policy.start_up, namespaces: Namespaces::All };
+        let mut starter = Starter::new(config.program.clone(), config.policy.start_up, config.sandbox);
         let cache = config.cache.as_deref().and_then(|folder| match Cache::open(folder) {
             Ok(cache) => Some(cache),
             Err(error) => {

@@ -7,19 +7,24 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use taskhost_os::child::{Child, End, Exit};
+use taskhost_os::process_id::ProcessId;
 use taskhost_os::progress::ProgressCell;
-use taskhost_os::sandbox::{self, Layers, Specification};
+use taskhost_os::sandbox::Layers;
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError};
+use taskhost_os::users::{UserLease, Users};
 use taskhost_protocol::frame;
 use taskhost_protocol::ids::{BatchId, SlotId, WorkerId};
 use taskhost_protocol::limits::MESSAGE_BYTES;
-use taskhost_protocol::message::{FromWorker, Role, ToWorker};
+use taskhost_protocol::message::{FromWorker, Lacking, Role, Sandbox, Start, ToWorker};
 
 use super::regions::Regions;
 use super::slots::Slots;
+use super::start_up::StopWatch;
+use super::walls::{self, Surroundings};
 use super::watch::Watch;
 use crate::death::{Death, Evidence, Reason};
+use crate::error::PoolError;
 use crate::event::Post;
 
 /// What makes the same executable a worker.
@@ -62,12 +67,17 @@ pub(crate) struct WorkerProcess {
     pub(crate) late_at: Option<u64>,
     /// What stood in its cell when the user was told that it takes long.
     pub(crate) named_at: Option<u64>,
+    /// How long it took to start.
+    pub(crate) stop_watch: StopWatch,
     closing: bool,
     killed: Option<Reason>,
+    sandbox: Sandbox,
     namespaces: Namespaces,
     core: Option<u32>,
     child: Child,
     socket: Socket,
+    /// Given back last, when the process is gone.
+    user: Option<UserLease>,
 }
 
 /// A batch that a worker was given.
@@ -90,17 +100,30 @@ pub(crate) struct Circumstances {
 /// How workers are started.
 #[derive(Clone, Debug)]
 pub(crate) struct Starter {
-    pub(crate) program: Program,
+    program: Program,
     /// How long a worker may take until it is ready.
-    pub(crate) start_up: Duration,
+    start_up: Duration,
+    /// How much of the sandbox is insisted on.
+    sandbox: Sandbox,
     /// What this machine was found to allow.
-    pub(crate) namespaces: Namespaces,
+    namespaces: Namespaces,
+    /// A user for each worker, where that is possible.
+    users: Option<Users>,
 }
 
 impl Starter {
-    /// Starts a process. Falls back to no namespaces where the machine refuses them, for this and all later ones.
-    pub(crate) fn start(&mut self, id: WorkerId, role: Role, core: Option<u32>) -> Result<WorkerProcess, SpawnError> {
-        let (socket, theirs) = Socket::pair().map_err(SpawnError::Clone)?;
+    /// Starts this program as a worker, behind these walls.
+    pub(crate) fn new(program: Program, start_up: Duration, sandbox: Sandbox) -> Self {
+        let namespaces = if sandbox == Sandbox::Off { Namespaces::None } else { Namespaces::All };
+        let users = if sandbox == Sandbox::Off { None } else { Users::open() };
+        Self { program, start_up, sandbox, namespaces, users }
+    }
+
+    /// Starts a process. Falls back to no namespaces where the machine refuses them and nobody insists, for this and all
+    /// later ones.
+    pub(crate) fn start(&mut self, id: WorkerId, role: Role, core: Option<u32>) -> Result<WorkerProcess, PoolError> {
+        let stop_watch = StopWatch::start();
+        let (socket, theirs) = Socket::pair().map_err(|error| failed(SpawnError::Clone(error)))?;
         let mut spawn = Spawn {
             args: &[WORKER_ARGUMENT],
             program: &self.program,
@@ -108,14 +131,17 @@ impl Starter {
             core,
             socket: theirs.as_fd(),
         };
-        let child = match spawn.start() {
-            Err(SpawnError::NamespacesRefused { .. }) => {
-                self.namespaces = Namespaces::None;
-                spawn.namespaces = Namespaces::None;
-                spawn.start()?
-            }
-            result => result?,
+        let user = self.users.as_ref().and_then(Users::lease);
+        let started = user.and_then(|user| Some((spawn.start_as(user.user()).ok()?, user)));
+        let (child, user) = match started {
+            Some((child, user)) => (child, Some(user)),
+            None => (start_plainly(&mut spawn, self.sandbox)?, None),
         };
+        self.namespaces = spawn.namespaces;
+        if user.is_none() {
+            // A program that only its owner may read, or a machine that allows less than it promised: not tried again.
+            self.users = None;
+        }
         Ok(WorkerProcess {
             id,
             role,
@@ -131,14 +157,35 @@ impl Starter {
             watch: Watch::default(),
             late_at: None,
             named_at: None,
+            stop_watch,
             closing: false,
             killed: None,
+            sandbox: self.sandbox,
             namespaces: self.namespaces,
             core,
             child,
             socket,
+            user,
         })
     }
+}
+
+/// Starts a process as the user of this one, without namespaces where the machine refuses them and nobody insists.
+fn start_plainly(spawn: &mut Spawn<'_>, sandbox: Sandbox) -> Result<Child, PoolError> {
+    match spawn.start() {
+        Err(SpawnError::NamespacesRefused { step, error }) if sandbox == Sandbox::Full => {
+            Err(walls::no_namespaces(format!("it is refused to {step}: {error}")))
+        }
+        Err(SpawnError::NamespacesRefused { .. }) => {
+            spawn.namespaces = Namespaces::None;
+            spawn.start().map_err(failed)
+        }
+        result => result.map_err(failed),
+    }
+}
+
+fn failed(error: SpawnError) -> PoolError {
+    PoolError::Start(error.to_string())
 }
 
 /// What came from a worker.
@@ -154,6 +201,11 @@ pub(crate) enum Incoming {
 }
 
 impl WorkerProcess {
+    /// Tells it what to be.
+    pub(crate) fn begin(&self, start: Start, fds: &[BorrowedFd<'_>]) -> Result<(), String> {
+        self.send(&ToWorker::Start(start, self.sandbox), fds)
+    }
+
     /// Sends a message with descriptors. A worker that cannot take it at once does not read, since a worker is never
     /// asked for more than fits its socket: `Err` says so.
     pub(crate) fn send(&self, message: &ToWorker, fds: &[BorrowedFd<'_>]) -> Result<(), String> {
@@ -182,13 +234,17 @@ impl WorkerProcess {
         }
     }
 
-    /// Looks at the process from outside: are the walls it says it has really there?
-    pub(crate) fn verify(&self) -> Result<Layers, String> {
-        // One thread: walls that were built by one of several would hold for that one only.
-        let namespaces = self.namespaces == Namespaces::All;
-        let specification = Specification { namespaces, threads: 1, filtered: true, user: None, descriptors: None };
-        let seen = sandbox::inspect(self.child.id(), &specification);
-        seen.map(|seen| seen.layers).map_err(|error| format!("was not locked in: {error}"))
+    /// Looks at the process from outside: are the walls it says it has really there, and is it enough? The outer error is
+    /// what the worker did wrong.
+    pub(crate) fn verify(&self, lacking: Vec<Lacking>) -> Result<Result<Layers, PoolError>, String> {
+        let user = self.user.as_ref().map(|lease| lease.user().number());
+        let surroundings = Surroundings { sandbox: self.sandbox, namespaces: self.namespaces, user };
+        walls::verify(self.child.id(), surroundings, lacking)
+    }
+
+    /// It says that it lacks a layer that is insisted on.
+    pub(crate) fn unlocked(&self, lacking: Lacking) -> Result<PoolError, String> {
+        Ok(PoolError::Sandbox { lacking: walls::missing(lacking)?, sandbox: self.sandbox })
     }
 
     /// Ends the process, for this reason. Its death is reported by its pidfd.
@@ -235,6 +291,11 @@ impl WorkerProcess {
 
     pub(crate) fn is_killed(&self) -> bool {
         self.killed.is_some()
+    }
+
+    /// The number of its process.
+    pub(crate) fn process(&self) -> ProcessId {
+        self.child.id()
     }
 
     pub(crate) fn socket_fd(&self) -> BorrowedFd<'_> {

@@ -9,7 +9,7 @@ use taskhost_os::poll::Interest;
 use taskhost_os::progress::ProgressCell;
 use taskhost_os::usage::oom_kills;
 use taskhost_protocol::ids::WorkerId;
-use taskhost_protocol::message::{Role, Start, StartExecute, ToWorker};
+use taskhost_protocol::message::{Role, Start, StartExecute};
 
 use super::process::{Circumstances, WorkerProcess};
 use super::regions::Regions;
@@ -32,11 +32,11 @@ impl Pool {
             Post::Execute => self.free_core(),
             Post::Isolation | Post::Convert => None,
         };
-        let mut worker = self.starter.start(id, role, core).map_err(|error| PoolError::Start(error.to_string()))?;
+        let mut worker = self.starter.start(id, role, core)?;
         worker.post = post;
         let sent = match role {
             Role::Execute => self.start_execute(&mut worker)?,
-            Role::Compile | Role::Convert => worker.send(&ToWorker::Start(Start::Convert), &[]),
+            Role::Compile | Role::Convert => worker.begin(Start::Convert, &[]),
         };
         if let Err(reason) = sent {
             worker.violated(reason);
@@ -59,7 +59,7 @@ impl Pool {
         let since_1970 = self.config.clock.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let mut seed = [0; 16];
         seed.copy_from_slice(&self.artifact.digest.0[..16]);
-        let start = ToWorker::Start(Start::Execute(StartExecute {
+        let start = Start::Execute(StartExecute {
             kind: self.artifact.info.kind,
             exports: self.artifact.info.exports,
             invoke: self.config.invoke.clone(),
@@ -69,9 +69,9 @@ impl Pool {
             clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
             seed,
             fresh: self.config.fresh,
-        }));
+        });
         let fds = [self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
-        let sent = worker.send(&start, &fds);
+        let sent = worker.begin(start, &fds);
         worker.regions = Some(Rc::new(Regions::new(arena)));
         worker.progress = Some(progress);
         Ok(sent)
@@ -112,6 +112,10 @@ impl Pool {
     pub(super) fn spawn_or_report(&mut self, post: Post) {
         let id = WorkerId(self.next_worker);
         if let Err(error) = self.spawn(post) {
+            if matches!(error, PoolError::Sandbox { .. }) {
+                self.broken.get_or_insert(error);
+                return;
+            }
             self.warnings.push(error.to_string());
             let death = Death::not_started(&error.to_string());
             self.tell_state(Event::WorkerLost { worker: id, post, death });
