@@ -8,7 +8,6 @@ use crate::harness::{Random, rounds};
 
 #[path = "fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "it is a library of its own, too")]
-#[expect(unused_imports, reason = "what each target and the maker of the seeds need by name")]
 mod targets;
 
 /// Most bytes of a changed seed.

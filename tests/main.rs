@@ -19,7 +19,7 @@ mod examples;
 mod exit_codes;
 mod faults;
 mod fuzz;
-mod fuzz;
+mod hostile;
 mod inputs;
 mod inspect;
 mod invoke;

@@ -97,19 +97,6 @@ fn framed(choices: &mut Choices<'_>) -> Vec<u8> {
     bytes
 }
 
-/// The payloads of a journal, as `framed` takes them. For seeds.
-pub fn payloads(journal: &[u8]) -> Vec<u8> {
-    let mut rest = &journal[PREAMBLE..];
-    let mut bytes = Vec::new();
-    while let Some((head, behind)) = rest.split_first_chunk::<HEAD>() {
-        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
-        bytes.extend(u16::try_from(length).expect("short").to_le_bytes());
-        bytes.extend(&behind[..length]);
-        rest = &behind[length..];
-    }
-    bytes
-}
-
 /// Writes a journal, damages its file, and reads it.
 fn damaged(path: &Path, choices: &mut Choices<'_>) {
     let mut journal = Journal::create(path, &header(choices)).expect("a journal is created");
@@ -121,7 +108,7 @@ fn damaged(path: &Path, choices: &mut Choices<'_>) {
         journal.append(&record).expect("a record is appended");
         written.push(record);
         confirmed = synced;
-        if choices.byte() % 4 == 0 {
+        if choices.byte().is_multiple_of(4) {
             journal.sync().expect("a journal is synced");
             synced = written.len();
         }
@@ -221,13 +208,13 @@ fn record(choices: &mut Choices<'_>) -> Record {
             job,
             target: b"out".to_vec(),
             data: text(choices).into_bytes(),
-            direct: more % 2 == 0,
+            direct: more.is_multiple_of(2),
         }),
         2 => Record::Commit(Commit {
             job,
             source,
             offset: from,
-            complete: more % 2 == 0,
+            complete: more.is_multiple_of(2),
             output_from: from,
             output: from + more,
             items: more,
@@ -235,7 +222,7 @@ fn record(choices: &mut Choices<'_>) -> Record {
             source_items: more,
             counters: vec![(text(choices), more)],
             digest: [choices.byte(); 32],
-            read: (more % 3 == 0).then_some((more, [1; 32])),
+            read: (more.is_multiple_of(3)).then_some((more, [1; 32])),
         }),
         3 => Record::Failed(FailedRecord {
             job,
@@ -243,7 +230,7 @@ fn record(choices: &mut Choices<'_>) -> Record {
             offset: from,
             len: more,
             item: more,
-            line: (more % 2 == 0).then_some(more),
+            line: (more.is_multiple_of(2)).then_some(more),
             at: from,
             filled: 0,
             json: text(choices),
@@ -267,7 +254,7 @@ fn record(choices: &mut Choices<'_>) -> Record {
             job,
             input: b"in".to_vec(),
             output: None,
-            failed: (more % 2 == 0).then(|| text(choices)),
+            failed: (more.is_multiple_of(2)).then(|| text(choices)),
         }),
         _ => Record::End { exit: choices.byte() },
     }

@@ -11,7 +11,7 @@ mod pictures;
 mod splits;
 
 pub use headers::headers;
-pub use journal::{journal, payloads as journal_payloads};
+pub use journal::journal;
 pub use messages::messages;
 pub use pictures::pictures;
 pub use splits::splits;

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use taskhost_codec::encode;
 use taskhost_data::{envi, npy};
-use taskhost_fuzz::journal_payloads;
 use taskhost_pool::journal::{Header, InputKind, InputPrint, Journal, PartsRecord, Record};
 use taskhost_protocol::fault::{Fault, ItemFailure, ItemPlace, Refusal};
 use taskhost_protocol::frame;
 use taskhost_protocol::ids::{BatchId, Generation, JobId, SlotId, SourceId};
-use taskhost_protocol::kernel::{CompileOptions, Description, Exports, KernelInfo, Kind, ResultLength, Setting};
-use taskhost_protocol::limits::WorkerLimits;
+use taskhost_protocol::kernel::{
+    CompileOptions, Description, Exports, Function, Invoke, KernelInfo, Kind, Notation, ResultLength, Setting,
+};
+use taskhost_protocol::limits::{CompileLimits, WorkerLimits};
 use taskhost_protocol::message::{
     Fresh, FromWorker, Level, LogLine, Open, Sandbox, Source, Start, StartExecute, ToWorker,
 };
@@ -80,6 +81,7 @@ fn messages() -> Vec<Seed> {
         limits: WorkerLimits { fuel: Some(1000), ..WorkerLimits::default() },
         settings: vec![("pattern".into(), "^b+$".into())],
         describe_only: false,
+        invoke: Some(Invoke { function: "geo#area".into(), notation: Notation::Wave }),
         clock: 1_700_000_000_000_000_000,
         seed: *b"0123456789abcdef",
         fresh: Fresh::Item,
@@ -89,7 +91,14 @@ fn messages() -> Vec<Seed> {
         ("start-execute", ToWorker::Start(Start::Execute(execute), Sandbox::Auto)),
         (
             "start-compile",
-            ToWorker::Start(Start::Compile { options: CompileOptions::default(), kernel_bytes: 4000 }, Sandbox::Full),
+            ToWorker::Start(
+                Start::Compile {
+                    options: CompileOptions::default(),
+                    kernel_bytes: 4000,
+                    limits: CompileLimits::default(),
+                },
+                Sandbox::Full,
+            ),
         ),
         ("go", ToWorker::Go),
         ("open", ToWorker::Open { slot: SlotId(1), open: Open::Input(source) }),
@@ -148,6 +157,7 @@ fn messages() -> Vec<Seed> {
         exports: Exports { mapper: true, ..Exports::default() },
         import_names: vec!["taskhost:kernel/log".into()],
         export_names: vec!["memory".into()],
+        functions: vec![Function { name: "f".into(), ty: "func()".into(), call: Ok("[]".into()) }],
         wasm_bytes: 300,
         code_bytes: 3000,
         initial_memory: 65_536,
@@ -236,7 +246,7 @@ fn journals() -> Vec<Seed> {
     // The process that wrote it, which is another each time.
     file[12..16].fill(0);
     let mut seeds =
-        vec![("file".to_owned(), choosing(0, &file)), ("payloads".to_owned(), choosing(1, &journal_payloads(&file)))];
+        vec![("file".to_owned(), choosing(0, &file)), ("payloads".to_owned(), choosing(1, &payloads(&file)))];
     // Choices of what is written and how it is damaged.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     for number in 0..12 {
@@ -251,6 +261,20 @@ fn journals() -> Vec<Seed> {
         seeds.push((format!("choices-{number}"), choosing(2, &choices)));
     }
     seeds
+}
+
+/// The payloads of a journal, as the target takes them: lengths of two bytes, and so many bytes.
+fn payloads(journal: &[u8]) -> Vec<u8> {
+    // The numbers are those of the format: bytes in front of the records, and of each payload.
+    let mut rest = &journal[36..];
+    let mut bytes = Vec::new();
+    while let Some((head, behind)) = rest.split_first_chunk::<24>() {
+        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        bytes.extend(u16::try_from(length).expect("short").to_le_bytes());
+        bytes.extend(&behind[..length]);
+        rest = &behind[length..];
+    }
+    bytes
 }
 
 fn pictures() -> Vec<Seed> {
