@@ -286,3 +286,53 @@ fn a_dry_run_says_how_lines_are_cut() {
     let text = outcome.text();
     assert!(text.contains("split    lines (by default)") && text.contains("merge    lines (by default)"), "{text}");
 }
+
+#[test]
+fn wasi_is_there_and_makes_no_difference() {
+    let place = place();
+    place.write("dice.wasm", library::dice());
+    place.write("lines", "[]\n".repeat(2000));
+    let rolls = [1, 2].map(|workers| {
+        let run = format!("run dice.wasm --invoke roll --batch 7 -j {workers} lines");
+        place.taskhost(&run).run().success().text().to_owned()
+    });
+    assert_eq!(rolls[0], rolls[1]);
+    let different: std::collections::HashSet<&str> = rolls[0].lines().collect();
+    assert_eq!(different.len(), 2000);
+}
+
+#[test]
+fn types_are_imported_from_nobody() {
+    let place = place();
+    place.write("borrowed.wasm", library::borrowed());
+    let lines = "[{\"x\":3,\"y\":4},\"y\"]\n{\"axis\":\"x\",\"of\":{\"y\":4,\"x\":3}}\n";
+    let outcome = place.taskhost("run borrowed.wasm --invoke pick").input(lines).run().success();
+    assert_eq!(outcome.text(), "4\n3\n");
+}
+
+#[test]
+fn functions_are_imported_from_nobody_either() {
+    let place = place();
+    place.write("needy.wasm", library::needy());
+    let outcome = place.taskhost("run needy.wasm --invoke run").input("1\n").run().code(4);
+    assert!(outcome.stderr.contains("imports example:needy/helper, which is not offered"), "{}", outcome.stderr);
+}
+
+#[test]
+fn an_instance_is_kept_unless_somebody_says_otherwise() {
+    let place = place();
+    place.write("lines", "1\n2\n");
+    for fresh in ["worker", "batch", "item"] {
+        let run = format!("run library.wasm --invoke is-prime --fresh {fresh} lines");
+        assert_eq!(place.taskhost(&run).run().success().text(), "false\ntrue\n");
+    }
+}
+
+#[test]
+fn fuel_is_the_same_for_the_same_call() {
+    let place = place();
+    let run = "run library.wasm --invoke is-prime --fuel 1000 --on-error skip";
+    let outcome = place.taskhost(run).input("7\n1000000007\n9\n").run().code(3);
+    assert_eq!(outcome.text(), "true\nfalse\n");
+    assert!(outcome.stderr.contains("used up the 1000 units of fuel"), "{}", outcome.stderr);
+}

@@ -128,11 +128,40 @@ const CODE: &str = r#"(module
         (call $text (i32.const 65536) (local.get $times)))
 )"#;
 
+/// Needs WASI: random bytes from its first version, as compilers leave them.
+const DICE_WIT: &str = "package example:dice; world dice { export roll: func() -> u64; }";
+
+const DICE: &str = r#"(module
+    (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+    (func (export "roll") (result i64)
+        (drop (call $random (i32.const 16) (i32.const 8)))
+        (i64.load (i32.const 16))))"#;
+
+/// Takes its types from an interface that nobody has to provide.
+const BORROWED_WIT: &str = "package example:borrowed;
+    interface types { record point { x: s32, y: s32 } }
+    world borrowed { use types.{point}; enum axis { x, y } export pick: func(of: point, axis: axis) -> s32; }";
+
+const BORROWED: &str = r#"(module
+    (func (export "pick") (param i32 i32 i32) (result i32)
+        (select (local.get 1) (local.get 0) (local.get 2))))"#;
+
+/// Wants a function that nobody offers.
+const NEEDY_WIT: &str = "package example:needy;
+    interface helper { help: func(n: u32) -> u32; }
+    world needy { import helper; export run: func(n: u32) -> u32; }";
+
+const NEEDY: &str = r#"(module
+    (import "example:needy/helper" "help" (func $help (param i32) (result i32)))
+    (func (export "run") (param i32) (result i32) (call $help (local.get 0))))"#;
+
 /// A core module that says what component it wants to be.
-fn module() -> Vec<u8> {
-    let mut module = wat::parse_str(CODE).unwrap();
+fn module(code: &str, wit: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(code).unwrap();
     let mut resolve = Resolve::default();
-    let package = resolve.push_str("library.wit", WIT).unwrap();
+    let package = resolve.push_str("library.wit", wit).unwrap();
     let world = resolve.select_world(&[package], None).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     module
@@ -140,5 +169,20 @@ fn module() -> Vec<u8> {
 
 /// The component.
 pub(super) fn library() -> Vec<u8> {
-    ComponentEncoder::default().module(&module()).unwrap().encode().unwrap()
+    ComponentEncoder::default().module(&module(CODE, WIT)).unwrap().encode().unwrap()
+}
+
+/// A core module with a component-type section that rolls dice with WASI.
+pub(super) fn dice() -> Vec<u8> {
+    module(DICE, DICE_WIT)
+}
+
+/// A component whose types are imported.
+pub(super) fn borrowed() -> Vec<u8> {
+    ComponentEncoder::default().module(&module(BORROWED, BORROWED_WIT)).unwrap().encode().unwrap()
+}
+
+/// A component that cannot be had.
+pub(super) fn needy() -> Vec<u8> {
+    ComponentEncoder::default().module(&module(NEEDY, NEEDY_WIT)).unwrap().encode().unwrap()
 }

@@ -41,6 +41,8 @@ pub use compile::{Compiled, compile};
 pub use footprint::most_memory;
 pub use host::{HostContext, ItemContext};
 pub use instance::{Input, Instance, Tile};
+#[doc(hidden)]
+pub use invoke::there_and_back as json_there_and_back;
 pub use kernel::{LoadOptions, LoadedKernel};
 pub use packed::PackedResults;
 

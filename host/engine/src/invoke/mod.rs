@@ -13,13 +13,16 @@ mod example;
 mod integer;
 mod listing;
 mod names;
+mod probe;
 mod problem;
 mod read;
 mod shape;
+mod tokens;
 mod write;
 
 pub(crate) use call::{Chosen, TypedCalls};
 pub(crate) use listing::functions;
+pub use probe::there_and_back;
 
 #[cfg(test)]
 mod tests;
