@@ -9,9 +9,10 @@ use taskhost_data::{envi, npy};
 use taskhost_pool::journal::{Header, InputKind, InputPrint, Journal, PartsRecord, Record};
 use taskhost_protocol::fault::{Fault, ItemFailure, ItemPlace, Refusal};
 use taskhost_protocol::frame;
+use taskhost_protocol::given::{Allow, Broadcast, Given, Program};
 use taskhost_protocol::ids::{BatchId, Generation, JobId, SlotId, SourceId};
 use taskhost_protocol::kernel::{
-    CompileOptions, Description, Exports, Function, Invoke, KernelInfo, Kind, Notation, ResultLength, Setting,
+    CompileOptions, Description, Exports, Function, Invoke, KernelInfo, Kind, Needs, Notation, ResultLength, Setting,
 };
 use taskhost_protocol::limits::{CompileLimits, WorkerLimits};
 use taskhost_protocol::message::{
@@ -35,6 +36,7 @@ fn main() {
         ("headers", headers()),
         ("journal", journals()),
         ("pictures", pictures()),
+        ("values", values()),
     ] {
         let folder = all.join(target);
         let _ = fs::remove_dir_all(&folder);
@@ -85,6 +87,16 @@ fn messages() -> Vec<Seed> {
         clock: 1_700_000_000_000_000_000,
         seed: *b"0123456789abcdef",
         fresh: Fresh::Item,
+        needs: Needs { exceptions: true, debug_info: false },
+        given: Given {
+            program: Program {
+                name: "cat".into(),
+                arguments: vec!["-x".into()],
+                environment: vec![("K".into(), "V".into())],
+            },
+            allow: Allow { clock: true, random: false },
+            broadcast: vec![Broadcast { name: "words".into(), at: 0, len: 40 }],
+        },
     };
     let source = Source { id: SourceId(0), job, name: "in.csv".into(), header: Some(b"a,b".to_vec()) };
     let to = [
@@ -157,6 +169,7 @@ fn messages() -> Vec<Seed> {
         exports: Exports { mapper: true, ..Exports::default() },
         import_names: vec!["taskhost:kernel/log".into()],
         export_names: vec!["memory".into()],
+        needs: Needs::default(),
         functions: vec![Function { name: "f".into(), ty: "func()".into(), call: Ok("[]".into()) }],
         wasm_bytes: 300,
         code_bytes: 3000,
@@ -296,4 +309,28 @@ fn pictures() -> Vec<Seed> {
         }
     }
     seeds
+}
+
+/// The bytes that make a type, a 0, and a line of JSON with one argument of that type.
+fn values() -> Vec<Seed> {
+    let examples: [(&[u8], &str); 14] = [
+        (&[6], "[7]"),
+        (&[7], "[\"-9223372036854775808\"]"),
+        (&[8], "[18446744073709551615]"),
+        (&[9], "[1.5e-3]"),
+        (&[10], "[\"NaN\"]"),
+        (&[11], "[\"\\ud83d\\ude00\"]"),
+        (&[12], "[\"\\u0000\\n\"]"),
+        (&[13], "[\"n1\"]"),
+        (&[14], "[[\"n0\",\"n2\"]]"),
+        (&[15, 2], "[\"AAECAw==\"]"),
+        (&[15, 18, 12, 10], "[[{\"n0\":\"a\",\"n1\":0.1},{\"n1\":-0.0,\"n0\":\"\"}]]"),
+        (&[17, 16, 5, 16, 5], "[[null,3]]"),
+        (&[19, 12, 12], "[{\"n2\":\"x\"}]"),
+        (&[20, 16, 6], "[{\"ok\":null}]"),
+    ];
+    let seed = |(number, (choices, line)): (usize, (&[u8], &str))| {
+        (format!("value-{number}"), [choices, &[0], line.as_bytes()].concat())
+    };
+    examples.into_iter().enumerate().map(seed).collect()
 }

@@ -58,9 +58,9 @@ fn made(bytes: &[u8], number: u64, wild: Wild) -> arbitrary::Result<Vec<u8>> {
     config.max_instructions = config.max_instructions.clamp(10, 200);
     config.max_memory32_bytes = config.max_memory32_bytes.min(64 << 20);
     config.max_table_elements = config.max_table_elements.min(10_000);
-    config.generate_custom_sections = number % 3 == 0;
+    config.generate_custom_sections = number.is_multiple_of(3);
     if wild.anything {
-        config.allow_invalid_funcs = number % 2 == 0;
+        config.allow_invalid_funcs = number.is_multiple_of(2);
     } else {
         config.max_imports = 0;
         config.min_memories = 1;
