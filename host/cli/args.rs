@@ -1,6 +1,7 @@
 //! The command line, exactly as typed. What it means is decided in [`crate::plan`].
 
 mod again;
+mod doctor;
 mod failures;
 mod names;
 mod run;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit_code::{Exit, TABLE};
 
 pub(crate) use again::{ReplayArguments, ResumeArguments};
+pub(crate) use doctor::DoctorArguments;
 pub(crate) use failures::{FailureArguments, JournalArguments, LimitArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
@@ -44,6 +46,8 @@ pub(crate) enum Command {
     Replay(ReplayArguments),
     /// Look after the compiled kernels
     Cache(CacheArguments),
+    /// Say what this machine has, and whether the walls around workers hold
+    Doctor(DoctorArguments),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -42,7 +42,10 @@ pub(crate) const TABLE: [(u8, &str); 11] = [
     (3, "at least one item failed"),
     (4, "the kernel was refused: not WebAssembly, the wrong shape, an import that is not offered, too large"),
     (5, "an input could not be read or an output could not be written"),
-    (6, "this machine does not allow a wall around the workers that is insisted on: --sandbox full"),
+    (
+        6,
+        "this machine does not allow a wall around the workers that is insisted on: --sandbox full; or one does not hold: doctor --attack",
+    ),
     (7, "a limit of the whole run was hit: --deadline"),
     (130, "interrupted (Ctrl-C)"),
     (141, "the reader of standard output went away"),

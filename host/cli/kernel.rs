@@ -69,8 +69,8 @@ pub(crate) fn find(kernel: &Path) -> Result<KernelFile, Failure> {
     {
         return Ok(KernelFile { name, bytes });
     }
-    if let Some((_, bytes)) = FIRST_PARTY.iter().find(|(known, _)| *known == name) {
-        return Ok(KernelFile { name, bytes: bytes.to_vec() });
+    if let Some(bytes) = first_party(&name) {
+        return Ok(KernelFile { name, bytes });
     }
     let known: Vec<&str> = FIRST_PARTY.iter().map(|(name, _)| *name).collect();
     let place =
@@ -79,6 +79,11 @@ pub(crate) fn find(kernel: &Path) -> Result<KernelFile, Failure> {
         "there is no kernel {name}: no such file{place}; the first-party kernels are {}",
         known.join(", ")
     )))
+}
+
+/// A kernel that comes with the program.
+pub(crate) fn first_party(name: &str) -> Option<Vec<u8>> {
+    FIRST_PARTY.iter().find(|(known, _)| *known == name).map(|(_, bytes)| bytes.to_vec())
 }
 
 /// Reads a file that is small enough to be a kernel. A folder or a device is not.

@@ -7,6 +7,7 @@ mod args;
 mod cache;
 mod capsule;
 mod capture;
+mod doctor;
 mod dry_run;
 mod exit_code;
 mod feed;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => resume::resume(arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { folder } => shell::man(folder.as_deref()),
     };

@@ -10,6 +10,7 @@ mod machine;
 mod memory;
 mod network;
 mod others;
+mod outcome;
 mod raw;
 mod scene;
 mod trial;
@@ -20,8 +21,9 @@ use std::io;
 
 use libc::c_long;
 
+pub use outcome::{Outcome, Stopper};
 pub use scene::Scene;
-pub use trial::{ARGUMENT, Outcome, Trial, TrialError, live};
+pub use trial::{ARGUMENT, Trial, TrialError, live};
 pub use victim::{Spot, Victim};
 
 /// What two of the attempts make where nothing stops them.

@@ -43,13 +43,19 @@ impl RuntimeFolder {
     /// When it cannot be made, or belongs to somebody else, or others have access to it. A pool runs without claims
     /// then.
     pub fn open() -> io::Result<Self> {
+        Self::at(&Self::place())
+    }
+
+    /// Where [`RuntimeFolder::open`] looks.
+    #[must_use]
+    pub fn place() -> PathBuf {
         let user = rustix::process::geteuid().as_raw();
         let given = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
         // Under `sudo` the variable may still name the folder of another user.
         let own = |path: &PathBuf| fs::metadata(path).is_ok_and(|folder| folder.is_dir() && folder.uid() == user);
         match given.filter(|path| path.is_absolute()).filter(own) {
-            Some(folder) => Self::at(&folder.join("taskhost")),
-            None => Self::at(Path::new(&format!("/tmp/taskhost-{user}"))),
+            Some(folder) => folder.join("taskhost"),
+            None => PathBuf::from(format!("/tmp/taskhost-{user}")),
         }
     }
 

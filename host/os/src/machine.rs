@@ -81,7 +81,8 @@ pub fn limits() -> Vec<Limit> {
         ("processes", Resource::Nproc, false),
         ("cpu seconds", Resource::Cpu, false),
     ];
-    let limit = |(name, resource, is_bytes)| Limit { name, is_bytes, value: rustix::process::getrlimit(resource).current };
+    let limit =
+        |(name, resource, is_bytes)| Limit { name, is_bytes, value: rustix::process::getrlimit(resource).current };
     list.map(limit).to_vec()
 }
 

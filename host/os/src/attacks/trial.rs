@@ -6,12 +6,12 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Duration;
 
 use super::scene::{DESCRIPTORS, PAGE};
-use super::{Scene, Spot, by_name};
+use super::{Outcome, Scene, Spot, by_name};
 use crate::child::{Child, End};
 use crate::rlimits::{self, Rlimits};
 use crate::sandbox::{self, Grants, Insistence, Layer, Policy, Role};
 use crate::socket::{Descriptors, Socket, SocketError};
-use crate::spawn::{Namespaces, Program, Spawn, SpawnError};
+use crate::spawn::{Namespaces, Program, Spawn, SpawnError, WorkerUser};
 use crate::{crash, memfd, poll, signals};
 
 /// The argument that makes an executable one that makes an attempt; the trial follows. Nobody types it.
@@ -47,21 +47,8 @@ pub struct Trial {
     pub victim: Spot,
     /// The name of the attempt.
     pub attempt: &'static str,
-}
-
-/// What came of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The filter killed the process.
-    Killed,
-    /// The kernel refused it, with this errno.
-    Refused(i32),
-    /// The coordinator refused what it was sent.
-    Unwanted,
-    /// It was done.
-    CameThrough,
-    /// The process died of something else.
-    Died(End),
+    /// The user that the process is, where it is to be one of its own and has namespaces.
+    pub user: Option<WorkerUser>,
 }
 
 /// Why it was not tried.
@@ -89,15 +76,10 @@ impl Trial {
     pub fn run(&self) -> Result<Outcome, TrialError> {
         let (own, other) = Socket::pair()?;
         let plan = CString::new(self.encode()).map_err(io::Error::other)?;
-        let is_apart = !self.without.contains(&Layer::Namespaces);
-        let spawn = Spawn {
-            args: &[ARGUMENT, &plan],
-            program: &Program::ProcSelfExe,
-            namespaces: if is_apart { Namespaces::All } else { Namespaces::None },
-            core: None,
-            socket: other.as_fd(),
-        };
-        let mut child = spawn.start()?;
+        let args = &[ARGUMENT, &plan];
+        let program = &Program::ProcSelfExe;
+        let mut spawn = Spawn { args, program, namespaces: Namespaces::All, core: None, socket: other.as_fd() };
+        let mut child = self.start(&mut spawn)?;
         drop(other);
         let end = self.wait(&mut child)?;
         // It has ended: what it sent is there, or nothing more comes.
@@ -109,6 +91,22 @@ impl Trial {
             End::Code(NOT_LOCKED | UNKNOWN) => Err(TrialError::NotLocked(self.attempt)),
             End::Code(code) if code > ERRNO => Ok(Outcome::Refused(code - ERRNO)),
             end => Ok(Outcome::Died(end)),
+        }
+    }
+
+    /// As a pool starts workers, with what the machine allows.
+    fn start(&self, spawn: &mut Spawn<'_>) -> Result<Child, SpawnError> {
+        if self.without.contains(&Layer::Namespaces) {
+            spawn.namespaces = Namespaces::None;
+        } else if let Some(Ok(child)) = self.user.map(|user| spawn.start_as(user)) {
+            return Ok(child);
+        }
+        match spawn.start() {
+            Err(SpawnError::NamespacesRefused { .. }) => {
+                spawn.namespaces = Namespaces::None;
+                spawn.start()
+            }
+            result => result,
         }
     }
 
@@ -142,7 +140,7 @@ impl Trial {
         let without = layers.collect::<Option<_>>()?;
         let victim = Spot::decode(fields.next()?)?;
         let name = fields.next()?;
-        Some(Self { role, without, victim, attempt: by_name(&Scene::blank(), name)?.name })
+        Some(Self { role, without, victim, attempt: by_name(&Scene::blank(), name)?.name, user: None })
     }
 }
 
@@ -183,7 +181,7 @@ mod tests {
     #[test]
     fn a_trial_is_what_was_written_down() {
         let without = vec![Layer::SystemCalls, Layer::Namespaces];
-        let trial = Trial { role: Role::Convert, without, victim: Spot::default(), attempt: "open" };
+        let trial = Trial { role: Role::Convert, without, victim: Spot::default(), attempt: "open", user: None };
         let read = Trial::decode(&trial.encode()).expect("it was written by the same");
         assert_eq!((read.role, read.without, read.attempt), (trial.role, trial.without, trial.attempt));
         for wrong in ["", "9;;0,0,0,0,0;open", "0;9;0,0,0,0,0;open", "0;;0,0,0,0;open", "0;;0,0,0,0,0;unknown"] {

@@ -8,7 +8,7 @@ use crate::process_id::ProcessId;
 /// Memory of a process in RAM now, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shares {
-    /// Pages that no other process has.
+    /// Pages that it alone has and that hold what no file holds: heap, stacks, pages of files that were changed.
     pub private: u64,
     /// Those, and of the pages that it shares its part: a page that ten processes have counts as a tenth. `PSS`.
     pub proportional: u64,
@@ -30,8 +30,8 @@ fn parse(text: &str) -> Option<Shares> {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
     };
-    let private = value("Private_Clean:")? + value("Private_Dirty:")?;
-    Some(Shares { private, proportional: value("Pss:")? })
+    // Private clean pages are of files that nobody else has mapped just now: the file's, not the process's.
+    Some(Shares { private: value("Private_Dirty:")?, proportional: value("Pss:")? })
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
     fn the_kernels_lines_are_understood() {
         let text = "55d0-7ffd ---p 00000000 00:00 0  [rollup]\nRss:  2000 kB\nPss:  700 kB\nPss_Dirty: 5 kB\n\
                     Private_Clean:  16 kB\nPrivate_Dirty:  400 kB\n";
-        assert_eq!(parse(text), Some(Shares { private: 416 << 10, proportional: 700 << 10 }));
+        assert_eq!(parse(text), Some(Shares { private: 400 << 10, proportional: 700 << 10 }));
         assert_eq!(parse("Pss: 1 kB"), None);
     }
 

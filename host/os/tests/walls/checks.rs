@@ -136,7 +136,7 @@ fn ended(plan: &Plan, namespaces: Namespaces) -> End {
 /// What comes of an attempt, behind the walls of a role without these layers.
 fn outcome(role: Role, without: &[Layer], attempt: &Attempt) -> Outcome {
     let victim = Victim::open().expect("a network of its own");
-    let trial = Trial { role, without: without.to_vec(), victim: victim.spot(), attempt: attempt.name };
+    let trial = Trial { role, without: without.to_vec(), victim: victim.spot(), attempt: attempt.name, user: None };
     trial.run().expect("it is tried")
 }
 

@@ -59,8 +59,8 @@ use vigil::Vigil;
 
 pub use config::{Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
 pub use keeper::Journaling;
-pub use start_up::StartUp;
 pub use process::WORKER_ARGUMENT;
+pub use start_up::StartUp;
 
 /// How often the observer hears of the progress.
 const TICK: Duration = Duration::from_millis(100);
