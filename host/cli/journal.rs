@@ -338,7 +338,8 @@ impl RunJournal {
                 report::hint(&format!("to run the failed items again, type: taskhost resume {shown} --retry-failed"));
             }
             Exit::ItemsFailed if can_resume => report::hint(&format!(
-                "to go on with a mended kernel, type: taskhost resume {shown} --retry-failed --kernel FIXED.wasm"
+                "to go on with a mended kernel, type: taskhost resume {shown} --retry-failed --kernel FIXED.wasm; or \
+                 without the items that fail: taskhost resume {shown} --on-error skip"
             )),
             _ if can_resume => report::hint(&format!("to go on, type: taskhost resume {shown}")),
             // There is nothing to go on with.

@@ -104,6 +104,7 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
     if let Some(batch) = arguments.batch {
         command.workers.batch = batch;
     }
+    arguments.changed.apply(&mut command);
     if let Some(kernel) = kernel {
         command.kernel.kernel = kernel;
     }

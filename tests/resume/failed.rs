@@ -106,6 +106,19 @@ fn a_run_that_stopped_is_finished_by_a_mended_kernel() {
     }
 }
 
+/// What stopped a run is no reason to begin it anew: a limit that was too low, an item that is not worth it.
+#[test]
+fn a_run_goes_on_with_other_limits() {
+    let place = Place::new();
+    let numbers = numbers(600);
+    place.write("in", format!("{}7\n{}", numbers.replace('7', "8"), numbers.replace('7', "9")));
+    let run = place.taskhost("run").argument(kernel("slow-trap-on-7"));
+    run.arguments("in --split lines --journal run.journal -o out").run().code(3);
+    place.taskhost("resume run.journal --on-error skip --deadline 1ms").run().code(7);
+    place.taskhost("resume run.journal --on-error skip --timeout 1m --memory 64MiB").run().code(3);
+    assert_eq!(place.text("out"), format!("{}{}", numbers.replace('7', "8"), numbers.replace('7', "9")));
+}
+
 /// Killed at any moment while failed items are run again, nothing is lost either.
 #[test]
 fn running_again_can_be_killed() {
