@@ -93,6 +93,9 @@ fn journals() {
 
 #[test]
 fn values() {
+    for (name, bytes) in seeds("values") {
+        assert!(taskhost_engine::json_there_and_back(&bytes).is_some(), "{name} is no value of its type");
+    }
     tried("values", 3000);
 }
 

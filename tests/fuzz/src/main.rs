@@ -311,23 +311,23 @@ fn pictures() -> Vec<Seed> {
     seeds
 }
 
-/// The bytes that make a type, a 0, and a line of JSON with one argument of that type.
+/// The bytes that make a type, a 0, and a line of JSON for a function with one parameter of that type.
 fn values() -> Vec<Seed> {
     let examples: [(&[u8], &str); 14] = [
-        (&[6], "[7]"),
-        (&[7], "[\"-9223372036854775808\"]"),
-        (&[8], "[18446744073709551615]"),
-        (&[9], "[1.5e-3]"),
-        (&[10], "[\"NaN\"]"),
-        (&[11], "[\"\\ud83d\\ude00\"]"),
-        (&[12], "[\"\\u0000\\n\"]"),
-        (&[13], "[\"n1\"]"),
+        (&[6], "7"),
+        (&[7], "\"-9223372036854775808\""),
+        (&[8], "18446744073709551615"),
+        (&[9], "1.5e-3"),
+        (&[10], "\"NaN\""),
+        (&[11], "\"\\ud83d\\ude00\""),
+        (&[12], "\"\\u0000\\n\""),
+        (&[13], "\"n1\""),
         (&[14], "[[\"n0\",\"n2\"]]"),
-        (&[15, 2], "[\"AAECAw==\"]"),
+        (&[15, 2], "\"AAECAw==\""),
         (&[15, 18, 12, 10], "[[{\"n0\":\"a\",\"n1\":0.1},{\"n1\":-0.0,\"n0\":\"\"}]]"),
         (&[17, 16, 5, 16, 5], "[[null,3]]"),
-        (&[19, 12, 12], "[{\"n2\":\"x\"}]"),
-        (&[20, 16, 6], "[{\"ok\":null}]"),
+        (&[19, 12, 12], "{\"n2\":\"x\"}"),
+        (&[20, 16, 6], "{\"ok\":null}"),
     ];
     let seed = |(number, (choices, line)): (usize, (&[u8], &str))| {
         (format!("value-{number}"), [choices, &[0], line.as_bytes()].concat())
