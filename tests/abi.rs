@@ -3,6 +3,7 @@
 mod bindings;
 mod build;
 mod expected;
+mod table;
 mod worked;
 
 use build::{Row, Tools, rows};

@@ -5,9 +5,10 @@
 #   plugins/languages/setup.sh zig go          some: zig go assemblyscript javascript python rust (c and c++ mean zig)
 #   plugins/languages/setup.sh --path          print the folder with their commands, for PATH
 #
-# They go to $TASKHOST_TOOLCHAINS, which is target/toolchains unless it is set; nothing outside of it is touched, but that
-# `rust` installs two Debian packages where rustup has no wasm32 target (see plugins/build.sh). What is there in the right
-# version stays. Needs python3 with venv for zig, go and python; node with npm for assemblyscript and javascript.
+# They go to $TASKHOST_TOOLCHAINS, which is target/toolchains unless it is set; nothing outside of it is touched, but
+# that Debian's packages are installed as root where they are missing: python3-venv (zig, go, python), npm (assemblyscript,
+# javascript), and a compiler where rustup has no wasm32 target (rust; see plugins/build.sh). What is there in the right
+# version stays.
 set -euo pipefail
 
 # Pinned: another release makes other bytes, and these are what the tests ran with.
@@ -30,12 +31,15 @@ fail() {
     exit 1
 }
 
-# need COMMAND FOR
+# need COMMAND FOR PACKAGE: installs Debian's package where that can be done.
 need() {
-    command -v "$1" >/dev/null || fail "$2 needs $1"
+    command -v "$1" >/dev/null && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "$2 needs $1 (Debian's package $3)"
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "$3" >/dev/null
 }
 
-# command NAME LINE…: a command in bin that runs these lines of shell.
+# command_file NAME LINE…: a command in bin that runs these lines of shell.
 command_file() {
     local name=$1
     shift
@@ -46,7 +50,7 @@ command_file() {
 
 # from_pypi NAME PACKAGE: in a virtual environment of its own.
 from_pypi() {
-    need python3 "$1"
+    need python3 "$1" python3-venv
     rm -rf "${folder:?}/$1"
     python3 -m venv "$folder/$1"
     "$folder/$1/bin/pip" install -q --disable-pip-version-check --no-input "$2"
@@ -54,7 +58,7 @@ from_pypi() {
 
 # from_npm NAME PACKAGE VERSION
 from_npm() {
-    need npm "$1"
+    need npm "$1" npm
     rm -rf "${folder:?}/$1"
     mkdir -p "$folder/$1"
     printf '{"private":true,"dependencies":{"%s":"%s"}}\n' "$2" "$3" >"$folder/$1/package.json"
@@ -90,7 +94,7 @@ install_python() {
 }
 
 install_rust() {
-    need rustc rust
+    command -v rustc >/dev/null || fail "rust needs rustup (https://rustup.rs)"
     local sysroot
     sysroot=$(rustc --print sysroot)
     if compgen -G "$sysroot/lib/rustlib/wasm32-unknown-unknown/lib/libstd-*.rlib" >/dev/null; then
@@ -121,7 +125,7 @@ wanted=()
 for argument in "$@"; do
     case $argument in
         --path) echo "$folder/bin"; exit ;;
-        -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit ;;
+        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit ;;
         c | c++) wanted+=(zig) ;;
         *) version_of "$argument" >/dev/null; wanted+=("$argument") ;;
     esac

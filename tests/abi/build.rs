@@ -58,9 +58,12 @@ impl Row {
         self.way == "command"
     }
 
-    /// Whether this kernel can be built this way: a command reads one item and knows of no others.
+    /// Whether there is such a kernel: not each is written in every language, and a command reads one item and knows of no
+    /// others.
     pub(super) fn has(&self, kernel: &str) -> bool {
-        !(self.is_command() && kernel == "wordcount")
+        let folder = if self.is_command() { self.path().join("command") } else { self.path() };
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        names.into_iter().any(|path| path.file_stem().unwrap() == kernel)
     }
 
     fn path(&self) -> PathBuf {
@@ -97,7 +100,8 @@ impl Tools {
     /// Builds a kernel, unless it was built from the same sources by the same compiler.
     #[track_caller]
     pub(super) fn build(&self, row: &Row, kernel: &str) -> PathBuf {
-        let world = if kernel == "invert" { "map-kernel" } else { "reduce-kernel" };
+        let reduces = ["primes", "wordcount"].contains(&kernel);
+        let world = if reduces { "reduce-kernel" } else { "map-kernel" };
         let command = row.command.replace("WORLD", world);
         let built = self.folder.join("built");
         let name = format!("{}-{}-{kernel}", row.language.to_lowercase(), row.way);

@@ -6,8 +6,8 @@ use super::build::{Row, Tools};
 use crate::harness::{Outcome, Place};
 use crate::native::{Numbers, primes_between, wordcount};
 
-/// The kernels that there are in every language.
-pub(super) const KERNELS: [&str; 3] = ["invert", "primes", "wordcount"];
+/// The first three are there in every language; `broken` gives up, and `dice` asks for random numbers.
+pub(super) const KERNELS: [&str; 5] = ["invert", "primes", "wordcount", "broken", "dice"];
 
 /// What each says to a line that is no range.
 const COMPLAINT: &str = "expected two whole numbers `lo hi`";
@@ -29,7 +29,9 @@ pub(super) fn check(row: &Row, kernel: &str, file: &Path) {
     match kernel {
         "invert" => invert(&name, run),
         "primes" => primes(&name, run),
-        _ => words(&name, run),
+        "wordcount" => words(&name, run),
+        "broken" => broken(&name, run),
+        _ => dice(&name, run),
     }
 }
 
@@ -86,4 +88,27 @@ fn words(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
     same(name, "one block", run("", &text), &wanted);
     same(name, "many blocks", run("--split blocks:1000 --workers 2", &text), &wanted);
     same(name, "nothing", run("", b""), b"");
+}
+
+/// What a language's own way of giving up says becomes part of the item's error, and the next item has a fresh instance.
+fn broken(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
+    let outcome = run("--on-error skip --workers 1", b"a\nboom\nb\n").code(3);
+    assert_eq!(outcome.stdout, b"a\nb\n", "{name}");
+    let words = if name.contains(" in C") { "Assertion failed: " } else { "the item went boom" };
+    let error =
+        outcome.stderr.lines().find(|line| line.starts_with("error: -, item 1 (at byte 2): the kernel trapped"));
+    assert!(error.unwrap_or_default().contains(words), "{name}:\n{}", outcome.stderr);
+}
+
+/// Random numbers follow from the kernel and the item.
+fn dice(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
+    let items: String = (0..50).map(|number| format!("{number}\n")).collect();
+    let one = run("--workers 1", items.as_bytes()).success();
+    let mut thrown: Vec<&str> = one.text().lines().collect();
+    assert!(thrown.len() == 50 && thrown.iter().all(|dice| dice.len() == 16), "{name}: {thrown:?}");
+    same(name, "seven workers", run("--workers 7 --batch 2", items.as_bytes()), &one.stdout);
+    same(name, "always fresh", run("--workers 2 --fresh item", items.as_bytes()), &one.stdout);
+    thrown.sort_unstable();
+    thrown.dedup();
+    assert_eq!(thrown.len(), 50, "{name}: items have random numbers of their own");
 }

@@ -42,6 +42,7 @@ pub struct LoadedKernel {
     limits: WorkerLimits,
     /// Only for a kernel that imports WASI.
     runtime: Option<Arc<Runtime>>,
+    describes: bool,
 }
 
 enum Code {
@@ -70,7 +71,7 @@ impl LoadedKernel {
             Kind::RawModule => load_raw(&engine, options)?,
         };
         let runtime = if imports_wasi { Some(Arc::new(inline_runtime()?)) } else { None };
-        Ok(Self { code, limits: options.limits, runtime })
+        Ok(Self { code, limits: options.limits, runtime, describes: options.exports.describe })
     }
 
     /// Makes an instance: runs its start functions, and `_initialize` of a raw module.
@@ -122,7 +123,13 @@ impl LoadedKernel {
             too_large.unwrap_or_else(fault).capped()
         })?;
         store.set_hostcall_fuel(usize::try_from(handover).unwrap_or(usize::MAX));
-        Ok(Instance::new(store, calls, self.limits, self.runtime.clone()))
+        let mut instance = Instance::new(store, calls, self.limits, self.runtime.clone());
+        if self.runtime.is_some() && self.describes {
+            // Runtimes of languages draw random numbers when they are called for the first time. They do it now, so that
+            // an item has the same ones whether its instance is fresh or not.
+            instance.describe()?;
+        }
+        Ok(instance)
     }
 
     /// Enough fuel for what runs before the first item.

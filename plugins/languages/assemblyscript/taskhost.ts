@@ -125,6 +125,25 @@ export function taskhost_alloc(length: u32): usize {
 export function taskhost_error(): u64 { return placeOf(reason.at, reason.length); }
 
 // @ts-ignore: decorator
+@external("taskhost", "log")
+declare function hostLog(level: u32, at: usize, length: u32): void;
+
+/** Levels of messages. */
+export enum Level { Debug, Info, Warn, Error }
+
+/** A message for the user. */
+export function log(level: Level, text: string): void {
+  const bytes = new Bytes().utf8(text);
+  hostLog(level, bytes.at, bytes.length);
+}
+
+/** What `throw` calls (`--use abort=taskhost/abort`): the last error that is logged becomes part of the item's error. */
+export function abort(message: string | null, file: string | null, line: u32, column: u32): void {
+  log(Level.Error, `${message ? message : "a failed assertion"}, ${file ? file : "?"}:${line}:${column}`);
+  unreachable();
+}
+
+// @ts-ignore: decorator
 @external("taskhost", "config_get")
 declare function configGet(name: usize, nameLength: u32, into: usize, room: u32): u32;
 

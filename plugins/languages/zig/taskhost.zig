@@ -74,8 +74,16 @@ pub const Level = enum(u32) { debug, info, warn, @"error" };
 
 /// A message for the user.
 pub fn log(level: Level, text: []const u8) void {
-    host.log(@intFromEnum(level), text.ptr, text.len);
+    host.log(@backingInt(level), text.ptr, text.len);
 }
+
+/// With `pub const panic = taskhost.panic;` in a kernel, what a panic says becomes part of the item's error.
+pub const panic = std.debug.FullPanic(struct {
+    fn panic(text: []const u8, _: ?usize) noreturn {
+        log(.@"error", text);
+        @trap();
+    }
+}.panic);
 
 /// Adds to a count that is summed over all items and shown at the end.
 pub fn count(name: []const u8, amount: u64) void {
@@ -302,7 +310,7 @@ fn component(comptime Kernel: type) void {
                     .summary = .of(Kernel.description.summary),
                     .split = .of(Kernel.description.split),
                     .merge = .of(Kernel.description.merge),
-                    .length_kind = @intFromEnum(Kernel.description.result_length),
+                    .length_kind = @backingInt(Kernel.description.result_length),
                     .length = if (Kernel.description.result_length == .exactly) Kernel.description.result_length.exactly else 0,
                     .settings = &settings,
                     .setting_count = settings.len,
@@ -317,17 +325,17 @@ fn component(comptime Kernel: type) void {
         }
     };
     @export(&exports.realloc, .{ .name = "cabi_realloc" });
-        _ = types.host;
-        _ = types.mapper;
+    _ = types.host;
+    _ = types.mapper;
     exports.function("mapper", "process", &exports.process);
-        _ = types.describe;
+    _ = types.describe;
     exports.function("describe", "describe", &exports.describe);
     if (@hasDecl(Kernel, "start")) {
-            _ = types.lifecycle;
+        _ = types.lifecycle;
         exports.function("lifecycle", "start", &exports.start);
     }
     if (@hasDecl(Kernel, "combine")) {
-            _ = types.reducer;
+        _ = types.reducer;
         exports.function("reducer", "combine", &exports.combine);
         exports.function("reducer", "finish", &exports.finish);
     }
