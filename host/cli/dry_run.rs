@@ -22,7 +22,18 @@ const LISTED: usize = 10;
 pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Shape) -> Exit {
     let mut text = String::new();
     let info = pool.kernel();
-    let _ = writeln!(text, "kernel   {} ({})", kernel, info.why);
+    match &request.arguments.items.invoke {
+        Some(invoke) => {
+            let _ = writeln!(
+                text,
+                "kernel   {kernel} (a component, of which {} is called)",
+                report::escape(&invoke.function)
+            );
+        }
+        None => {
+            let _ = writeln!(text, "kernel   {kernel} ({})", info.why);
+        }
+    }
     match shape {
         Shape::Picture => {
             let _ = writeln!(text, "split    rows of each picture, as the kernel's `prepare` says");

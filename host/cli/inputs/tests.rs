@@ -18,7 +18,7 @@ fn folder_with(files: &[&str]) -> tempfile::TempDir {
 /// The names of all sources; errors as `!`.
 fn names(inputs: &mut Inputs) -> Vec<String> {
     let name = |found| match found {
-        Ok(Found::Stdin) => "-".to_owned(),
+        Ok(Found::Stdin | Found::Call(_)) => "-".to_owned(),
         Ok(Found::File(file)) => file.name,
         Err(_) => "!".to_owned(),
     };

@@ -42,13 +42,8 @@ pub(crate) fn component(survey: &Survey) -> Result<(Exports, Vec<String>), Refus
 
 /// Checks a component of which a function is called.
 pub(crate) fn typed(survey: &Survey) -> Result<(), Refusal> {
-    if survey.functions.is_empty() {
-        if survey.exports.iter().any(|entry| contract::interface(&entry.name).is_some()) {
-            return Err(Refusal::WrongShape(
-                "it exports only functions of taskhost:kernel, which are called as the contract says: leave out --invoke"
-                    .into(),
-            ));
-        }
+    // Those of the contract, too, which are not listed since there is a better way to call them.
+    if survey.functions.is_empty() && survey.exports.iter().all(|entry| entry.functions.is_empty()) {
         return Err(Refusal::WrongShape(no_work(survey)));
     }
     imports_of_component(survey)

@@ -177,7 +177,8 @@ impl<'a> Reader<'a> {
             Shape::Tuple(parts) => self.tuple(parts, token, path),
             Shape::Record(fields) => match token {
                 Token::StartObject => {
-                    self.take(fields.len() * ELEMENT, path)?;
+                    let names: usize = fields.iter().map(|(name, _)| name.len()).sum();
+                    self.take(names + fields.len() * ELEMENT, path)?;
                     let values = self.fields("field", fields, path, |name| path.field(name))?;
                     Ok(Val::Record(fields.iter().map(|(name, _)| name.clone()).zip(values).collect()))
                 }
@@ -194,7 +195,11 @@ impl<'a> Reader<'a> {
                 Ok(Val::Result(if index == 0 { Ok(payload) } else { Err(payload) }))
             }
             Shape::Enum(names) => match token {
-                Token::String(name) => one_of(&name, names, path).map(|name| Val::Enum(name.to_owned())),
+                Token::String(name) => {
+                    let name = one_of(&name, names, path)?;
+                    self.take(name.len(), path)?;
+                    Ok(Val::Enum(name.to_owned()))
+                }
                 other => Err(path.expected(choice(names.iter().map(String::as_str)), came(&other))),
             },
             Shape::Flags(names) => self.flags(names, token, path),
@@ -205,6 +210,7 @@ impl<'a> Reader<'a> {
                     Ok(Val::Option(payload))
                 }
                 token => {
+                    self.take(ELEMENT, path)?;
                     let value = self.value(inner, token, path).map_err(|problem| match **inner {
                         Shape::Record(_) | Shape::List(_) | Shape::Tuple(_) => problem,
                         _ => problem.with("null is allowed, too"),
@@ -286,6 +292,7 @@ impl<'a> Reader<'a> {
         match token {
             Token::String(name) => {
                 let index = find(&name)?;
+                self.take(name.len(), path)?;
                 match case(index) {
                     (_, None) => Ok((index, None)),
                     (name, Some(payload)) => {
@@ -301,6 +308,7 @@ impl<'a> Reader<'a> {
                 let index = find(&name)?;
                 let (name, payload) = case(index);
                 let inner = path.field(name);
+                self.take(ELEMENT + name.len(), path)?;
                 let value = match (self.next(&inner)?, payload) {
                     (token, Some(payload)) => Some(Box::new(self.value(payload, token, &inner)?)),
                     (Token::Null, None) => None,
@@ -330,7 +338,7 @@ impl<'a> Reader<'a> {
                     if set.iter().any(|before| before == name) {
                         return Err(path.problem(format!("{name} is there twice")));
                     }
-                    self.take(ELEMENT, &path)?;
+                    self.take(ELEMENT + name.len(), &path)?;
                     set.push(name.to_owned());
                 }
                 other => return Err(path.expected(choice(names.iter().map(String::as_str)), came(&other))),

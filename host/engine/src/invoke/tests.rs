@@ -419,6 +419,13 @@ fn values_have_only_so_much_room() {
     assert!(said.contains("more values in the line than there is room for"), "{said}");
     let base64 = format!("\"{}\"", "A".repeat(400_000));
     assert!(arguments(&[Shape::Bytes], &base64).is_err());
+    let deep = (0..20).fold(U8, |inner, _| option(inner));
+    let nest = format!("{}1{}", "{\"some\":".repeat(19), "}".repeat(19));
+    let nests = format!("[[{}{nest}]]", format!("{nest},").repeat(1000));
+    assert!(arguments(&[Shape::list_of(deep)], &nests).is_err());
+    let long = Shape::Enum(vec!["a".repeat(1000)]);
+    let names = format!("[[{0}\"{1}\"]]", format!("\"{}\",", "a".repeat(1000)).repeat(1100), "a".repeat(1000));
+    assert!(arguments(&[Shape::list_of(long)], &names).is_err());
     let text = format!("\"{}\"", "A".repeat(2 << 20));
     assert!(arguments(&[Shape::String], &text).is_err());
     let text = format!("\"{}\"", "A".repeat(1 << 19));

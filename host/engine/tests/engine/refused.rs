@@ -53,7 +53,8 @@ fn a_module_with_nothing_to_call_is_told_what_is_needed() {
     let Refusal::WrongShape(text) = refusal(b"(component)") else { panic!("another refusal") };
     assert_eq!(
         text,
-        "it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0"
+        "it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or any \
+         functions to be called with --invoke"
     );
 }
 

@@ -8,7 +8,7 @@ mod limits;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use taskhost_protocol::kernel::{CompileOptions, KernelInfo};
+use taskhost_protocol::kernel::{CompileOptions, Exports, KernelInfo, Kind};
 
 use crate::error::PoolError;
 use crate::runner::process::Starter;
@@ -47,6 +47,9 @@ pub(crate) fn obtain(
     let digest = Digest::of(bytes);
     let key = ArtifactKey::new(&digest, options)?;
     if let Some(cache) = cache {
+        if let Some((info, code)) = same_code(cache, &digest, options)? {
+            return Ok(Artifact { info, digest, compiled: false, code: Arc::new(code) });
+        }
         match cache.load(&key) {
             Ok(Some((info, code))) => return Ok(Artifact { info, digest, compiled: false, code: Arc::new(code) }),
             Ok(None) => {}
@@ -60,4 +63,23 @@ pub(crate) fn obtain(
         warn(format!("{error}; the next run will have to compile the kernel again"));
     }
     Ok(Artifact { info: made.info, digest, compiled: true, code: Arc::new(made.code) })
+}
+
+/// A component that was compiled as what it looks like, for a run that calls one of its functions: its code is the same,
+/// and for a large one it takes long to be made.
+fn same_code(
+    cache: &Cache,
+    digest: &Digest,
+    options: CompileOptions,
+) -> Result<Option<(KernelInfo, OwnedFd)>, PoolError> {
+    if options.kind != Some(Kind::Typed) {
+        return Ok(None);
+    }
+    let detected = ArtifactKey::new(digest, CompileOptions { kind: None, ..options })?;
+    // What is wrong with it is said when it is looked for as such.
+    let Ok(Some((info, code))) = cache.load(&detected) else { return Ok(None) };
+    if !matches!(info.kind, Kind::Component | Kind::Typed) {
+        return Ok(None);
+    }
+    Ok(Some((KernelInfo { kind: Kind::Typed, exports: Exports::default(), ..info }, code)))
 }
