@@ -8,9 +8,8 @@ use super::raw::{address, call};
 use super::scene::{LIMIT, Scene};
 use super::{Aim, Attempt, attempt, steps};
 
-/// The keys of the session, and those of this process.
-const SESSION_KEYS: usize = 0xffff_fffd;
-const PROCESS_KEYS: usize = 0xffff_fffe;
+/// The keys of this process.
+const PROCESS_KEYS: usize = libc::KEY_SPEC_PROCESS_KEYRING as usize;
 
 pub(super) fn list(scene: &Scene) -> Vec<Attempt> {
     let Scene { arena, buffer, event, .. } = *scene;
@@ -33,7 +32,6 @@ pub(super) fn list(scene: &Scene) -> Vec<Attempt> {
             libc::SYS_perf_event_open,
             [event, 0, usize::MAX, usize::MAX, 0, 0],
         ),
-        inside("find-key", "looks for the keys of its session", libc::SYS_keyctl, [0, SESSION_KEYS, 0, 0, 0, 0]),
         inside(
             "add-key",
             "adds a key",

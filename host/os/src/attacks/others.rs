@@ -2,15 +2,16 @@
 
 use libc::c_long;
 
-use super::raw::call;
+use super::raw::{address, call};
 use super::scene::Scene;
+use super::victim::SESSION_KEYS;
 use super::{Aim, Attempt, attempt, steps};
 
 /// `IOPRIO_WHO_PROCESS` of `ioprio_set(2)`.
 const ONE_PROCESS: usize = 1;
 
 pub(super) fn list(scene: &Scene) -> Vec<Attempt> {
-    let Scene { victim, buffer, own, its, event, .. } = *scene;
+    let Scene { victim, buffer, own, its, event, key, .. } = *scene;
     let outside = |name, about, number, arguments| attempt(Aim::Outside, name, about, number, arguments);
     let inside = |name, about, number, arguments| attempt(Aim::Inside, name, about, number, arguments);
     let steps = |name, about, function| steps(Aim::Outside, name, about, function);
@@ -80,6 +81,12 @@ pub(super) fn list(scene: &Scene) -> Vec<Attempt> {
             "counts events of another process",
             libc::SYS_perf_event_open,
             [event, victim, usize::MAX, usize::MAX, 0, 0],
+        ),
+        outside(
+            "find-key",
+            "finds a key of its session",
+            libc::SYS_keyctl,
+            [libc::KEYCTL_SEARCH as usize, SESSION_KEYS, address(c"user"), key, 0, 0],
         ),
         inside(
             "clock-of-another",

@@ -101,6 +101,7 @@ const NAMES: &[(i32, &str)] = &[
     (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
     (libc::ENETUNREACH, "ENETUNREACH"),
     (libc::ECONNREFUSED, "ECONNREFUSED"),
+    (libc::ENOKEY, "ENOKEY"),
 ];
 
 #[cfg(test)]

@@ -40,6 +40,8 @@ pub struct Scene {
     pub(super) tcp: (usize, usize),
     pub(super) udp: (usize, usize),
     pub(super) abstract_socket: (usize, usize),
+    /// The name of the victim's key.
+    pub(super) key: usize,
     /// A record for `perf_event_open`: a clock of software, in the program alone.
     pub(super) event: usize,
     /// A record for `openat2` that asks for nothing special: all zeros but long enough.
@@ -81,7 +83,8 @@ impl Scene {
             socket: socket as usize,
             tcp: (inet(victim.tcp), INET_BYTES),
             udp: (inet(victim.udp), INET_BYTES),
-            abstract_socket: unix(&victim.socket_name()),
+            abstract_socket: unix(&victim.name()),
+            key: leak([victim.name().as_bytes(), b"\0"].concat()),
             event: event(),
             how: buffer,
             message: message(buffer, arena_number),

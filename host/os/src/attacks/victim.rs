@@ -1,11 +1,14 @@
-//! A process outside of the walls that attempts are about: it has a secret, and ears.
+//! A process outside of the walls that attempts are about: it has a secret, a key, and ears.
 
+use std::ffi::CString;
 use std::io;
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::raw::{address, call};
 
 /// Something in every process, at the same address in those that are forks.
 static SECRET: AtomicU64 = AtomicU64::new(0);
@@ -20,6 +23,7 @@ pub struct Victim {
     _tcp: TcpListener,
     _udp: UdpSocket,
     _abstract_socket: UnixListener,
+    _key: Option<Key>,
 }
 
 /// How a victim can be found.
@@ -49,8 +53,8 @@ impl Victim {
         let secret = ptr::from_ref(&SECRET).expose_provenance();
         let (tcp_port, udp_port) = (tcp.local_addr()?.port(), udp.local_addr()?.port());
         let spot = Spot { process, secret, tcp: tcp_port, udp: udp_port, socket };
-        let abstract_socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(spot.socket_name())?)?;
-        Ok(Self { spot, _tcp: tcp, _udp: udp, _abstract_socket: abstract_socket })
+        let abstract_socket = UnixListener::bind_addr(&SocketAddr::from_abstract_name(spot.name())?)?;
+        Ok(Self { spot, _tcp: tcp, _udp: udp, _abstract_socket: abstract_socket, _key: Key::add(&spot.name()) })
     }
 
     /// How it can be found.
@@ -60,8 +64,33 @@ impl Victim {
     }
 }
 
+/// A key among those of the session.
+#[derive(Debug)]
+struct Key(usize);
+
+/// The keys of the session, for any call about keys.
+pub(super) const SESSION_KEYS: usize = libc::KEY_SPEC_SESSION_KEYRING as usize;
+
+impl Key {
+    /// `None` where there are no keys.
+    fn add(name: &str) -> Option<Self> {
+        let name = CString::new(name).ok()?;
+        let (kind, content) = (address(c"user"), address(c"x"));
+        let name = name.as_ptr().expose_provenance();
+        let key = call(libc::SYS_add_key, [kind, name, content, 1, SESSION_KEYS, 0]);
+        usize::try_from(key).ok().map(Self)
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        call(libc::SYS_keyctl, [libc::KEYCTL_UNLINK as usize, self.0, SESSION_KEYS, 0, 0, 0]);
+    }
+}
+
 impl Spot {
-    pub(super) fn socket_name(self) -> String {
+    /// The name of its socket and of its key.
+    pub(super) fn name(self) -> String {
         format!("taskhost-attack-{}-{}", self.process, self.socket)
     }
 

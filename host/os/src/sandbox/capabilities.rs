@@ -1,4 +1,4 @@
-//! Giving up all capabilities for good.
+//! Giving up all capabilities for good; and the keys of the session, which are rights that are handed down as well.
 
 use std::io;
 
@@ -25,7 +25,27 @@ pub(super) fn drop_all() -> io::Result<()> {
     let none = CapabilitySet::empty();
     let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
     rustix::thread::set_capabilities(None, sets)?;
-    if rustix::thread::capabilities(None)? == sets { Ok(()) } else { Err(io::Error::other("capabilities are left")) }
+    if rustix::thread::capabilities(None)? != sets {
+        return Err(io::Error::other("capabilities are left"));
+    }
+    forget_keys()
+}
+
+/// Starts a session of keys of its own, an empty one: those of the login session are inherited, whatever the namespaces.
+fn forget_keys() -> io::Result<()> {
+    let anonymous = std::ptr::null::<libc::c_char>();
+    // SAFETY: a null pointer stands for no name; nothing is read or written.
+    let result = unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, anonymous) };
+    if result >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        // There are no keys here, or none that may be used; or this user has as many sessions as may be, which are counted,
+        // and the filter has to do.
+        Some(libc::ENOSYS | libc::EPERM | libc::EDQUOT) => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// Being user 0 means nothing from here on.
