@@ -87,6 +87,7 @@ fn messages() -> Vec<Seed> {
         clock: 1_700_000_000_000_000_000,
         seed: *b"0123456789abcdef",
         fresh: Fresh::Item,
+        grants: vec![Grant { guest: "/data".into(), writable: true }],
         needs: Needs { exceptions: true, debug_info: false },
         given: Given {
             program: Program {
@@ -326,8 +327,8 @@ fn values() -> Vec<Seed> {
         (&[15, 2], "\"AAECAw==\""),
         (&[15, 18, 12, 10], "[[{\"n0\":\"a\",\"n1\":0.1},{\"n1\":-0.0,\"n0\":\"\"}]]"),
         (&[17, 16, 5, 16, 5], "[[null,3]]"),
-        (&[19, 12, 12], "{\"n2\":\"x\"}"),
-        (&[20, 16, 6], "{\"ok\":null}"),
+        (&[19, 12, 12], "[{\"n2\":\"x\"}]"),
+        (&[20, 16, 6], "[{\"ok\":null}]"),
     ];
     let seed = |(number, (choices, line)): (usize, (&[u8], &str))| {
         (format!("value-{number}"), [choices, &[0], line.as_bytes()].concat())

@@ -4,6 +4,8 @@
 use std::time::{Duration, Instant};
 
 use taskhost_os::signals::{self, Signal};
+use taskhost_protocol::fault::Refusal;
+use taskhost_protocol::message::Role;
 use taskhost_protocol::progress::Progress as Place;
 
 use super::process::Phase;
@@ -95,6 +97,13 @@ impl Pool {
         for worker in self.workers.values_mut() {
             if (worker.phase != Phase::Ready || worker.is_closing()) && worker.ready_by <= now && !worker.is_killed() {
                 let what = if worker.is_closing() { "hung while ending" } else { "was not ready for work in time" };
+                // The walls were up and the word given: what has no end is the kernel's, if no other worker was ever ready.
+                let is_kernels = worker.phase == Phase::Going && worker.post.role() == Role::Execute;
+                if is_kernels && self.description.is_none() && !worker.is_closing() {
+                    let text = "it does not become ready for work: what it does when it is instantiated, described or \
+                                started has no end, or takes too long";
+                    self.broken.get_or_insert_with(|| PoolError::Refused(Refusal::Start(text.into())));
+                }
                 worker.kill(Reason::Violation(what.into()));
             }
         }
