@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use crate::harness::{Outcome, Place};
 
+mod foreign;
 mod library;
 
 fn place() -> Place {
