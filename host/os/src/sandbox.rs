@@ -9,6 +9,7 @@
 mod capabilities;
 mod ceilings;
 mod filter;
+mod grants;
 mod landlock;
 mod lock;
 mod outside;
@@ -21,11 +22,12 @@ use std::fmt;
 use std::io;
 
 pub use filter::{known_names, known_numbers};
+pub use grants::{Folder, FolderError, OPEN_FILES};
 pub use landlock::version as landlock_version;
-pub use lock::{Grants, Insistence, Policy, lock};
+pub use lock::{Grants, Insistence, Policy, lock, lock_with};
 pub use outside::NotLocked;
 pub use probe::{Finding, probe};
-pub use specification::{Held, Seen, Specification, inspect};
+pub use specification::{Held, HeldFolder, Seen, Specification, inspect, inspect_with};
 
 /// One wall around a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,7 +40,7 @@ pub enum Layer {
     NoCapabilities,
     /// No set-user-id program or file capability can add any.
     NoNewPrivileges,
-    /// Landlock without any rule.
+    /// Landlock, with no rule but those for granted folders.
     Landlock,
     /// Nobody of the same user can read its memory, and it leaves no core file.
     NoDumps,
@@ -88,6 +90,8 @@ impl Layer {
 pub enum Role {
     /// Runs a kernel, with or without WASI.
     Execute,
+    /// The same for a kernel that was granted folders.
+    ExecuteWithFiles,
     /// Compiles a kernel, on several threads.
     Compile,
     /// Decodes and encodes file formats.
@@ -95,7 +99,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Every role.
+    /// Every role that is granted nothing.
     pub const ALL: [Self; 3] = [Self::Execute, Self::Compile, Self::Convert];
 }
 

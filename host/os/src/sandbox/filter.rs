@@ -1,5 +1,6 @@
 //! The system-call filter: an allow-list for each role, which the kernel holds to for the rest of a process's life.
 
+mod files;
 mod profile;
 mod program;
 
@@ -14,16 +15,27 @@ use program::Rule;
 /// The longest program that the kernel takes (`BPF_MAXINSNS`).
 const MOST_STEPS: usize = 4096;
 
-/// Puts the filter of `role` in place, for good. `control` is the only socket that may be used then, and no descriptor
-/// has a number of `descriptors` or above.
+/// What the rules of a role depend on in this process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// The only socket that may be used.
+    pub(super) control: i32,
+    /// No descriptor has this number or a larger one.
+    pub(super) descriptors: u64,
+    /// A granted folder may be written.
+    pub(super) writes: bool,
+}
+
+/// Puts the filter of `role` in place, for good.
 ///
 /// # Errors
 /// When this kernel has no filters, or (EACCES) when new privileges were not given up.
-pub(super) fn install(role: Role, control: i32, descriptors: u64) -> io::Result<()> {
+pub(super) fn install(role: Role, bounds: Bounds) -> io::Result<()> {
     let numbers = Numbers {
-        control: control.cast_unsigned(),
-        descriptors: u32::try_from(descriptors).unwrap_or(u32::MAX),
+        control: bounds.control.cast_unsigned(),
+        descriptors: u32::try_from(bounds.descriptors).unwrap_or(u32::MAX),
         process: std::process::id(),
+        writes: bounds.writes,
     };
     let mut steps = program::assemble(&profile::rules(role, numbers));
     debug_assert!(steps.len() <= MOST_STEPS, "{} steps", steps.len());
@@ -55,7 +67,7 @@ pub fn known_names(role: Role) -> Vec<&'static str> {
 }
 
 fn rules_for_show(role: Role) -> Vec<Rule> {
-    profile::rules(role, Numbers { control: 0, descriptors: 0, process: 0 })
+    profile::rules(role, Numbers { control: 0, descriptors: 0, process: 0, writes: true })
 }
 
 fn set(steps: &mut [sock_filter]) -> io::Result<()> {

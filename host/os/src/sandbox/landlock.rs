@@ -1,12 +1,15 @@
-//! Landlock without any rule: no path can be opened, no TCP port used, no process outside signalled. It holds where
-//! namespaces are forbidden, and stands behind them where they are not.
+//! Landlock with no rule but those for granted folders: no other path can be opened, no TCP port used, no process outside
+//! signalled. It holds where namespaces are forbidden, and stands behind them where they are not.
 
 use std::io;
 use std::mem::{offset_of, size_of};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::ptr;
 
 use libc::c_long;
+use rustix::fs::{Mode, OFlags};
+
+use super::grants::Folder;
 
 /// What a ruleset handles, as in `linux/landlock.h`: all that is handled and not allowed by a rule is forbidden.
 #[repr(C)]
@@ -31,23 +34,56 @@ pub fn version() -> io::Result<u32> {
     check(result).and_then(|version| u32::try_from(version).map_err(io::Error::other))
 }
 
-/// Forbids this thread and its children all that this kernel's Landlock can forbid, for good. New privileges must have
-/// been given up.
+/// What is allowed below one folder, as in `linux/landlock.h`.
+#[repr(C, packed)]
+struct Beneath {
+    rights: u64,
+    folder: i32,
+}
+
+/// `LANDLOCK_RULE_PATH_BENEATH`.
+const BENEATH: u32 = 1;
+
+/// Rights on files: to read them, and lists of folders.
+const READ: u64 = 1 << 2 | 1 << 3;
+
+/// To write files, take away and make files and folders, move between folders, truncate. No links, sockets, pipes or
+/// devices: what is left behind shall be files.
+const WRITE: u64 = 1 << 1 | 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 13 | 1 << 14;
+
+/// Forbids this thread and its children all that this kernel's Landlock can forbid, for good, outside of these folders.
+/// New privileges must have been given up.
 ///
 /// # Errors
 /// As [`version`]; E2BIG when 16 of them are in place already.
-pub(super) fn forbid_everything() -> io::Result<()> {
+pub(super) fn forbid_everything_but(folders: &[Folder]) -> io::Result<()> {
     let version = version()?;
     let (handled, size) = handled_by(version);
     let ruleset = create(&handled, size)?;
+    for folder in folders {
+        allow(&ruleset, folder, handled.files)?;
+    }
     // SAFETY: changes what this thread may do; takes no memory.
     check(unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset.as_raw_fd(), 0_u32) })?;
     // A look at what can always be named where there are files at all: it must have become impossible.
     match std::fs::read_dir("/") {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(io::Error::other("the root folder can still be read")),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Err(io::Error::other("the root folder can still be read")),
     }
+    for folder in folders {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(folder, ".", flags, Mode::empty())?;
+    }
+    Ok(())
+}
+
+fn allow(ruleset: &OwnedFd, folder: &Folder, handled: u64) -> io::Result<()> {
+    let rights = if folder.is_writable() { READ | WRITE } else { READ };
+    let rule = Beneath { rights: rights & handled, folder: folder.as_fd().as_raw_fd() };
+    let (number, record) = (ruleset.as_raw_fd(), &raw const rule);
+    // SAFETY: `rule` is a record of that kind, valid for reads.
+    check(unsafe { libc::syscall(libc::SYS_landlock_add_rule, number, BENEATH, record, 0_u32) }).map(drop)
 }
 
 /// Everything that a version can forbid, and how many bytes of the record it knows.

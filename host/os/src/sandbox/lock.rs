@@ -3,7 +3,7 @@
 //! 1. While /proc can still be read: that there is one thread, and how many descriptors are open.
 //! 2. An empty, read-only root, and a host name of its own: needs the capabilities of its user namespace.
 //! 3. `no_new_privs`, which the spawn has set already; without it, the next step and the last are refused.
-//! 4. Landlock without any rule.
+//! 4. Landlock, with no rule but one for each granted folder.
 //! 5. No capabilities, and no way to get them back: the bounding set first, which needs one.
 //! 6. Not dumpable, a session of its own, the parent-death signal again: changes of credentials clear the first and the
 //!    last. A coordinator that has ended before that sends no signal; its end of the control socket is closed then.
@@ -12,6 +12,7 @@
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
+use super::grants::{Folder, OPEN_FILES};
 use super::{Layer, Layers, Missing, Role, SandboxError};
 use super::{capabilities, ceilings, filter, landlock, process, root};
 
@@ -77,6 +78,15 @@ pub struct Grants<'a> {
 /// See [`SandboxError`]; the process has to end then. What the machine does not have and the policy does not insist on
 /// is missing in the answer.
 pub fn lock(role: Role, policy: &Policy, grants: &Grants<'_>) -> Result<Layers, SandboxError> {
+    lock_with(role, policy, grants, &[])
+}
+
+/// The same for a worker that was granted folders, which [`Role::ExecuteWithFiles`] can use.
+///
+/// # Errors
+/// The same. A folder that could not be cut off needs Landlock, whatever the policy; and where everything is insisted on,
+/// it has to be cut off.
+pub fn lock_with(role: Role, policy: &Policy, grants: &Grants<'_>, folders: &[Folder]) -> Result<Layers, SandboxError> {
     let mut layers = Layers::default();
     if policy.insistence == Insistence::Off {
         Layer::ALL.into_iter().for_each(|layer| layers.lack(layer, "it was switched off".into()));
@@ -86,8 +96,9 @@ pub fn lock(role: Role, policy: &Policy, grants: &Grants<'_>) -> Result<Layers, 
         layers.lack(*layer, "it was left out for a test".into());
     }
     process::require_single_thread()?;
-    let descriptors =
-        ceilings::descriptors(grants.slots).map_err(|error| SandboxError::Step { step: "count descriptors", error })?;
+    let files = if role == Role::ExecuteWithFiles { OPEN_FILES } else { 0 };
+    let descriptors = ceilings::descriptors(grants.slots + files)
+        .map_err(|error| SandboxError::Step { step: "count descriptors", error })?;
     let mut apply = |layer, step: &mut dyn FnMut() -> std::io::Result<()>| {
         if policy.wants(layer) {
             layers.note(layer, step());
@@ -101,7 +112,7 @@ pub fn lock(role: Role, policy: &Policy, grants: &Grants<'_>) -> Result<Layers, 
         apply(Layer::EmptyRoot, &mut lacking("it needs a mount namespace"));
     }
     apply(Layer::NoNewPrivileges, &mut process::give_up_new_privileges);
-    apply(Layer::Landlock, &mut landlock::forbid_everything);
+    apply(Layer::Landlock, &mut || landlock::forbid_everything_but(folders));
     apply(Layer::NoCapabilities, &mut capabilities::drop_all);
     apply(Layer::NoDumps, &mut process::refuse_dumps);
     process::require_session()?;
@@ -111,7 +122,24 @@ pub fn lock(role: Role, policy: &Policy, grants: &Grants<'_>) -> Result<Layers, 
     if role != Role::Compile {
         crate::allocator::keep_to_one_arena();
     }
-    apply(Layer::SystemCalls, &mut || filter::install(role, grants.control.as_raw_fd(), descriptors));
+    let writes = folders.iter().any(Folder::is_writable);
+    let bounds = filter::Bounds { control: grants.control.as_raw_fd(), descriptors, writes };
+    apply(Layer::SystemCalls, &mut || filter::install(role, bounds));
+    require_bounds(&mut layers, folders)?;
     policy.accept(&layers)?;
     Ok(layers)
+}
+
+/// A folder that could not be cut off is one that Landlock alone keeps a worker inside of.
+fn require_bounds(layers: &mut Layers, folders: &[Folder]) -> Result<(), SandboxError> {
+    let Some(attached) = folders.iter().find_map(Folder::attached) else { return Ok(()) };
+    let reason = format!("a granted folder could not be cut off: {attached}");
+    if !layers.is_live(Layer::Landlock) {
+        let lacking = layers.missing().iter().find(|missing| missing.layer == Layer::Landlock);
+        let why = lacking.map_or("", |missing| missing.reason.as_str());
+        let reason = format!("{why}; {reason}, so that nothing else would keep the kernel inside of it");
+        return Err(SandboxError::Missing(Missing { layer: Layer::Landlock, reason }));
+    }
+    layers.add(Missing { layer: Layer::EmptyRoot, reason });
+    Ok(())
 }

@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 
 use crate::process_id::ProcessId;
 
+use super::grants;
 use super::outside::{NO_CAPABILITIES, NotLocked, Status, is_empty_root, read};
 use super::{Layer, Layers};
 
@@ -31,6 +34,25 @@ pub enum Held {
     Anything,
     /// The control socket, memory files, and nothing in place of its standard streams: no file of the machine.
     MemoryFiles,
+}
+
+/// A folder that a worker was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldFolder {
+    device: u64,
+    inode: u64,
+    writable: bool,
+}
+
+impl HeldFolder {
+    /// The folder that this descriptor is of.
+    ///
+    /// # Errors
+    /// None are expected.
+    pub fn of(folder: BorrowedFd<'_>, writable: bool) -> io::Result<Self> {
+        let found = rustix::fs::fstat(folder)?;
+        Ok(Self { device: found.st_dev, inode: found.st_ino, writable })
+    }
 }
 
 /// What was seen.
@@ -59,6 +81,14 @@ const NOTHING: [(&str, &str); 4] = [
 /// The first thing that is not as specified. The worker has to be killed. A root that is not empty is no error but a
 /// missing layer, since some machines forbid mounts.
 pub fn inspect(id: ProcessId, specification: &Specification) -> Result<Seen, NotLocked> {
+    inspect_with(id, specification, &[])
+}
+
+/// The same for a worker that was granted these folders, and may hold them open besides its memory files.
+///
+/// # Errors
+/// The same.
+pub fn inspect_with(id: ProcessId, specification: &Specification, folders: &[HeldFolder]) -> Result<Seen, NotLocked> {
     let mut seen = Seen::default();
     let read = |name: &str| read(id, name).map_err(|error| NotLocked::Unreadable { id, error });
     let status = Status { id, text: read("status")? };
@@ -91,7 +121,7 @@ pub fn inspect(id: ProcessId, specification: &Specification) -> Result<Seen, Not
         seen.layers.lack(Layer::EmptyRoot, "it needs a mount namespace".into());
     }
     if specification.held == Held::MemoryFiles {
-        require_memory_files(&status, &mut seen)?;
+        require_held(&status, specification.namespaces, folders, &mut seen)?;
     }
     Ok(seen)
 }
@@ -123,25 +153,40 @@ fn require_own_namespaces(status: &Status, seen: &mut Seen) -> Result<(), NotLoc
     Ok(())
 }
 
-/// Nothing is open that has a name on this machine, and no socket but the one.
-fn require_memory_files(status: &Status, seen: &mut Seen) -> Result<(), NotLocked> {
+/// Nothing is open that has a name on this machine but what was granted, and no socket but the one.
+fn require_held(status: &Status, namespaces: bool, folders: &[HeldFolder], seen: &mut Seen) -> Result<(), NotLocked> {
     let id = status.id;
     let unreadable = |error| NotLocked::Unreadable { id, error };
-    let Some(folder) = visible(fs::read_dir(format!("/proc/{id}/fd"))).map_err(unreadable)? else {
+    let Some(entries) = visible(fs::read_dir(format!("/proc/{id}/fd"))).map_err(unreadable)? else {
         seen.hidden.push("its descriptors");
         return Ok(());
     };
     let mut sockets = 0;
-    for entry in folder {
-        let name = fs::read_link(entry.map_err(unreadable)?.path()).map_err(unreadable)?;
+    for entry in entries {
+        let path = entry.map_err(unreadable)?.path();
+        let name = fs::read_link(&path).map_err(unreadable)?;
         let name = name.to_string_lossy();
         if name.starts_with("socket:") {
             sockets += 1;
         } else if name != "/dev/null" && !name.starts_with("/memfd:") {
-            return Err(status.wrong("descriptor", &name, "a memory file"));
+            // Nothing else, unless it was granted.
+            if !is_granted(&path, namespaces, folders).map_err(unreadable)? {
+                return Err(status.wrong("descriptor", &name, "a memory file"));
+            }
         }
     }
     if sockets == 1 { Ok(()) } else { Err(status.wrong("number of sockets", &sockets.to_string(), "1")) }
+}
+
+/// Whether this descriptor is one of a granted folder; where there are mount namespaces, by a mount that was restricted.
+fn is_granted(descriptor: &Path, namespaces: bool, folders: &[HeldFolder]) -> io::Result<bool> {
+    // Through the link of /proc, which leads to what is open, whatever its name.
+    let found = rustix::fs::stat(descriptor)?;
+    let flags = rustix::fs::statvfs(descriptor)?.f_flag;
+    Ok(folders.iter().any(|folder| {
+        let is_it = (folder.device, folder.inode) == (found.st_dev, found.st_ino);
+        is_it && (!namespaces || flags.contains(grants::wanted(folder.writable)))
+    }))
 }
 
 /// `None` when it is hidden from this user: a process that is not dumpable shows that to privileged ones only.

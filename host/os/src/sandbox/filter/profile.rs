@@ -5,9 +5,9 @@
 
 use libc::c_long;
 
-use super::Rule;
 use super::program::Check::{Below, Bits, Is, OneOf};
 use super::program::{Check, Verdict};
+use super::{Rule, files};
 use crate::sandbox::Role;
 
 /// Numbers that the rules depend on and that are known only when a process locks itself in.
@@ -19,6 +19,8 @@ pub(super) struct Numbers {
     pub(super) descriptors: u32,
     /// The process as it sees itself.
     pub(super) process: u32,
+    /// A granted folder may be written.
+    pub(super) writes: bool,
 }
 
 /// What mapped memory may be for: never to be executed.
@@ -89,14 +91,16 @@ const THREADS: &[u32] = &[THREAD, THREAD | libc::CLONE_DETACHED.cast_unsigned()]
 pub(super) fn rules(role: Role, numbers: Numbers) -> Vec<Rule> {
     let handled = if role == Role::Compile { THREAD_SIGNALS } else { CRASHES };
     let mut rules = common(numbers, handled);
-    if role == Role::Compile {
-        rules.extend(threads());
+    match role {
+        Role::Execute | Role::Convert => {}
+        Role::ExecuteWithFiles => files::extend(&mut rules, numbers),
+        Role::Compile => rules.extend(threads()),
     }
     rules
 }
 
 fn common(numbers: Numbers, handled: &'static [u32]) -> Vec<Rule> {
-    let Numbers { control, descriptors, process } = numbers;
+    let Numbers { control, descriptors, process, writes: _ } = numbers;
     let abort = libc::SIGABRT.cast_unsigned();
     vec![
         // A batch: a message, its input, its results.
@@ -165,10 +169,10 @@ const MAYMOVE: u32 = libc::MREMAP_MAYMOVE.cast_unsigned();
 
 const CLOCKS: &[u32] = &[libc::CLOCK_MONOTONIC.cast_unsigned(), libc::CLOCK_REALTIME.cast_unsigned()];
 
-fn allow(number: c_long, name: &'static str, checks: &[Check]) -> Rule {
-    Rule { number, name, checks: checks.to_vec(), verdict: Verdict::Allow }
+pub(super) fn allow(number: c_long, name: &'static str, checks: &[Check]) -> Rule {
+    Rule { number, name, checks: checks.to_vec(), verdict: Verdict::Allow, otherwise: None }
 }
 
-fn refuse(number: c_long, name: &'static str, errno: i32) -> Rule {
-    Rule { number, name, checks: Vec::new(), verdict: Verdict::Refuse(errno) }
+pub(super) fn refuse(number: c_long, name: &'static str, errno: i32) -> Rule {
+    Rule { number, name, checks: Vec::new(), verdict: Verdict::Refuse(errno), otherwise: None }
 }

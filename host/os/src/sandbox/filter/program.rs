@@ -49,6 +49,15 @@ pub(super) struct Rule {
     pub(super) checks: Vec<Check>,
     /// What becomes of it then.
     pub(super) verdict: Verdict,
+    /// What becomes of it otherwise. No error means that the process ends.
+    pub(super) otherwise: Option<i32>,
+}
+
+impl Rule {
+    /// The answer to a call that breaks a condition.
+    pub(super) fn otherwise(&self) -> u32 {
+        self.otherwise.map_or(KILL, |errno| Verdict::Refuse(errno).code())
+    }
 }
 
 /// The architecture whose numbers the rules are in, as in `linux/audit.h`.
@@ -93,7 +102,7 @@ pub(super) fn assemble(rules: &[Rule]) -> Vec<sock_filter> {
     program
 }
 
-/// The steps for a call that is this one: each check goes on to the next, or to the end of the block, which kills.
+/// The steps for a call that is this one: each check goes on to the next, or to the end of the block.
 fn block(rule: &Rule) -> Vec<sock_filter> {
     let mut steps = Vec::new();
     // Where a jump to the end is still to be filled in: the step, and whether it is made when the test holds.
@@ -130,7 +139,7 @@ fn block(rule: &Rule) -> Vec<sock_filter> {
     }
     steps.push(answer(rule.verdict.code()));
     let end = steps.len();
-    steps.push(answer(KILL));
+    steps.push(answer(rule.otherwise()));
     for (at, when_true) in ends {
         let distance = u8::try_from(end - at - 1).expect("a block has a handful of steps");
         if let Some(step) = steps.get_mut(at) {

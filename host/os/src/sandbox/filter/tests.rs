@@ -6,13 +6,15 @@ use super::profile::{Numbers, rules};
 use super::program::{ARCHITECTURE, Check, KILL, Rule, assemble};
 use super::{MOST_STEPS, Role};
 
-const NUMBERS: Numbers = Numbers { control: 3, descriptors: 40, process: 1 };
+const NUMBERS: Numbers = Numbers { control: 3, descriptors: 40, process: 1, writes: true };
 
 /// Numbers of calls up to here are tried; the newest known has 470.
 const NUMBERS_TRIED: u32 = 1024;
 
 /// Arguments that mean something to some call.
 const INTERESTING: [u64; 12] = [0, 1, 2, 3, 4, 5, 7, 39, 40, 0x80, 0x4000_0000, u64::MAX];
+
+const ROLES: [Role; 4] = [Role::Execute, Role::ExecuteWithFiles, Role::Compile, Role::Convert];
 
 fn program(role: Role) -> Vec<sock_filter> {
     assemble(&rules(role, NUMBERS))
@@ -70,7 +72,7 @@ fn perturbed(check: &Check) -> (usize, Vec<u64>) {
 
 #[test]
 fn arguments_that_fit_pass_and_each_perturbed_one_kills() {
-    for role in Role::ALL {
+    for role in ROLES {
         let program = program(role);
         for rule in rules(role, NUMBERS) {
             let number = u32::try_from(rule.number).expect("small");
@@ -85,7 +87,7 @@ fn arguments_that_fit_pass_and_each_perturbed_one_kills() {
                     let mut arguments = fits;
                     arguments[at] = value;
                     let answer = run(&program, ARCHITECTURE, number, arguments);
-                    assert_eq!(answer, KILL, "{role:?} {} with {arguments:#x?}", rule.name);
+                    assert_eq!(answer, rule.otherwise(), "{role:?} {} with {arguments:#x?}", rule.name);
                 }
             }
         }
@@ -94,7 +96,7 @@ fn arguments_that_fit_pass_and_each_perturbed_one_kills() {
 
 #[test]
 fn every_number_that_is_not_listed_kills_whatever_its_arguments() {
-    for role in Role::ALL {
+    for role in ROLES {
         let (program, known) = (program(role), super::known_numbers(role));
         for number in (0..NUMBERS_TRIED).filter(|number| !known.contains(&i64::from(*number))) {
             for argument in INTERESTING {
@@ -108,7 +110,7 @@ fn every_number_that_is_not_listed_kills_whatever_its_arguments() {
 fn other_architectures_and_x32_kill_even_what_is_listed() {
     /// `AUDIT_ARCH_I386`, which a 64-bit program reaches by `int 0x80`, and `AUDIT_ARCH_ARM`.
     const OTHERS: [u32; 3] = [0x4000_0003, 0x4000_0028, 0];
-    for role in Role::ALL {
+    for role in ROLES {
         let program = program(role);
         for rule in rules(role, NUMBERS) {
             let number = u32::try_from(rule.number).expect("small");
@@ -122,7 +124,7 @@ fn other_architectures_and_x32_kill_even_what_is_listed() {
 
 #[test]
 fn no_rule_is_there_twice_and_the_programs_are_short() {
-    for role in Role::ALL {
+    for role in ROLES {
         let mut known = super::known_numbers(role);
         known.sort_unstable();
         let before = known.len();
@@ -134,7 +136,7 @@ fn no_rule_is_there_twice_and_the_programs_are_short() {
 
 #[test]
 fn no_role_gets_memory_that_it_can_execute_or_a_process() {
-    for role in Role::ALL {
+    for role in ROLES {
         let program = program(role);
         let answer =
             |number: i64, arguments| run(&program, ARCHITECTURE, u32::try_from(number).expect("small"), arguments);
@@ -153,7 +155,7 @@ fn no_role_gets_memory_that_it_can_execute_or_a_process() {
 #[test]
 fn the_documentation_lists_every_call() {
     let page = include_str!("../../../../../docs/sandbox.md");
-    for role in Role::ALL {
+    for role in ROLES {
         for name in super::known_names(role) {
             assert!(page.contains(&format!("| `{name}` |")), "docs/sandbox.md does not tell of {name}");
         }
