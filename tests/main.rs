@@ -13,6 +13,7 @@ mod bad_input;
 mod cache;
 mod capsules;
 mod chaos;
+mod commands;
 mod death;
 mod errors;
 mod examples;

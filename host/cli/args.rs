@@ -3,6 +3,7 @@
 mod again;
 mod doctor;
 mod failures;
+mod given;
 mod names;
 mod run;
 mod values;
@@ -16,6 +17,7 @@ use crate::exit_code::{Exit, TABLE};
 pub(crate) use again::{ReplayArguments, ResumeArguments};
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use failures::{FailureArguments, JournalArguments, LimitArguments};
+pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
 pub(crate) use values::WorkerCount as Workers;

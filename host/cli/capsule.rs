@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use taskhost_protocol::limits::{HEADER_BYTES, ITEM_BYTES, KERNEL_BYTES};
 
 use crate::exit_code::Failure;
+use crate::given::Gifts;
 
 /// Raised when a capsule means something else than before; a new field leaves it as it is.
 const VERSION: u32 = 1;
@@ -34,6 +35,9 @@ pub(crate) struct Manifest {
     pub(crate) kernel: Kernel,
     /// `--config`, as the user gave it.
     pub(crate) settings: Vec<(String, String)>,
+    /// Arguments and environment of a command, broadcast data, real clocks.
+    #[serde(default)]
+    pub(crate) given: Gifts,
     pub(crate) limits: Limits,
     pub(crate) split: String,
     pub(crate) merge: String,
@@ -215,6 +219,7 @@ pub(crate) mod tests {
             taskhost: "0.1.0".into(),
             kernel: Kernel { name: "primes".into(), kind: None, invoke: None, blake3: "00".into() },
             settings: vec![("a".into(), "b".into())],
+            given: Gifts::default(),
             limits: Limits { memory_bytes: 1 << 30, output_bytes: 1 << 28, fuel: None, timeout_nanoseconds: Some(5) },
             split: "lines".into(),
             merge: "lines".into(),

@@ -44,7 +44,8 @@ fn describe(name: &str, info: &KernelInfo, description: Option<&Description>) ->
     let file = report::escape(name);
     let invoke = if info.kind == Kind::Typed { " --invoke NAME" } else { "" };
     let settings = settings_usage(description);
-    let _ = writeln!(text, "Usage: taskhost run {file}{invoke} [INPUT]… [-o OUTPUT]{settings}");
+    let words = if info.kind == Kind::Command { " [-- ARGUMENT…]" } else { "" };
+    let _ = writeln!(text, "Usage: taskhost run {file}{invoke} [INPUT]… [-o OUTPUT]{settings}{words}");
     let _ = writeln!(text);
     functions(&mut text, &info.functions);
     if let Some(description) = description {

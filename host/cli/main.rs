@@ -11,6 +11,7 @@ mod doctor;
 mod dry_run;
 mod exit_code;
 mod feed;
+mod given;
 mod inputs;
 mod inspect;
 mod invoke;

@@ -60,7 +60,9 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Exit> {
     let kind = kind.and_then(|kind| KindName::from_str(kind, false).ok());
     let invoke = manifest.kernel.invoke.as_deref().map(Invocation::parse).transpose().map_err(damaged)?;
     let kind = invoke::kind(kind, invoke.as_ref());
+    let given = manifest.given.prepare(&kernel.name)?;
     let mut starting = starting(manifest, kernel, kind, cores.plan);
+    starting.given = given;
     starting.sandbox = arguments.sandbox.insistence.into();
     starting.invoke = invoke.as_ref().map(Invocation::invoke);
     let (mut pool, _) = start(starting)?;
@@ -92,6 +94,7 @@ fn starting(manifest: &Manifest, kernel: KernelFile, kind: Option<Kind>, cores: 
         clock: UNIX_EPOCH + Duration::from_nanos(manifest.clock),
         sync: false,
         capture: false,
+        given: Default::default(),
         cores,
         initial: 1,
         describe_only: false,

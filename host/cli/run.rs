@@ -16,12 +16,13 @@ use anyhow::Result;
 use taskhost_pool::job::JobFeed;
 use taskhost_pool::journal::Journal;
 use taskhost_pool::runner::{Policy, Pool};
-use taskhost_protocol::kernel::{CompileOptions, Profile};
+use taskhost_protocol::kernel::{CompileOptions, Kind, Profile};
 
 use crate::args::{OnErrorName, RunArguments};
 use crate::dry_run;
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{OneJob, total_bytes};
+use crate::given::{self, Gifts};
 use crate::inputs::{Found, InputOptions, Inputs, ListSource};
 use crate::invoke::{self, Invocation};
 use crate::journal::{self, Left, RunJournal};
@@ -103,13 +104,16 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     }
     let header = header.map(|inputs| journal::header(&kernel, inputs, SystemTime::now())).transpose()?;
     let keeping = if arguments.report.dry_run { Keeping::default() } else { Keeping::new(&arguments, &kernel)? };
+    let gifts = Gifts::new(&arguments.given)?.prepare(&kernel.name)?;
     let mut starting = starting(&arguments, kernel, &cores, initial);
+    starting.given = gifts;
     if let Some(again) = &again {
         starting.clock = again.left.clock();
     }
     let clock = starting.clock;
     let (mut pool, kernel) = start(starting)?;
     invoke::check_kernel(&arguments, &kernel, pool.kernel())?;
+    given::check_kernel(&arguments, pool.kernel())?;
     let shape = plan::shape(&arguments, pool.kernel().exports, pool.description())?;
     if let Some(again) = &again {
         again.check_shape(shape)?;
@@ -220,6 +224,7 @@ fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial
         clock: SystemTime::now(),
         sync: arguments.journal.sync,
         capture: arguments.failures.capture.is_some(),
+        given: Default::default(),
         cores: cores.plan.clone(),
         initial: if arguments.report.dry_run { 1 } else { initial },
         describe_only: arguments.report.dry_run,
@@ -296,6 +301,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     let Started { pool, kernel, shape, began, journal, left } = started;
     let Request { arguments, inputs, place, cores, bytes } = request;
     let many = matches!(place, Place::PerInput(_));
+    let is_program = pool.kernel().kind == Kind::Command;
     let notes = Rc::new(Notes::default());
     if let (Some(left), Place::File(path)) = (&left, &place) {
         left.sweep_beside(path);
@@ -305,7 +311,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
             let outputs = Outputs { destination, notes: Rc::clone(&notes), left: left.as_ref() };
             ManyJobs::new(inputs, outputs, arguments, shape, pool.waker()).map(|jobs| Box::new(jobs) as _)
         }
-        place => SingleJob { arguments, shape, bytes, notes: &notes, left: left.as_ref() }
+        place => SingleJob { arguments, shape, is_program, bytes, notes: &notes, left: left.as_ref() }
             .spec(inputs, place, pool.waker())
             .map(|job| Box::new(OneJob(Some(job))) as _),
     };

@@ -1,5 +1,6 @@
 //! Starting a pool from the command line: cores, claims on them, the kernel, the settings.
 
+use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
 use taskhost_os::cores::Topology;
@@ -7,6 +8,7 @@ use taskhost_os::lease::{Lease, RuntimeFolder};
 use taskhost_os::signals::{self, Signal, Signals};
 use taskhost_os::spawn::Program;
 use taskhost_pool::runner::{Policy, Pool, PoolConfig};
+use taskhost_protocol::given::Given;
 use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::{SETTINGS_BYTES, WorkerLimits};
 use taskhost_protocol::message::{Fresh, Sandbox};
@@ -85,6 +87,8 @@ pub(crate) struct Starting {
     pub(crate) cores: Vec<Option<u32>>,
     /// Workers that are started at once.
     pub(crate) initial: usize,
+    /// What else the user gives the kernel, with the broadcast data.
+    pub(crate) given: (Given, Option<OwnedFd>),
     /// Ask the kernel only what it says of itself.
     pub(crate) describe_only: bool,
 }
@@ -106,6 +110,7 @@ impl Starting {
             capture: false,
             cores: vec![None],
             initial: 1,
+            given: Default::default(),
             describe_only: true,
         }
     }
@@ -142,6 +147,8 @@ pub(crate) fn start(starting: Starting) -> Result<(Pool, String), Failure> {
         fresh: starting.fresh,
         sandbox: starting.sandbox,
         settings: starting.settings,
+        given: starting.given.0,
+        broadcast: starting.given.1,
         describe_only: starting.describe_only,
         clock: starting.clock,
         policy: starting.policy,

@@ -16,6 +16,7 @@ use taskhost::pool::plan::{ItemsPlan, OnError, Placement};
 use taskhost::pool::runner::{Observer, Policy, Pool, PoolConfig, Progress, RunReport};
 use taskhost::pool::state::sizing::BatchRule;
 use taskhost_os::spawn::Program;
+use taskhost_protocol::given::Given;
 use taskhost_protocol::kernel::{CompileOptions, ResultLength};
 use taskhost_protocol::limits::WorkerLimits;
 use taskhost_protocol::message::{Fresh, Level, Sandbox};
@@ -82,6 +83,8 @@ impl Machine {
             fresh: Fresh::default(),
             sandbox: Sandbox::default(),
             settings: vec![("lie".into(), lie.into())],
+            given: Given::default(),
+            broadcast: None,
             describe_only: false,
             clock: SystemTime::UNIX_EPOCH,
             policy: Policy { deadline: Some(DEADLINE), ..policy },

@@ -13,6 +13,8 @@ pub(crate) enum KindName {
     Raw,
     /// Any component, for --invoke
     Typed,
+    /// A WASI program: an item is its standard input
+    Command,
 }
 
 impl From<KindName> for Kind {
@@ -21,6 +23,7 @@ impl From<KindName> for Kind {
             KindName::Component => Self::Component,
             KindName::Raw => Self::RawModule,
             KindName::Typed => Self::Typed,
+            KindName::Command => Self::Command,
         }
     }
 }

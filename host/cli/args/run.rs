@@ -10,7 +10,7 @@ use crate::invoke::Invocation;
 
 use super::names::{FreshName, LevelName, ProgressMode};
 use super::values::{self, BatchSize, WorkerCount};
-use super::{FailureArguments, InspectArguments, JournalArguments, LimitArguments};
+use super::{FailureArguments, GivenArguments, InspectArguments, JournalArguments, LimitArguments};
 
 /// `taskhost run`.
 #[derive(Debug, Args)]
@@ -24,6 +24,8 @@ pub(crate) struct RunArguments {
     pub(crate) input: InputArguments,
     #[command(flatten)]
     pub(crate) items: ItemArguments,
+    #[command(flatten)]
+    pub(crate) given: GivenArguments,
     #[command(flatten)]
     pub(crate) picture: PictureArguments,
     #[command(flatten)]

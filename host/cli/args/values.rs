@@ -1,5 +1,6 @@
 //! Values on the command line: their notations, and what to say of a wrong one.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use taskhost_data::duration::parse_duration;
@@ -101,6 +102,17 @@ pub(super) fn batch(text: &str) -> Result<BatchSize, String> {
     }
 }
 
+/// `--broadcast`. The name becomes that of a file, too.
+pub(super) fn broadcast(text: &str) -> Result<(String, PathBuf), String> {
+    let Some((name, path)) = text.split_once('=').filter(|(_, path)| !path.is_empty()) else {
+        return Err("write NAME=PATH".into());
+    };
+    if name.is_empty() || name.len() > NAME_BYTES || name.contains(['/', '\0']) || matches!(name, "." | "..") {
+        return Err(format!("its name must be one of a file, of at most {NAME_BYTES} bytes"));
+    }
+    Ok((name.to_owned(), path.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +129,14 @@ mod tests {
         assert_eq!(setting("pattern=a=b"), Ok(("pattern".into(), "a=b".into())));
         assert_eq!(setting("name="), Ok(("name".into(), String::new())));
         assert!(setting("=x").is_err() && setting("x").is_err());
+    }
+
+    #[test]
+    fn the_name_of_broadcast_data_is_one_of_a_file() {
+        assert_eq!(broadcast("words=a=b"), Ok(("words".into(), "a=b".into())));
+        for wrong in ["words", "words=", "=x", "a/b=x", "..=x"] {
+            assert!(broadcast(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

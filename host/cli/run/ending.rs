@@ -10,6 +10,7 @@ use taskhost_pool::verdict::Verdict;
 use crate::args::RunArguments;
 use crate::capture::Capture;
 use crate::exit_code::{Exit, of_job};
+use crate::given;
 use crate::report::{self, Reporter, Summary, describe, json};
 use crate::start::Cores;
 
@@ -62,6 +63,9 @@ impl Ending<'_> {
         }
         if !arguments.report.quiet && exit != Exit::ReaderGone {
             summary.print();
+            if let Some(note) = given::not_reproducible(arguments) {
+                report::note(&note);
+            }
             closing_line(exit, reporter, arguments);
         }
         match &arguments.report.report {

@@ -12,6 +12,7 @@ use crate::args::RunArguments;
 use crate::capsule::{Failed, Item, Kernel, Limits, Manifest};
 use crate::capture::{Capture, CaptureFolder};
 use crate::exit_code::Failure;
+use crate::given::Gifts;
 use crate::kernel::KernelFile;
 use crate::plan::Shape;
 use crate::report::errors::ErrorFile;
@@ -57,6 +58,8 @@ impl Keeping {
                     blake3: pool.digest().to_string(),
                 },
                 settings: arguments.items.config.clone(),
+                // It was understood before anything began.
+                given: Gifts::new(&arguments.given).unwrap_or_default(),
                 limits: limits(arguments),
                 split: split_name(split.unwrap_or(Split::Whole)),
                 merge: merge_name(merge).into(),

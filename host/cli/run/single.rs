@@ -19,6 +19,8 @@ use crate::report::Notes;
 pub(super) struct SingleJob<'a> {
     pub(super) arguments: &'a RunArguments,
     pub(super) shape: Shape,
+    /// Whether the kernel is a program, which mostly print what somebody wants to read.
+    pub(super) is_program: bool,
     /// Bytes of all inputs, when known.
     pub(super) bytes: Option<u64>,
     pub(super) notes: &'a Notes,
@@ -29,7 +31,7 @@ pub(super) struct SingleJob<'a> {
 impl SingleJob<'_> {
     /// The job. The waker is for a list of inputs that somebody may still be writing.
     pub(super) fn spec(self, inputs: Given, place: Place, waker: Waker) -> Result<JobSpec, Failure> {
-        let Self { arguments, shape, bytes, notes, left } = self;
+        let Self { arguments, shape, is_program, bytes, notes, left } = self;
         if shape == Shape::Picture {
             return one_picture(inputs, place, arguments, notes);
         }
@@ -66,7 +68,7 @@ impl SingleJob<'_> {
             },
             Place::Stdout { .. } | Place::PerInput(_) => match &shape {
                 Shape::Items { merge: (Merge::Discard, _), .. } => Output::Nothing,
-                shape if shape.is_binary() => match output::spare_terminal(&place, input) {
+                shape if shape.is_binary() && !is_program => match output::spare_terminal(&place, input) {
                     Some(path) => output::file(&path)?,
                     None => output::stdout()?,
                 },

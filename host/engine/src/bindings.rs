@@ -65,14 +65,20 @@ impl log::Host for HostState {
     }
 }
 
-/// The flag that gives data to all workers is not built yet: there is none.
 impl broadcast::Host for HostState {
-    fn size(&mut self, _name: String) -> Option<u64> {
-        None
+    fn size(&mut self, name: String) -> Option<u64> {
+        Some(self.broadcast.entry(self.broadcast.find(&name)?)?.1)
     }
 
-    fn read(&mut self, name: String, _offset: u64, _length: u32) -> Result<Vec<u8>, String> {
-        Err(format!("there is no broadcast data named `{name}`"))
+    fn read(&mut self, name: String, offset: u64, length: u32) -> Result<Vec<u8>, String> {
+        let (index, len) = self.broadcast.slice(&name, offset, length)?;
+        // It is copied by way of the host, which has as much room as the kernel.
+        self.allowance.cannot_hold(len).map_err(|fault| fault.to_string())?;
+        let mut bytes = vec![0; usize::try_from(len).map_err(|error| error.to_string())?];
+        let read = self.broadcast.read(index, offset, &mut bytes);
+        let read = read.map_err(|error| format!("the broadcast data `{name}` cannot be read: {error}"))?;
+        bytes.truncate(read);
+        Ok(bytes)
     }
 }
 

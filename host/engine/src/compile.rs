@@ -34,11 +34,12 @@ fn compile_file(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refus
     cap(wasm.len() as u64, KERNEL_BYTES, "the kernel")?;
     prepass::look(&wasm, &prepass::CAPS)?;
     let found = detect::detect(&wasm, options.kind)?;
-    let engine = Engine::new(&config::compiler(options.profile, found.wasm.len()))
+    let engine = Engine::new(&config::compiler(options.profile, found.survey.needs, found.wasm.len()))
         .map_err(|error| Refusal::Start(format!("the compiler could not be set up: {error:#}")))?;
     let code = match found.kind {
+        _ if found.survey.is_component => engine.precompile_component(&found.wasm),
         Kind::Component | Kind::Typed => engine.precompile_component(&found.wasm),
-        Kind::RawModule => engine.precompile_module(&found.wasm),
+        Kind::RawModule | Kind::Command => engine.precompile_module(&found.wasm),
     }
     .map_err(|error| Refusal::NotWasm(format!("it does not compile: {error:#}")))?;
     cap(code.len() as u64, ARTIFACT_BYTES, "the compiled kernel")?;
@@ -48,6 +49,7 @@ fn compile_file(bytes: &[u8], options: CompileOptions) -> Result<Compiled, Refus
         exports: found.exports,
         import_names: found.survey.import_names(),
         export_names: found.survey.export_names(),
+        needs: found.survey.needs,
         functions: found.survey.functions,
         wasm_bytes: bytes.len() as u64,
         code_bytes: code.len() as u64,

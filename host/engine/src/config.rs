@@ -2,7 +2,7 @@
 //! an artifact is set here, explicitly, for both sides. A default that changes with a release would otherwise turn
 //! cached artifacts into load errors, or worse, change what kernels compute.
 
-use taskhost_protocol::kernel::Profile;
+use taskhost_protocol::kernel::{Needs, Profile};
 use wasmparser::WasmFeatures;
 use wasmtime::{Config, Inlining, OptLevel, Strategy, WasmBacktraceDetails};
 
@@ -21,27 +21,30 @@ const WASM_STACK: usize = 1 << 20;
 
 /// Proposals that kernels cannot use: threads and 64-bit memories are not supported (a worker is one thread, an item
 /// is at most 1 GiB); garbage collection, exceptions and asynchronous components are large and new pieces of code,
-/// and most advisories of the last year were about them. `MULTI_MEMORY` stays on: the adapters of a component made of
-/// several modules need it.
-fn features_off() -> WasmFeatures {
-    WasmFeatures::MEMORY64
+/// and most advisories of the last year were about them. Exceptions are on for a kernel that throws them, and what they need
+/// of garbage collection with them. `MULTI_MEMORY` stays on: the adapters of a component made of several modules need it.
+fn features_off(needs: Needs) -> WasmFeatures {
+    let off = WasmFeatures::MEMORY64
         | WasmFeatures::THREADS
         | WasmFeatures::GC
         | WasmFeatures::GC_TYPES
         | WasmFeatures::FUNCTION_REFERENCES
         | WasmFeatures::EXCEPTIONS
-        | WasmFeatures::CM_ASYNC
+        | WasmFeatures::CM_ASYNC;
+    if needs.exceptions { off.difference(WasmFeatures::EXCEPTIONS | WasmFeatures::GC_TYPES) } else { off }
 }
 
 /// What a kernel may use, for looking at it before it is compiled.
-pub(crate) fn features() -> WasmFeatures {
-    (WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL).difference(features_off())
+pub(crate) fn features(needs: Needs) -> WasmFeatures {
+    (WasmFeatures::WASM3 | WasmFeatures::COMPONENT_MODEL).difference(features_off(needs))
 }
 
 /// The settings that both sides share.
-fn base(profile: Profile) -> Config {
+fn base(profile: Profile, needs: Needs) -> Config {
     let mut config = Config::new();
-    config.wasm_features(features_off(), false);
+    let off = features_off(needs);
+    config.wasm_features(off, false);
+    config.wasm_features(features_off(Needs::default()).difference(off), true);
     config.concurrency_support(false);
     // Relaxed SIMD may differ between processors; results may not.
     config.relaxed_simd_deterministic(true);
@@ -61,8 +64,13 @@ fn base(profile: Profile) -> Config {
     config.signals_based_traps(true);
     config.max_wasm_stack(WASM_STACK);
 
-    // Names of functions are enough for a trap's backtrace; the default would look at an environment variable.
-    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    // Names of functions are enough for a trap's backtrace where the kernel does not know its lines; the default would look
+    // at an environment variable.
+    config.wasm_backtrace_details(if needs.debug_info {
+        WasmBacktraceDetails::Enable
+    } else {
+        WasmBacktraceDetails::Disable
+    });
     config.debug_info(false);
     config.debug_symbols(false);
     config.native_unwind_info(false);
@@ -76,8 +84,8 @@ fn base(profile: Profile) -> Config {
 const THREADS_FROM: usize = 64 * 1024;
 
 /// Settings of the side that compiles a kernel of so many bytes. The number of threads does not show in the code.
-pub(crate) fn compiler(profile: Profile, wasm_bytes: usize) -> Config {
-    let mut config = base(profile);
+pub(crate) fn compiler(profile: Profile, needs: Needs, wasm_bytes: usize) -> Config {
+    let mut config = base(profile, needs);
     config.strategy(Strategy::Cranelift);
     config.cranelift_opt_level(OptLevel::Speed);
     config.parallel_compilation(wasm_bytes >= THREADS_FROM);
@@ -85,8 +93,8 @@ pub(crate) fn compiler(profile: Profile, wasm_bytes: usize) -> Config {
 }
 
 /// Settings of the side that runs.
-pub(crate) fn runner(profile: Profile) -> Config {
-    let mut config = base(profile);
+pub(crate) fn runner(profile: Profile, needs: Needs) -> Config {
+    let mut config = base(profile, needs);
     config.enable_compiler(false);
     config
 }
@@ -101,7 +109,7 @@ mod tests {
         let wasm = std::fs::read(path).expect("it comes with the source");
         for profile in [Profile::Plain, Profile::Fuel] {
             let [one, many] = [THREADS_FROM - 1, THREADS_FROM].map(|bytes| {
-                let engine = wasmtime::Engine::new(&compiler(profile, bytes)).expect("it can be set up");
+                let engine = wasmtime::Engine::new(&compiler(profile, Needs::default(), bytes)).expect("it can be set up");
                 engine.precompile_component(&wasm).or_else(|_| engine.precompile_module(&wasm)).expect("it compiles")
             });
             assert!(one == many);

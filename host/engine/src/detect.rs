@@ -6,7 +6,7 @@ use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::kernel::{Exports, Kind};
 
 use crate::survey::Survey;
-use crate::{componentize, shape};
+use crate::{componentize, contract, shape};
 
 /// What a file was taken for.
 pub(crate) struct Found<'a> {
@@ -55,7 +55,7 @@ pub(crate) fn detect(wasm: &[u8], wanted: Option<Kind>) -> Result<Found<'_>, Ref
         return component(Cow::Borrowed(wasm), survey, "", wanted);
     }
     let looks_raw = shape::looks_raw(&survey);
-    let typed = survey.has_component_type && wanted != Some(Kind::RawModule);
+    let typed = survey.has_component_type && !matches!(wanted, Some(Kind::RawModule | Kind::Command));
     // A module with both faces is a component unless its types are not of the contract.
     if typed && !looks_raw {
         return encoded(wasm, wanted);
@@ -81,7 +81,12 @@ pub(crate) fn detect(wasm: &[u8], wanted: Option<Kind>) -> Result<Found<'_>, Ref
                     .into(),
             ));
         }
-        Some(Kind::RawModule) | None => {}
+        Some(Kind::RawModule | Kind::Command) | None => {}
+    }
+    if wanted == Some(Kind::Command) || (wanted.is_none() && !looks_raw && shape::looks_command(&survey)) {
+        let exports = shape::command(&survey)?;
+        let why = "command: a WASI preview 1 program, it exports _start; an item is its standard input".into();
+        return Ok(Found { kind: Kind::Command, why, exports, survey, wasm: Cow::Borrowed(wasm) });
     }
     let exports = shape::raw(&survey)?;
     let why = "raw module: it exports memory, taskhost_alloc and taskhost_process".into();
@@ -100,6 +105,13 @@ fn component<'a>(wasm: Cow<'a, [u8]>, survey: Survey, how: &str, wanted: Option<
         shape::typed(&survey)?;
         let why = format!("typed functions: a component{how}, and --invoke NAME calls one of its functions");
         return Ok(Found { kind: Kind::Typed, why, exports: Exports::default(), survey, wasm });
+    }
+    let has_work = || survey.exports.iter().any(|entry| contract::interface(&entry.name).is_some());
+    if wanted == Some(Kind::Command) || (wanted.is_none() && shape::looks_command(&survey) && !has_work()) {
+        let exports = shape::command(&survey)?;
+        let why =
+            format!("command: a WASI 0.2 program, it exports wasi:cli/run{how}; an item is its standard input");
+        return Ok(Found { kind: Kind::Command, why, exports, survey, wasm });
     }
     let (exports, work) = shape::component(&survey)?;
     let why = format!("component: it exports {}{how}", work.join(" and "));

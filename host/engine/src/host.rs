@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use taskhost_protocol::fault::Fault;
+use taskhost_protocol::given::Given;
 use taskhost_protocol::limits::{COUNTERS, LOG_LINES_PER_ITEM, NAME_BYTES, WorkerLimits, cap_text};
 use taskhost_protocol::message::Level;
 
 use crate::allowance::Allowance;
+use crate::broadcast::BroadcastData;
 use crate::last_words;
 use crate::wasi::Wasi;
 
@@ -20,6 +22,10 @@ pub struct HostContext {
     pub clock: u64,
     /// Seeds the kernel's random numbers, together with the position of the item.
     pub seed: [u8; 16],
+    /// What else the user gives it.
+    pub given: Arc<Given>,
+    /// Data for all workers.
+    pub broadcast: Arc<BroadcastData>,
 }
 
 /// What a kernel may know of the item in hand.
@@ -39,6 +45,7 @@ pub struct ItemContext {
 pub(crate) struct HostState {
     pub(crate) allowance: Allowance,
     pub(crate) settings: Arc<Vec<(String, String)>>,
+    pub(crate) broadcast: Arc<BroadcastData>,
     pub(crate) item: Option<ItemContext>,
     pub(crate) logs: Logs,
     pub(crate) counters: Counters,
@@ -47,10 +54,11 @@ pub(crate) struct HostState {
 }
 
 impl HostState {
-    pub(crate) fn new(host: HostContext, limits: WorkerLimits, wasi: Option<Wasi>) -> Self {
+    pub(crate) fn new(host: &HostContext, limits: WorkerLimits, wasi: Option<Wasi>) -> Self {
         Self {
             allowance: Allowance::new(limits.memory),
-            settings: host.settings,
+            settings: Arc::clone(&host.settings),
+            broadcast: Arc::clone(&host.broadcast),
             item: None,
             logs: Logs::default(),
             counters: Counters::default(),

@@ -10,6 +10,7 @@ use taskhost_protocol::picture::{Format, PicturePlan};
 use tokio::runtime::Runtime;
 use wasmtime::Store;
 
+use crate::command::CommandCalls;
 use crate::component::ComponentCalls;
 use crate::fault::{self, CallError};
 use crate::fuel::{self, Budget};
@@ -85,6 +86,7 @@ pub(crate) enum Calls {
     /// None: nothing is called.
     Typed(Option<Box<TypedCalls>>),
     Raw(Box<RawCalls>),
+    Command(Box<CommandCalls>),
 }
 
 /// A kernel at work.
@@ -114,7 +116,7 @@ impl Instance {
     pub fn describe(&mut self) -> Result<Option<Description>, Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.describe(store),
-            Calls::Typed(_) => Ok(None),
+            Calls::Typed(_) | Calls::Command(_) => Ok(None),
             Calls::Raw(calls) => calls.describe(store, output),
         })
     }
@@ -126,7 +128,7 @@ impl Instance {
     pub fn start(&mut self) -> Result<(), Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.start(store),
-            Calls::Typed(_) => Ok(()),
+            Calls::Typed(_) | Calls::Command(_) => Ok(()),
             Calls::Raw(calls) => calls.start(store, output),
         })
     }
@@ -154,6 +156,7 @@ impl Instance {
             Calls::Typed(Some(calls)) => calls.process(store, input, output, sink),
             Calls::Typed(None) => Err(not_exported("a function that was chosen")),
             Calls::Raw(calls) => calls.process(store, input, output, sink),
+            Calls::Command(calls) => calls.process(store, input, output, sink),
         })
     }
 
@@ -167,7 +170,7 @@ impl Instance {
         let has_fuel = self.limits.fuel.is_some();
         self.call(Budget::Item, |calls, store, output| match calls {
             Calls::Component(calls) if !has_fuel => calls.process_packed(store, bytes, ends, output),
-            Calls::Component(_) | Calls::Typed(_) | Calls::Raw(_) => Err(not_exported("packed-mapper")),
+            Calls::Component(_) | Calls::Typed(_) | Calls::Raw(_) | Calls::Command(_) => Err(not_exported("packed-mapper")),
         })
     }
 
@@ -178,7 +181,7 @@ impl Instance {
     pub fn prepare(&mut self, format: Format) -> Result<PicturePlan, Fault> {
         self.call(Budget::Plenty, |calls, store, _| match calls {
             Calls::Component(calls) => calls.prepare(store, format),
-            Calls::Typed(_) | Calls::Raw(_) => Err(not_exported("image-filter")),
+            Calls::Typed(_) | Calls::Raw(_) | Calls::Command(_) => Err(not_exported("image-filter")),
         })
     }
 
@@ -195,7 +198,7 @@ impl Instance {
     ) -> Result<(), Fault> {
         self.call(Budget::Item, |calls, store, _| match calls {
             Calls::Component(calls) => calls.filter(store, tile, samples, expect, sink),
-            Calls::Typed(_) | Calls::Raw(_) => Err(not_exported("image-filter")),
+            Calls::Typed(_) | Calls::Raw(_) | Calls::Command(_) => Err(not_exported("image-filter")),
         })
     }
 
@@ -206,7 +209,7 @@ impl Instance {
     pub fn combine(&mut self, parts: &[&[u8]]) -> Result<Vec<u8>, Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.combine(store, parts, output),
-            Calls::Typed(_) => Err(not_exported("reducer")),
+            Calls::Typed(_) | Calls::Command(_) => Err(not_exported("reducer")),
             Calls::Raw(calls) => calls.combine(store, parts, output),
         })
     }
@@ -218,7 +221,7 @@ impl Instance {
     pub fn finish(&mut self, total: &[u8]) -> Result<Vec<u8>, Fault> {
         self.call(Budget::Plenty, |calls, store, output| match calls {
             Calls::Component(calls) => calls.finish(store, total, output),
-            Calls::Typed(_) => Err(not_exported("reducer")),
+            Calls::Typed(_) | Calls::Command(_) => Err(not_exported("reducer")),
             Calls::Raw(calls) => calls.finish(store, total, output),
         })
     }
@@ -277,13 +280,13 @@ impl Instance {
             let fault = match error {
                 CallError::Fault(fault) => fault,
                 CallError::Torn(error) => {
-                    self.poisoned = true;
-                    fuel::used_up(&error, budget, self.limits.fuel).unwrap_or_else(|| {
-                        self.store.data().explain(fault::of_error(&error, self.limits.output))
-                    })
+                    // A program has an instance for each item anyway.
+                    self.poisoned = !matches!(self.calls, Calls::Command(_));
+                    fuel::used_up(&error, budget, self.limits.fuel)
+                        .unwrap_or_else(|| self.store.data().explain(fault::of_error(&error, self.limits.output)))
                 }
             };
-            self.poisoned |= matches!(fault, Fault::Contract(_));
+            self.poisoned |= matches!(fault, Fault::Contract(_)) && !matches!(self.calls, Calls::Command(_));
             fault.capped()
         })
     }

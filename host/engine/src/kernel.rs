@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use taskhost_protocol::fault::{Fault, Refusal};
-use taskhost_protocol::kernel::{Exports, Invoke, Kind, Profile};
+use taskhost_protocol::kernel::{Exports, Invoke, Kind, Needs, Profile};
 use taskhost_protocol::limits::WorkerLimits;
 use tokio::runtime::Runtime;
-use wasmtime::Store;
+use wasmtime::{Precompiled, Store};
 use wasmtime::component::HasSelf;
 
 use crate::bindings::Kernel;
+use crate::command::{self, CommandCalls};
 use crate::component::Indices;
 use crate::fault::{self, HANDOVER_SLACK};
 use crate::host::{HostContext, HostState};
@@ -29,6 +30,8 @@ pub struct LoadOptions<'a> {
     pub exports: Exports,
     /// Which function is called, for [`Kind::Typed`]. Without it the kernel can be instantiated and no more.
     pub invoke: Option<&'a Invoke>,
+    /// From the same.
+    pub needs: Needs,
     /// What an instance may use. With fuel, the code has to be of [`Profile::Fuel`]; without, of [`Profile::Plain`].
     pub limits: WorkerLimits,
     /// A file that holds the code and nothing else. It is executed: it must come from [`crate::compile`], and nobody
@@ -49,6 +52,7 @@ enum Code {
     Component { pre: wasmtime::component::InstancePre<HostState>, indices: Indices },
     Typed { pre: wasmtime::component::InstancePre<HostState>, chosen: Option<Arc<Chosen>> },
     Raw { pre: wasmtime::InstancePre<HostState>, exports: Exports },
+    Command(command::Code),
 }
 
 impl LoadedKernel {
@@ -65,10 +69,11 @@ impl LoadedKernel {
 
     fn load_file(options: LoadOptions<'_>) -> Result<Self, Refusal> {
         let profile = if options.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
-        let engine = runtime::engine(profile)?;
+        let engine = runtime::engine(profile, options.needs)?;
         let (code, imports_wasi) = match options.kind {
             Kind::Component | Kind::Typed => load_component(&engine, options)?,
             Kind::RawModule => load_raw(&engine, options)?,
+            Kind::Command => load_command(&engine, options)?,
         };
         let runtime = if imports_wasi { Some(Arc::new(inline_runtime()?)) } else { None };
         Ok(Self { code, limits: options.limits, runtime, describes: options.exports.describe })
@@ -86,7 +91,7 @@ impl LoadedKernel {
         let (mut store, calls) = match &self.code {
             Code::Component { pre, indices } => {
                 let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
-                let mut store = Store::new(pre.engine(), HostState::new(host, self.limits, wasi));
+                let mut store = Store::new(pre.engine(), HostState::new(&host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
                 self.fill(&mut store);
                 let calls = pre.instantiate(&mut store).and_then(|instance| indices.load(&mut store, &instance));
@@ -95,7 +100,7 @@ impl LoadedKernel {
             Code::Typed { pre, chosen } => {
                 handover = handover.saturating_add(output);
                 let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
-                let mut store = Store::new(pre.engine(), HostState::new(host, self.limits, wasi));
+                let mut store = Store::new(pre.engine(), HostState::new(&host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
                 self.fill(&mut store);
                 let calls = pre.instantiate(&mut store).and_then(|instance| match chosen {
@@ -109,12 +114,18 @@ impl LoadedKernel {
             }
             Code::Raw { pre, exports } => {
                 let wasi = self.runtime.as_ref().map(|_| Wasi::preview1(&host));
-                let mut store = Store::new(pre.module().engine(), HostState::new(host, self.limits, wasi));
+                let mut store = Store::new(pre.module().engine(), HostState::new(&host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
                 self.fill(&mut store);
                 let calls =
                     pre.instantiate(&mut store).and_then(|instance| RawCalls::load(&mut store, &instance, *exports));
                 (store, calls.map(|calls| Calls::Raw(Box::new(calls))))
+            }
+            Code::Command(code) => {
+                // Its instances come with the items.
+                let store = Store::new(code.engine(), HostState::new(&host, self.limits, None));
+                let calls = CommandCalls::new(code.clone(), host, self.limits);
+                (store, Ok(Calls::Command(Box::new(calls))))
             }
         };
         let calls = calls.map_err(|error| {
@@ -170,6 +181,31 @@ fn load_raw(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result<(Code
     }
     let pre = linker.instantiate_pre(&module).map_err(|error| not_linked(&error))?;
     Ok((Code::Raw { pre, exports: options.exports }, imports_wasi))
+}
+
+/// Either kind of program. Which one it is the code says.
+fn load_command(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result<(Code, bool), Refusal> {
+    let precompiled = wasmtime::Engine::detect_precompiled_file(options.code_path)
+        .map_err(|error| Refusal::Start(format!("the compiled kernel could not be read: {error:#}")))?;
+    if precompiled == Some(Precompiled::Component) {
+        let component = artifact::component(engine, options.code_path)?;
+        let pages = component.resources_required().and_then(|required| required.max_initial_memory_size);
+        check_memory(pages, options.limits)?;
+        let mut linker = wasmtime::component::Linker::new(engine);
+        Kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
+            .map_err(|error| not_linked(&error))?;
+        wasi::link_component(&mut linker).map_err(|error| not_linked(&error))?;
+        let pre = linker.instantiate_pre(&component).and_then(command::Code::preview2);
+        return Ok((Code::Command(pre.map_err(|error| not_linked(&error))?), true));
+    }
+    let module = artifact::module(engine, options.code_path)?;
+    check_memory(module.resources_required().max_initial_memory_size, options.limits)?;
+    let mut linker = wasmtime::Linker::new(engine);
+    raw_imports::link(&mut linker).map_err(|error| not_linked(&error))?;
+    command::link(&mut linker).map_err(|error| not_linked(&error))?;
+    let pre = linker.instantiate_pre(&module).and_then(command::Code::preview1);
+    // Its WASI has no futures, and so needs no runtime.
+    Ok((Code::Command(pre.map_err(|error| not_linked(&error))?), false))
 }
 
 fn not_linked(error: &wasmtime::Error) -> Refusal {

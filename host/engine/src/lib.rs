@@ -7,6 +7,8 @@
 mod allowance;
 mod artifact;
 mod bindings;
+mod broadcast;
+mod command;
 mod compile;
 mod component;
 mod componentize;
@@ -37,6 +39,7 @@ mod wasi_clock;
 mod wasi_random;
 mod wasi_stdio;
 
+pub use broadcast::BroadcastData;
 pub use compile::{Compiled, compile};
 pub use footprint::most_memory;
 pub use host::{HostContext, ItemContext};

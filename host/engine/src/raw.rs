@@ -44,7 +44,9 @@
 //! All of WASI preview 1 (nothing is granted), and from module `taskhost`: `config_get(name: i32, name_len: i32, into:
 //! i32, room: i32) -> i32` copies as much of the setting as there is room for and gives its whole length, or -1 when
 //! it is not set; `log(level: i32, ptr: i32, len: i32)` with 0 debug, 1 info, 2 warn, 3 error; `item_position() ->
-//! i64`; `item_offset() -> i64`; `counter_add(name: i32, name_len: i32, amount: i64)`.
+//! i64`; `item_offset() -> i64`; `counter_add(name: i32, name_len: i32, amount: i64)`; `broadcast_size(name: i32, name_len:
+//! i32) -> i64` gives the bytes of what `--broadcast` gives under that name, or -1, and `broadcast_read(name: i32, name_len:
+//! i32, offset: i64, into: i32, room: i32) -> i32` copies as much of it as there is and fits, and gives the number of bytes.
 
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::kernel::{Description, Exports};

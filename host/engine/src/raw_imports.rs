@@ -10,12 +10,14 @@ use crate::host::HostState;
 const MODULE: &str = "taskhost";
 
 /// Every function with its type.
-pub(crate) const OFFERED: [(&str, &str); 5] = [
+pub(crate) const OFFERED: [(&str, &str); 7] = [
     ("taskhost.config_get", "(i32, i32, i32, i32) -> i32"),
     ("taskhost.log", "(i32, i32, i32) -> ()"),
     ("taskhost.item_position", "() -> i64"),
     ("taskhost.item_offset", "() -> i64"),
     ("taskhost.counter_add", "(i32, i32, i64) -> ()"),
+    ("taskhost.broadcast_size", "(i32, i32) -> i64"),
+    ("taskhost.broadcast_read", "(i32, i32, i64, i32, i32) -> i32"),
 ];
 
 /// Whether a function of that type is offered to tests.
@@ -44,6 +46,8 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
         caller.data().item.as_ref().map_or(0, |item| item.offset)
     })?;
     linker.func_wrap(MODULE, "counter_add", counter_add)?;
+    linker.func_wrap(MODULE, "broadcast_size", broadcast_size)?;
+    linker.func_wrap(MODULE, "broadcast_read", broadcast_read)?;
     #[cfg(debug_assertions)]
     crate::faults::link(linker)?;
     Ok(())
@@ -86,6 +90,33 @@ fn counter_add(mut caller: Caller<'_, HostState>, at: u32, len: u32, amount: u64
     let name = text(bytes, at, len)?;
     state.count(&name, amount);
     Ok(())
+}
+
+/// Bytes of what the user gave under a name; -1 when there is nothing of that name.
+fn broadcast_size(mut caller: Caller<'_, HostState>, at: u32, len: u32) -> wasmtime::Result<i64> {
+    let memory = memory(&mut caller)?;
+    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+    let entry = state.broadcast.find(&text(bytes, at, len)?).and_then(|index| state.broadcast.entry(index));
+    Ok(entry.map_or(-1, |(_, len)| i64::try_from(len).unwrap_or(i64::MAX)))
+}
+
+/// Copies as much of it from `offset` on as there is and fits, and gives the number of bytes; -1 as above.
+fn broadcast_read(
+    mut caller: Caller<'_, HostState>,
+    at: u32,
+    len: u32,
+    offset: u64,
+    into: u32,
+    room: u32,
+) -> wasmtime::Result<u32> {
+    let memory = memory(&mut caller)?;
+    let (bytes, state) = memory.data_and_store_mut(&mut caller);
+    let Some(index) = state.broadcast.find(&text(bytes, at, len)?) else { return Ok(NOT_SET) };
+    let into = into as usize;
+    let place = bytes.get_mut(into..into + room as usize).ok_or_else(|| outside("broadcast_read"))?;
+    let read = state.broadcast.read(index, offset, place);
+    let read = read.map_err(|error| Fault::Failed(format!("broadcast data cannot be read: {error}")))?;
+    Ok(u32::try_from(read).unwrap_or(room))
 }
 
 fn memory(caller: &mut Caller<'_, HostState>) -> wasmtime::Result<Memory> {

@@ -1,7 +1,7 @@
 //! The engine that runs kernels: no compiler, and room for the one kernel of a worker.
 
 use taskhost_protocol::fault::Refusal;
-use taskhost_protocol::kernel::Profile;
+use taskhost_protocol::kernel::{Needs, Profile};
 use wasmtime::{Enabled, Engine, PoolingAllocationConfig};
 
 use crate::config::{self, MEMORY_RESERVATION};
@@ -27,7 +27,7 @@ const INSTANCE_BYTES: usize = 16 << 20;
 const KEEP_RESIDENT: usize = 1 << 20;
 
 /// Makes the engine for artifacts of this profile, and sets up this thread for it: nothing is left to be set up behind the walls.
-pub(crate) fn engine(profile: Profile) -> Result<Engine, Refusal> {
+pub(crate) fn engine(profile: Profile, needs: Needs) -> Result<Engine, Refusal> {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(CORE_INSTANCES)
         .total_core_instances(CORE_INSTANCES)
@@ -48,7 +48,7 @@ pub(crate) fn engine(profile: Profile) -> Result<Engine, Refusal> {
         .decommit_batch_size(1)
         // It may show pages of an earlier instance that were swapped out.
         .pagemap_scan(Enabled::No);
-    let mut config = config::runner(profile);
+    let mut config = config::runner(profile, needs);
     config.allocation_strategy(pool);
     let engine = Engine::new(&config).map_err(|error| {
         Refusal::Start(format!(

@@ -61,7 +61,7 @@ fn imports_of_component(survey: &Survey) -> Result<(), Refusal> {
 
 /// Whether an export makes a WASI command.
 fn is_command(name: &str) -> bool {
-    name == "_start" || name.starts_with("wasi:cli/run@")
+    name == "_start" || name.starts_with("wasi:cli/run@0.2.")
 }
 
 /// Every function of the interface is there and has the contract's type.
@@ -109,8 +109,8 @@ fn imported(entry: &Entry) -> Result<(), Refusal> {
 const OFFERED_TO_COMPONENTS: &str = "config, item, log, broadcast and counter of taskhost:kernel@0.1.0, and WASI 0.2 \
      (wasi:cli, wasi:clocks, wasi:filesystem, wasi:io, wasi:random, wasi:sockets; nothing of it is granted)";
 
-const OFFERED_TO_MODULES: &str = "config_get, log, item_position, item_offset and counter_add of module `taskhost`, \
-     and WASI preview 1 (module `wasi_snapshot_preview1`; nothing of it is granted)";
+const OFFERED_TO_MODULES: &str = "config_get, log, item_position, item_offset, counter_add, broadcast_size and \
+     broadcast_read of module `taskhost`, and WASI preview 1 (module `wasi_snapshot_preview1`; nothing of it is granted)";
 
 fn not_offered(name: &str, offered: &str) -> Refusal {
     Refusal::ImportNotOffered(format!("the kernel imports {name}, which is not offered; offered are {offered}"))
@@ -142,6 +142,51 @@ pub(crate) fn raw(survey: &Survey) -> Result<Exports, Refusal> {
             "it exports one of taskhost_combine and taskhost_finish; to reduce, export both".into(),
         ));
     }
+    imports_of_module(survey)?;
+    Ok(Exports {
+        mapper: true,
+        reducer: has("taskhost_combine"),
+        describe: has("taskhost_describe"),
+        lifecycle: has("taskhost_start"),
+        ..Exports::default()
+    })
+}
+
+/// Whether a core module without the exports of a raw module is a WASI program, or a component is one without work of the
+/// contract.
+pub(crate) fn looks_command(survey: &Survey) -> bool {
+    survey.exports.iter().any(|entry| is_command(&entry.name))
+}
+
+/// Checks a program.
+pub(crate) fn command(survey: &Survey) -> Result<Exports, Refusal> {
+    if !looks_command(survey) {
+        return Err(Refusal::WrongShape(format!(
+            "--kind command wants a WASI program: a core module that exports _start, or a component that exports \
+             wasi:cli/run@0.2; {}",
+            no_work(survey)
+        )));
+    }
+    // One result for each item.
+    let exports = Exports { mapper: true, ..Exports::default() };
+    if survey.is_component {
+        imports_of_component(survey)?;
+        return Ok(exports);
+    }
+    for (name, wanted) in [("_start", "() -> ()"), ("memory", "memory")] {
+        let has = survey.export(name).map(|entry| entry.ty.as_str());
+        if has != Some(wanted) {
+            return Err(Refusal::WrongShape(format!(
+                "its export {name} is {}, but a WASI program has {name}: {wanted}",
+                has.unwrap_or("missing")
+            )));
+        }
+    }
+    imports_of_module(survey)?;
+    Ok(exports)
+}
+
+fn imports_of_module(survey: &Survey) -> Result<(), Refusal> {
     for entry in &survey.imports {
         let offered = raw_imports::OFFERED.iter().find(|function| function.0 == entry.name);
         match offered {
@@ -154,34 +199,23 @@ pub(crate) fn raw(survey: &Survey) -> Result<Exports, Refusal> {
             None => return Err(not_offered(&entry.name, OFFERED_TO_MODULES)),
         }
     }
-    Ok(Exports {
-        mapper: true,
-        reducer: has("taskhost_combine"),
-        describe: has("taskhost_describe"),
-        lifecycle: has("taskhost_start"),
-        ..Exports::default()
-    })
+    Ok(())
 }
 
 /// Nothing to call: what it exports, and what would be needed.
 fn no_work(survey: &Survey) -> String {
     let names: Vec<&str> = survey.exports.iter().map(|entry| entry.name.as_str()).collect();
-    if names.iter().copied().any(is_command) {
-        return "this is a WASI command (a program with a `main`), and this version does not run WASI commands. Build \
-                it as a library for a world of taskhost:kernel, see wit/README.md"
-            .into();
-    }
     let more = names.len().saturating_sub(NAMES_SHOWN);
     let mut listed = if names.is_empty() { "nothing".into() } else { names[..names.len() - more].join(", ") };
     if more > 0 {
         listed.push_str(&format!(" and {more} more"));
     }
     let needed = if survey.is_component {
-        "a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or any functions to be called with \
-         --invoke"
+        "a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or wasi:cli/run@0.2 (a program), or \
+         any functions to be called with --invoke"
     } else {
         "a kernel is a component (or carries a component-type section), or a core module that exports memory, \
-         taskhost_alloc and taskhost_process"
+         taskhost_alloc and taskhost_process, or a WASI program, which exports memory and _start"
     };
     format!("it exports {listed}; {needed}")
 }

@@ -1,7 +1,7 @@
 //! What stands in a file: its imports and exports with their types, and the memory it starts with.
 
 use taskhost_protocol::fault::Refusal;
-use taskhost_protocol::kernel::Function;
+use taskhost_protocol::kernel::{Function, Needs};
 use taskhost_protocol::limits::cap_text;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::types::TypesRef;
@@ -45,13 +45,15 @@ pub(crate) struct Survey {
     pub(crate) functions: Vec<Function>,
     /// Bytes of all memories defined in it, in nested modules too.
     pub(crate) initial_memory: u64,
+    pub(crate) needs: Needs,
 }
 
 impl Survey {
     /// Validates `wasm` and looks at it.
     pub(crate) fn of(wasm: &[u8]) -> Result<Self, Refusal> {
         let invalid = |error: wasmparser::BinaryReaderError| Refusal::NotWasm(error.to_string());
-        let types = Validator::new_with_features(config::features()).validate_all(wasm).map_err(invalid)?;
+        let needs = needs(wasm).map_err(invalid)?;
+        let types = Validator::new_with_features(config::features(needs)).validate_all(wasm).map_err(invalid)?;
         let types = types.as_ref();
         let mut survey = Self {
             is_component: Parser::is_component(wasm),
@@ -60,6 +62,7 @@ impl Survey {
             exports: Vec::new(),
             functions: Vec::new(),
             initial_memory: 0,
+            needs,
         };
         let interface = |name: &str, entity: &ComponentEntityType| {
             let (ty, functions) = match entity {
@@ -131,6 +134,25 @@ impl Survey {
     pub(crate) fn export_names(&self) -> Vec<String> {
         names(&self.exports)
     }
+}
+
+/// What the code needs of the engine, by the sections that are there, in nested modules too.
+fn needs(wasm: &[u8]) -> Result<Needs, wasmparser::BinaryReaderError> {
+    let mut needs = Needs::default();
+    for payload in Parser::new(0).parse_all(wasm) {
+        match payload? {
+            // Whoever throws or catches names a tag, of its own or imported.
+            Payload::TagSection(_) => needs.exceptions = true,
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    needs.exceptions |= matches!(import?.ty, wasmparser::TypeRef::Tag(_));
+                }
+            }
+            Payload::CustomSection(section) => needs.debug_info |= section.name() == ".debug_info",
+            _ => {}
+        }
+    }
+    Ok(needs)
 }
 
 /// Whether nothing has to be provided for it. A resource does.

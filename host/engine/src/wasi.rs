@@ -1,6 +1,6 @@
 //! WASI for kernels that import it: all of it is defined, nothing is granted, and nothing of it makes two runs differ.
 //! No files, no network, no arguments or environment; standard input is closed, output becomes log lines; clocks and
-//! random numbers are in `wasi_clock` and `wasi_random`.
+//! random numbers are in `wasi_clock` and `wasi_random`. What a command has beyond that is in `command`.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
+use crate::command::{self, Gathered, Stdio};
 use crate::host::{HostContext, HostState};
 use crate::wasi_clock::{self, Clock};
 use crate::wasi_random::{Random, Seed};
@@ -90,7 +91,24 @@ pub(crate) struct Wasi {
 
 enum Face {
     Preview1(Box<WasiP1Ctx>),
-    Preview2 { context: Box<WasiCtx>, table: ResourceTable },
+    /// With the output of a program, when it is one.
+    Preview2 { context: Box<WasiCtx>, table: ResourceTable, output: Option<Gathered> },
+    /// A program that is a core module.
+    Program(Box<Stdio>),
+}
+
+/// What the WASI of a program needs besides what it is given for an item.
+pub(crate) struct Common<'a> {
+    pub(crate) clock: &'a Clock,
+    pub(crate) output: &'a Output,
+    seed: &'a Arc<Seed>,
+}
+
+impl Common<'_> {
+    /// Fills `bytes` with random numbers.
+    pub(crate) fn random(&self, bytes: &mut [u8]) {
+        Random::new(Arc::clone(self.seed), 0).fill(bytes);
+    }
 }
 
 impl Wasi {
@@ -103,8 +121,41 @@ impl Wasi {
     /// For a component.
     pub(crate) fn preview2(host: &HostContext) -> Self {
         let (mut builder, clock, seed, output) = builder(host);
-        let face = Face::Preview2 { context: Box::new(builder.build()), table: ResourceTable::new() };
+        let face = Face::Preview2 { context: Box::new(builder.build()), table: ResourceTable::new(), output: None };
         Self { clock, seed, output, face }
+    }
+
+    /// For a program that is a core module, and one item.
+    pub(crate) fn program(host: &HostContext, stdio: Stdio) -> Self {
+        let clock = Arc::new(Clock::new(host.clock, host.given.allow.clock));
+        let seed = Arc::new(Seed::new(host.seed, host.given.allow.random));
+        Self { clock, seed, output: Output::default(), face: Face::Program(Box::new(stdio)) }
+    }
+
+    /// For a program that is a component, and one item.
+    pub(crate) fn component_program(host: &HostContext, stdio: Stdio) -> Self {
+        let (mut builder, clock, seed, output) = builder(host);
+        let gathered = Some(command::give(&mut builder, stdio));
+        let face = Face::Preview2 { context: Box::new(builder.build()), table: ResourceTable::new(), output: gathered };
+        Self { clock, seed, output, face }
+    }
+
+    /// The parts of a program that is a core module.
+    pub(crate) fn program_parts(&mut self) -> Option<(Common<'_>, &mut Stdio)> {
+        let common = Common { clock: &self.clock, output: &self.output, seed: &self.seed };
+        match &mut self.face {
+            Face::Program(stdio) => Some((common, stdio)),
+            Face::Preview1(_) | Face::Preview2 { .. } => None,
+        }
+    }
+
+    /// Standard input, when it can be had for the next item, and standard output of a program.
+    pub(crate) fn take_buffers(&mut self) -> (Vec<u8>, Vec<u8>) {
+        match &mut self.face {
+            Face::Program(stdio) => (std::mem::take(&mut stdio.input), stdio.output.take()),
+            Face::Preview2 { output: Some(output), .. } => (Vec::new(), output.take()),
+            Face::Preview1(_) | Face::Preview2 { output: None, .. } => (Vec::new(), Vec::new()),
+        }
     }
 
     /// Random numbers depend on the item, not on what this worker did before; nor do last words.
@@ -115,14 +166,14 @@ impl Wasi {
 }
 
 fn builder(host: &HostContext) -> (WasiCtxBuilder, Arc<Clock>, Arc<Seed>, Output) {
-    let clock = Arc::new(Clock::new(host.clock));
-    let seed = Arc::new(Seed::new(host.seed));
+    let clock = Arc::new(Clock::new(host.clock, host.given.allow.clock));
+    let seed = Arc::new(Seed::new(host.seed, host.given.allow.random));
     let output = Output::default();
     let mut builder = WasiCtxBuilder::new();
     builder
         .secure_random(Random::new(Arc::clone(&seed), 0))
         .insecure_random(Random::new(Arc::clone(&seed), 1))
-        .insecure_random_seed(u128::from_le_bytes(host.seed))
+        .insecure_random_seed(seed.start())
         .wall_clock(wasi_clock::Wall(Arc::clone(&clock)))
         .monotonic_clock(wasi_clock::Monotonic(Arc::clone(&clock)))
         .stdout(output.clone())
@@ -135,7 +186,7 @@ fn builder(host: &HostContext) -> (WasiCtxBuilder, Arc<Clock>, Arc<Seed>, Output
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         match self.wasi.as_mut().map(|wasi| &mut wasi.face) {
-            Some(Face::Preview2 { context, table }) => WasiCtxView { ctx: context, table },
+            Some(Face::Preview2 { context, table, .. }) => WasiCtxView { ctx: context, table },
             _ => unreachable!("preview 2 is linked only for components that import WASI, and those have it"),
         }
     }

@@ -1,10 +1,10 @@
 //! Clocks and sleep for kernels. The wall clock stands at the run's start; the monotonic clock advances in steps of a
 //! millisecond; a sleep takes no time and moves both clocks. So no call ever waits, and no runtime with timers and
-//! threads is needed.
+//! threads is needed. Where the user allows it the clocks are real, but for the sleep.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use wasmtime::component::{HasData, Resource};
 use wasmtime::{Caller, Extern};
@@ -25,21 +25,35 @@ pub(crate) struct Clock {
     since: Instant,
     /// Nanoseconds that were slept.
     slept: AtomicU64,
+    real: bool,
 }
 
 impl Clock {
-    pub(crate) fn new(start: u64) -> Self {
-        Self { start, since: Instant::now(), slept: AtomicU64::new(0) }
+    pub(crate) fn new(start: u64, real: bool) -> Self {
+        Self { start, since: Instant::now(), slept: AtomicU64::new(0), real }
     }
 
-    fn wall(&self) -> u64 {
-        self.start.saturating_add(self.slept.load(Ordering::Relaxed))
+    /// Nanoseconds between two steps of a clock.
+    pub(crate) fn resolution(&self) -> u64 {
+        if self.real { 1 } else { STEP }
+    }
+
+    /// Nanoseconds since 1970.
+    pub(crate) fn wall(&self) -> u64 {
+        let start = if self.real {
+            let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX)
+        } else {
+            self.start
+        };
+        start.saturating_add(self.slept.load(Ordering::Relaxed))
     }
 
     /// Never 0, which Go's runtime takes for a clock that is broken, and ends.
-    fn monotonic(&self) -> u64 {
+    pub(crate) fn monotonic(&self) -> u64 {
         let real = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        (real / STEP * STEP).saturating_add(STEP).saturating_add(self.slept.load(Ordering::Relaxed))
+        let step = self.resolution();
+        (real / step * step).saturating_add(STEP).saturating_add(self.slept.load(Ordering::Relaxed))
     }
 
     fn sleep(&self, nanoseconds: u64) {
@@ -52,7 +66,7 @@ pub(crate) struct Wall(pub(crate) Arc<Clock>);
 
 impl HostWallClock for Wall {
     fn resolution(&self) -> Duration {
-        Duration::from_nanos(STEP)
+        Duration::from_nanos(self.0.resolution())
     }
 
     fn now(&self) -> Duration {
@@ -64,7 +78,7 @@ pub(crate) struct Monotonic(pub(crate) Arc<Clock>);
 
 impl HostMonotonicClock for Monotonic {
     fn resolution(&self) -> u64 {
-        STEP
+        self.0.resolution()
     }
 
     fn now(&self) -> u64 {
@@ -98,7 +112,7 @@ impl monotonic_clock::Host for SleepView<'_> {
     }
 
     fn resolution(&mut self) -> wasmtime::Result<u64> {
-        Ok(STEP)
+        Ok(clock(self.0).resolution())
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {

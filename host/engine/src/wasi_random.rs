@@ -1,6 +1,9 @@
-//! Random numbers for kernels: a stream that the kernel's digest and the position of the item determine.
+//! Random numbers for kernels: a stream that the kernel's digest and the position of the item determine; or, where the
+//! user allows it, one that nobody can foretell.
 
+use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,18 +15,33 @@ pub(crate) struct Seed {
     position: AtomicU64,
     /// How many numbers were drawn since the item began, by all streams.
     drawn: AtomicU64,
+    /// A function with a secret key of the operating system's, where numbers may differ from run to run.
+    real: Option<RandomState>,
 }
 
 impl Seed {
-    pub(crate) fn new(seed: [u8; 16]) -> Self {
+    pub(crate) fn new(seed: [u8; 16], real: bool) -> Self {
         let seed = u128::from_le_bytes(seed);
         let [low, high] = [seed as u64, (seed >> 64) as u64];
-        Self { kernel: [low, high], position: AtomicU64::new(0), drawn: AtomicU64::new(0) }
+        let real = real.then(RandomState::new);
+        Self { kernel: [low, high], position: AtomicU64::new(0), drawn: AtomicU64::new(0), real }
     }
 
     pub(crate) fn reset(&self, position: u64) {
         self.position.store(position, Ordering::Relaxed);
-        self.drawn.store(0, Ordering::Relaxed);
+        // What nobody can foretell is never said twice.
+        if self.real.is_none() {
+            self.drawn.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Where a program's own random numbers may start from.
+    pub(crate) fn start(&self) -> u128 {
+        let [low, high] = match &self.real {
+            Some(key) => [key.hash_one(u64::MAX), key.hash_one(u64::MAX - 1)],
+            None => self.kernel,
+        };
+        (u128::from(high) << 64) | u128::from(low)
     }
 }
 
@@ -38,8 +56,18 @@ impl Random {
         Self { seed, stream }
     }
 
+    /// Fills `bytes`.
+    pub(crate) fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
+        }
+    }
+
     fn next(&self) -> u64 {
         let drawn = self.seed.drawn.fetch_add(1, Ordering::Relaxed);
+        if let Some(key) = &self.seed.real {
+            return key.hash_one((drawn, self.stream));
+        }
         let position = self.seed.position.load(Ordering::Relaxed);
         let mut state = mix(self.seed.kernel[0] ^ self.stream);
         state = mix(state ^ self.seed.kernel[1]);
@@ -68,9 +96,7 @@ impl TryRng for Random {
     }
 
     fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
-        }
+        self.fill(bytes);
         Ok(())
     }
 }
@@ -81,7 +107,7 @@ mod tests {
 
     #[test]
     fn numbers_depend_on_the_item_and_not_on_what_came_before() {
-        let seed = Arc::new(Seed::new([7; 16]));
+        let seed = Arc::new(Seed::new([7; 16], false));
         let mut random = Random::new(Arc::clone(&seed), 0);
         let mut draw = |position| {
             seed.reset(position);
@@ -93,5 +119,21 @@ mod tests {
         assert_ne!(first, draw(2));
         assert_eq!(first, draw(1));
         assert_ne!(first, [0; 20]);
+    }
+
+    #[test]
+    fn real_ones_are_never_the_same() {
+        let draw = || {
+            let seed = Arc::new(Seed::new([7; 16], true));
+            let random = Random::new(Arc::clone(&seed), 0);
+            let mut bytes = [0; 32];
+            random.fill(&mut bytes[..16]);
+            seed.reset(0);
+            random.fill(&mut bytes[16..]);
+            (bytes, seed.start())
+        };
+        let (first, start) = draw();
+        assert_ne!(first[..16], first[16..]);
+        assert!(draw().0 != first && draw().1 != start);
     }
 }

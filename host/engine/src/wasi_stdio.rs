@@ -45,6 +45,26 @@ impl Output {
         String::from_utf8_lossy(lock(&self.last_words).make_contiguous()).into_owned()
     }
 
+    /// Adds to standard error.
+    pub(crate) fn add_errors(&self, bytes: &[u8]) {
+        self.keep(bytes);
+        let mut words = lock(&self.last_words);
+        words.extend(&bytes[bytes.len().saturating_sub(LAST_WORDS)..]);
+        let over = words.len().saturating_sub(LAST_WORDS);
+        words.drain(..over);
+    }
+
+    /// What was written is said elsewhere, and is no log line.
+    pub(crate) fn forget_errors(&self) {
+        lock(&self.kept).clear();
+    }
+
+    fn keep(&self, bytes: &[u8]) {
+        let mut kept = lock(&self.kept);
+        let room = KEPT.saturating_sub(kept.len()).min(bytes.len());
+        kept.extend_from_slice(&bytes[..room]);
+    }
+
     /// Another item.
     pub(crate) fn forget_last_words(&self) {
         lock(&self.last_words).clear();
@@ -80,14 +100,10 @@ impl Pollable for Output {
 #[wasmtime_wasi::async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        let mut kept = lock(&self.kept);
-        let room = KEPT.saturating_sub(kept.len()).min(bytes.len());
-        kept.extend_from_slice(&bytes[..room]);
         if self.is_errors {
-            let mut words = lock(&self.last_words);
-            words.extend(&bytes[bytes.len().saturating_sub(LAST_WORDS)..]);
-            let over = words.len().saturating_sub(LAST_WORDS);
-            words.drain(..over);
+            self.add_errors(&bytes);
+        } else {
+            self.keep(&bytes);
         }
         Ok(())
     }

@@ -11,6 +11,8 @@ pub enum Kind {
     RawModule,
     /// Any component, one function of which is called: see [`Invoke`].
     Typed,
+    /// A WASI program: an item is its standard input, and what it writes to standard output is the result.
+    Command,
 }
 
 impl Kind {
@@ -21,6 +23,7 @@ impl Kind {
             Self::Component => "component",
             Self::RawModule => "raw",
             Self::Typed => "typed",
+            Self::Command => "command",
         }
     }
 }
@@ -93,6 +96,15 @@ pub struct Function {
     pub call: Result<String, String>,
 }
 
+/// What the code of a kernel needs of the engine that runs it, as its bytes show. All others get a smaller engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// It throws exceptions of WebAssembly's own.
+    pub exceptions: bool,
+    /// It says which line of its source each instruction comes from (DWARF), so that backtraces can.
+    pub debug_info: bool,
+}
+
 /// What the compile role found in the file. Written in front of the code in an artifact.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelInfo {
@@ -106,6 +118,8 @@ pub struct KernelInfo {
     pub import_names: Vec<String>,
     /// Every export, likewise.
     pub export_names: Vec<String>,
+    /// What its code needs of the engine.
+    pub needs: Needs,
     /// The functions that a component exports for anybody, those of the contract left out; of very many the first.
     pub functions: Vec<Function>,
     /// Bytes of the file.

@@ -7,6 +7,7 @@
 pub mod exit;
 pub mod fault;
 pub mod frame;
+pub mod given;
 pub mod ids;
 pub mod kernel;
 pub mod limits;
@@ -16,4 +17,4 @@ pub mod progress;
 pub mod work;
 
 /// Raised with every change to a type in this crate that is sent.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;

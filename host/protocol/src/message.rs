@@ -10,8 +10,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Refusal};
+use crate::given::Given;
 use crate::ids::{JobId, SlotId, SourceId};
-use crate::kernel::{CompileOptions, Description, Exports, Invoke, Kind};
+use crate::kernel::{CompileOptions, Description, Exports, Invoke, Kind, Needs};
 use crate::limits::{CompileLimits, WorkerLimits};
 use crate::picture::{Format, PictureFile};
 use crate::work::{Assignment, Done};
@@ -60,7 +61,8 @@ pub enum Start {
         /// What it may use.
         limits: CompileLimits,
     },
-    /// Descriptors: the code (sealed memfd), the progress cell, the output arena.
+    /// Descriptors: the code (sealed memfd), the progress cell, the output arena; then, when there is broadcast data, that
+    /// (sealed memfd).
     Execute(StartExecute),
     /// Descriptors: none.
     Convert,
@@ -87,6 +89,10 @@ pub struct StartExecute {
     pub seed: [u8; 16],
     /// How long an instance of the kernel is kept.
     pub fresh: Fresh,
+    /// What its code needs of the engine.
+    pub needs: Needs,
+    /// What else the user gives it.
+    pub given: Given,
 }
 
 /// How long an instance of the kernel is kept (`--fresh`).

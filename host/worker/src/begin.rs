@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use taskhost_engine::{HostContext, LoadedKernel};
+use taskhost_engine::{BroadcastData, HostContext, LoadedKernel};
 use taskhost_protocol::fault::{Fault, Refusal};
 use taskhost_protocol::kernel::Description;
 use taskhost_protocol::message::StartExecute;
@@ -10,9 +10,19 @@ use taskhost_protocol::message::StartExecute;
 use crate::kernel::Kernel;
 
 /// Starts a kernel that was loaded, and hears what it says of itself.
-pub(crate) fn begin(loaded: LoadedKernel, start: &StartExecute) -> Result<(Kernel, Option<Description>), Refusal> {
+pub(crate) fn begin(
+    loaded: LoadedKernel,
+    start: &StartExecute,
+    broadcast: Arc<BroadcastData>,
+) -> Result<(Kernel, Option<Description>), Refusal> {
     let refuse = |what: &'static str| move |fault: Fault| Refusal::Start(format!("{what}: {fault}"));
-    let mut context = HostContext { settings: Arc::new(start.settings.clone()), clock: start.clock, seed: start.seed };
+    let mut context = HostContext {
+        settings: Arc::new(start.settings.clone()),
+        clock: start.clock,
+        seed: start.seed,
+        given: Arc::new(start.given.clone()),
+        broadcast,
+    };
     let mut instance =
         loaded.instantiate(context.clone()).map_err(refuse("the kernel failed when it was instantiated"))?;
     let described = instance.describe().map_err(refuse("the kernel's `describe` failed"))?;

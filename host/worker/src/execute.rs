@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use taskhost_data::lines::ItemCursor;
-use taskhost_engine::{LoadOptions, LoadedKernel};
+use taskhost_engine::{BroadcastData, LoadOptions, LoadedKernel};
 use taskhost_os::progress::ProgressWriter;
 use taskhost_os::rlimits::Rlimits;
 use taskhost_os::sandbox::Role;
@@ -42,9 +43,11 @@ pub(crate) struct Executor<'a> {
 
 /// The life of an execute worker.
 pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>) -> Result<(), Fatal> {
-    let Ok([code, cell, arena]) = <[OwnedFd; 3]>::try_from(fds) else {
+    let mut fds = fds.into_iter();
+    let (Some(code), Some(cell), Some(arena)) = (fds.next(), fds.next(), fds.next()) else {
         return Err(Fatal::Protocol("an execute worker needs three descriptors".into()));
     };
+    let broadcast = Arc::new(BroadcastData::new(start.given.broadcast.clone(), fds.next().map(File::from)));
     // By name, since that is how the engine takes it; there are no names behind the walls.
     let code_path = PathBuf::from(format!("/proc/self/fd/{}", code.as_raw_fd()));
     #[cfg(debug_assertions)]
@@ -53,6 +56,7 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
         kind: start.kind,
         exports: start.exports,
         invoke: start.invoke.as_ref(),
+        needs: start.needs,
         limits: start.limits,
         code_path: &code_path,
     };
@@ -68,7 +72,7 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
         .map_err(|error| Fatal::failed("limiting itself")(&error))?;
     channel.lock(Role::Execute, 1)?;
     channel.locked()?;
-    let (kernel, description) = match begin(loaded, &start) {
+    let (kernel, description) = match begin(loaded, &start, broadcast) {
         Ok(begun) => begun,
         Err(refusal) => return channel.send(&FromWorker::Refused(refusal)),
     };

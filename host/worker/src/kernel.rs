@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use taskhost_engine::{HostContext, Instance, LoadedKernel};
 use taskhost_protocol::fault::Fault;
+use taskhost_protocol::kernel::Kind;
 use taskhost_protocol::limits::COUNTERS;
 use taskhost_protocol::message::{Fresh, Level, StartExecute};
 
@@ -27,10 +28,12 @@ impl Kernel {
     pub(crate) fn new(loaded: LoadedKernel, context: HostContext, instance: Instance, start: &StartExecute) -> Self {
         // Each item has its own fuel, and with a fresh instance for each there is nothing to pack.
         let packs = start.exports.packed_mapper && start.limits.fuel.is_none() && start.fresh != Fresh::Item;
+        // A program has a fresh instance for each item, in this one.
+        let fresh = if start.kind == Kind::Command { Fresh::Worker } else { start.fresh };
         Self {
             loaded,
             context,
-            fresh: start.fresh,
+            fresh,
             packs,
             instance: Some(instance),
             used: false,

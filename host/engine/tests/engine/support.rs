@@ -113,6 +113,7 @@ pub(crate) fn load_compiled(compiled: &Compiled, limits: WorkerLimits) -> Result
         kind: compiled.info.kind,
         exports: compiled.info.exports,
         invoke: None,
+        needs: compiled.info.needs,
         limits,
         code_path: file.path(),
     })
@@ -123,6 +124,7 @@ pub(crate) fn host() -> HostContext {
         settings: Arc::new(vec![("by".into(), "seven".into()), ("empty".into(), String::new())]),
         clock: 1_700_000_000_123_456_789,
         seed: *b"0123456789abcdef",
+        ..HostContext::default()
     }
 }
 

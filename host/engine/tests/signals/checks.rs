@@ -56,8 +56,9 @@ fn loaded(wasm: &str, limits: WorkerLimits) -> LoadedKernel {
     let compiled = compile(wasm.as_bytes(), CompileOptions::default()).expect("it compiles");
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(&compiled.code).expect("room for the code");
-    let (kind, exports) = (compiled.info.kind, compiled.info.exports);
-    LoadedKernel::load(LoadOptions { kind, exports, invoke: None, limits, code_path: file.path() }).expect("it loads")
+    let (kind, exports, needs) = (compiled.info.kind, compiled.info.exports, compiled.info.needs);
+    let options = LoadOptions { kind, exports, invoke: None, limits, needs, code_path: file.path() };
+    LoadedKernel::load(options).expect("it loads")
 }
 
 fn started(kernel: &LoadedKernel) -> Instance {

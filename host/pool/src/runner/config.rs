@@ -1,11 +1,13 @@
 //! What a pool is made of, and what it tells whoever watches it.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use taskhost_os::sandbox::Missing;
 use taskhost_os::signals::Signals;
 use taskhost_os::spawn::Program;
+use taskhost_protocol::given::Given;
 use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::WorkerLimits;
 use taskhost_protocol::message::{Fresh, Level, Sandbox};
@@ -39,6 +41,10 @@ pub struct PoolConfig {
     pub fresh: Fresh,
     /// `--config`, as the user gave it.
     pub settings: Vec<(String, String)>,
+    /// What else the user gives the kernel.
+    pub given: Given,
+    /// The data of `given.broadcast`: a sealed memfd.
+    pub broadcast: Option<OwnedFd>,
     /// Ask the kernel only for its description.
     pub describe_only: bool,
     /// When the run began: what the kernel's clocks show.

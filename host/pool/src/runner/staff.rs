@@ -1,6 +1,6 @@
 //! The worker processes of a pool: starting them, and noting what became of them.
 
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -69,8 +69,11 @@ impl Pool {
             clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
             seed,
             fresh: self.config.fresh,
+            needs: self.artifact.info.needs,
+            given: self.config.given.clone(),
         });
-        let fds = [self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
+        let mut fds = vec![self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
+        fds.extend(self.config.broadcast.as_ref().map(AsFd::as_fd));
         let sent = worker.begin(start, &fds);
         worker.regions = Some(Rc::new(Regions::new(arena)));
         worker.progress = Some(progress);

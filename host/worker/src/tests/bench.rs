@@ -10,6 +10,7 @@ use taskhost_os::memfd;
 use taskhost_os::progress::{ProgressCell, ProgressWriter};
 use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_protocol::frame;
+use taskhost_protocol::given::Given;
 use taskhost_protocol::ids::{BatchId, Generation, JobId, SlotId, SourceId};
 use taskhost_protocol::kernel::{CompileOptions, ResultLength};
 use taskhost_protocol::limits::{MESSAGE_BYTES, WorkerLimits};
@@ -77,16 +78,19 @@ pub(crate) fn bench(kernel: &[u8], fresh: Fresh, settings: &[(&str, &str)]) -> B
         clock: 0,
         seed: [0; 16],
         fresh,
+        needs: compiled.info.needs,
+        given: Given::default(),
     };
     let options = LoadOptions {
         kind: start.kind,
         exports: start.exports,
         invoke: None,
         limits: start.limits,
+        needs: start.needs,
         code_path: &code_path,
     };
     let loaded = LoadedKernel::load(options).expect("the kernel loads");
-    let (kernel, _) = begin(loaded, &start).expect("the kernel starts");
+    let (kernel, _) = begin(loaded, &start, std::sync::Arc::default()).expect("the kernel starts");
     let (ours, its) = Socket::pair().expect("descriptors");
     let cell = ProgressCell::create().expect("memory");
     let progress = ProgressWriter::from_fd(cell.as_fd()).expect("a cell");

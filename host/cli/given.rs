@@ -1,0 +1,133 @@
+//! What the user gives a kernel besides its items and settings: checked, and made ready for the workers.
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use taskhost_os::memfd;
+use taskhost_protocol::given::{Allow, Broadcast, Given, Program};
+use taskhost_protocol::kernel::{KernelInfo, Kind};
+use taskhost_protocol::limits::{BROADCASTS, PROGRAM_BYTES};
+
+use crate::args::{AllowName, GivenArguments, RunArguments};
+use crate::exit_code::{Exit, Failure};
+
+/// What was typed, as it is kept with a failed item.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Gifts {
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    /// Names and paths.
+    pub(crate) broadcast: Vec<(String, PathBuf)>,
+    pub(crate) clock: bool,
+    pub(crate) random: bool,
+}
+
+impl Gifts {
+    /// Understands what was typed.
+    pub(crate) fn new(arguments: &GivenArguments) -> Result<Self, Failure> {
+        let text = |argument: &std::ffi::OsString| {
+            argument.clone().into_string().map_err(|argument| {
+                let shown = argument.to_string_lossy();
+                Failure::usage(format!(
+                    "the argument {shown:?} is not UTF-8, which is all that WASI programs can be given"
+                ))
+            })
+        };
+        let allows = |what| arguments.allow.contains(&what);
+        let mut broadcast = arguments.broadcast.clone();
+        for (_, path) in &mut broadcast {
+            // A failed item may be run again from another folder.
+            *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
+        }
+        Ok(Self {
+            arguments: arguments.arguments.iter().map(text).collect::<Result<_, _>>()?,
+            environment: arguments.env.clone(),
+            broadcast,
+            clock: allows(AllowName::Clock),
+            random: allows(AllowName::Random),
+        })
+    }
+
+    /// What workers of this kernel are told, and the broadcast data.
+    pub(crate) fn prepare(&self, kernel: &str) -> Result<(Given, Option<OwnedFd>), Failure> {
+        let bytes: usize = self.arguments.iter().map(|argument| argument.len() + 4).sum::<usize>()
+            + self.environment.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>();
+        if bytes > PROGRAM_BYTES {
+            let limit = PROGRAM_BYTES >> 10;
+            return Err(Failure::usage(format!(
+                "the arguments and the environment have more than {limit} KiB together; give large data as input or with \
+                 --broadcast"
+            )));
+        }
+        let name = Path::new(kernel).file_name().map_or(kernel.into(), |name| name.to_string_lossy().into_owned());
+        let program = Program { name, arguments: self.arguments.clone(), environment: self.environment.clone() };
+        let (broadcast, data) = self.gather()?;
+        let allow = Allow { clock: self.clock, random: self.random };
+        Ok((Given { program, allow, broadcast }, data))
+    }
+
+    /// Lays all broadcast data end to end in one file in memory: what changes on the disk later changes no result.
+    fn gather(&self) -> Result<(Vec<Broadcast>, Option<OwnedFd>), Failure> {
+        if self.broadcast.is_empty() {
+            return Ok((Vec::new(), None));
+        }
+        if self.broadcast.len() > BROADCASTS {
+            return Err(Failure::usage(format!("--broadcast can be given {BROADCASTS} times at most")));
+        }
+        let no_memory = |error: std::io::Error| {
+            Failure::new(Exit::Host, format!("there is no room for the broadcast data: {error}"))
+        };
+        let mut all = File::from(memfd::create(c"taskhost-broadcast").map_err(no_memory)?);
+        let mut entries: Vec<Broadcast> = Vec::new();
+        let mut at = 0;
+        for (name, path) in &self.broadcast {
+            if entries.iter().any(|entry| entry.name == *name) {
+                return Err(Failure::usage(format!("--broadcast {name} is given twice")));
+            }
+            let failed =
+                |error| Failure::input(format!("--broadcast {name}: {} cannot be read: {error}", path.display()));
+            let mut file = File::open(path).map_err(failed)?;
+            let len = std::io::copy(&mut file, &mut all).map_err(failed)?;
+            entries.push(Broadcast { name: name.clone(), at, len });
+            at += len;
+        }
+        memfd::seal_read_only(all.as_fd()).map_err(no_memory)?;
+        Ok((entries, Some(all.into())))
+    }
+}
+
+/// Refuses what this kernel cannot be given.
+pub(crate) fn check_kernel(arguments: &RunArguments, info: &KernelInfo) -> Result<(), Failure> {
+    let given = &arguments.given;
+    let refused = if info.kind == Kind::Command {
+        [
+            (
+                !arguments.items.config.is_empty(),
+                "--config",
+                "a command has no settings: use --env or arguments after --",
+            ),
+            (false, "", ""),
+        ]
+    } else {
+        let advice = "only a command, a kernel that is a WASI program, has any; settings are given with --config";
+        [(!given.arguments.is_empty(), "arguments after --", advice), (!given.env.is_empty(), "--env", advice)]
+    };
+    match refused.into_iter().find(|(is_given, ..)| *is_given) {
+        Some((_, what, why)) => Err(Failure::usage(format!("no {what} here: {why}"))),
+        None => Ok(()),
+    }
+}
+
+/// What is said at the end of a run that may differ from the next.
+pub(crate) fn not_reproducible(arguments: &RunArguments) -> Option<String> {
+    let allowed: Vec<&str> = [(AllowName::Clock, "clock"), (AllowName::Random, "random")]
+        .into_iter()
+        .filter(|(name, _)| arguments.given.allow.contains(name))
+        .map(|(_, text)| text)
+        .collect();
+    let list = allowed.join(",");
+    (!allowed.is_empty()).then(|| format!("not reproducible: the kernel had --allow {list}, so another run may differ"))
+}
