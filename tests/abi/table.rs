@@ -16,10 +16,13 @@ use crate::harness::{Place, Program};
 const TABLE: &str = "TASKHOST_TABLE";
 
 /// Items of eight bytes in the two runs whose difference is measured: starting and compiling cancel out.
-const ITEMS: [usize; 2] = [20_000, 220_000];
+const ITEMS: [u32; 2] = [20_000, 220_000];
+
+/// The same for commands, which have a fresh instance for each item.
+const ITEMS_OF_COMMANDS: [u32; 2] = [100, 600];
 
 /// What one item of eight bytes costs on one worker: all of the way from the file to the result.
-fn cost_of_item(program: &OsStr, kernel: &Path) -> Duration {
+fn cost_of_item(program: &OsStr, kernel: &Path, items: [u32; 2]) -> Duration {
     let place = Place::new();
     let run = || {
         let began = Instant::now();
@@ -28,24 +31,20 @@ fn cost_of_item(program: &OsStr, kernel: &Path) -> Duration {
         program.arguments(flags).env("XDG_CACHE_HOME", Tools::find().cache()).run().success();
         began.elapsed()
     };
-    let [few, many] = ITEMS.map(|count| {
-        place.write("items", "12345678\n".repeat(count));
+    let [few, many] = items.map(|count| {
+        place.write("items", "12345678\n".repeat(count as usize));
         run();
         run().min(run())
     });
-    many.saturating_sub(few) / u32::try_from(ITEMS[1] - ITEMS[0]).unwrap()
+    many.saturating_sub(few) / (items[1] - items[0])
 }
 
 fn line(row: &Row, kernel: &Path, program: &OsStr) -> String {
     let size = fs::metadata(kernel).unwrap().len();
     let size =
         if size < 100_000 { format!("{:.1} kB", size as f64 / 1e3) } else { format!("{:.1} MB", size as f64 / 1e6) };
-    // Commands are not run yet.
-    let cost = if row.is_command() {
-        "–".into()
-    } else {
-        format!("{:.2} µs", cost_of_item(program, kernel).as_secs_f64() * 1e6)
-    };
+    let items = if row.is_command() { ITEMS_OF_COMMANDS } else { ITEMS };
+    let cost = format!("{:.2} µs", cost_of_item(program, kernel, items).as_secs_f64() * 1e6);
     let command = row.command.replace("KERNEL", "invert").replace("WORLD", "map-kernel");
     format!("| {} | {} | `{command}` | {size} | {cost} |\n", row.language, row.way)
 }
