@@ -214,6 +214,10 @@ pub struct Spent {
     pub total: u64,
     /// In reading input and writing results.
     pub copy: u64,
+    /// In calls of the kernel for items or rows. Of tiny items only some calls are measured, and stand for the others.
+    pub call: u64,
+    /// In joining partial results of a reduction: its tree and the kernel's `combine` and `finish`.
+    pub join: u64,
 }
 
 /// What became of a batch.

@@ -153,8 +153,7 @@ impl<'a> Executor<'a> {
     }
 
     fn reply(&mut self, assignment: &Assignment, results: Results<'_>, mut tally: Tally, began: Instant) -> Done {
-        let results_nanos = results.nanos;
-        let (output, gather) = results.finish();
+        let (output, results_nanos, gather) = results.finish();
         self.gather = gather;
         let output = output.unwrap_or_else(|fault| {
             tally.fail_whole(fault);
@@ -173,7 +172,12 @@ impl<'a> Executor<'a> {
             joining: tally.joining,
             counters: self.kernel.take_counters(),
             plan: tally.plan,
-            spent: Spent { total: nanos_since(began), copy: tally.read_nanos + results_nanos },
+            spent: Spent {
+                total: nanos_since(began),
+                copy: tally.read_nanos + results_nanos,
+                call: tally.call_nanos,
+                join: tally.join_nanos,
+            },
         }
     }
 

@@ -1,11 +1,12 @@
 //! Joining parts of a reduction that lie in different batches, and finishing it.
 
 use std::os::unix::fs::FileExt as _;
+use std::time::Instant;
 
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::work::{Assignment, Join};
 
-use crate::execute::Executor;
+use crate::execute::{Executor, nanos_since};
 use crate::reduce;
 use crate::results::Results;
 use crate::startup::Fatal;
@@ -29,7 +30,9 @@ impl Executor<'_> {
             begin = end;
         }
         self.at_call(assignment.batch);
+        let began = Instant::now();
         let answer = reduce::combine(&mut self.kernel, &parts);
+        tally.join_nanos += nanos_since(began);
         write(answer, results, tally);
         self.pass_logs(assignment.job, None)
     }
@@ -44,12 +47,14 @@ impl Executor<'_> {
     ) -> Result<(), Fatal> {
         let bytes = self.read_parts(join)?;
         self.at_call(assignment.batch);
+        let began = Instant::now();
         let answer = self.kernel.for_call().and_then(|instance| {
             instance.set_item(None);
             let answer = instance.finish(&bytes);
             instance.commit_counters();
             answer
         });
+        tally.join_nanos += nanos_since(began);
         write(answer, results, tally);
         self.pass_logs(assignment.job, None)
     }

@@ -7,11 +7,12 @@
 //! * [`files`] are the descriptors it was given, [`results`] is where results go, [`tally`] is what a batch came to.
 //! * [`items`], [`rows`] and [`join`] run the three sorts of batches. Items are found by [`lines`] or [`fixed`], run by
 //!   [`one`] or [`pack`], their results go to an [`outlet`] and are joined by [`reduce`]. Before an instance filters
-//!   rows, it is asked to [`prepare`].
+//!   rows, it is asked to [`prepare`]. [`call_clock`] measures what calls take.
 //!
 //! One thread, no shared state, no names: a worker reads and writes descriptors, and computes.
 
 mod begin;
+mod call_clock;
 mod compile;
 mod convert;
 mod execute;

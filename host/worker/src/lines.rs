@@ -1,8 +1,10 @@
 //! Running the items of a piece that only a look at its bytes can find: lines and blocks.
 
+use std::fs::File;
+use std::io;
 use std::time::Instant;
 
-use taskhost_data::lines::{CursorError, ItemCursor};
+use taskhost_data::lines::{CursorError, ItemCursor, ReadAt};
 use taskhost_engine::Input;
 
 use crate::execute::{Executor, nanos_since};
@@ -31,17 +33,27 @@ impl Executor<'_> {
         outlet: &mut Outlet<'_, '_>,
         cursor: &mut ItemCursor,
     ) -> Result<Option<u64>, Fatal> {
-        let mut source = &context.file;
-        let began = Instant::now();
-        let opened = cursor.open(&context.piece, context.split, &mut source);
-        outlet.tally.read_nanos += nanos_since(began);
+        let mut source = Timed { file: &context.file, nanos: 0 };
+        let walked = self.walk(context, outlet, cursor, &mut source);
+        outlet.tally.read_nanos += source.nanos;
+        walked
+    }
+
+    fn walk(
+        &mut self,
+        context: &PieceContext,
+        outlet: &mut Outlet<'_, '_>,
+        cursor: &mut ItemCursor,
+        source: &mut Timed<'_>,
+    ) -> Result<Option<u64>, Fatal> {
+        let opened = cursor.open(&context.piece, context.split, source);
         if let Err(error) = opened {
             outlet.fail_unread(lost(context, &error), error.fault());
             return Ok(Some(context.piece.end));
         }
         let mut pack = Pack::new(self.packs(context.split, outlet), self.item_nanos);
         loop {
-            let item = match cursor.next_item(&mut source) {
+            let item = match cursor.next_item(source) {
                 Ok(Some(item)) => item,
                 Ok(None) => break,
                 Err(error) => {
@@ -80,6 +92,21 @@ impl Executor<'_> {
             }
         }
         self.flush(context, &mut pack, outlet)
+    }
+}
+
+/// A file of which each read is measured.
+struct Timed<'f> {
+    file: &'f File,
+    nanos: u64,
+}
+
+impl ReadAt for Timed<'_> {
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let began = Instant::now();
+        let result = ReadAt::read_at(&mut self.file, offset, buffer);
+        self.nanos += nanos_since(began);
+        result
     }
 }
 

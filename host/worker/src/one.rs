@@ -3,6 +3,7 @@
 use taskhost_engine::Input;
 use taskhost_protocol::fault::Fault;
 
+use crate::call_clock::timed;
 use crate::execute::Executor;
 use crate::items::PieceContext;
 use crate::outlet::Outlet;
@@ -34,7 +35,12 @@ impl Executor<'_> {
         };
         outlet.tally.items += 1;
         match outcome {
-            Ok(()) if outlet.tree.is_some() => self.reduce(context, offset, outlet),
+            Ok(()) if outlet.tree.is_some() => {
+                let measured = outlet.measure();
+                let reduced = self.reduce(context, offset, outlet);
+                outlet.joined(measured);
+                reduced
+            }
             Ok(()) => Ok(()),
             Err(fault) => {
                 outlet.forget(mark);
@@ -54,7 +60,10 @@ impl Executor<'_> {
         let len = input.len() as u64;
         let instance = self.kernel.for_call()?;
         instance.set_item(Some(context.item(offset)));
-        let outcome = instance.process(input, &mut |result| outlet.put(result, len));
+        let measured = outlet.measure();
+        let mut read = 0;
+        let outcome = timed(input, &mut read, |input| instance.process(input, &mut |result| outlet.put(result, len)));
+        outlet.called(measured, read);
         if outcome.is_ok() {
             instance.commit_counters();
         } else {

@@ -7,6 +7,7 @@ use taskhost_protocol::fault::Fault;
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::work::{Assignment, Budget, Care, Merge, Place};
 
+use crate::call_clock::Measured;
 use crate::execute::nanos_since;
 use crate::items::Extent;
 use crate::results::{Mark, Results};
@@ -137,6 +138,29 @@ impl<'r, 'f> Outlet<'r, 'f> {
         // Looking at the clock costs as much as a tiny item, so for those it is done rarely.
         self.clock_mask = if spent / self.tally.items.max(1) < 4_000 { 63 } else { 0 };
         spent / 1_000 >= self.budget.micros
+    }
+
+    /// Begins to measure a call, when its turn is: every one, or of tiny items one of many.
+    #[inline]
+    pub(crate) fn measure(&self) -> Option<Measured> {
+        let is_due = self.tally.items & self.clock_mask == 0;
+        is_due.then(|| Measured::begin(self.clock_mask + 1, self.results.nanos))
+    }
+
+    /// The call is over.
+    #[inline]
+    pub(crate) fn called(&mut self, measured: Option<Measured>, read: u64) {
+        if let Some(measured) = measured {
+            self.tally.call_nanos += measured.end(self.results.nanos, read);
+        }
+    }
+
+    /// The joining is over.
+    #[inline]
+    pub(crate) fn joined(&mut self, measured: Option<Measured>) {
+        if let Some(measured) = measured {
+            self.tally.join_nanos += measured.end(self.results.nanos, 0);
+        }
     }
 
     /// Items that may still be run.

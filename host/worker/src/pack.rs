@@ -131,7 +131,9 @@ impl Executor<'_> {
         let Ok(instance) = self.kernel.for_call() else { return Ok(false) };
         instance.set_item(Some(context.item(pack.offsets[0])));
         let mark = outlet.results.mark();
+        let began = Instant::now();
         let answer = instance.process_packed(&pack.bytes, &pack.ends).ok().filter(|answer| answer.failures.is_empty());
+        outlet.tally.call_nanos += nanos_since(began);
         // A reduction puts results into its tree, which forgets nothing, so it takes them one item at a time.
         let reduces = outlet.tree.is_some();
         let is_clean = answer.as_ref().is_some_and(|answer| reduces || put_all(answer, pack, outlet).is_ok());
@@ -146,6 +148,7 @@ impl Executor<'_> {
         self.pass_logs(context.job, Some(context.place(pack.offsets[0])))?;
         outlet.tally.items += pack.offsets.len() as u64;
         if reduces {
+            let began = Instant::now();
             answer.for_each(|index, results| {
                 for result in results.into_iter().flatten() {
                     outlet.scratch.extend_from_slice(result);
@@ -153,6 +156,7 @@ impl Executor<'_> {
                 }
                 if outlet.tally.stopped { Ok(()) } else { self.reduce(context, pack.offsets[index], outlet) }
             })?;
+            outlet.tally.join_nanos += nanos_since(began);
         }
         Ok(true)
     }

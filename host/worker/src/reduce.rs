@@ -1,10 +1,12 @@
 //! Joining partial results as items are made. What goes wrong here is no item's fault.
 
+use std::time::Instant;
+
 use taskhost_os::progress::ProgressWriter;
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::work::{Partial, Split};
 
-use crate::execute::Executor;
+use crate::execute::{Executor, nanos_since};
 use crate::items::PieceContext;
 use crate::kernel::Kernel;
 use crate::outlet::Outlet;
@@ -103,7 +105,10 @@ impl Executor<'_> {
         };
         let mark = context.progress(end, true);
         let mut joiner = Joiner { kernel: &mut self.kernel, progress: &self.progress, mark, was_called: false };
-        match tree.finish(position, &mut |parts: &[&[u8]]| joiner.combine(parts)) {
+        let began = Instant::now();
+        let finished = tree.finish(position, &mut |parts: &[&[u8]]| joiner.combine(parts));
+        outlet.tally.join_nanos += nanos_since(began);
+        match finished {
             Err(fault) => outlet.tally.fail_joining(fault),
             Ok(partials) => {
                 for partial in partials {

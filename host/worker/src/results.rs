@@ -105,9 +105,9 @@ impl<'a> Results<'a> {
         result
     }
 
-    /// Writes what is gathered. Returns the number of bytes, and the buffer.
-    pub(crate) fn finish(mut self) -> (Result<u64, Fault>, Vec<u8>) {
+    /// Writes what is gathered. Returns the number of bytes, the nanoseconds of all writing, and the buffer.
+    pub(crate) fn finish(mut self) -> (Result<u64, Fault>, u64, Vec<u8>) {
         let result = self.flush();
-        (result.map(|()| self.written), self.gathered)
+        (result.map(|()| self.written), self.nanos, self.gathered)
     }
 }

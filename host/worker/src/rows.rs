@@ -198,10 +198,11 @@ impl Executor<'_> {
             return Err(Fault::Contract("`prepare` gave different plans for the same format".into()));
         }
         let at = picture.rows.at + tile.read_at;
+        let mut read_nanos = 0;
         let mut read = |bytes: &mut [u8]| {
             let began = Instant::now();
             let result = picture.file.read_exact_at(bytes, at);
-            tally.read_nanos += nanos_since(began);
+            read_nanos += nanos_since(began);
             // The text is what becomes the tile's fault.
             result.map_err(|error| match error.kind() {
                 io::ErrorKind::UnexpectedEof => io::Error::other("the picture became shorter during the run"),
@@ -223,7 +224,12 @@ impl Executor<'_> {
             offset: u64::from(tile.first_row),
             header: None,
         }));
+        let began = Instant::now();
+        let had_written = results.nanos;
         let outcome = instance.filter(call, samples, tile.write_bytes, &mut |result| results.write(result));
+        let copied = read_nanos + (results.nanos - had_written);
+        tally.read_nanos += read_nanos;
+        tally.call_nanos += nanos_since(began).saturating_sub(copied);
         if outcome.is_ok() {
             instance.commit_counters();
         } else {

@@ -23,6 +23,10 @@ pub(crate) struct Tally {
     pub(crate) plan: Option<PicturePlan>,
     /// Nanoseconds spent in reading input.
     pub(crate) read_nanos: u64,
+    /// Nanoseconds spent in calls of the kernel for items.
+    pub(crate) call_nanos: u64,
+    /// Nanoseconds spent in joining partial results.
+    pub(crate) join_nanos: u64,
     /// Whether nothing more is to be run.
     pub(crate) stopped: bool,
     /// Where the batch begins, for what can be said of no item in particular.

@@ -12,6 +12,8 @@ use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::WorkerLimits;
 use taskhost_protocol::message::{Fresh, Level, Sandbox};
 
+use super::timeline::Timeline;
+use super::times::{PoolTimes, WorkerTimes};
 use crate::job::{CapturedItem, FailedItem, JobReport};
 
 /// What a pool is made of.
@@ -145,6 +147,8 @@ pub struct WorkerReport {
     pub death: Option<String>,
     /// Whether somebody else killed it.
     pub killed: bool,
+    /// Where its time went.
+    pub times: WorkerTimes,
 }
 
 /// What a run came to.
@@ -156,4 +160,8 @@ pub struct RunReport {
     pub workers: Vec<WorkerReport>,
     /// Walls that this machine does not allow.
     pub missing: Vec<Missing>,
+    /// What the pool spent itself.
+    pub times: PoolTimes,
+    /// The course of the run, after [`super::Pool::record`].
+    pub timeline: Option<Timeline>,
 }

@@ -15,6 +15,7 @@ use super::pipe::Brought;
 use super::process::{Incoming, Phase};
 use super::regions::REGION_BYTES;
 use super::sink::{Content, Purpose, Write};
+use super::timeline::Work;
 use super::{LINGER, Observer, Pool, Watched, sources_at_once};
 use crate::artifact::check_hello;
 use crate::error::PoolError;
@@ -97,6 +98,7 @@ impl Pool {
                 }
                 worker.phase = Phase::Ready;
                 worker.stop_watch.ready();
+                worker.times.ready();
                 self.tell_state(Event::WorkerReady { worker: id, post });
             }
             (Phase::Going | Phase::Greeted, FromWorker::Refused(refusal)) => {
@@ -136,7 +138,14 @@ impl Pool {
         for failure in &mut done.failures {
             failure.fault = failure.fault.clone().capped();
         }
-        self.slot_users(id);
+        let since = self.slot_users(id);
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.times.spent(&done.spent, done.items);
+        }
+        if let (Some(recorder), Some(since)) = (&mut self.recorder, since) {
+            let (took, items) = (Some(done.spent.total), done.items);
+            recorder.worked(Work { worker: id.0, since, took, items, bytes: done.input });
+        }
         if let Some(batch) = self.batches.get_mut(&done.batch) {
             batch.written = done.output;
         }
@@ -155,7 +164,10 @@ impl Pool {
 
     /// The job that a convert worker is at.
     fn converting(&mut self, id: WorkerId) -> Option<JobId> {
-        self.slot_users(id);
+        let since = self.slot_users(id);
+        if let (Some(recorder), Some(since)) = (&mut self.recorder, since) {
+            recorder.worked(Work { worker: id.0, since, took: None, items: 0, bytes: 0 });
+        }
         self.workers.get_mut(&id)?.converting.take()
     }
 

@@ -7,6 +7,7 @@
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
 //! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
 //! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late, [`start_up`] how long a start took.
+//! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
 mod config;
 pub(crate) mod cutter;
@@ -25,6 +26,8 @@ mod slots;
 mod splice;
 mod staff;
 mod start_up;
+pub mod timeline;
+mod times;
 mod vigil;
 mod walls;
 mod watch;
@@ -36,8 +39,9 @@ use std::time::{Duration, Instant};
 use taskhost_os::descriptors;
 use taskhost_os::eventfd::Waker;
 use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
+use taskhost_os::process_id::ProcessId;
 use taskhost_os::sandbox::Missing;
-use taskhost_os::usage::{OomCount, oom_kills};
+use taskhost_os::usage::{OomCount, cpu_time, oom_kills};
 use taskhost_protocol::ids::{BatchId, JobId, SlotId, WorkerId};
 use taskhost_protocol::kernel::{Description, KernelInfo};
 use taskhost_protocol::limits::MESSAGE_BYTES;
@@ -55,12 +59,14 @@ use parts::Parts;
 use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
 use sink::Sink;
+use timeline::Recorder;
 use vigil::Vigil;
 
 pub use config::{Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
 pub use keeper::Journaling;
 pub use process::WORKER_ARGUMENT;
 pub use start_up::StartUp;
+pub use times::{PoolTimes, WorkerTimes};
 
 /// How often the observer hears of the progress.
 const TICK: Duration = Duration::from_millis(100);
@@ -154,6 +160,10 @@ pub struct Pool {
     oom: OomCount,
     /// Workers that died, told and untold.
     deaths: u64,
+    /// Writes the course of the run down.
+    recorder: Option<Recorder>,
+    /// CPU time of this process before the pool began.
+    cpu_before: Duration,
     /// Set when the pool as a whole cannot go on.
     broken: Option<PoolError>,
     /// What happened while actions were performed.
@@ -220,6 +230,8 @@ impl Pool {
             reports: Vec::new(),
             progress: Progress::default(),
             began: Instant::now(),
+            recorder: None,
+            cpu_before: own_cpu_time(),
             broken: None,
             pending: std::collections::VecDeque::new(),
         };
@@ -349,6 +361,8 @@ impl Pool {
             progress: self.progress.clone(),
             workers: std::mem::take(&mut self.reports),
             missing: self.missing.clone(),
+            times: PoolTimes { cpu: own_cpu_time().saturating_sub(self.cpu_before), write: self.sink.took() },
+            timeline: self.recorder.take().map(Recorder::finish),
         }
     }
 
@@ -416,14 +430,22 @@ impl Pool {
         self.pending.push_back(event);
     }
 
-    fn slot_users(&mut self, worker: WorkerId) {
-        if let Some(worker) = self.workers.get_mut(&worker) {
+    /// A worker has answered: what it used is free. Returns since when it was at that, at most.
+    fn slot_users(&mut self, worker: WorkerId) -> Option<Instant> {
+        let worker = self.workers.get_mut(&worker)?;
+        {
             worker.watch.reset();
             for slot in worker.asked.pop_front().map(|asked| asked.slots).unwrap_or_default() {
                 worker.slots.release(slot);
             }
         }
+        worker.times.answered(worker.asked.is_empty())
     }
+}
+
+/// CPU time of this process so far.
+fn own_cpu_time() -> Duration {
+    cpu_time(ProcessId::current()).unwrap_or_default()
 }
 
 /// Descriptors that are left for jobs. It is a guess on the safe side.

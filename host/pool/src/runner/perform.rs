@@ -153,6 +153,7 @@ impl Pool {
             worker.watch.reset();
         }
         worker.asked.push_back(Asked { batch, slots: used });
+        worker.times.asked();
         if worker.role == Role::Convert {
             worker.converting = Some(order.job);
         }

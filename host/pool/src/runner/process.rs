@@ -21,6 +21,7 @@ use taskhost_protocol::message::{FromWorker, Lacking, Role, Sandbox, Start, ToWo
 use super::regions::Regions;
 use super::slots::Slots;
 use super::start_up::StopWatch;
+use super::times::TimeBook;
 use super::walls::{self, Surroundings};
 use super::watch::Watch;
 use crate::death::{Death, Evidence, Reason};
@@ -69,6 +70,8 @@ pub(crate) struct WorkerProcess {
     pub(crate) named_at: Option<u64>,
     /// How long it took to start.
     pub(crate) stop_watch: StopWatch,
+    /// Where its time goes.
+    pub(crate) times: TimeBook,
     closing: bool,
     killed: Option<Reason>,
     sandbox: Sandbox,
@@ -122,7 +125,7 @@ impl Starter {
     /// Starts a process. Falls back to no namespaces where the machine refuses them and nobody insists, for this and all
     /// later ones.
     pub(crate) fn start(&mut self, id: WorkerId, role: Role, core: Option<u32>) -> Result<WorkerProcess, PoolError> {
-        let stop_watch = StopWatch::start();
+        let (stop_watch, times) = (StopWatch::start(), TimeBook::new());
         let (socket, theirs) = Socket::pair().map_err(|error| failed(SpawnError::Clone(error)))?;
         let mut spawn = Spawn {
             args: &[WORKER_ARGUMENT],
@@ -158,6 +161,7 @@ impl Starter {
             late_at: None,
             named_at: None,
             stop_watch,
+            times,
             closing: false,
             killed: None,
             sandbox: self.sandbox,

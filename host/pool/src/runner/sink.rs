@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use taskhost_os::eventfd::Waker;
 use taskhost_os::exact::{self, ExactError};
@@ -98,6 +98,7 @@ pub(crate) struct Written {
     pub(crate) purpose: Purpose,
     pub(crate) bytes: u64,
     pub(crate) result: Result<(), JobFailure>,
+    took: Duration,
 }
 
 /// The writing thread. It ends when this is dropped and what was asked for is written; it is not waited for, since it
@@ -108,6 +109,8 @@ pub(crate) struct Sink {
     written: Receiver<Written>,
     /// Writes that were asked for and of which nothing was heard.
     open: Cell<usize>,
+    /// Time that the thread was at work.
+    took: Cell<Duration>,
 }
 
 impl Sink {
@@ -118,8 +121,10 @@ impl Sink {
         thread::Builder::new().name("taskhost-output".into()).spawn(move || {
             let mut buffer = Vec::new();
             for write in to_write {
+                let began = Instant::now();
                 let result = guarded(&write, &mut buffer);
-                let done = Written { job: write.job, purpose: write.purpose, bytes: write.content.len(), result };
+                let (job, purpose, bytes) = (write.job, write.purpose, write.content.len());
+                let done = Written { job, purpose, bytes, result, took: began.elapsed() };
                 drop(write);
                 if report.send(done).is_err() {
                     return;
@@ -127,7 +132,7 @@ impl Sink {
                 waker.wake();
             }
         })?;
-        Ok(Self { writes, written, open: Cell::new(0) })
+        Ok(Self { writes, written, open: Cell::new(0), took: Cell::default() })
     }
 
     /// Writes are done in the order in which they are asked for.
@@ -146,13 +151,23 @@ impl Sink {
     /// Waits for the next that is written.
     pub(crate) fn wait(&self, limit: Duration) -> Option<Written> {
         let written = self.written.recv_timeout(limit).ok()?;
-        self.open.set(self.open.get() - 1);
+        self.note(&written);
         Some(written)
+    }
+
+    fn note(&self, written: &Written) {
+        self.open.set(self.open.get() - 1);
+        self.took.set(self.took.get() + written.took);
+    }
+
+    /// Time that the thread was at work, as far as was heard of it.
+    pub(crate) fn took(&self) -> Duration {
+        self.took.get()
     }
 
     /// What was written since the last call.
     pub(crate) fn written(&self) -> impl Iterator<Item = Written> + '_ {
-        self.written.try_iter().inspect(|_| self.open.set(self.open.get() - 1))
+        self.written.try_iter().inspect(|written| self.note(written))
     }
 }
 

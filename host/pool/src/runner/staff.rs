@@ -13,6 +13,7 @@ use taskhost_protocol::message::{Role, Start, StartExecute};
 
 use super::process::{Circumstances, WorkerProcess};
 use super::regions::Regions;
+use super::timeline::lane_name;
 use super::{Pool, Watched, WorkerReport};
 use crate::death::Death;
 use crate::error::{PoolError, Tried as _};
@@ -43,6 +44,9 @@ impl Pool {
         }
         self.poller.add(worker.socket_fd(), Watched::Socket(id).token(), Interest::Read).tried("watching a worker")?;
         self.poller.add(worker.child_fd(), Watched::Exit(id).token(), Interest::Read).tried("watching a worker")?;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.started(id.0, &lane_name(&worker));
+        }
         self.workers.insert(id, worker);
         Ok(())
     }
@@ -94,7 +98,12 @@ impl Pool {
             cpu_limit: self.config.limits.cpu.map(Duration::from_secs),
         };
         self.oom = now;
+        let book = worker.times;
         let (death, exit) = worker.reap(&circumstances);
+        if let Some(recorder) = &mut self.recorder {
+            let text = lost.then(|| death.text.clone());
+            recorder.ended(id, book.began(), book.ready_since(), text);
+        }
         if lost && self.reports.len() >= REPORTS {
             return death;
         }
@@ -106,6 +115,7 @@ impl Pool {
             max_resident: exit.max_resident,
             killed: lost && matches!(death.verdict, Verdict::Killed(_) | Verdict::OutOfMemory),
             death: lost.then(|| death.text.clone()),
+            times: book.close(),
         });
         death
     }
