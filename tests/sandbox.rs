@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::PathBuf;
 use std::thread;
 
 use taskhost_os::container::{Refusal, refuse};
 
-use crate::harness::{Outcome, Place, Process, Running, eventually, skipped};
+use crate::harness::{Outcome, Place, Process, Program, Running, eventually, not_for_this_user, skipped};
 
 /// Starts a run with two workers that are locked in and have work.
 fn two_workers(place: &Place, flags: &str) -> (Running, Vec<Process>) {
@@ -20,6 +21,13 @@ fn two_workers(place: &Place, flags: &str) -> (Running, Vec<Process>) {
         workers.len() == 2 && workers.iter().all(|worker| worker.status("CapBnd") == "0000000000000000")
     });
     (running, workers)
+}
+
+/// Who is not root may not look at everything of a process that hides its memory.
+#[track_caller]
+fn hidden(test: &str, error: &std::io::Error) {
+    assert!(!rustix::process::geteuid().is_root(), "{error}");
+    not_for_this_user(test, &error.to_string());
 }
 
 /// Whether this machine allows what workers are surrounded by.
@@ -56,7 +64,7 @@ fn workers_live_in_namespaces_of_their_own() {
         for worker in &workers {
             match fs::read_link(worker.file(&file)) {
                 Ok(namespace) => assert!(seen.insert(namespace), "{name}: shared"),
-                Err(error) => skipped("sandbox::workers_live_in_namespaces_of_their_own", &error.to_string()),
+                Err(error) => hidden("sandbox::workers_live_in_namespaces_of_their_own", &error),
             }
         }
     }
@@ -76,7 +84,7 @@ fn workers_know_nothing_of_their_surroundings() {
     for worker in &workers {
         match fs::read(worker.file("environ")) {
             Ok(environment) => assert!(environment.iter().all(|byte| *byte == 0), "an environment"),
-            Err(error) => skipped("sandbox::workers_know_nothing_of_their_surroundings", &error.to_string()),
+            Err(error) => hidden("sandbox::workers_know_nothing_of_their_surroundings", &error),
         }
         let command = fs::read(worker.file("cmdline")).unwrap();
         assert_eq!(command, b"taskhost\0__worker\0");
@@ -201,7 +209,7 @@ fn nothing_runs_without_the_filter_unless_all_walls_are_off() {
 #[test]
 fn workers_of_root_are_users_of_their_own() {
     if !rustix::process::geteuid().is_root() {
-        return skipped("sandbox::workers_of_root_are_users_of_their_own", "this is not root");
+        return not_for_this_user("sandbox::workers_of_root_are_users_of_their_own", "this is not root");
     }
     let place = Place::new();
     let (running, workers) = two_workers(&place, "");
@@ -214,4 +222,77 @@ fn workers_of_root_are_users_of_their_own() {
         assert!(users.insert(own), "shared: {ids}");
     }
     running.end().success();
+}
+
+/// A control group of this test, handed over to whoever is in it. Only in a hierarchy where this process is at the top: others
+/// belong to somebody.
+struct Group(PathBuf);
+
+impl Group {
+    fn new(name: &str) -> Option<Self> {
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap();
+        if !rustix::process::geteuid().is_root() || !groups.lines().any(|line| line.ends_with(":pids:/")) {
+            return None;
+        }
+        let group = Self(PathBuf::from(format!("/sys/fs/cgroup/pids/test-{name}-{}", std::process::id())));
+        fs::create_dir(&group.0).ok()?;
+        let mark = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&group.0, "trusted.delegate", b"1", mark).ok().map(|()| group)
+    }
+
+    /// Starts a program in it.
+    fn start(&self, place: &Place, program: &str) -> Running {
+        let script = format!("echo $$ >{}/cgroup.procs && exec \"$0\" {program}", self.0.display());
+        let shell = Program::of("sh".as_ref(), &place.path("")).argument("-c").argument(script);
+        shell.argument(env!("CARGO_BIN_EXE_taskhost")).start()
+    }
+
+    /// The groups below it.
+    fn leaves(&self) -> BTreeSet<String> {
+        let entries = fs::read_dir(&self.0).unwrap().map(Result::unwrap);
+        let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+        folders.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn workers_have_control_groups_where_these_were_handed_over() {
+    let test = "sandbox::workers_have_control_groups_where_these_were_handed_over";
+    let Some(group) = Group::new("leaves") else {
+        return not_for_this_user(test, "a group for processes cannot be made here");
+    };
+    let place = Place::new();
+    let mut killed = group.start(&place, "run primes -j 2");
+    killed.write("0 10\n".repeat(8));
+    assert_eq!(killed.line(), "4");
+    let mut workers = Vec::new();
+    eventually("both workers have a group", || {
+        workers = killed.process.workers();
+        workers.len() == 2 && group.leaves().len() == 2
+    });
+    for worker in &workers {
+        let groups = fs::read_to_string(worker.file("cgroup")).unwrap();
+        let own = groups.lines().find_map(|line| line.split_once(":pids:/")).unwrap().1;
+        assert!(own.contains("/taskhost-"), "{own}");
+        let limit = fs::read_to_string(format!("/sys/fs/cgroup/pids/{own}/pids.max")).unwrap();
+        assert_eq!(limit, "1\n");
+    }
+    // Nobody removes them then, but the next run does.
+    killed.process.signal(rustix::process::Signal::KILL);
+    killed.end().code(137);
+    let left = group.leaves();
+    assert_eq!(left.len(), 2, "{left:?}");
+    let mut next = group.start(&place, "run primes -j 1");
+    next.write("0 10\n");
+    assert_eq!(next.line(), "4");
+    let now = group.leaves();
+    assert!(now.len() == 1 && now.is_disjoint(&left), "{now:?} {left:?}");
+    next.end().success();
+    assert!(group.leaves().is_empty());
 }

@@ -83,6 +83,7 @@ impl Machine {
             fresh: Fresh::default(),
             sandbox: Sandbox::default(),
             settings: vec![("lie".into(), lie.into())],
+            grants: Vec::new(),
             given: Given::default(),
             broadcast: None,
             describe_only: false,

@@ -17,7 +17,17 @@ pub(crate) use random::{Random, rounds};
 
 /// Says that this machine does not allow what a test needs. The test passes then, but not in silence: what is written to
 /// standard error without a macro is shown also for tests that pass.
+///
+/// Where everything is required (`TASKHOST_REQUIRE=full`), it fails.
+#[track_caller]
 pub(crate) fn skipped(test: &str, reason: &str) {
+    let required = std::env::var_os("TASKHOST_REQUIRE").is_some_and(|value| value == "full");
+    assert!(!required, "{test} is required, and this machine does not allow it: {reason}");
+    not_for_this_user(test, reason);
+}
+
+/// Says that a test is about other users than the one who runs it: about root, or about everybody but root.
+pub(crate) fn not_for_this_user(test: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
 }
 

@@ -92,6 +92,7 @@ fn pool() -> Result<Pool, PoolError> {
         fresh: Fresh::default(),
         sandbox: Sandbox::Auto,
         settings: Vec::new(),
+        grants: Vec::new(),
         given: Given::default(),
         broadcast: None,
         describe_only: false,

@@ -7,6 +7,7 @@
 pub mod exit;
 pub mod fault;
 pub mod frame;
+pub mod grant;
 pub mod given;
 pub mod ids;
 pub mod kernel;

@@ -33,6 +33,9 @@ pub const PROGRAM_BYTES: usize = 16 * 1024;
 /// Pieces of broadcast data in a run: their names travel in the same message.
 pub const BROADCASTS: usize = 32;
 
+/// Folders granted to a kernel: their descriptors come with the message that starts a worker, which carries eight.
+pub const GRANTS: usize = 4;
+
 /// Longest header line (`--header`) in bytes: it travels in one message.
 pub const HEADER_BYTES: usize = 32 * 1024;
 

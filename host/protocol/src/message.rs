@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Fault, Refusal};
 use crate::given::Given;
+use crate::grant::Grant;
 use crate::ids::{JobId, SlotId, SourceId};
 use crate::kernel::{CompileOptions, Description, Exports, Invoke, Kind, Needs};
 use crate::limits::{CompileLimits, WorkerLimits};
@@ -61,8 +62,8 @@ pub enum Start {
         /// What it may use.
         limits: CompileLimits,
     },
-    /// Descriptors: the code (sealed memfd), the progress cell, the output arena; then, when there is broadcast data, that
-    /// (sealed memfd).
+    /// Descriptors: the code (sealed memfd), the progress cell, the output arena, one for each granted folder; then, when
+    /// there is broadcast data, that (sealed memfd).
     Execute(StartExecute),
     /// Descriptors: none.
     Convert,
@@ -89,6 +90,8 @@ pub struct StartExecute {
     pub seed: [u8; 16],
     /// How long an instance of the kernel is kept.
     pub fresh: Fresh,
+    /// Folders that it may use, at most [`crate::limits::GRANTS`]; none unless the user says so.
+    pub grants: Vec<Grant>,
     /// What its code needs of the engine.
     pub needs: Needs,
     /// What else the user gives it.

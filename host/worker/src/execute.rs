@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use taskhost_data::lines::ItemCursor;
-use taskhost_engine::{BroadcastData, LoadOptions, LoadedKernel};
+use taskhost_engine::{BroadcastData, FolderGrant, LoadOptions, LoadedKernel};
 use taskhost_os::progress::ProgressWriter;
 use taskhost_os::rlimits::Rlimits;
-use taskhost_os::sandbox::Role;
 use taskhost_protocol::fault::ItemPlace;
 use taskhost_protocol::ids::{BatchId, JobId};
 use taskhost_protocol::message::{FromWorker, Level, LogLine, StartExecute, ToWorker};
@@ -19,6 +18,7 @@ use taskhost_protocol::work::{Assignment, Done, Place, Spent, Work};
 
 use crate::begin::begin;
 use crate::files::Files;
+use crate::grants::Granted;
 use crate::kernel::Kernel;
 use crate::logs::LogAllowance;
 use crate::prepare::Prepared;
@@ -47,16 +47,23 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
     let (Some(code), Some(cell), Some(arena)) = (fds.next(), fds.next(), fds.next()) else {
         return Err(Fatal::Protocol("an execute worker needs three descriptors".into()));
     };
+    // Cut off from the machine, or kept inside of by Landlock; what the kernel calls them is for kernels that use them.
+    let granted = match Granted::take(&start.grants, &mut fds) {
+        Ok(granted) => granted,
+        Err(refusal) => return channel.send(&FromWorker::Refused(refusal)),
+    };
     let broadcast = Arc::new(BroadcastData::new(start.given.broadcast.clone(), fds.next().map(File::from)));
     // By name, since that is how the engine takes it; there are no names behind the walls.
     let code_path = PathBuf::from(format!("/proc/self/fd/{}", code.as_raw_fd()));
     #[cfg(debug_assertions)]
     taskhost_engine::faults::install(taskhost_os::fault_injection::by_name);
+    let folders: Vec<FolderGrant> = granted.grants().collect();
     let options = LoadOptions {
         kind: start.kind,
         exports: start.exports,
         invoke: start.invoke.as_ref(),
         needs: start.needs,
+        folders: &folders,
         limits: start.limits,
         code_path: &code_path,
     };
@@ -70,7 +77,7 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
     Rlimits { more_data: taskhost_engine::most_memory(&start.limits), cpu: start.limits.cpu }
         .set()
         .map_err(|error| Fatal::failed("limiting itself")(&error))?;
-    channel.lock(Role::Execute, 1)?;
+    channel.lock_with(granted.folders())?;
     channel.locked()?;
     let (kernel, description) = match begin(loaded, &start, broadcast) {
         Ok(begun) => begun,

@@ -4,6 +4,7 @@
 //! * [`compile`], [`execute`] and [`convert`] are the roles; each locks itself in before it touches anything that a
 //!   stranger wrote.
 //! * [`begin`] starts the kernel, [`kernel`] keeps it and starts it again, [`logs`] bounds what it says.
+//! * [`grants`] are folders of the user.
 //! * [`files`] are the descriptors it was given, [`results`] is where results go, [`tally`] is what a batch came to.
 //! * [`items`], [`rows`] and [`join`] run the three sorts of batches. Items are found by [`lines`] or [`fixed`], run by
 //!   [`one`] or [`pack`], their results go to an [`outlet`] and are joined by [`reduce`]. Before an instance filters
@@ -18,6 +19,7 @@ mod convert;
 mod execute;
 mod files;
 mod fixed;
+mod grants;
 mod items;
 mod join;
 mod kernel;

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
 
 use taskhost_os::last_words::LastWords;
-use taskhost_os::sandbox::{self, Grants, Insistence, Layers, Policy, Role, SandboxError};
+use taskhost_os::sandbox::{self, Folder, Grants, Insistence, Layers, Policy, Role, SandboxError};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_protocol::limits::{MESSAGE_BYTES, SLOTS, cap_text};
 use taskhost_protocol::message::{FromWorker, Lacking, Sandbox, Start, ToWorker};
@@ -81,6 +81,16 @@ impl Channel {
 
     /// Locks this process in for its role, with `threads` threads at most.
     pub(crate) fn lock(&mut self, role: Role, threads: u64) -> Result<(), Fatal> {
+        self.lock_in(role, threads, &[])
+    }
+
+    /// Locks this process in for running a kernel that was granted these folders, or none.
+    pub(crate) fn lock_with(&mut self, folders: &[Folder]) -> Result<(), Fatal> {
+        let role = if folders.is_empty() { Role::Execute } else { Role::ExecuteWithFiles };
+        self.lock_in(role, 1, folders)
+    }
+
+    fn lock_in(&mut self, role: Role, threads: u64, folders: &[Folder]) -> Result<(), Fatal> {
         let grants = Grants { control: self.socket.as_fd(), slots: SLOTS as u64, file_bytes: None, threads };
         let insistence = match self.sandbox {
             Sandbox::Auto => Insistence::Auto,
@@ -88,7 +98,7 @@ impl Channel {
             Sandbox::Off => Insistence::Off,
         };
         let policy = Policy { insistence, without: Vec::new() };
-        self.layers = sandbox::lock(role, &policy, &grants).map_err(|error| {
+        self.layers = sandbox::lock_with(role, &policy, &grants, folders).map_err(|error| {
             if let SandboxError::Missing(missing) = &error {
                 // If even that cannot be said, the error itself has to do.
                 let _ = self.send(&FromWorker::Unlocked(lacking(missing)));

@@ -10,6 +10,7 @@ use taskhost_pool::journal::{Header, InputKind, InputPrint, Journal, PartsRecord
 use taskhost_protocol::fault::{Fault, ItemFailure, ItemPlace, Refusal};
 use taskhost_protocol::frame;
 use taskhost_protocol::given::{Allow, Broadcast, Given, Program};
+use taskhost_protocol::grant::Grant;
 use taskhost_protocol::ids::{BatchId, Generation, JobId, SlotId, SourceId};
 use taskhost_protocol::kernel::{
     CompileOptions, Description, Exports, Function, Invoke, KernelInfo, Kind, Needs, Notation, ResultLength, Setting,

@@ -43,6 +43,8 @@ pub struct PoolConfig {
     pub fresh: Fresh,
     /// `--config`, as the user gave it.
     pub settings: Vec<(String, String)>,
+    /// Folders that the kernel may use.
+    pub grants: Vec<GrantedFolder>,
     /// What else the user gives the kernel.
     pub given: Given,
     /// The data of `given.broadcast`: a sealed memfd.
@@ -59,6 +61,18 @@ pub struct PoolConfig {
     pub capture: bool,
     /// Signals that end the run.
     pub signals: Option<Signals>,
+}
+
+/// A folder that the kernel may use.
+#[derive(Debug)]
+pub struct GrantedFolder {
+    /// A descriptor of it; one that was opened with `O_PATH` does. Workers open the folder by the name it has, as this user
+    /// but without privileges.
+    pub folder: OwnedFd,
+    /// What the kernel calls it.
+    pub guest: String,
+    /// Whether files in it may be written, made and deleted.
+    pub writable: bool,
 }
 
 /// When items, workers and the run are given up.

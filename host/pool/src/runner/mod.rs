@@ -13,9 +13,11 @@ mod config;
 pub(crate) mod cutter;
 mod failed;
 mod incoming;
+mod grants;
 mod jobs;
 mod keeper;
 mod parts;
+mod leaves;
 mod perform;
 mod pipe;
 pub(crate) mod process;
@@ -62,7 +64,7 @@ use sink::Sink;
 use timeline::Recorder;
 use vigil::Vigil;
 
-pub use config::{Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
+pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
 pub use keeper::Journaling;
 pub use process::WORKER_ARGUMENT;
 pub use start_up::StartUp;
@@ -178,7 +180,7 @@ impl Pool {
     /// When the kernel is refused, or no worker can be started.
     pub fn start(config: PoolConfig) -> Result<Self, PoolError> {
         let mut warnings = Vec::new();
-        let mut starter = Starter::new(config.program.clone(), config.policy.start_up, config.sandbox);
+        let mut starter = Starter::new(&config)?;
         let cache = config.cache.as_deref().and_then(|folder| match Cache::open(folder) {
             Ok(cache) => Some(cache),
             Err(error) => {

@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use taskhost_os::cgroup_leaf::Leaf;
 use taskhost_os::child::{Child, End, Exit};
 use taskhost_os::process_id::ProcessId;
 use taskhost_os::progress::ProgressCell;
-use taskhost_os::sandbox::Layers;
+use taskhost_os::sandbox::{HeldFolder, Layers};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError};
 use taskhost_os::users::{UserLease, Users};
@@ -18,6 +19,9 @@ use taskhost_protocol::ids::{BatchId, SlotId, WorkerId};
 use taskhost_protocol::limits::MESSAGE_BYTES;
 use taskhost_protocol::message::{FromWorker, Lacking, Role, Sandbox, Start, ToWorker};
 
+use super::config::PoolConfig;
+use super::grants;
+use super::leaves::Leaves;
 use super::regions::Regions;
 use super::slots::Slots;
 use super::start_up::StopWatch;
@@ -79,8 +83,11 @@ pub(crate) struct WorkerProcess {
     core: Option<u32>,
     child: Child,
     socket: Socket,
+    /// The folders that it was granted.
+    folders: Rc<[HeldFolder]>,
     /// Given back last, when the process is gone.
     user: Option<UserLease>,
+    _leaf: Option<Leaf>,
 }
 
 /// A batch that a worker was given.
@@ -101,7 +108,7 @@ pub(crate) struct Circumstances {
 }
 
 /// How workers are started.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Starter {
     program: Program,
     /// How long a worker may take until it is ready.
@@ -112,14 +119,33 @@ pub(crate) struct Starter {
     namespaces: Namespaces,
     /// A user for each worker, where that is possible.
     users: Option<Users>,
+    /// A control group for each worker, where that is possible.
+    leaves: Leaves,
+    /// The folders that the kernel is granted.
+    folders: Rc<[HeldFolder]>,
 }
 
 impl Starter {
-    /// Starts this program as a worker, behind these walls.
-    pub(crate) fn new(program: Program, start_up: Duration, sandbox: Sandbox) -> Self {
-        let namespaces = if sandbox == Sandbox::Off { Namespaces::None } else { Namespaces::All };
-        let users = if sandbox == Sandbox::Off { None } else { Users::open() };
-        Self { program, start_up, sandbox, namespaces, users }
+    /// Starts the program of these workers, behind their walls.
+    ///
+    /// # Errors
+    /// When a folder cannot be granted.
+    pub(crate) fn new(config: &PoolConfig) -> Result<Self, PoolError> {
+        let is_off = config.sandbox == Sandbox::Off;
+        Ok(Self {
+            program: config.program.clone(),
+            start_up: config.policy.start_up,
+            sandbox: config.sandbox,
+            namespaces: if is_off { Namespaces::None } else { Namespaces::All },
+            users: if is_off { None } else { Users::open() },
+            leaves: Leaves::open(config),
+            folders: grants::held(&config.grants)?,
+        })
+    }
+
+    /// What a worker of this role is granted.
+    fn folders(&self, role: Role) -> Rc<[HeldFolder]> {
+        if role == Role::Execute { Rc::clone(&self.folders) } else { Rc::default() }
     }
 
     /// Starts a process. Falls back to no namespaces where the machine refuses them and nobody insists, for this and all
@@ -134,17 +160,21 @@ impl Starter {
             core,
             socket: theirs.as_fd(),
         };
-        let user = self.users.as_ref().and_then(Users::lease);
+        let folders = self.folders(role);
+        // Files are read and written as the user of this process, to whom they belong.
+        let users = if folders.is_empty() { self.users.as_ref() } else { None };
+        let user = users.and_then(Users::lease);
         let started = user.and_then(|user| Some((spawn.start_as(user.user()).ok()?, user)));
         let (child, user) = match started {
             Some((child, user)) => (child, Some(user)),
             None => (start_plainly(&mut spawn, self.sandbox)?, None),
         };
         self.namespaces = spawn.namespaces;
-        if user.is_none() {
+        if user.is_none() && folders.is_empty() {
             // A program that only its owner may read, or a machine that allows less than it promised: not tried again.
             self.users = None;
         }
+        let leaf = self.leaves.make(role, child.id());
         Ok(WorkerProcess {
             id,
             role,
@@ -169,7 +199,9 @@ impl Starter {
             core,
             child,
             socket,
+            folders,
             user,
+            _leaf: leaf,
         })
     }
 }
@@ -242,7 +274,8 @@ impl WorkerProcess {
     /// what the worker did wrong.
     pub(crate) fn verify(&self, lacking: Vec<Lacking>) -> Result<Result<Layers, PoolError>, String> {
         let user = self.user.as_ref().map(|lease| lease.user().number());
-        let surroundings = Surroundings { sandbox: self.sandbox, namespaces: self.namespaces, user };
+        let surroundings =
+            Surroundings { sandbox: self.sandbox, namespaces: self.namespaces, user, folders: &self.folders };
         walls::verify(self.child.id(), surroundings, lacking)
     }
 

@@ -73,10 +73,12 @@ impl Pool {
             clock: u64::try_from(since_1970.as_nanos()).unwrap_or(u64::MAX),
             seed,
             fresh: self.config.fresh,
+            grants: super::grants::for_message(&self.config.grants),
             needs: self.artifact.info.needs,
             given: self.config.given.clone(),
         });
         let mut fds = vec![self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
+        fds.extend(self.config.grants.iter().map(|granted| granted.folder.as_fd()));
         fds.extend(self.config.broadcast.as_ref().map(AsFd::as_fd));
         let sent = worker.begin(start, &fds);
         worker.regions = Some(Rc::new(Regions::new(arena)));

@@ -1,7 +1,7 @@
 //! What a worker must be surrounded by, and what it was found to lack.
 
 use taskhost_os::process_id::ProcessId;
-use taskhost_os::sandbox::{self, Held, Layer, Layers, Missing, Specification};
+use taskhost_os::sandbox::{self, Held, HeldFolder, Layer, Layers, Missing, Specification};
 use taskhost_os::spawn::Namespaces;
 use taskhost_protocol::limits::cap_text;
 use taskhost_protocol::message::{Lacking, Sandbox};
@@ -10,23 +10,25 @@ use crate::error::PoolError;
 
 /// What a worker was started with.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings {
+pub(crate) struct Surroundings<'a> {
     /// How much of the sandbox is insisted on.
     pub(crate) sandbox: Sandbox,
     /// Whether it has namespaces.
     pub(crate) namespaces: Namespaces,
     /// The user of its own, if it has one.
     pub(crate) user: Option<u32>,
+    /// The folders that it was granted.
+    pub(crate) folders: &'a [HeldFolder],
 }
 
 /// Looks at a worker that says it is locked in. The outer error is what the worker did wrong; the inner one, that this
 /// machine lacks what is insisted on.
 pub(crate) fn verify(
     id: ProcessId,
-    surroundings: Surroundings,
+    surroundings: Surroundings<'_>,
     lacking: Vec<Lacking>,
 ) -> Result<Result<Layers, PoolError>, String> {
-    let Surroundings { sandbox, namespaces, user } = surroundings;
+    let Surroundings { sandbox, namespaces, user, folders } = surroundings;
     if lacking.len() > Layer::ALL.len() {
         return Err("lacks more layers than there are".into());
     }
@@ -40,7 +42,8 @@ pub(crate) fn verify(
             user,
             held: Held::MemoryFiles,
         };
-        let seen = sandbox::inspect(id, &specification).map_err(|error| format!("was not locked in: {error}"))?;
+        let seen = sandbox::inspect_with(id, &specification, folders)
+            .map_err(|error| format!("was not locked in: {error}"))?;
         layers = seen.layers;
     }
     for one in lacking {

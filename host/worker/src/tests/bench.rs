@@ -78,6 +78,7 @@ pub(crate) fn bench(kernel: &[u8], fresh: Fresh, settings: &[(&str, &str)]) -> B
         clock: 0,
         seed: [0; 16],
         fresh,
+        grants: Vec::new(),
         needs: compiled.info.needs,
         given: Given::default(),
     };
@@ -87,6 +88,7 @@ pub(crate) fn bench(kernel: &[u8], fresh: Fresh, settings: &[(&str, &str)]) -> B
         invoke: None,
         limits: start.limits,
         needs: start.needs,
+        folders: &[],
         code_path: &code_path,
     };
     let loaded = LoadedKernel::load(options).expect("the kernel loads");
