@@ -15,6 +15,7 @@ mod capsules;
 mod chaos;
 mod commands;
 mod death;
+mod doctor;
 mod errors;
 mod examples;
 mod exit_codes;

@@ -241,3 +241,24 @@ fn every_invariant_names_a_test() {
     }
     assert!(count >= 8, "{count} invariants");
 }
+
+/// What is promised in the documentation of security is worth as much as the test that holds it.
+#[test]
+fn every_promise_of_security_names_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let (_, promises) = text.split_once("## What is promised").unwrap();
+    let (promises, _) = promises.split_once("\n## ").unwrap();
+    let held = Regex::new(r"`([^`]+\.rs)::([a-z0-9_]+)` \|$").unwrap();
+    let rows: Vec<&str> = promises.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() >= 15, "{} promises", rows.len());
+    for row in rows {
+        let found = held.captures(row).unwrap_or_else(|| panic!("this names no test: {row}"));
+        let source = fs::read_to_string(root.join(&found[1])).unwrap_or_default();
+        assert!(source.contains(&format!("fn {}(", &found[2])), "{}::{} does not exist", &found[1], &found[2]);
+    }
+    let path = Regex::new(r"`((?:tests|host)/[a-z_/]+\.rs)").unwrap();
+    for found in path.captures_iter(&text) {
+        assert!(root.join(&found[1]).exists(), "docs/security.md names {}", &found[1]);
+    }
+}

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use serde::Serialize;
+use taskhost_os::cgroup_leaf::Leaves;
 use taskhost_os::cores::{Reasons, Topology, Workers};
+use taskhost_os::exe;
 use taskhost_os::machine::{self, Memory};
 use taskhost_os::sandbox::{self, Layer};
 use taskhost_os::spawn::can_give_users;
-use taskhost_os::{cgroup_leaf, exe};
 
 use super::folders::{CacheState, RuntimeState};
 use super::start_up::StartUp;
@@ -74,8 +75,8 @@ pub(super) struct Sandbox {
     pub(super) full: PolicyState,
     /// Whether each worker is a user of its own.
     pub(super) own_users: bool,
-    /// Whether a control group can be made for each worker; if not, why.
-    pub(super) own_groups: Option<String>,
+    /// Whether this process was given control groups to make others in, for its workers.
+    pub(super) own_groups: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -191,7 +192,7 @@ impl Sandbox {
             (Some(problem), []) => PolicyState { works: false, what: problem.clone() },
             (None, []) => PolicyState { works: true, what: "runs with every layer".into() },
         };
-        Self { layers, auto, full, own_users: can_give_users(), own_groups: groups() }
+        Self { layers, auto, full, own_users: can_give_users(), own_groups: Leaves::open().is_some() }
     }
 
     /// Whether the least that `auto` asks for is not there.
@@ -199,13 +200,6 @@ impl Sandbox {
         let needed = [Layer::SystemCalls, Layer::NoNewPrivileges].map(Layer::name);
         self.layers.iter().any(|layer| !layer.live && needed.contains(&layer.name))
     }
-}
-
-/// Tries it. `None` when a group can be made; else why not.
-fn groups() -> Option<String> {
-    let name = format!("taskhost-doctor-{}", std::process::id());
-    let limits = cgroup_leaf::LeafLimits { memory: 1 << 30, processes: 1 };
-    cgroup_leaf::Leaf::create(&name, &limits).err().map(|error| error.to_string())
 }
 
 /// A path as JSON and the table have it.

@@ -72,10 +72,7 @@ fn walls(page: &mut Page, health: &Health) {
     }
     let users = if sandbox.own_users { "one for each worker" } else { "workers are the user who started them" };
     page.line("", &format!("{:LAYER$}  {users}", "users"));
-    let groups = sandbox.own_groups.as_ref().map_or_else(
-        || "can be made for workers".to_owned(),
-        |problem| format!("cannot be made for workers ({problem})"),
-    );
+    let groups = if sandbox.own_groups { "one for each worker" } else { "none were handed over to this process" };
     page.line("", &format!("{:LAYER$}  {groups}", "control groups"));
     page.line("", &format!("{:LAYER$}  {}", "--sandbox auto", sandbox.auto.what));
     page.line("", &format!("{:LAYER$}  {}", "--sandbox full", sandbox.full.what));
