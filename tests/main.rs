@@ -34,6 +34,7 @@ mod pictures;
 mod pipes;
 mod resume;
 mod review;
+mod programs;
 mod run;
 mod sandbox;
 mod signals;

@@ -20,7 +20,7 @@ pub(crate) use failures::{FailureArguments, JournalArguments, LimitArguments};
 pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
-pub(crate) use values::WorkerCount as Workers;
+pub(crate) use values::{FolderName, WorkerCount as Workers};
 
 /// Apply a WebAssembly kernel to a large input on every core.
 ///

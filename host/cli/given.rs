@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use taskhost_os::memfd;
+use taskhost_pool::runner::GrantedFolder;
 use taskhost_protocol::given::{Allow, Broadcast, Given, Program};
 use taskhost_protocol::kernel::{KernelInfo, Kind};
 use taskhost_protocol::limits::{BROADCASTS, PROGRAM_BYTES};
 
-use crate::args::{AllowName, GivenArguments, RunArguments};
+use crate::args::{AllowName, FolderName, GivenArguments, RunArguments};
 use crate::exit_code::{Exit, Failure};
 
 /// What was typed, as it is kept with a failed item.
@@ -21,8 +22,18 @@ pub(crate) struct Gifts {
     pub(crate) environment: Vec<(String, String)>,
     /// Names and paths.
     pub(crate) broadcast: Vec<(String, PathBuf)>,
+    pub(crate) folders: Vec<FolderName>,
     pub(crate) clock: bool,
     pub(crate) random: bool,
+}
+
+/// The same, ready for a pool.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    pub(crate) given: Given,
+    /// The data of `given.broadcast`.
+    pub(crate) broadcast: Option<OwnedFd>,
+    pub(crate) folders: Vec<GrantedFolder>,
 }
 
 impl Gifts {
@@ -37,8 +48,9 @@ impl Gifts {
             })
         };
         let allows = |what| arguments.allow.contains(&what);
-        let mut broadcast = arguments.broadcast.clone();
-        for (_, path) in &mut broadcast {
+        let (mut broadcast, mut folders) = (arguments.broadcast.clone(), arguments.dir.clone());
+        let paths = broadcast.iter_mut().map(|(_, path)| path).chain(folders.iter_mut().map(|folder| &mut folder.host));
+        for path in paths {
             // A failed item may be run again from another folder.
             *path = std::path::absolute(&*path).unwrap_or_else(|_| path.clone());
         }
@@ -46,13 +58,14 @@ impl Gifts {
             arguments: arguments.arguments.iter().map(text).collect::<Result<_, _>>()?,
             environment: arguments.env.clone(),
             broadcast,
+            folders,
             clock: allows(AllowName::Clock),
             random: allows(AllowName::Random),
         })
     }
 
     /// What workers of this kernel are told, and the broadcast data.
-    pub(crate) fn prepare(&self, kernel: &str) -> Result<(Given, Option<OwnedFd>), Failure> {
+    pub(crate) fn prepare(&self, kernel: &str) -> Result<Prepared, Failure> {
         let bytes: usize = self.arguments.iter().map(|argument| argument.len() + 4).sum::<usize>()
             + self.environment.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>();
         if bytes > PROGRAM_BYTES {
@@ -64,9 +77,10 @@ impl Gifts {
         }
         let name = Path::new(kernel).file_name().map_or(kernel.into(), |name| name.to_string_lossy().into_owned());
         let program = Program { name, arguments: self.arguments.clone(), environment: self.environment.clone() };
-        let (broadcast, data) = self.gather()?;
+        let (entries, broadcast) = self.gather()?;
         let allow = Allow { clock: self.clock, random: self.random };
-        Ok((Given { program, allow, broadcast }, data))
+        let folders = self.folders.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Prepared { given: Given { program, allow, broadcast: entries }, broadcast, folders })
     }
 
     /// Lays all broadcast data end to end in one file in memory: what changes on the disk later changes no result.
@@ -99,6 +113,16 @@ impl Gifts {
     }
 }
 
+/// Opens a folder, so that it is the same one for all workers.
+fn open(folder: &FolderName) -> Result<GrantedFolder, Failure> {
+    let failed = |why: String| Failure::input(format!("--dir {}: {why}", folder.host.display()));
+    let file = File::open(&folder.host).map_err(|error| failed(error.to_string()))?;
+    if !file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(failed("it is no folder".into()));
+    }
+    Ok(GrantedFolder { folder: file.into(), guest: folder.guest.clone(), writable: folder.writable })
+}
+
 /// Refuses what this kernel cannot be given.
 pub(crate) fn check_kernel(arguments: &RunArguments, info: &KernelInfo) -> Result<(), Failure> {
     let given = &arguments.given;
@@ -109,7 +133,11 @@ pub(crate) fn check_kernel(arguments: &RunArguments, info: &KernelInfo) -> Resul
                 "--config",
                 "a command has no settings: use --env or arguments after --",
             ),
-            (false, "", ""),
+            (
+                !given.broadcast.is_empty() && !given.dir.is_empty(),
+                "--broadcast with --dir",
+                "a command that is granted folders has no other files: put the data into one of them",
+            ),
         ]
     } else {
         let advice = "only a command, a kernel that is a WASI program, has any; settings are given with --config";
@@ -129,5 +157,9 @@ pub(crate) fn not_reproducible(arguments: &RunArguments) -> Option<String> {
         .map(|(_, text)| text)
         .collect();
     let list = allowed.join(",");
-    (!allowed.is_empty()).then(|| format!("not reproducible: the kernel had --allow {list}, so another run may differ"))
+    if !allowed.is_empty() {
+        return Some(format!("not reproducible: the kernel had --allow {list}, so another run may differ"));
+    }
+    let written = arguments.given.dir.iter().any(|folder| folder.writable);
+    written.then(|| "not reproducible: items could write to folders (--dir …:rw) and read what others wrote".into())
 }

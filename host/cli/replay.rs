@@ -28,6 +28,7 @@ use crate::args::{KindName, ReplayArguments};
 use crate::capsule::{Capsule, Manifest};
 use crate::exit_code::{Exit, Failure, of_job};
 use crate::feed::OneJob;
+use crate::given::Prepared;
 use crate::invoke::{self, Invocation};
 use crate::kernel::{self, KernelFile};
 use crate::output;
@@ -94,7 +95,7 @@ fn starting(manifest: &Manifest, kernel: KernelFile, kind: Option<Kind>, cores: 
         clock: UNIX_EPOCH + Duration::from_nanos(manifest.clock),
         sync: false,
         capture: false,
-        given: Default::default(),
+        given: Prepared::default(),
         cores,
         initial: 1,
         describe_only: false,

@@ -224,7 +224,7 @@ fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial
         clock: SystemTime::now(),
         sync: arguments.journal.sync,
         capture: arguments.failures.capture.is_some(),
-        given: Default::default(),
+        given: given::Prepared::default(),
         cores: cores.plan.clone(),
         initial: if arguments.report.dry_run { 1 } else { initial },
         describe_only: arguments.report.dry_run,

@@ -1,6 +1,5 @@
 //! Starting a pool from the command line: cores, claims on them, the kernel, the settings.
 
-use std::os::fd::OwnedFd;
 use std::time::SystemTime;
 
 use taskhost_os::cores::Topology;
@@ -8,13 +7,13 @@ use taskhost_os::lease::{Lease, RuntimeFolder};
 use taskhost_os::signals::{self, Signal, Signals};
 use taskhost_os::spawn::Program;
 use taskhost_pool::runner::{Policy, Pool, PoolConfig};
-use taskhost_protocol::given::Given;
 use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::{SETTINGS_BYTES, WorkerLimits};
 use taskhost_protocol::message::{Fresh, Sandbox};
 
 use crate::args::Workers;
 use crate::exit_code::Failure;
+use crate::given::Prepared;
 use crate::kernel::{self, KernelFile};
 
 /// The cores of a run.
@@ -87,8 +86,8 @@ pub(crate) struct Starting {
     pub(crate) cores: Vec<Option<u32>>,
     /// Workers that are started at once.
     pub(crate) initial: usize,
-    /// What else the user gives the kernel, with the broadcast data.
-    pub(crate) given: (Given, Option<OwnedFd>),
+    /// What else the user gives the kernel.
+    pub(crate) given: Prepared,
     /// Ask the kernel only what it says of itself.
     pub(crate) describe_only: bool,
 }
@@ -110,7 +109,7 @@ impl Starting {
             capture: false,
             cores: vec![None],
             initial: 1,
-            given: Default::default(),
+            given: Prepared::default(),
             describe_only: true,
         }
     }

@@ -39,6 +39,7 @@ static SHARED: LazyLock<PathBuf> = LazyLock::new(|| {
 pub(crate) struct Program {
     command: Command,
     input: Vec<u8>,
+    limit: Duration,
 }
 
 impl Program {
@@ -55,7 +56,7 @@ impl Program {
         command.env("HOME", SHARED.join("home")).env("COLUMNS", "100");
         command.env("XDG_CACHE_HOME", SHARED.join("cache")).env("XDG_RUNTIME_DIR", SHARED.join("runtime"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self { command, input: Vec::new() }
+        Self { command, input: Vec::new(), limit: LIMIT }
     }
 
     pub(crate) fn arguments(mut self, arguments: &str) -> Self {
@@ -82,6 +83,12 @@ impl Program {
     /// What comes through a pipe on standard input.
     pub(crate) fn input(mut self, bytes: impl AsRef<[u8]>) -> Self {
         self.input = bytes.as_ref().to_vec();
+        self
+    }
+
+    /// How long it may take, where that is more than all others may.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.limit = limit;
         self
     }
 
@@ -117,7 +124,7 @@ impl Program {
         let process = Process::open(child.id()).unwrap();
         let watched = Process::open(child.id()).unwrap();
         thread::spawn(move || {
-            if !watched.is_gone_within(LIMIT) {
+            if !watched.is_gone_within(self.limit) {
                 watched.signal(Signal::KILL);
             }
         });

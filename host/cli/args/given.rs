@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::values;
+use super::values::{self, FolderName};
 
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "What the kernel gets")]
@@ -16,6 +16,10 @@ pub(crate) struct GivenArguments {
     /// A variable in the environment of a command (may be repeated)
     #[arg(long, value_name = "NAME=VALUE", value_parser = values::setting)]
     pub(crate) env: Vec<(String, String)>,
+    /// A folder of this machine that the kernel may read, or write, too; without GUEST it calls it as HOST is written here
+    /// (may be repeated)
+    #[arg(long, value_name = "HOST[::GUEST][:rw]", value_parser = values::folder)]
+    pub(crate) dir: Vec<FolderName>,
     /// A file that all workers can read: `broadcast` of kernels, /broadcast/NAME of commands (may be repeated)
     #[arg(long, value_name = "NAME=PATH", value_parser = values::broadcast)]
     pub(crate) broadcast: Vec<(String, PathBuf)>,

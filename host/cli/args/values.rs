@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use taskhost_data::duration::parse_duration;
 use taskhost_data::geometry::{parse_picture_size, parse_sample};
 use taskhost_data::merge::parse_merge;
 use taskhost_data::size::parse_size;
 use taskhost_data::split::parse_split;
 use taskhost_os::cores::Workers;
-use taskhost_protocol::limits::NAME_BYTES;
+use taskhost_protocol::limits::{NAME_BYTES, SOURCE_NAME_BYTES};
 use taskhost_protocol::picture::Sample;
 use taskhost_protocol::work::{Merge, Split};
 
@@ -102,6 +103,29 @@ pub(super) fn batch(text: &str) -> Result<BatchSize, String> {
     }
 }
 
+/// `--dir`, as typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FolderName {
+    pub(crate) host: PathBuf,
+    pub(crate) guest: String,
+    pub(crate) writable: bool,
+}
+
+/// `--dir`.
+pub(super) fn folder(text: &str) -> Result<FolderName, String> {
+    let (names, writable) = match text.strip_suffix(":rw") {
+        Some(names) => (names, true),
+        None => (text, false),
+    };
+    let (host, guest) = names.split_once("::").unwrap_or((names, names));
+    if host.is_empty() || guest.is_empty() || guest.len() > SOURCE_NAME_BYTES {
+        return Err(format!(
+            "write HOST, HOST::GUEST, or either with :rw behind it; a name has {SOURCE_NAME_BYTES} bytes at most"
+        ));
+    }
+    Ok(FolderName { host: host.into(), guest: guest.to_owned(), writable })
+}
+
 /// `--broadcast`. The name becomes that of a file, too.
 pub(super) fn broadcast(text: &str) -> Result<(String, PathBuf), String> {
     let Some((name, path)) = text.split_once('=').filter(|(_, path)| !path.is_empty()) else {
@@ -136,6 +160,19 @@ mod tests {
         assert_eq!(broadcast("words=a=b"), Ok(("words".into(), "a=b".into())));
         for wrong in ["words", "words=", "=x", "a/b=x", "..=x"] {
             assert!(broadcast(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_folder_has_two_names_and_is_read_only_unless_that_is_said() {
+        let named = |host: &str, guest: &str, writable| {
+            Ok(FolderName { host: host.into(), guest: guest.into(), writable })
+        };
+        assert_eq!(folder("a/b"), named("a/b", "a/b", false));
+        assert_eq!(folder("a::/data:rw"), named("a", "/data", true));
+        assert_eq!(folder("a:b::c:d"), named("a:b", "c:d", false));
+        for wrong in ["", ":rw", "::x", "x::"] {
+            assert!(folder(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -17,13 +17,14 @@ use wasmtime_wasi::p2::bindings::sync::CommandIndices;
 
 use crate::component::{trim, within};
 use crate::fault::{CallError, HANDOVER_SLACK};
+use crate::folders::Folders;
 use crate::fuel;
 use crate::host::{HostContext, HostState};
 use crate::instance::{Input, Sink};
 use crate::wasi::Wasi;
 
 pub(crate) use files::Files;
-pub(crate) use preview1::link;
+pub(crate) use preview1::{link, link_exit};
 pub(crate) use preview2::give;
 pub(crate) use stdio::{Gathered, Stdio};
 
@@ -31,23 +32,33 @@ pub(crate) use stdio::{Gathered, Stdio};
 #[derive(Clone)]
 pub(crate) enum Code {
     /// A core module, and where its `_start` is.
-    Preview1 { pre: wasmtime::InstancePre<HostState>, start: ModuleExport },
+    Preview1 { pre: wasmtime::InstancePre<HostState>, start: ModuleExport, folders: Option<Arc<Folders>> },
     /// A component that exports `wasi:cli/run`.
-    Preview2 { pre: wasmtime::component::InstancePre<HostState>, indices: Arc<CommandIndices> },
+    Preview2 {
+        pre: wasmtime::component::InstancePre<HostState>,
+        indices: Arc<CommandIndices>,
+        folders: Option<Arc<Folders>>,
+    },
 }
 
 impl Code {
     /// The start of a core module.
-    pub(crate) fn preview1(pre: wasmtime::InstancePre<HostState>) -> wasmtime::Result<Self> {
+    pub(crate) fn preview1(
+        pre: wasmtime::InstancePre<HostState>,
+        folders: Option<Arc<Folders>>,
+    ) -> wasmtime::Result<Self> {
         let start = pre.module().get_export_index("_start");
         let start = start.ok_or_else(|| wasmtime::format_err!("it exports no _start"))?;
-        Ok(Self::Preview1 { pre, start })
+        Ok(Self::Preview1 { pre, start, folders })
     }
 
     /// The start of a component.
-    pub(crate) fn preview2(pre: wasmtime::component::InstancePre<HostState>) -> wasmtime::Result<Self> {
+    pub(crate) fn preview2(
+        pre: wasmtime::component::InstancePre<HostState>,
+        folders: Option<Arc<Folders>>,
+    ) -> wasmtime::Result<Self> {
         let indices = Arc::new(CommandIndices::new(&pre)?);
-        Ok(Self::Preview2 { pre, indices })
+        Ok(Self::Preview2 { pre, indices, folders })
     }
 
     pub(crate) fn engine(&self) -> &wasmtime::Engine {
@@ -140,9 +151,10 @@ impl CommandCalls {
             output: Gathered::new(std::mem::take(&mut self.output), output),
             files: Files::new(Arc::clone(&self.host.broadcast)),
         };
-        let wasi = match self.code {
-            Code::Preview1 { .. } => Wasi::program(&self.host, stdio),
-            Code::Preview2 { .. } => Wasi::component_program(&self.host, stdio),
+        let wasi = match &self.code {
+            Code::Preview1 { folders: None, .. } => Wasi::program(&self.host, stdio),
+            Code::Preview1 { folders, .. } => Wasi::preview1(&self.host, folders.as_deref(), Some(stdio)),
+            Code::Preview2 { folders, .. } => Wasi::preview2(&self.host, folders.as_deref(), Some(stdio)),
         };
         wasi.next_item(position);
         let mut state = HostState::new(&self.host, self.limits, Some(wasi));
@@ -171,13 +183,13 @@ impl CommandCalls {
 
     fn run(&self, store: &mut Store<HostState>) -> wasmtime::Result<()> {
         match &self.code {
-            Code::Preview1 { pre, start } => {
+            Code::Preview1 { pre, start, .. } => {
                 let instance = pre.instantiate(&mut *store)?;
                 let start = instance.get_module_export(&mut *store, start).and_then(wasmtime::Extern::into_func);
                 let start = start.ok_or_else(|| wasmtime::format_err!("its _start is no function"))?;
                 start.typed::<(), ()>(&*store)?.call(&mut *store, ())
             }
-            Code::Preview2 { pre, indices } => {
+            Code::Preview2 { pre, indices, .. } => {
                 let instance = pre.instantiate(&mut *store)?;
                 let command = indices.load(&mut *store, &instance)?;
                 // All that such a program can say of its failure is that there was one.

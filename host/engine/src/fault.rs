@@ -62,12 +62,32 @@ pub(crate) fn capped(refusal: Refusal) -> Refusal {
     }
 }
 
-/// The functions that were running, innermost first.
+/// The functions that were running, innermost first, with their lines where the kernel knows those.
 fn backtrace(error: &wasmtime::Error) -> Vec<String> {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    let name = |frame: &wasmtime::FrameInfo| match frame.func_name() {
-        Some(name) => format!("{:#}", rustc_demangle::demangle(name)),
+    backtrace.frames().iter().flat_map(names).take(BACKTRACE_FRAMES).collect()
+}
+
+/// A frame; where the compiler put functions into others, each of them.
+fn names(frame: &wasmtime::FrameInfo) -> Vec<String> {
+    let function = match frame.func_name() {
+        Some(name) => demangled(name),
         None => format!("function {}", frame.func_index()),
     };
-    backtrace.frames().iter().take(BACKTRACE_FRAMES).map(name).collect()
+    if frame.symbols().is_empty() {
+        return vec![function];
+    }
+    let symbols = frame.symbols().iter().map(|symbol| {
+        let name = symbol.name().map_or_else(|| function.clone(), demangled);
+        match (symbol.file(), symbol.line(), symbol.column()) {
+            (Some(file), Some(line), Some(column)) if column > 0 => format!("{name} ({file}:{line}:{column})"),
+            (Some(file), Some(line), _) => format!("{name} ({file}:{line})"),
+            _ => name,
+        }
+    });
+    symbols.collect()
+}
+
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
 }

@@ -14,6 +14,7 @@ use crate::bindings::Kernel;
 use crate::command::{self, CommandCalls};
 use crate::component::Indices;
 use crate::fault::{self, HANDOVER_SLACK};
+use crate::folders::{FolderGrant, Folders};
 use crate::host::{HostContext, HostState};
 use crate::instance::{Calls, Instance};
 use crate::invoke::{Chosen, TypedCalls};
@@ -32,6 +33,8 @@ pub struct LoadOptions<'a> {
     pub invoke: Option<&'a Invoke>,
     /// From the same.
     pub needs: Needs,
+    /// Folders that the kernel may use, if it imports WASI.
+    pub folders: &'a [FolderGrant],
     /// What an instance may use. With fuel, the code has to be of [`Profile::Fuel`]; without, of [`Profile::Plain`].
     pub limits: WorkerLimits,
     /// A file that holds the code and nothing else. It is executed: it must come from [`crate::compile`], and nobody
@@ -45,6 +48,7 @@ pub struct LoadedKernel {
     limits: WorkerLimits,
     /// Only for a kernel that imports WASI.
     runtime: Option<Arc<Runtime>>,
+    folders: Option<Arc<Folders>>,
     describes: bool,
 }
 
@@ -70,13 +74,14 @@ impl LoadedKernel {
     fn load_file(options: LoadOptions<'_>) -> Result<Self, Refusal> {
         let profile = if options.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
         let engine = runtime::engine(profile, options.needs)?;
+        let folders = Folders::open(options.folders)?.map(Arc::new);
         let (code, imports_wasi) = match options.kind {
             Kind::Component | Kind::Typed => load_component(&engine, options)?,
             Kind::RawModule => load_raw(&engine, options)?,
-            Kind::Command => load_command(&engine, options)?,
+            Kind::Command => load_command(&engine, options, folders.clone())?,
         };
         let runtime = if imports_wasi { Some(Arc::new(inline_runtime()?)) } else { None };
-        Ok(Self { code, limits: options.limits, runtime, describes: options.exports.describe })
+        Ok(Self { code, limits: options.limits, runtime, folders, describes: options.exports.describe })
     }
 
     /// Makes an instance: runs its start functions, and `_initialize` of a raw module.
@@ -90,7 +95,7 @@ impl LoadedKernel {
         let mut handover = output.saturating_add(HANDOVER_SLACK);
         let (mut store, calls) = match &self.code {
             Code::Component { pre, indices } => {
-                let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
+                let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host, self.folders.as_deref(), None));
                 let mut store = Store::new(pre.engine(), HostState::new(&host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
                 self.fill(&mut store);
@@ -99,7 +104,7 @@ impl LoadedKernel {
             }
             Code::Typed { pre, chosen } => {
                 handover = handover.saturating_add(output);
-                let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host));
+                let wasi = self.runtime.as_ref().map(|_| Wasi::preview2(&host, self.folders.as_deref(), None));
                 let mut store = Store::new(pre.engine(), HostState::new(&host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
                 self.fill(&mut store);
@@ -113,7 +118,7 @@ impl LoadedKernel {
                 (store, calls.map(Calls::Typed))
             }
             Code::Raw { pre, exports } => {
-                let wasi = self.runtime.as_ref().map(|_| Wasi::preview1(&host));
+                let wasi = self.runtime.as_ref().map(|_| Wasi::preview1(&host, self.folders.as_deref(), None));
                 let mut store = Store::new(pre.module().engine(), HostState::new(&host, self.limits, wasi));
                 store.limiter(|state| &mut state.allowance);
                 self.fill(&mut store);
@@ -184,7 +189,11 @@ fn load_raw(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result<(Code
 }
 
 /// Either kind of program. Which one it is the code says.
-fn load_command(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result<(Code, bool), Refusal> {
+fn load_command(
+    engine: &wasmtime::Engine,
+    options: LoadOptions<'_>,
+    folders: Option<Arc<Folders>>,
+) -> Result<(Code, bool), Refusal> {
     let precompiled = wasmtime::Engine::detect_precompiled_file(options.code_path)
         .map_err(|error| Refusal::Start(format!("the compiled kernel could not be read: {error:#}")))?;
     if precompiled == Some(Precompiled::Component) {
@@ -195,17 +204,23 @@ fn load_command(engine: &wasmtime::Engine, options: LoadOptions<'_>) -> Result<(
         Kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
             .map_err(|error| not_linked(&error))?;
         wasi::link_component(&mut linker).map_err(|error| not_linked(&error))?;
-        let pre = linker.instantiate_pre(&component).and_then(command::Code::preview2);
+        let pre = linker.instantiate_pre(&component).and_then(|pre| command::Code::preview2(pre, folders));
         return Ok((Code::Command(pre.map_err(|error| not_linked(&error))?), true));
     }
     let module = artifact::module(engine, options.code_path)?;
     check_memory(module.resources_required().max_initial_memory_size, options.limits)?;
     let mut linker = wasmtime::Linker::new(engine);
     raw_imports::link(&mut linker).map_err(|error| not_linked(&error))?;
-    command::link(&mut linker).map_err(|error| not_linked(&error))?;
-    let pre = linker.instantiate_pre(&module).and_then(command::Code::preview1);
-    // Its WASI has no futures, and so needs no runtime.
-    Ok((Code::Command(pre.map_err(|error| not_linked(&error))?), false))
+    // Without folders its WASI has no futures, and so needs no runtime.
+    let has_folders = folders.is_some();
+    if has_folders {
+        wasi::link_module(&mut linker).and_then(|()| command::link_exit(&mut linker))
+    } else {
+        command::link(&mut linker)
+    }
+    .map_err(|error| not_linked(&error))?;
+    let pre = linker.instantiate_pre(&module).and_then(|pre| command::Code::preview1(pre, folders));
+    Ok((Code::Command(pre.map_err(|error| not_linked(&error))?), has_folders))
 }
 
 fn not_linked(error: &wasmtime::Error) -> Refusal {

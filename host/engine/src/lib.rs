@@ -18,6 +18,7 @@ mod detect;
 mod fault;
 #[cfg(debug_assertions)]
 pub mod faults;
+mod folders;
 mod footprint;
 mod fuel;
 mod host;
@@ -41,6 +42,7 @@ mod wasi_stdio;
 
 pub use broadcast::BroadcastData;
 pub use compile::{Compiled, compile};
+pub use folders::FolderGrant;
 pub use footprint::most_memory;
 pub use host::{HostContext, ItemContext};
 pub use instance::{Input, Instance, Tile};

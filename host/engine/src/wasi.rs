@@ -9,6 +9,7 @@ use wasmtime_wasi::p1::WasiP1Ctx;
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use crate::command::{self, Gathered, Stdio};
+use crate::folders::Folders;
 use crate::host::{HostContext, HostState};
 use crate::wasi_clock::{self, Clock};
 use crate::wasi_random::{Random, Seed};
@@ -86,13 +87,14 @@ pub(crate) struct Wasi {
     pub(crate) clock: Arc<Clock>,
     seed: Arc<Seed>,
     pub(crate) output: Output,
+    /// Standard output of a program that does not hold it itself.
+    gathered: Option<Gathered>,
     face: Face,
 }
 
 enum Face {
     Preview1(Box<WasiP1Ctx>),
-    /// With the output of a program, when it is one.
-    Preview2 { context: Box<WasiCtx>, table: ResourceTable, output: Option<Gathered> },
+    Preview2 { context: Box<WasiCtx>, table: ResourceTable },
     /// A program that is a core module.
     Program(Box<Stdio>),
 }
@@ -112,32 +114,34 @@ impl Common<'_> {
 }
 
 impl Wasi {
-    /// For a core module.
-    pub(crate) fn preview1(host: &HostContext) -> Self {
+    /// For a core module; with `stdio` it is a program that was granted folders.
+    pub(crate) fn preview1(host: &HostContext, folders: Option<&Folders>, stdio: Option<Stdio>) -> Self {
         let (mut builder, clock, seed, output) = builder(host);
-        Self { clock, seed, output, face: Face::Preview1(Box::new(builder.build_p1())) }
+        let gathered = stdio.map(|stdio| command::give(&mut builder, stdio));
+        let mut context = Box::new(builder.build_p1());
+        if let Some(folders) = folders {
+            folders.give(&mut *context);
+        }
+        Self { clock, seed, output, gathered, face: Face::Preview1(context) }
     }
 
-    /// For a component.
-    pub(crate) fn preview2(host: &HostContext) -> Self {
+    /// For a component; with `stdio` it is a program.
+    pub(crate) fn preview2(host: &HostContext, folders: Option<&Folders>, stdio: Option<Stdio>) -> Self {
         let (mut builder, clock, seed, output) = builder(host);
-        let face = Face::Preview2 { context: Box::new(builder.build()), table: ResourceTable::new(), output: None };
-        Self { clock, seed, output, face }
+        let gathered = stdio.map(|stdio| command::give(&mut builder, stdio));
+        let mut held = Held { context: Box::new(builder.build()), table: ResourceTable::new() };
+        if let Some(folders) = folders {
+            folders.give(&mut held);
+        }
+        let face = Face::Preview2 { context: held.context, table: held.table };
+        Self { clock, seed, output, gathered, face }
     }
 
-    /// For a program that is a core module, and one item.
+    /// For a program that is a core module without folders, and one item.
     pub(crate) fn program(host: &HostContext, stdio: Stdio) -> Self {
         let clock = Arc::new(Clock::new(host.clock, host.given.allow.clock));
         let seed = Arc::new(Seed::new(host.seed, host.given.allow.random));
-        Self { clock, seed, output: Output::default(), face: Face::Program(Box::new(stdio)) }
-    }
-
-    /// For a program that is a component, and one item.
-    pub(crate) fn component_program(host: &HostContext, stdio: Stdio) -> Self {
-        let (mut builder, clock, seed, output) = builder(host);
-        let gathered = Some(command::give(&mut builder, stdio));
-        let face = Face::Preview2 { context: Box::new(builder.build()), table: ResourceTable::new(), output: gathered };
-        Self { clock, seed, output, face }
+        Self { clock, seed, output: Output::default(), gathered: None, face: Face::Program(Box::new(stdio)) }
     }
 
     /// The parts of a program that is a core module.
@@ -153,8 +157,9 @@ impl Wasi {
     pub(crate) fn take_buffers(&mut self) -> (Vec<u8>, Vec<u8>) {
         match &mut self.face {
             Face::Program(stdio) => (std::mem::take(&mut stdio.input), stdio.output.take()),
-            Face::Preview2 { output: Some(output), .. } => (Vec::new(), output.take()),
-            Face::Preview1(_) | Face::Preview2 { output: None, .. } => (Vec::new(), Vec::new()),
+            Face::Preview1(_) | Face::Preview2 { .. } => {
+                (Vec::new(), self.gathered.as_ref().map(Gathered::take).unwrap_or_default())
+            }
         }
     }
 
@@ -183,10 +188,22 @@ fn builder(host: &HostContext) -> (WasiCtxBuilder, Arc<Clock>, Arc<Seed>, Output
     (builder, clock, seed, output)
 }
 
+/// A context that no store holds yet.
+struct Held {
+    context: Box<WasiCtx>,
+    table: ResourceTable,
+}
+
+impl WasiView for Held {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.context, table: &mut self.table }
+    }
+}
+
 impl WasiView for HostState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         match self.wasi.as_mut().map(|wasi| &mut wasi.face) {
-            Some(Face::Preview2 { context, table, .. }) => WasiCtxView { ctx: context, table },
+            Some(Face::Preview2 { context, table }) => WasiCtxView { ctx: context, table },
             _ => unreachable!("preview 2 is linked only for components that import WASI, and those have it"),
         }
     }

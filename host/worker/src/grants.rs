@@ -2,6 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
+use taskhost_engine::FolderGrant;
 use taskhost_os::sandbox::Folder;
 use taskhost_protocol::fault::Refusal;
 use taskhost_protocol::grant::Grant;
@@ -31,9 +32,12 @@ impl Granted {
         &self.folders
     }
 
-    /// Each with what the kernel calls it. Whoever opens one by its name does so before this process is locked in.
-    #[expect(dead_code, reason = "no kernel is given files yet")]
-    pub(crate) fn dirs(&self) -> impl Iterator<Item = (&str, &Folder)> {
-        self.guests.iter().map(String::as_str).zip(&self.folders)
+    /// For the engine, which opens them by their names: before this process is locked in.
+    pub(crate) fn grants(&self) -> impl Iterator<Item = FolderGrant> {
+        self.guests.iter().zip(&self.folders).map(|(guest, folder)| FolderGrant {
+            path: folder.name_before_the_lock(),
+            guest: guest.clone(),
+            writable: folder.is_writable(),
+        })
     }
 }

@@ -73,9 +73,15 @@ pub(crate) fn link(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
     link_reading(linker)?;
     link_folder(linker)?;
     link_refused(linker)?;
-    linker.func_wrap(PREVIEW1, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(I32Exit(code).into()) })?;
+    link_exit(linker)?;
     linker.func_wrap(PREVIEW1, "sched_yield", || 0_i32)?;
     wasi_clock::link_module(linker)
+}
+
+/// The end of a program, with whatever code it likes.
+pub(crate) fn link_exit(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    linker.func_wrap(PREVIEW1, "proc_exit", |code: i32| -> wasmtime::Result<()> { Err(I32Exit(code).into()) })?;
+    Ok(())
 }
 
 /// Arguments, environment, clocks, random numbers.

@@ -1,6 +1,7 @@
 //! Kernels of every shape, good and hostile, through compile, load and call.
 
 mod bombs;
+mod command;
 mod component;
 mod dist;
 #[cfg(debug_assertions)]
