@@ -1,7 +1,19 @@
 //! taskhost: a process pool for WebAssembly kernels.
 //!
-//! This library is the front of the pool for Rust programs; the command of the same name is built on it. What there is
-//! so far: [`worker`], which makes an executable able to be its own worker, and [`pool`], the coordinator.
+//! A [`Pool`] runs kernels on every core of the machine, each worker a process of its own that is locked in. What people know
+//! from `multiprocessing` and `concurrent.futures` is here: [`Kernel::map`], [`Kernel::map_unordered`], [`Kernel::submit`],
+//! which gives a [`Task`]; [`Pool::function`] calls any function of any component.
+//!
+//! The command of the same name is built on the same parts: [`pool`] is the coordinator, [`worker`] what makes an executable
+//! able to be its own worker. These two are no stable interface, but for [`worker::run_if_worker`].
 
+mod library;
+
+pub use library::{
+    Builder, Bytes, Error, Form, Function, Json, Kernel, KernelSource, Logged, Map, MapUnordered, Pool, Stats, Task,
+    TaskError, Values,
+};
 pub use taskhost_pool as pool;
+pub use taskhost_pool::verdict::Blame;
+pub use taskhost_protocol::message::{Fresh, Level, Sandbox};
 pub use taskhost_worker as worker;

@@ -120,7 +120,7 @@ fn work(capsule: &Capsule) -> Result<JobWork, String> {
         }
         Split::Blocks(_) if capsule.header.is_some() => Split::Blocks(ITEM_BYTES),
         // All of the bytes are one item, wherever they were cut.
-        Split::Blocks(_) | Split::Records(_) | Split::Chunks(_) | Split::Whole => Split::Whole,
+        Split::Blocks(_) | Split::Records(_) | Split::Chunks(_) | Split::Whole | Split::Table => Split::Whole,
     };
     let failed = |error: std::io::Error| format!("there is no memory for the item: {error}");
     let mut file = File::from(memfd::create(c"taskhost-item").map_err(failed)?);

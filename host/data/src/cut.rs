@@ -21,6 +21,8 @@ pub fn next_end(split: Split, base: u64, cursor: u64, size: u64, target: u64) ->
         Split::Blocks(window) => (window, 0),
         // Positions are items.
         Split::Records(bytes) | Split::Chunks(bytes) => (bytes, base.saturating_mul(bytes)),
+        // Nothing is gained by an alignment: what is handed over one by one is never reduced.
+        Split::Table => return size.min(cursor.saturating_add(target.max(1))),
     };
     let wanted = cursor.saturating_add(target.max(1));
     if wanted >= size {

@@ -25,6 +25,7 @@ pub fn item_count(split: Split, size: u64) -> Result<Option<u64>, RemainderError
     match split {
         Split::Whole => Ok(Some(1)),
         Split::Lines | Split::Blocks(_) => Ok(None),
+        Split::Table => Ok(Some(size)),
         Split::Chunks(chunk) => Ok(Some(size.div_ceil(chunk))),
         Split::Records(record) => match size % record {
             0 => Ok(Some(size / record)),
@@ -51,7 +52,7 @@ pub fn fixed_items(split: Split, piece: &Piece) -> impl Iterator<Item = FixedIte
     let (first, size) = match split {
         Split::Whole => (piece.start, 0),
         Split::Records(size) | Split::Chunks(size) => (piece.start.div_ceil(size).saturating_mul(size), size),
-        Split::Lines | Split::Blocks(_) => (u64::MAX, 1),
+        Split::Lines | Split::Blocks(_) | Split::Table => (u64::MAX, 1),
     };
     // An empty file is an item too: it begins at its byte 0, which no other range could hold.
     let mut whole = (size == 0 && piece.start == from).then_some(FixedItem { offset: from, len: to - from });

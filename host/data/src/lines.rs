@@ -146,7 +146,7 @@ impl ItemCursor {
         self.window = match split {
             Split::Lines => 0,
             Split::Blocks(size) => size.max(1),
-            Split::Whole | Split::Records(_) | Split::Chunks(_) => {
+            Split::Whole | Split::Records(_) | Split::Chunks(_) | Split::Table => {
                 self.end = 0;
                 0
             }

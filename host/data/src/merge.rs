@@ -30,6 +30,7 @@ pub fn merge_name(merge: Merge) -> &'static str {
         Merge::Lines => "lines",
         Merge::Reduce => "reduce",
         Merge::Discard => "discard",
+        Merge::Framed => "framed",
     }
 }
 

@@ -76,6 +76,7 @@ pub fn parse_split(text: &str) -> Result<Split, SplitError> {
 pub fn split_name(split: Split) -> String {
     match split {
         Split::Whole => "whole".into(),
+        Split::Table => "table".into(),
         Split::Lines => "lines".into(),
         Split::Blocks(size) => format!("blocks:{}", size_name(size)),
         Split::Records(size) => format!("records:{size}"),

@@ -1,10 +1,13 @@
 //! This executable and the processor it runs on, as far as compiled artifacts depend on them.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
+use std::os::unix::ffi::OsStrExt as _;
 
 use crate::exact::{ExactError, pread_exact};
+use crate::spawn::Program;
 
 /// What tells two builds of this program apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,10 +39,22 @@ pub fn build_id() -> io::Result<BuildId> {
 /// # Errors
 /// When the executable cannot be read.
 pub fn identity() -> io::Result<[u8; 32]> {
+    identity_of(&Program::ProcSelfExe)
+}
+
+/// The same of another program.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn identity_of(program: &Program) -> io::Result<[u8; 32]> {
+    let open = || match program {
+        Program::ProcSelfExe => open(),
+        Program::Path(path) => File::open(OsStr::from_bytes(path.to_bytes())),
+    };
     let mut hasher = blake3::Hasher::new_derive_key("taskhost executable 2026-11 v1");
-    match build_id()? {
-        BuildId::Note(note) => hasher.update(&note),
-        BuildId::Absent => hasher.update_reader(open()?)?,
+    match note_of(&open()?).map_err(io_error)? {
+        Some(note) => hasher.update(&note),
+        None => hasher.update_reader(open()?)?,
     };
     Ok(*hasher.finalize().as_bytes())
 }

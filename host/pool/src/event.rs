@@ -101,6 +101,11 @@ pub enum Event {
         /// What to tell the user.
         failure: JobFailure,
     },
+    /// Nobody wants the results of the job any more.
+    JobCancelled {
+        /// The job.
+        job: JobId,
+    },
     /// A worker can be given work.
     WorkerReady {
         /// The worker.
@@ -396,6 +401,13 @@ pub enum Action {
         failure: JobFailure,
         /// What it came to until then.
         totals: JobTotals,
+    },
+    /// End a worker if it does not finish this batch in a moment: nobody wants it any more.
+    Stop {
+        /// The worker.
+        worker: WorkerId,
+        /// The batch.
+        batch: BatchId,
     },
     /// End a worker.
     Kill {

@@ -1,11 +1,12 @@
 //! A job as the embedding program describes it: its plan, and the files it reads and writes.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use taskhost_os::atomic_file::AtomicFile;
-use taskhost_protocol::ids::SourceId;
+use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
 use taskhost_protocol::work::Split;
 
@@ -19,6 +20,63 @@ pub struct JobSpec {
     pub name: String,
     /// What is to be done.
     pub work: JobWork,
+}
+
+/// Items of a job that come together: a table of them, see [`taskhost_protocol::table`].
+#[derive(Debug)]
+pub struct Block {
+    /// How many.
+    pub items: u64,
+    /// The table.
+    pub bytes: BlockBytes,
+}
+
+/// Where a table is.
+#[derive(Debug)]
+pub enum BlockBytes {
+    /// Here: to be copied to where workers can read it.
+    Short(Vec<u8>),
+    /// In a file in memory that cannot change any more.
+    Long(OwnedFd),
+}
+
+/// The items of a job, as they come.
+pub trait Blocks: Send {
+    /// The next.
+    fn next(&mut self) -> Feed<Block>;
+}
+
+/// Results of items that follow each other.
+#[derive(Debug)]
+pub struct Results {
+    /// Number of the first item.
+    pub first: u64,
+    /// How many items, failed ones included.
+    pub items: u64,
+    /// Which of them failed, counted from the first.
+    pub failed: Vec<u64>,
+    /// The results of the others, framed (see [`taskhost_protocol::table`]) by a worker, whose word is no evidence.
+    pub bytes: Vec<u8>,
+}
+
+/// Whoever wants the results of a job.
+pub trait Recipient: Send {
+    /// Results have come. Returns how many bytes of them nobody has to wait for: of the others the pool hears by
+    /// [`Request::Taken`].
+    fn results(&mut self, results: Results) -> u64;
+    /// An item has failed, before the results of those around it come.
+    fn failed(&mut self, item: u64, failure: FailedItem);
+    /// The job is over, and why when it failed.
+    fn over(&mut self, failure: Option<JobFailure>);
+}
+
+/// What whoever makes jobs wants of those that are running, which are numbered in the order in which they were made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// So many bytes of results are not waited for any more.
+    Taken(JobId, u64),
+    /// Nobody wants the job's results any more.
+    Cancel(JobId),
 }
 
 /// Partial results that another run has made, by input and first byte of their stretch.
@@ -44,6 +102,17 @@ pub enum JobWork {
         parts: KeptParts,
         /// The output of a run before, to which results are added.
         splice: Option<Splice>,
+    },
+    /// Run items that somebody hands over, and hand the results back.
+    Table {
+        /// How. The input is split as a table and the results are framed.
+        plan: ItemsPlan,
+        /// The items.
+        blocks: Box<dyn Blocks>,
+        /// Who gets the results.
+        recipient: Box<dyn Recipient>,
+        /// Its share of the workers' time: twice as much for twice the weight.
+        weight: NonZeroU32,
     },
     /// Filter a picture.
     Picture {
@@ -124,6 +193,16 @@ pub trait SourceFeed {
 pub trait JobFeed {
     /// The next job.
     fn next(&mut self) -> Feed<JobSpec>;
+
+    /// What is wanted of running jobs.
+    fn requests(&mut self) -> Vec<Request> {
+        Vec::new()
+    }
+
+    /// Jobs that may run at a time, when that is not a matter of descriptors.
+    fn at_once(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Where results go.

@@ -7,14 +7,15 @@
 pub mod exit;
 pub mod fault;
 pub mod frame;
-pub mod grant;
 pub mod given;
+pub mod grant;
 pub mod ids;
 pub mod kernel;
 pub mod limits;
 pub mod message;
 pub mod picture;
 pub mod progress;
+pub mod table;
 pub mod work;
 
 /// Raised with every change to a type in this crate that is sent.

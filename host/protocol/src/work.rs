@@ -20,6 +20,9 @@ pub enum Split {
     Records(u64),
     /// Every so many bytes are an item; the last may be shorter.
     Chunks(u64),
+    /// Items that somebody hands over one by one, gathered in a table (see [`crate::table`]). All numbers of a piece but
+    /// `at` count items.
+    Table,
 }
 
 /// How results become one output.
@@ -29,13 +32,16 @@ pub enum Merge {
     Concat,
     /// Laid end to end, a `\n` after each.
     Lines,
+    /// Laid end to end, each behind its length (see [`crate::table`]).
+    Framed,
     /// Joined by the kernel's `combine` and `finish`.
     Reduce,
     /// Counted and dropped.
     Discard,
 }
 
-/// A stretch of one input. All numbers are bytes of that input, counted from its first byte, but `at`.
+/// A stretch of one input. All numbers are bytes of that input, counted from its first byte, but `at`. (Under
+/// [`Split::Table`] they are items of the table.)
 ///
 /// The items of a piece are those that *begin* in `start..end`. The bytes that can be read are `from..to`, which
 /// contain every such item whole; in the slot's file, byte `from` stands at `at`. When `from >= start`, an item
@@ -70,6 +76,7 @@ impl Piece {
             Split::Whole => self.base,
             Split::Lines | Split::Blocks(_) => self.base + offset,
             Split::Records(size) | Split::Chunks(size) => self.base + offset / size,
+            Split::Table => self.base + offset,
         }
     }
 }

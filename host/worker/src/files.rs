@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use taskhost_protocol::ids::{JobId, SlotId, SourceId};
+use taskhost_protocol::ids::{JobId, SlotId};
 use taskhost_protocol::limits::SLOTS;
 use taskhost_protocol::message::Open;
 
@@ -14,7 +14,6 @@ use crate::startup::Fatal;
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) file: File,
-    pub(crate) id: SourceId,
     pub(crate) job: JobId,
     pub(crate) name: Arc<str>,
     pub(crate) header: Option<Arc<[u8]>>,
@@ -42,7 +41,6 @@ impl Files {
         let entry = match open {
             Open::Input(source) => Entry::Input(Input {
                 file,
-                id: source.id,
                 job: source.job,
                 name: source.name.into(),
                 header: source.header.map(Arc::from),

@@ -81,6 +81,7 @@ impl Executor<'_> {
             let stopped = match assignment.split {
                 Split::Lines | Split::Blocks(_) => self.run_lines(&context, &mut outlet)?,
                 Split::Whole | Split::Records(_) | Split::Chunks(_) => self.run_fixed(&context, &mut outlet)?,
+                Split::Table => self.run_table(&context, &mut outlet)?,
             };
             // Only an item of the first piece can be the first.
             outlet.leaves_out = false;
@@ -116,14 +117,15 @@ impl Executor<'_> {
             file: input.file.try_clone().map_err(|error| Fatal::failed("duplicating a descriptor")(&error))?,
             source: Arc::clone(&input.name),
             header: input.header.clone(),
-            id: input.id,
+            // One file in memory may hold tables of many jobs.
+            id: piece.source,
         })
     }
 
     /// Whether items of this split are worth gathering into packed calls, and the kernel takes them.
     pub(crate) fn packs(&self, split: Split, outlet: &Outlet<'_, '_>) -> bool {
         let small = match split {
-            Split::Lines => true,
+            Split::Lines | Split::Table => true,
             Split::Records(size) | Split::Chunks(size) => size <= crate::pack::ITEM_BYTES,
             Split::Whole | Split::Blocks(_) => false,
         };

@@ -6,7 +6,7 @@
 //! * [`begin`] starts the kernel, [`kernel`] keeps it and starts it again, [`logs`] bounds what it says.
 //! * [`grants`] are folders of the user.
 //! * [`files`] are the descriptors it was given, [`results`] is where results go, [`tally`] is what a batch came to.
-//! * [`items`], [`rows`] and [`join`] run the three sorts of batches. Items are found by [`lines`] or [`fixed`], run by
+//! * [`items`], [`rows`] and [`join`] run the three sorts of batches. Items are found by [`lines`], [`fixed`] or [`table`], run by
 //!   [`one`] or [`pack`], their results go to an [`outlet`] and are joined by [`reduce`]. Before an instance filters
 //!   rows, it is asked to [`prepare`]. [`call_clock`] measures what calls take.
 //!
@@ -33,6 +33,7 @@ mod reduce;
 mod results;
 mod rows;
 mod startup;
+mod table;
 mod tally;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -58,6 +59,14 @@ pub fn run_if_worker() {
     // One that tries out the walls (`taskhost doctor --attack`).
     if first.as_encoded_bytes() == attacks::ARGUMENT.to_bytes() {
         attacks::live(&arguments.next().unwrap_or_default().to_string_lossy());
+    }
+}
+
+/// Ends a process that was started as a worker and has gone on as something else, because its program does not call
+/// [`run_if_worker`]: it would start workers of its own, and these too, without end.
+pub fn exit_if_stray() {
+    if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
+        std::process::exit(exit::FAILED);
     }
 }
 

@@ -71,6 +71,12 @@ impl<'r, 'f> Outlet<'r, 'f> {
                 result.len()
             )));
         }
+        if self.merge == Merge::Framed {
+            let Ok(frame) = u32::try_from(result.len()) else {
+                return Err(Fault::OutputLimit { len: result.len() as u64, limit: u32::MAX.into() });
+            };
+            self.results.write(&frame.to_le_bytes())?;
+        }
         self.results.write(result)?;
         self.end_result()
     }

@@ -80,8 +80,14 @@ impl Pack {
         if let Some(next) = self.offsets.get(index + 1) {
             return *next;
         }
-        // The newline is no part of a line.
-        self.offsets[index] + self.item(index).len() as u64 + u64::from(split == Split::Lines)
+        match split {
+            // The newline is no part of a line.
+            Split::Lines => self.offsets[index] + self.item(index).len() as u64 + 1,
+            Split::Table => self.offsets[index] + 1,
+            Split::Whole | Split::Blocks(_) | Split::Records(_) | Split::Chunks(_) => {
+                self.offsets[index] + self.item(index).len() as u64
+            }
+        }
     }
 
     fn item(&self, index: usize) -> &[u8] {

@@ -100,7 +100,7 @@ impl Executor<'_> {
         let piece = &context.piece;
         let position = match context.split {
             Split::Whole => piece.base + u64::from(complete || end >= piece.end),
-            Split::Lines | Split::Blocks(_) => piece.base + end,
+            Split::Lines | Split::Blocks(_) | Split::Table => piece.base + end,
             Split::Records(size) | Split::Chunks(size) => piece.base + end.div_ceil(size),
         };
         let mark = context.progress(end, true);

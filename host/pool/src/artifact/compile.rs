@@ -144,7 +144,7 @@ fn converse(worker: &mut WorkerProcess, time: Duration) -> Result<Reply, Failure
             }
         };
         match message {
-            FromWorker::Hello { version, build } => check_hello(version, &build)?,
+            FromWorker::Hello { version, build } => check_hello(version, &build, worker.build())?,
             FromWorker::Locked(lacking) => {
                 worker.verify(lacking)?.map_err(Failure::Unlocked)?;
                 worker.send(&ToWorker::Go, &[])?;
@@ -164,10 +164,9 @@ fn converse(worker: &mut WorkerProcess, time: Duration) -> Result<Reply, Failure
     }
 }
 
-/// Whether the process at the other end is of this very build.
-pub(crate) fn check_hello(version: u32, build: &[u8; 32]) -> Result<(), String> {
-    let ours = taskhost_os::exe::identity().map_err(|error| error.to_string())?;
-    if version != PROTOCOL_VERSION || *build != ours {
+/// Whether the process at the other end is of the build that was started.
+pub(crate) fn check_hello(version: u32, build: &[u8; 32], started: &[u8; 32]) -> Result<(), String> {
+    if version != PROTOCOL_VERSION || build != started {
         return Err("is of another build than this program: was the program replaced during the run?".into());
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use taskhost_os::spawn::Program;
 use taskhost_protocol::kernel::{CompileOptions, Kind, Profile};
 
 use crate::error::{PoolError, Tried as _};
@@ -44,12 +45,21 @@ impl ArtifactKey {
     /// # Errors
     /// When the executable or the processor cannot be identified.
     pub fn new(kernel: &Digest, options: CompileOptions) -> Result<Self, PoolError> {
-        let build = taskhost_os::exe::identity().tried("identifying this executable")?;
+        Self::of_program(kernel, options, &Program::ProcSelfExe)
+    }
+
+    /// The same, when workers are another program.
+    ///
+    /// # Errors
+    /// When that program or the processor cannot be identified.
+    pub fn of_program(kernel: &Digest, options: CompileOptions, program: &Program) -> Result<Self, PoolError> {
+        let build = taskhost_os::exe::identity_of(program).tried("identifying the executable")?;
         let features = taskhost_os::exe::cpu_features().tried("identifying the processor")?;
         let CompileOptions { profile, kind } = options;
         let profile = match profile {
             Profile::Plain => "plain",
             Profile::Fuel => "fuel",
+            Profile::Sampled => "sampled",
         };
         let mut hasher = blake3::Hasher::new_derive_key("taskhost artifact 2026-11 v1");
         let parts: [&[u8]; 7] = [

@@ -8,6 +8,7 @@ mod limits;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use taskhost_os::spawn::Program;
 use taskhost_protocol::kernel::{CompileOptions, Exports, KernelInfo, Kind};
 
 use crate::error::PoolError;
@@ -45,9 +46,9 @@ pub(crate) fn obtain(
     warn: &mut dyn FnMut(String),
 ) -> Result<Artifact, PoolError> {
     let digest = Digest::of(bytes);
-    let key = ArtifactKey::new(&digest, options)?;
+    let key = ArtifactKey::of_program(&digest, options, starter.program())?;
     if let Some(cache) = cache {
-        if let Some((info, code)) = same_code(cache, &digest, options)? {
+        if let Some((info, code)) = same_code(cache, &digest, options, starter.program())? {
             return Ok(Artifact { info, digest, compiled: false, code: Arc::new(code) });
         }
         match cache.load(&key) {
@@ -71,11 +72,12 @@ fn same_code(
     cache: &Cache,
     digest: &Digest,
     options: CompileOptions,
+    program: &Program,
 ) -> Result<Option<(KernelInfo, OwnedFd)>, PoolError> {
     if options.kind != Some(Kind::Typed) {
         return Ok(None);
     }
-    let detected = ArtifactKey::new(digest, CompileOptions { kind: None, ..options })?;
+    let detected = ArtifactKey::of_program(digest, CompileOptions { kind: None, ..options }, program)?;
     // What is wrong with it is said when it is looked for as such.
     let Ok(Some((info, code))) = cache.load(&detected) else { return Ok(None) };
     if !matches!(info.kind, Kind::Component | Kind::Typed) {

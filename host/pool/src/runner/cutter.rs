@@ -20,7 +20,8 @@ pub(crate) fn cut(split: Split, bytes: &[u8], from: u64, start: u64, ended: bool
         return (all > 0 || split == Split::Whole).then(|| Cut { bytes: all, end: (from + all).max(start) });
     }
     let taken = match split {
-        Split::Whole => return None,
+        // What is handed over one by one does not come through a pipe.
+        Split::Whole | Split::Table => return None,
         Split::Lines => memchr::memrchr(b'\n', bytes)? as u64 + 1,
         Split::Records(size) | Split::Chunks(size) => all / size.max(1) * size.max(1),
         Split::Blocks(size) => {

@@ -42,6 +42,10 @@ impl Pool {
         {
             splicing.failed_again(item, describe(&told));
         }
+        if let Some(table) = self.jobs.get_mut(&id).and_then(|job| job.table.as_mut()) {
+            self.progress.failed_items += 1;
+            return table.failed(item, told);
+        }
         if let Some(keeper) = &mut self.keeper {
             keeper.failed(id, item, &told);
         }
@@ -66,6 +70,12 @@ impl Pool {
             let source = job.sources.get(&id);
             let name = source.map_or(&job.name, |source| &source.name);
             job.failed_sources.entry(id).or_insert_with(|| name.clone());
+            if let Some(table) = &mut job.table {
+                let pieces = self.batches.get(&done.batch).map_or(&[][..], |batch| &batch.pieces);
+                if let Some(piece) = pieces.iter().find(|piece| piece.source == id) {
+                    table.note(id, piece.base);
+                }
+            }
             if !self.config.capture {
                 continue;
             }

@@ -66,7 +66,7 @@ impl Pool {
         let post = worker.post;
         match (worker.phase, message) {
             (Phase::Starting, FromWorker::Hello { version, build }) => {
-                check_hello(version, &build)?;
+                check_hello(version, &build, worker.build())?;
                 worker.phase = Phase::Greeted;
             }
             (Phase::Greeted, FromWorker::Locked(lacking)) => {
@@ -148,6 +148,8 @@ impl Pool {
         }
         if let Some(batch) = self.batches.get_mut(&done.batch) {
             batch.written = done.output;
+            batch.items = done.items;
+            batch.failed = done.failures.iter().map(|failure| failure.ordinal).collect();
         }
         if let Some(job) = self.jobs.get_mut(&done.job) {
             // Only for show: what counts is checked by the state machine, and takes its place when the job is over.
@@ -285,6 +287,10 @@ impl Pool {
         if job.waits_for_source {
             return;
         }
+        if self.next_block(id) {
+            return;
+        }
+        let Some(job) = self.jobs.get_mut(&id) else { return };
         let Some(feed) = &mut job.feed else { return };
         let event = match feed.next() {
             Feed::Later => {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use taskhost_os::atomic_file::AtomicFile;
@@ -17,6 +19,7 @@ use super::Progress;
 use super::pipe::{Before, Pipe, header_too_long};
 use super::sink::Target;
 use super::splice::Splicing;
+use super::table::{Held, TableJob};
 use crate::event::{ItemsPlan, JobFailure, JobPlan, JobTotals, Placement, Prefix, Resume};
 use crate::job::{JobSpec, JobWork, KeptParts, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
 
@@ -26,6 +29,10 @@ pub(crate) struct OpenSource {
     pub(crate) name: String,
     pub(crate) file: Arc<OwnedFd>,
     pub(crate) header: Option<Vec<u8>>,
+    /// Where it begins in the file.
+    pub(crate) at: u64,
+    /// The part of the file that it has for itself, when it is not all of it.
+    pub(crate) held: Option<Rc<Held>>,
 }
 
 /// Where the results of a running job go.
@@ -81,6 +88,10 @@ pub(crate) struct RunningJob {
     pub(crate) parts: KeptParts,
     /// The output that is made anew.
     pub(crate) splicing: Option<Splicing>,
+    /// Whoever hands its items over and gets the results.
+    pub(crate) table: Option<TableJob>,
+    /// Its share of the workers' time; without one, it goes before all that came later.
+    pub(crate) weight: Option<NonZeroU32>,
     /// Whether workers write results straight to their places.
     pub(crate) is_direct: bool,
     /// Items and bytes of input that the progress of the run counts for it.
@@ -106,6 +117,8 @@ impl RunningJob {
     pub(crate) fn new(spec: JobSpec) -> io::Result<(Self, JobPlan, Option<Box<Resume>>)> {
         let mut begun = None;
         let mut splicing = None;
+        let mut table = None;
+        let mut weight = None;
         let mut kept = HashMap::new();
         let (plan, feed, header, keep_header, output, picture, split) = match spec.work {
             JobWork::Items { plan, sources, header, keep_header, output, resume, parts, splice } => {
@@ -115,6 +128,11 @@ impl RunningJob {
                 splicing = splice.map(Splicing::new);
                 kept = parts;
                 (JobPlan::Items(plan), Some(sources), header, keep_header, output, None, plan.split)
+            }
+            JobWork::Table { plan, blocks, recipient, weight: share } => {
+                table = Some(TableJob::new(blocks, recipient));
+                weight = Some(share);
+                (JobPlan::Items(plan), None, false, false, Output::Nothing, None, plan.split)
             }
             JobWork::Picture { plan, source, output, form } => {
                 let SourceKind::Regular { len } = source.kind else {
@@ -153,6 +171,8 @@ impl RunningJob {
             picture,
             parts: kept,
             splicing,
+            table,
+            weight,
             is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
             shown: (0, 0),
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),
@@ -202,7 +222,7 @@ impl RunningJob {
                 let pipe = Pipe::new(file.file, source, self.split, self.header)
                     .map_err(|error| JobFailure::Input(format!("no memory to read {}: {error}", file.name)))?;
                 let pipe = pipe.after(before, hasher);
-                let open = OpenSource { name: file.name, file: pipe.shared(), header: None };
+                let open = OpenSource { name: file.name, file: pipe.shared(), header: None, at: 0, held: None };
                 self.sources.insert(source, open);
                 self.read_pipes.extend(self.pipe.replace((source, pipe)));
                 Ok(Opened::Pipe { source })
@@ -214,7 +234,10 @@ impl RunningJob {
                 } else {
                     (None, 0)
                 };
-                self.sources.insert(source, OpenSource { name: file.name, file: Arc::new(file.file), header });
+                self.sources.insert(
+                    source,
+                    OpenSource { name: file.name, file: Arc::new(file.file), header, at: 0, held: None },
+                );
                 Ok(Opened::File { source, start, end })
             }
         }

@@ -3,6 +3,7 @@
 //!
 //! * [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
 //! * [`jobs`] are the files of a running job, [`pipe`] and [`cutter`] its input when that is a pipe.
+//! * [`table`] takes items from, and hands results to, the program that this is part of.
 //! * [`sink`] writes outputs in a thread of its own.
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
 //! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
@@ -12,12 +13,12 @@
 mod config;
 pub(crate) mod cutter;
 mod failed;
-mod incoming;
 mod grants;
+mod incoming;
 mod jobs;
 mod keeper;
-mod parts;
 mod leaves;
+mod parts;
 mod perform;
 mod pipe;
 pub(crate) mod process;
@@ -28,6 +29,7 @@ mod slots;
 mod splice;
 mod staff;
 mod start_up;
+mod table;
 pub mod timeline;
 mod times;
 mod vigil;
@@ -61,6 +63,7 @@ use parts::Parts;
 use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
 use sink::Sink;
+use table::{Held, Tables};
 use timeline::Recorder;
 use vigil::Vigil;
 
@@ -68,6 +71,7 @@ pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunRepor
 pub use keeper::Journaling;
 pub use process::WORKER_ARGUMENT;
 pub use start_up::StartUp;
+pub use table::SHORT_BLOCK;
 pub use times::{PoolTimes, WorkerTimes};
 
 /// How often the observer hears of the progress.
@@ -121,7 +125,14 @@ struct OutBatch {
     /// What it is to run, when that is items.
     pieces: Vec<Piece>,
     regions: Option<(Rc<Regions>, Region)>,
+    /// Where its items are, as long as it may be read.
+    #[expect(dead_code, reason = "it is held, not looked at")]
+    held: Option<Rc<Held>>,
     written: u64,
+    /// Items that were run.
+    items: u64,
+    /// Those of them that failed, counted from the first.
+    failed: Vec<u64>,
 }
 
 /// A job of which everything is written but not yet committed.
@@ -141,6 +152,7 @@ pub struct Pool {
     next_worker: u32,
     batches: HashMap<BatchId, OutBatch>,
     parts: Parts,
+    tables: Tables,
     jobs: HashMap<JobId, RunningJob>,
     next_job: u64,
     poller: Poller,
@@ -221,6 +233,7 @@ impl Pool {
             next_worker: 0,
             batches: HashMap::new(),
             parts: Parts::default(),
+            tables: Tables::default(),
             jobs: HashMap::new(),
             next_job: 0,
             poller,
@@ -314,7 +327,7 @@ impl Pool {
     /// # Errors
     /// When the pool as a whole cannot go on, or a signal asked for an end. Outputs of unfinished jobs are removed.
     pub fn run(&mut self, jobs: &mut dyn JobFeed, observer: &mut dyn Observer) -> Result<RunReport, PoolError> {
-        let at_once = jobs_at_once(self.config.cores.len(), descriptors::limit());
+        let at_once = jobs.at_once().unwrap_or_else(|| jobs_at_once(self.config.cores.len(), descriptors::limit()));
         let mut more = true;
         let mut next_tick = Instant::now() + TICK;
         loop {
@@ -325,10 +338,13 @@ impl Pool {
                     Feed::Ended => more = false,
                 }
             }
+            self.attend(jobs, observer);
             if !more && self.state.is_idle() && self.finishing.is_empty() && !self.vigil.is_ending() {
                 break;
             }
-            if let Err(error) = self.turn_with(Some(next_tick), observer) {
+            // Nothing changes while there is nothing to do.
+            let is_idle = more && self.state.is_idle() && self.warnings.is_empty();
+            if let Err(error) = self.turn_with(Some(next_tick).filter(|_| !is_idle), observer) {
                 self.save_all();
                 self.discard_unsaved();
                 return Err(error);

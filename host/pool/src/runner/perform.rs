@@ -59,6 +59,10 @@ impl Pool {
                     Some(keeper) => keeper.begin(id, &mut job),
                     None => Ok(()),
                 };
+                // Before the job is there, since it may be given something as soon as it is.
+                if let Some(weight) = job.weight {
+                    self.state.share(id, weight);
+                }
                 self.jobs.insert(id, job);
                 self.tell_state(Event::JobAdded { job: id, plan, resume });
                 if let Err(failure) = reserved.and(kept) {
@@ -120,6 +124,7 @@ impl Pool {
                     self.over(job, running, totals, Some(failure), observer);
                 }
             }
+            Action::Stop { worker, batch } => self.vigil.stop_later(worker, batch),
             Action::Kill { worker, reason } => {
                 if let Some(worker) = self.workers.get_mut(&worker) {
                     worker.kill(reason);
@@ -161,7 +166,9 @@ impl Pool {
             Task::Items(pieces) => pieces,
             _ => Vec::new(),
         };
-        self.batches.insert(batch, OutBatch { job: order.job, pieces, regions: region, written: 0 });
+        let held = pieces.first().and_then(|piece| job.sources.get(&piece.source)?.held.clone());
+        let out = OutBatch { job: order.job, pieces, regions: region, held, written: 0, items: 0, failed: Vec::new() };
+        self.batches.insert(batch, out);
         if let Err(reason) = sent {
             worker.violated(reason);
         }
@@ -174,6 +181,9 @@ impl Pool {
     }
 
     fn append(&mut self, job: JobId, batch: BatchId, bytes: u64) {
+        if self.hand_over(job, batch, bytes) {
+            return;
+        }
         self.splice(job, batch, bytes);
         let target = self.jobs.get(&job).and_then(RunningJob::target);
         let region = self.batches.get(&batch).and_then(|batch| batch.regions.as_ref());
@@ -277,6 +287,9 @@ impl Pool {
                 .map(|error| JobFailure::Output(format!("the result could not be put in its place: {error}"))),
             (None, JobOutput::Stream(_) | JobOutput::Nothing) => None,
         };
+        if let Some(table) = &mut job.table {
+            table.over(failure.clone());
+        }
         self.progress.failed += u64::from(failure.is_some());
         if let Some(keeper) = &mut self.keeper {
             keeper.over(id, &job.name, path.as_deref(), failure.as_ref());
@@ -311,7 +324,9 @@ impl Sender<'_> {
 
     fn source(&mut self, id: JobId, job: &RunningJob, source: SourceId) -> Result<SlotId, String> {
         let open = job.sources.get(&source).ok_or("was to read a file that is closed")?;
-        self.slot(Content::Source(id, source), open.file.as_fd(), || {
+        // What all jobs share is opened once.
+        let content = if open.held.is_some() { Content::Tables } else { Content::Source(id, source) };
+        self.slot(content, open.file.as_fd(), || {
             Open::Input(Source { id: source, job: id, name: open.name.clone(), header: open.header.clone() })
         })
     }
@@ -322,6 +337,7 @@ impl Sender<'_> {
                 let mut pieces = pieces.clone();
                 for piece in &mut pieces {
                     piece.slot = self.source(order.job, job, piece.source)?;
+                    piece.at += job.sources.get(&piece.source).map_or(0, |source| source.at);
                 }
                 Work::Items(pieces)
             }
@@ -419,7 +435,7 @@ fn reserve(plan: &crate::event::ItemsPlan, output: &Arc<OwnedFd>) -> Result<(), 
         (DirectLength::Exactly(len), Split::Records(size) | Split::Chunks(size)) => {
             bytes.div_ceil(size.max(1)) * u64::from(len)
         }
-        (DirectLength::Exactly(_), Split::Whole | Split::Lines | Split::Blocks(_)) => return Ok(()),
+        (DirectLength::Exactly(_), Split::Whole | Split::Lines | Split::Blocks(_) | Split::Table) => return Ok(()),
     };
     super::jobs::preallocate(output.as_fd(), total)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::cgroup_leaf::Leaf;
 use taskhost_os::child::{Child, End, Exit};
+use taskhost_os::exe::identity_of;
 use taskhost_os::process_id::ProcessId;
 use taskhost_os::progress::ProgressCell;
 use taskhost_os::sandbox::{HeldFolder, Layers};
@@ -29,7 +30,7 @@ use super::times::TimeBook;
 use super::walls::{self, Surroundings};
 use super::watch::Watch;
 use crate::death::{Death, Evidence, Reason};
-use crate::error::PoolError;
+use crate::error::{PoolError, Tried as _};
 use crate::event::Post;
 
 /// What makes the same executable a worker.
@@ -76,6 +77,8 @@ pub(crate) struct WorkerProcess {
     pub(crate) stop_watch: StopWatch,
     /// Where its time goes.
     pub(crate) times: TimeBook,
+    /// Which build it has to be.
+    build: [u8; 32],
     closing: bool,
     killed: Option<Reason>,
     sandbox: Sandbox,
@@ -111,6 +114,8 @@ pub(crate) struct Circumstances {
 #[derive(Debug)]
 pub(crate) struct Starter {
     program: Program,
+    /// Which build that is, once it was asked for.
+    build: Option<[u8; 32]>,
     /// How long a worker may take until it is ready.
     start_up: Duration,
     /// How much of the sandbox is insisted on.
@@ -134,6 +139,7 @@ impl Starter {
         let is_off = config.sandbox == Sandbox::Off;
         Ok(Self {
             program: config.program.clone(),
+            build: None,
             start_up: config.policy.start_up,
             sandbox: config.sandbox,
             namespaces: if is_off { Namespaces::None } else { Namespaces::All },
@@ -148,10 +154,19 @@ impl Starter {
         if role == Role::Execute { Rc::clone(&self.folders) } else { Rc::default() }
     }
 
+    /// The program that workers are.
+    pub(crate) fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// Starts a process. Falls back to no namespaces where the machine refuses them and nobody insists, for this and all
     /// later ones.
     pub(crate) fn start(&mut self, id: WorkerId, role: Role, core: Option<u32>) -> Result<WorkerProcess, PoolError> {
         let (stop_watch, times) = (StopWatch::start(), TimeBook::new());
+        let build = match self.build {
+            Some(build) => build,
+            None => *self.build.insert(identity_of(&self.program).tried("identifying the program that workers are")?),
+        };
         let (socket, theirs) = Socket::pair().map_err(|error| failed(SpawnError::Clone(error)))?;
         let mut spawn = Spawn {
             args: &[WORKER_ARGUMENT],
@@ -192,6 +207,7 @@ impl Starter {
             named_at: None,
             stop_watch,
             times,
+            build,
             closing: false,
             killed: None,
             sandbox: self.sandbox,
@@ -341,6 +357,11 @@ impl WorkerProcess {
 
     pub(crate) fn child_fd(&self) -> BorrowedFd<'_> {
         self.child.as_fd()
+    }
+
+    /// Which build it has to be.
+    pub(crate) fn build(&self) -> &[u8; 32] {
+        &self.build
     }
 
     pub(crate) fn core(&self) -> Option<u32> {

@@ -14,13 +14,15 @@ pub(crate) enum Content {
     Encoded(JobId),
     /// Parts to be joined by a batch.
     Parts(BatchId),
+    /// Short tables of items, of whatever jobs.
+    Tables,
 }
 
 impl Content {
     fn owner(self) -> Option<JobId> {
         match self {
             Self::Source(job, _) | Self::Output(job) | Self::Encoded(job) => Some(job),
-            Self::Parts(_) => None,
+            Self::Parts(_) | Self::Tables => None,
         }
     }
 }

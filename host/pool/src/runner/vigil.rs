@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::signals::{self, Signal};
 use taskhost_protocol::fault::Refusal;
+use taskhost_protocol::ids::{BatchId, WorkerId};
 use taskhost_protocol::message::Role;
 use taskhost_protocol::progress::Progress as Place;
 
@@ -18,6 +19,9 @@ use crate::event::Post;
 /// An item that runs longer than this is named: a user wonders by then.
 const LONG: Duration = Duration::from_secs(60);
 
+/// What a worker may finish that nobody wants any more: a batch that goes well takes less, and another worker more.
+const MOMENT: Duration = Duration::from_millis(20);
+
 /// CPU time for decoding or encoding one picture: the largest, 4 GiB of samples, take about a minute.
 const CONVERT: Duration = Duration::from_secs(300);
 
@@ -30,6 +34,8 @@ pub(super) struct Vigil {
     run_ends: Option<Instant>,
     /// Workers that are to be started, and when.
     spawns: Vec<(Instant, Post)>,
+    /// Workers that are to be stopped unless they finish a batch before.
+    stops: Vec<(Instant, WorkerId, BatchId)>,
     /// Set by the first signal: which it was, and until when what is being run may be finished.
     ending: Option<(Signal, Instant)>,
 }
@@ -37,12 +43,22 @@ pub(super) struct Vigil {
 impl Vigil {
     pub(super) fn new(deadline: Option<Duration>) -> Self {
         let run_ends = deadline.map(|deadline| Instant::now() + deadline);
-        Self { next_look: None, run_ends, spawns: Vec::new(), ending: None }
+        Self { next_look: None, run_ends, spawns: Vec::new(), stops: Vec::new(), ending: None }
     }
 
     /// A worker is to be started later.
     pub(super) fn spawn_later(&mut self, post: Post, after: Duration) {
         self.spawns.push((Instant::now() + after, post));
+    }
+
+    /// The worker is to be stopped unless it finishes the batch in a moment.
+    pub(super) fn stop_later(&mut self, worker: WorkerId, batch: BatchId) {
+        self.stops.push((Instant::now() + MOMENT, worker, batch));
+    }
+
+    /// Workers whose moment is over, and the batch that each was to finish.
+    pub(super) fn due_stops(&mut self, now: Instant) -> Vec<(WorkerId, BatchId)> {
+        self.stops.extract_if(.., |(at, ..)| *at <= now).map(|(_, worker, batch)| (worker, batch)).collect()
     }
 
     /// Whether the run is being ended.
@@ -54,7 +70,8 @@ impl Vigil {
     pub(super) fn next(&self) -> Option<Instant> {
         let spawns = self.spawns.iter().map(|(at, _)| *at);
         let ending = self.ending.map(|(_, until)| until);
-        spawns.chain(self.next_look).chain(self.run_ends).chain(ending).min()
+        let stops = self.stops.iter().map(|(at, ..)| *at);
+        spawns.chain(stops).chain(self.next_look).chain(self.run_ends).chain(ending).min()
     }
 
     /// Time stood still for so long.
@@ -73,6 +90,7 @@ impl Pool {
     pub(super) fn keep_vigil(&mut self, observer: &mut dyn Observer) -> Result<(), PoolError> {
         let now = Instant::now();
         self.end_late(now);
+        self.stop_unwanted(now);
         if self.vigil.next_look.is_none_or(|at| at <= now) {
             self.look_at_workers(now, observer);
         }

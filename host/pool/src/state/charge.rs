@@ -20,7 +20,7 @@ pub(crate) fn check_hint(split: Split, pieces: &[Piece], hint: Progress) -> Opti
     }
     match split {
         Split::Whole => (hint.offset == 0).then_some(hint),
-        Split::Lines => Some(hint),
+        Split::Lines | Split::Table => Some(hint),
         Split::Records(size) | Split::Chunks(size) => place.is_multiple_of(size).then_some(hint),
         Split::Blocks(size) => {
             let window = (place / size * size).max(piece.start);
@@ -80,7 +80,7 @@ fn halve(split: Split, piece: &Piece) -> Option<(Piece, Piece)> {
     let middle = piece.start + (piece.end - piece.start) / 2;
     let middle = match split {
         Split::Whole => return None,
-        Split::Lines => middle,
+        Split::Lines | Split::Table => middle,
         Split::Blocks(size) | Split::Records(size) | Split::Chunks(size) => middle.next_multiple_of(size),
     };
     (piece.start < middle && middle < piece.end)

@@ -1,10 +1,11 @@
 //! The workers of one role: what each has to do, which jobs may have something for them, and when more are needed.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use taskhost_protocol::ids::{BatchId, JobId, WorkerId};
+use taskhost_protocol::ids::{BatchId, WorkerId};
 
+use super::turns::Turns;
 use crate::death::Death;
 use crate::verdict::Verdict;
 
@@ -54,8 +55,8 @@ pub(crate) struct Crew {
     last_failure: String,
     /// Batches to be given out again before anything new.
     pub(crate) again: VecDeque<BatchId>,
-    /// Jobs that may have something to run, oldest first: all but those that had nothing since they were last touched.
-    pub(crate) jobs: BTreeSet<JobId>,
+    /// Jobs that may have something to run, in the order of their turns: all but those that had nothing since they were last touched.
+    pub(crate) jobs: Turns,
 }
 
 impl Crew {
@@ -70,7 +71,7 @@ impl Crew {
             strikes: 0,
             last_failure: String::new(),
             again: VecDeque::new(),
-            jobs: BTreeSet::new(),
+            jobs: Turns::default(),
         }
     }
 
@@ -156,6 +157,11 @@ impl Crew {
     /// The batch that a worker must be replying to.
     pub(crate) fn head(&self, worker: WorkerId) -> Option<BatchId> {
         self.workers.get(&worker)?.queue.front().copied()
+    }
+
+    /// What each worker is at.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (WorkerId, BatchId)> + '_ {
+        self.workers.iter().filter_map(|(id, worker)| Some((*id, *worker.queue.front()?)))
     }
 
     /// The worker has replied to the batch at its head, having run so many items.

@@ -95,7 +95,7 @@ impl Input {
         self.next_bytes += len;
         self.next_base += match self.split {
             Split::Whole => 1,
-            Split::Lines | Split::Blocks(_) => len,
+            Split::Lines | Split::Blocks(_) | Split::Table => len,
             Split::Records(size) | Split::Chunks(size) => len.div_ceil(size),
         };
     }

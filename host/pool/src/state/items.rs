@@ -72,7 +72,7 @@ impl ItemsJob {
         Self {
             id,
             plan,
-            sizing: Sizing::new(plan.batch),
+            sizing: if plan.split == Split::Table { Sizing::of_items(plan.batch) } else { Sizing::new(plan.batch) },
             input: Input::new(plan.split),
             supply: Supply::default(),
             window: Window::new(plan.ordered),

@@ -21,9 +21,11 @@ pub mod sizing;
 mod supply;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod window;
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU32;
 
 use taskhost_protocol::ids::{BatchId, Generation, JobId, WorkerId};
 use taskhost_protocol::work::{Care, Done};
@@ -131,6 +133,13 @@ impl State {
         self.is_kept = true;
     }
 
+    /// The job shares the workers' time with others that do, by weight, instead of going before all that came later.
+    pub fn share(&mut self, job: JobId, weight: NonZeroU32) {
+        for crew in [&mut self.execute, &mut self.isolation] {
+            crew.jobs.share(job, weight);
+        }
+    }
+
     /// Begins nothing new: what is being run may be finished.
     pub fn drain(&mut self) {
         self.draining = true;
@@ -176,6 +185,7 @@ impl State {
             Event::Block { job, piece } => self.with_items(job, |items, actions| items.block(piece, actions)),
             Event::PipeEnded { job, end } => self.with_items(job, |items, _| items.pipe_ended(end)),
             Event::JobBroken { job, failure } => self.fail(job, failure),
+            Event::JobCancelled { job } => self.cancel(job),
             Event::WorkerReady { worker, post } => self.crew(post).ready(worker),
             Event::WorkerLost { worker, post, death } => self.lost(worker, post, &death),
             Event::Done { worker, done } => self.done(worker, &done),
@@ -247,7 +257,7 @@ impl State {
             if is_wanted {
                 jobs.insert(job);
             } else {
-                jobs.remove(&job);
+                jobs.remove(job);
             }
         }
         if self.touched.last() != Some(&job) {
@@ -314,6 +324,7 @@ impl State {
         }
         self.crew(post).replied(worker, done.items);
         self.retire(worker, post);
+        self.crew(post).jobs.took(job, done.spent.total);
         let (Some(batch), Some(running)) = (self.batches.remove(&id), self.jobs.get_mut(&job)) else {
             return self.actions.push(Action::ReleaseBatch { batch: id });
         };
@@ -370,10 +381,20 @@ impl State {
         self.actions.push(Action::FailJob { job, failure, totals });
     }
 
+    /// Nobody wants the job any more: workers that are at it are stopped, however long their items would take.
+    fn cancel(&mut self, job: JobId) {
+        for crew in [&self.execute, &self.isolation] {
+            let is_of_job = |id: &BatchId| self.batches.get(id).is_some_and(|batch| batch.job == job);
+            let at_work = crew.heads().filter(|(_, batch)| is_of_job(batch));
+            self.actions.extend(at_work.map(|(worker, batch)| Action::Stop { worker, batch }));
+        }
+        self.fail(job, JobFailure::ReaderGone);
+    }
+
     /// The job is over. What is still out of it is released when its worker replies or is lost.
     fn forget(&mut self, job: JobId) {
         for crew in [&mut self.execute, &mut self.isolation, &mut self.convert] {
-            crew.jobs.remove(&job);
+            crew.jobs.forget(job);
             crew.again.retain(|id| {
                 let is_other = self.batches.get(id).is_some_and(|batch| batch.job != job);
                 if !is_other {
@@ -453,14 +474,15 @@ impl State {
         if let Some(again) = self.crew(post).again.pop_front() {
             return Some(again);
         }
-        while let Some(id) = self.crew(post).jobs.first().copied() {
+        while let Some(id) = self.crew(post).jobs.first() {
             let target = self.target;
             if let Some(pick) = self.jobs.get_mut(&id).and_then(|job| job.get_mut().next(post, target)) {
+                self.crew(post).jobs.gave(id);
                 // Having given something out, it may need more input.
                 self.touch(id);
                 return Some(self.new_batch(id, pick));
             }
-            self.crew(post).jobs.remove(&id);
+            self.crew(post).jobs.remove(id);
         }
         None
     }

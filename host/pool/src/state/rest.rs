@@ -33,7 +33,7 @@ impl Ran<'_> {
         let start = self.piece.position(split, self.piece.start);
         let end = match split {
             Split::Whole => start + u64::from(self.complete),
-            Split::Lines | Split::Blocks(_) => self.piece.base + self.end,
+            Split::Lines | Split::Blocks(_) | Split::Table => self.piece.base + self.end,
             Split::Records(size) | Split::Chunks(size) => self.piece.base + self.end.div_ceil(size),
         };
         (start, end)
@@ -44,6 +44,7 @@ impl Ran<'_> {
         match split {
             Split::Whole => Some(u64::from(self.complete)),
             Split::Lines | Split::Blocks(_) => None,
+            Split::Table => Some(self.bytes()),
             Split::Records(size) | Split::Chunks(size) => {
                 Some(self.end.div_ceil(size).saturating_sub(self.piece.start.div_ceil(size)))
             }
@@ -70,7 +71,7 @@ pub(crate) fn is_plausible(split: Split, pieces: &[Piece], rest: Rest) -> bool {
     }
     let can_begin = match split {
         Split::Whole => false,
-        Split::Lines => true,
+        Split::Lines | Split::Table => true,
         Split::Blocks(size) | Split::Records(size) | Split::Chunks(size) => rest.start.is_multiple_of(size),
     };
     can_begin && (piece.start..piece.end).contains(&rest.start)

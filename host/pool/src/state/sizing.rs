@@ -29,6 +29,9 @@ const LEAST_OUTPUT_BUDGET: u64 = 512 << 10;
 /// First batch of a job whose cost is not known: finished at once if items are cheap, cut short if they are not.
 const FIRST: u64 = 32 << 10;
 
+/// The same in items, where items are counted: few enough that several workers have some of a short list.
+const FIRST_ITEMS: u64 = 16;
+
 /// Batches grow at most by this factor, so that one cheap stretch does not make one enormous batch.
 const GROWTH: u64 = 8;
 
@@ -53,6 +56,8 @@ pub enum BatchRule {
 #[derive(Clone, Debug)]
 pub(crate) struct Sizing {
     rule: BatchRule,
+    /// What the first batch has.
+    first: u64,
     /// Nanoseconds a byte; `None` before the first batch.
     nanos_per_byte: Option<f64>,
     largest_seen: u64,
@@ -62,7 +67,12 @@ pub(crate) struct Sizing {
 
 impl Sizing {
     pub(crate) fn new(rule: BatchRule) -> Self {
-        Self { rule, nanos_per_byte: None, largest_seen: FIRST / GROWTH, bytes_seen: 0, items_seen: 0 }
+        Self { rule, first: FIRST, nanos_per_byte: None, largest_seen: FIRST / GROWTH, bytes_seen: 0, items_seen: 0 }
+    }
+
+    /// For an input of which items are counted where others count bytes.
+    pub(crate) fn of_items(rule: BatchRule) -> Self {
+        Self { first: FIRST_ITEMS, largest_seen: FIRST_ITEMS, ..Self::new(rule) }
     }
 
     /// A batch of so many bytes and items took `nanos`.
@@ -87,6 +97,7 @@ impl Sizing {
             (BatchRule::Items(items), Split::Blocks(size) | Split::Records(size) | Split::Chunks(size)) => {
                 items.max(1).saturating_mul(size)
             }
+            (BatchRule::Items(items), Split::Table) => items.max(1),
             (BatchRule::Items(items), Split::Lines) => items.max(1).saturating_mul(self.line()),
         }
     }
@@ -101,7 +112,7 @@ impl Sizing {
 
     fn learned(&self, left: Option<u64>, workers: usize) -> u64 {
         let wanted = match self.nanos_per_byte {
-            None => FIRST,
+            None => self.first,
             Some(rate) if rate <= 0.0 => LARGEST,
             Some(rate) => (TARGET.as_nanos() as f64 / rate) as u64,
         };

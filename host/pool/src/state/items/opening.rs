@@ -157,7 +157,7 @@ impl ItemsJob {
 fn alone(split: Split, whole: &Piece, offset: u64, len: u64) -> Piece {
     let (start, end) = match split {
         Split::Whole => (whole.start, whole.end),
-        Split::Lines => (offset, offset + 1),
+        Split::Lines | Split::Table => (offset, offset + 1),
         Split::Blocks(size) => (offset / size * size, (offset / size + 1) * size),
         Split::Records(_) | Split::Chunks(_) => (offset, offset + len),
     };
@@ -169,7 +169,7 @@ fn moved(split: Split, source: SourceId, len: u64, origin: Origin) -> Piece {
     let Origin { offset, position } = origin;
     let before = match split {
         Split::Whole => 0,
-        Split::Lines | Split::Blocks(_) => offset,
+        Split::Lines | Split::Blocks(_) | Split::Table => offset,
         Split::Records(size) | Split::Chunks(size) => offset / size.max(1),
     };
     let end = offset.saturating_add(len);

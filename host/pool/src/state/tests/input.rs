@@ -96,12 +96,13 @@ impl Spec {
                     Split::Whole => base,
                     Split::Lines | Split::Blocks(_) => base + offset,
                     Split::Records(size) | Split::Chunks(size) => base + offset / size,
+                    Split::Table => base + offset,
                 };
                 items.push(Item { source, offset, position, bytes });
             }
             base += match self.plan.split {
                 Split::Whole => 1,
-                Split::Lines | Split::Blocks(_) => bytes.len() as u64,
+                Split::Lines | Split::Blocks(_) | Split::Table => bytes.len() as u64,
                 Split::Records(size) | Split::Chunks(size) => (bytes.len() as u64).div_ceil(size),
             };
         }
@@ -138,14 +139,21 @@ impl Spec {
     /// What stands in the output for an item: its result, or what is there in its place.
     pub(super) fn written(&self, item: &[u8]) -> Vec<u8> {
         let end: &[u8] = if self.plan.merge == Merge::Lines { b"\n" } else { b"" };
-        self.result(item).map_or_else(|| vec![0; self.filled(item)], |result| [result.as_slice(), end].concat())
+        let front = |result: &[u8]| match self.plan.merge {
+            Merge::Framed => (result.len() as u32).to_le_bytes().to_vec(),
+            _ => Vec::new(),
+        };
+        let whole = |result: Vec<u8>| [front(&result).as_slice(), &result, end].concat();
+        self.result(item).map_or_else(|| vec![0; self.filled(item)], whole)
     }
 
     /// The output, without the items that fail.
     pub(super) fn output(&self) -> Vec<u8> {
         let items = self.items();
         match self.plan.merge {
-            Merge::Concat | Merge::Lines => items.iter().flat_map(|item| self.written(&item.bytes)).collect(),
+            Merge::Concat | Merge::Lines | Merge::Framed => {
+                items.iter().flat_map(|item| self.written(&item.bytes)).collect()
+            }
             Merge::Discard => Vec::new(),
             Merge::Reduce => reduce(items.iter().filter_map(|item| Some((item.position, self.result(&item.bytes)?)))),
         }
@@ -190,6 +198,8 @@ fn pieces_of(split: Split, bytes: &[u8], start: u64) -> Vec<(u64, Vec<u8>)> {
             }
             blocks
         }
+        // Here an item of a table is one byte.
+        Split::Table => (0..).zip(bytes.chunks(1)).map(|(at, item)| (at, item.to_vec())).collect(),
         Split::Records(size) | Split::Chunks(size) => (0..)
             .step_by(size as usize)
             .zip(bytes.chunks(size as usize))

@@ -54,6 +54,22 @@ fn a_job_that_fails_leaves_the_others_alone() {
 }
 
 #[test]
+fn a_job_that_is_cancelled_takes_its_workers_along_and_nothing_else() {
+    let mut world = World::new(2);
+    let single = || Spec::new(Split::Whole, Merge::Concat, [Input::File(b"a file".to_vec())]);
+    let (unwanted, other, third) = (world.add(0, single()), world.add(1, single()), world.add(2, single()));
+    world.wait();
+    world.tell(Event::JobCancelled { job: unwanted });
+    // It may come twice, and late.
+    world.tell(Event::JobCancelled { job: unwanted });
+    world.finish();
+    assert_eq!(world.outcomes[&unwanted].failure, Some(JobFailure::ReaderGone));
+    world.assert_done(other);
+    world.assert_done(third);
+    world.assert_clean();
+}
+
+#[test]
 fn many_jobs_one_after_the_other() {
     let mut world = World::new(3);
     let jobs: Vec<_> = (0..100).map(|number| world.add(number, Spec::lines([numbered(number as usize)]))).collect();

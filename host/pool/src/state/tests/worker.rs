@@ -230,7 +230,7 @@ impl Run<'_> {
         if self.order.merge == Merge::Reduce && (self.order.care.skip_failed || self.ran.failed() == 0) {
             let end = match split {
                 Split::Whole => piece.base + 1,
-                Split::Lines | Split::Blocks(_) => piece.base + end,
+                Split::Lines | Split::Blocks(_) | Split::Table => piece.base + end,
                 Split::Records(size) | Split::Chunks(size) => piece.base + end.div_ceil(size),
             };
             for partial in tree.finish(end, &mut join).unwrap() {

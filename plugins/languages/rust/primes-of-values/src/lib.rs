@@ -1,7 +1,7 @@
 //! How many primes lie in `low..high`: an item is a pair of numbers, a result a number, both written by postcard. The
 //! kernel of `examples/embed`.
 
-use taskhost_kernel::prelude::*;
+use taskhost_kernel::{Result, kernel, reject};
 
 /// The longest range that is counted.
 const LONGEST: u64 = 100_000_000;

@@ -81,6 +81,13 @@ impl World {
             }
             Action::FinishJob { job, totals } => self.over(job, totals, None),
             Action::FailJob { job, failure, totals } => self.over(job, totals, Some(failure)),
+            Action::Stop { worker, batch } => {
+                let fake = self.workers.get_mut(&worker).expect("it lives");
+                assert_eq!(fake.queue.front().map(|(order, _)| order.batch), Some(batch), "it is at something else");
+                // It never finishes what it is at.
+                fake.phase = Phase::Killed;
+                fake.reason = Some(Reason::Retired("was at work for nobody any more"));
+            }
             Action::Kill { worker, reason } => {
                 let fake = self.workers.get_mut(&worker).expect("it lives");
                 fake.phase = Phase::Killed;

@@ -1,0 +1,171 @@
+//! What a reactor is asked for: jobs to begin, and what is wanted of those that run. Anybody may put something on the
+//! desk; only the reactor takes it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::num::NonZeroU32;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use taskhost_os::eventfd::Waker;
+use taskhost_pool::job::{Blocks, Feed, JobFeed, JobSpec, JobWork, Recipient, Request};
+use taskhost_pool::plan::ItemsPlan;
+use taskhost_pool::runner::Progress;
+use taskhost_protocol::ids::JobId;
+
+/// A job that is to begin.
+pub(crate) struct NewJob {
+    pub(crate) plan: ItemsPlan,
+    pub(crate) blocks: Box<dyn Blocks>,
+    pub(crate) recipient: Box<dyn Recipient>,
+    pub(crate) weight: NonZeroU32,
+}
+
+/// Whether the reactor takes jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hours {
+    Open,
+    /// What was asked for is done, and no more.
+    Closing,
+    /// Nothing more is done.
+    Over,
+}
+
+struct Inbox {
+    hours: Hours,
+    jobs: VecDeque<NewJob>,
+    requests: Vec<Request>,
+    next: u64,
+    /// Jobs that go on only as long as somebody takes their results.
+    open_ended: BTreeSet<JobId>,
+    /// All jobs that may not be over.
+    running: BTreeSet<JobId>,
+}
+
+/// The desk of a reactor.
+pub(crate) struct Desk {
+    inbox: Mutex<Inbox>,
+    waker: OnceLock<Waker>,
+    progress: Mutex<Progress>,
+}
+
+/// The reactor takes no more.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+/// A lock that outlives panics: what it guards is whole between any two statements.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let inbox = Inbox {
+            hours: Hours::Open,
+            jobs: VecDeque::new(),
+            requests: Vec::new(),
+            next: 0,
+            open_ended: BTreeSet::new(),
+            running: BTreeSet::new(),
+        };
+        Self { inbox: Mutex::new(inbox), waker: OnceLock::new(), progress: Mutex::default() }
+    }
+
+    /// The reactor is there.
+    pub(crate) fn opened(&self, waker: Waker) {
+        // There is one reactor to a desk, which says this once.
+        let _ = self.waker.set(waker);
+    }
+
+    /// Makes the reactor look.
+    pub(crate) fn wake(&self) {
+        if let Some(waker) = self.waker.get() {
+            waker.wake();
+        }
+    }
+
+    /// Puts a job on the desk; `open_ended` when it goes on only as long as somebody takes its results.
+    pub(crate) fn add(&self, job: NewJob, open_ended: bool) -> Result<JobId, Closed> {
+        let mut inbox = lock(&self.inbox);
+        if inbox.hours != Hours::Open {
+            return Err(Closed);
+        }
+        // As the reactor counts them.
+        let id = JobId(inbox.next);
+        inbox.next += 1;
+        inbox.jobs.push_back(job);
+        inbox.running.insert(id);
+        if open_ended {
+            inbox.open_ended.insert(id);
+        }
+        drop(inbox);
+        self.wake();
+        Ok(id)
+    }
+
+    /// Asks for something about a job.
+    pub(crate) fn request(&self, request: Request) {
+        lock(&self.inbox).requests.push(request);
+        self.wake();
+    }
+
+    /// The job is over.
+    pub(crate) fn forget(&self, job: JobId) {
+        let mut inbox = lock(&self.inbox);
+        inbox.running.remove(&job);
+        inbox.open_ended.remove(&job);
+    }
+
+    /// No more jobs; with `now`, those that run are given up.
+    pub(crate) fn close(&self, now: bool) {
+        let mut inbox = lock(&self.inbox);
+        if inbox.hours == Hours::Open {
+            inbox.hours = Hours::Closing;
+        }
+        let given_up = if now { &inbox.running } else { &inbox.open_ended };
+        let given_up: Vec<Request> = given_up.iter().map(|job| Request::Cancel(*job)).collect();
+        inbox.requests.extend(given_up);
+        drop(inbox);
+        self.wake();
+    }
+
+    /// The reactor is gone, and with it what nobody took.
+    pub(crate) fn over(&self) {
+        let mut inbox = lock(&self.inbox);
+        inbox.hours = Hours::Over;
+        let left = std::mem::take(&mut inbox.jobs);
+        drop(inbox);
+        // Whoever waits for one of these hears of it now.
+        drop(left);
+    }
+
+    /// Notes how far the reactor is.
+    pub(crate) fn tell(&self, progress: &Progress) {
+        lock(&self.progress).clone_from(progress);
+    }
+
+    /// How far the reactor is.
+    pub(crate) fn progress(&self) -> Progress {
+        lock(&self.progress).clone()
+    }
+}
+
+/// The desk as the reactor sees it.
+pub(crate) struct Counter<'a>(pub(crate) &'a Desk);
+
+impl JobFeed for Counter<'_> {
+    fn next(&mut self) -> Feed<JobSpec> {
+        let mut inbox = lock(&self.0.inbox);
+        let Some(NewJob { plan, blocks, recipient, weight }) = inbox.jobs.pop_front() else {
+            return if inbox.hours == Hours::Open { Feed::Later } else { Feed::Ended };
+        };
+        Feed::Next(JobSpec { name: "-".to_owned(), work: JobWork::Table { plan, blocks, recipient, weight } })
+    }
+
+    fn requests(&mut self) -> Vec<Request> {
+        std::mem::take(&mut lock(&self.0.inbox).requests)
+    }
+
+    fn at_once(&self) -> Option<usize> {
+        // They have no descriptors of their own.
+        Some(usize::MAX)
+    }
+}

@@ -1,0 +1,48 @@
+//! A function of a component, called with JSON values.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::error::Error;
+use super::form::Json;
+use super::kernel::Kernel;
+use super::map::Map;
+use super::task::Task;
+
+/// A function that a component exports: see [`Pool::function`](crate::Pool::function). An array is the list of its
+/// arguments, an object has them by name, and anything else is its only one.
+#[derive(Clone, Debug)]
+pub struct Function {
+    kernel: Kernel,
+}
+
+impl Function {
+    pub(crate) fn new(kernel: Kernel) -> Self {
+        Self { kernel }
+    }
+
+    /// Calls it, and waits for its result.
+    ///
+    /// # Errors
+    /// When the arguments cannot be written, are not what the function takes, or the call fails.
+    pub fn call<T: Serialize + ?Sized>(&self, arguments: &T) -> Result<Value, Error> {
+        Ok(self.submit(arguments)?.wait()?)
+    }
+
+    /// Has it called.
+    ///
+    /// # Errors
+    /// When the arguments cannot be written, or the pool is closed.
+    pub fn submit<T: Serialize + ?Sized>(&self, arguments: &T) -> Result<Task<Value>, Error> {
+        self.kernel.submit_as::<T, Json>(arguments)
+    }
+
+    /// Calls it for each item (`starmap` where items are arrays): see [`Kernel::map`].
+    pub fn map<I>(&self, items: I) -> Map<I::IntoIter, Json>
+    where
+        I: IntoIterator,
+        I::Item: Serialize,
+    {
+        self.kernel.map_as(items)
+    }
+}

@@ -1,0 +1,127 @@
+//! Iterators over the results of many items.
+
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+
+use super::error::TaskError;
+use super::flow::Flow;
+use super::form::Form;
+
+/// The results of many items, in order: made by [`Kernel::map`](crate::Kernel::map). Nothing is begun before the first
+/// result is asked for.
+pub struct Map<I, F>(Both<I, F>);
+
+/// The results of many items as they come, each with the number of its item: made by
+/// [`Kernel::map_unordered`](crate::Kernel::map_unordered).
+pub struct MapUnordered<I, F>(Both<I, F>);
+
+struct Both<I, F> {
+    flow: Flow,
+    /// `None` when it has ended.
+    items: Option<I>,
+    form: PhantomData<fn() -> F>,
+}
+
+impl<I: Iterator, F: Form<I::Item>> Both<I, F> {
+    /// Takes as many items as may be read ahead.
+    fn fill(&mut self) {
+        while self.flow.has_room() {
+            let Some(items) = &mut self.items else { break };
+            match items.next() {
+                Some(item) => self.flow.push(|bytes| F::write(&item, bytes)),
+                None => {
+                    self.items = None;
+                    self.flow.end();
+                }
+            }
+        }
+        self.flow.flush();
+    }
+
+    fn next(&mut self) -> Option<(u64, Result<F::Result, TaskError>)> {
+        loop {
+            if self.items.is_some() && self.flow.wants() {
+                self.fill();
+            }
+            if let Some(result) = self.flow.take(F::read) {
+                return Some(result);
+            }
+            if let Some(end) = self.flow.wait() {
+                self.items = None;
+                let (item, error) = end?;
+                return Some((item, Err(error)));
+            }
+        }
+    }
+}
+
+macro_rules! settings {
+    () => {
+        /// How many items may be taken before their results are read. Without this, as many as are run in a quarter of a
+        /// second, and 32 MiB.
+        #[must_use]
+        pub fn read_ahead(mut self, items: u64) -> Self {
+            self.0.flow.set_read_ahead(items);
+            self
+        }
+
+        /// How many items go to a worker at a time (`chunksize`). Without this, as many as take about 10 ms.
+        #[must_use]
+        pub fn batch(mut self, items: u64) -> Self {
+            self.0.flow.set_batch(items);
+            self
+        }
+
+        /// Its share of the workers' time when other maps and tasks of the same kernel run: twice as much for twice the
+        /// weight. 1 without this.
+        #[must_use]
+        pub fn weight(mut self, weight: NonZeroU32) -> Self {
+            self.0.flow.set_weight(weight);
+            self
+        }
+    };
+}
+
+impl<I: Iterator, F: Form<I::Item>> Map<I, F> {
+    pub(crate) fn new(flow: Flow, items: I) -> Self {
+        Self(Both { flow, items: Some(items), form: PhantomData })
+    }
+
+    settings!();
+}
+
+impl<I: Iterator, F: Form<I::Item>> MapUnordered<I, F> {
+    pub(crate) fn new(flow: Flow, items: I) -> Self {
+        Self(Both { flow, items: Some(items), form: PhantomData })
+    }
+
+    settings!();
+}
+
+impl<I: Iterator, F: Form<I::Item>> Iterator for Map<I, F> {
+    type Item = Result<F::Result, TaskError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(_, result)| result)
+    }
+}
+
+impl<I: Iterator, F: Form<I::Item>> Iterator for MapUnordered<I, F> {
+    type Item = (u64, Result<F::Result, TaskError>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
+}
+
+impl<I, F> std::fmt::Debug for Map<I, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Map").finish_non_exhaustive()
+    }
+}
+
+impl<I, F> std::fmt::Debug for MapUnordered<I, F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MapUnordered").finish_non_exhaustive()
+    }
+}

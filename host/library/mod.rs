@@ -1,0 +1,32 @@
+//! The pool as Rust programs use it: values go in, values come out, in the shape that people know from `multiprocessing`
+//! and `concurrent.futures`.
+//!
+//! * [`builder`] and [`pool`] make a pool and end it, [`kernel`] is what is done with one; [`function`] are typed functions.
+//! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`].
+//! * [`form`] is how values become bytes, [`error`] what can go wrong and who is to blame.
+//! * [`reactor`] is the thread that owns the workers of a kernel; what it is asked for lies on a [`desk`].
+
+mod builder;
+mod channel;
+mod cores;
+mod desk;
+mod error;
+mod flow;
+mod form;
+mod function;
+mod kernel;
+mod map;
+mod pool;
+mod reactor;
+mod source;
+mod task;
+
+pub use builder::{Builder, Logged};
+pub use error::{Error, TaskError};
+pub use form::{Bytes, Form, Json, Values};
+pub use function::Function;
+pub use kernel::Kernel;
+pub use map::{Map, MapUnordered};
+pub use pool::{Pool, Stats};
+pub use source::KernelSource;
+pub use task::Task;

@@ -1,0 +1,199 @@
+//! A pool: kernels that are ready to be used, and the cores that they share.
+
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use taskhost_os::spawn::Program;
+use taskhost_pool::artifact::Digest;
+use taskhost_pool::runner::PoolConfig;
+use taskhost_protocol::given::Given;
+use taskhost_protocol::kernel::{CompileOptions, Invoke, Kind, Notation};
+
+use super::builder::Builder;
+use super::cores::Cores;
+use super::desk::lock;
+use super::error::Error;
+use super::function::Function;
+use super::kernel::Kernel;
+use super::reactor::Reactor;
+use super::source::KernelSource;
+
+/// What a reactor is for: a kernel, and the function of it that is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Purpose {
+    kernel: Digest,
+    function: Option<String>,
+}
+
+/// What all handles of a pool share.
+pub(crate) struct Inner {
+    builder: Builder,
+    program: Program,
+    cores: Cores,
+    /// `None` when the pool is closed.
+    reactors: Mutex<Option<Vec<(Purpose, Arc<Reactor>)>>>,
+}
+
+/// A pool of worker processes. Dropping it ends them, whatever they are at; [`close`](Pool::close) lets them finish.
+///
+/// Each kernel has workers of its own, locked in and pinned, which are started when there is work for them and kept for as
+/// long as the pool lives; all share the cores of the pool.
+///
+#[doc = "```no_run"]
+/// fn main() -> Result<(), taskhost::Error> {
+///     taskhost::worker::run_if_worker();
+///     let pool = taskhost::Pool::new()?;                    // one pinned worker per physical core
+///     let primes = pool.kernel("primes.wasm")?;             // compiled, or from the cache
+///     for n in primes.map::<_, u64>((0..1000u64).map(|i| (i * 100, i * 100 + 100))) {
+///         println!("{}", n?);                               // Result<u64, TaskError>, in order, lazily
+///     }
+///     let one = primes.submit::<_, u64>(&(2u64, 100_000u64))?;
+///     assert_eq!(one.wait()?, 9592);
+///     Ok(())
+/// }
+/// ```
+pub struct Pool {
+    inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("workers", &self.inner.cores.plan.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a pool has done so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Items that were run, failed ones included.
+    pub items: u64,
+    /// Items that failed.
+    pub failed: u64,
+    /// Workers that are ready now, of all kernels together.
+    pub workers: usize,
+}
+
+impl Pool {
+    /// A pool with one pinned worker for each physical core.
+    ///
+    /// # Errors
+    /// See [`Builder::build`].
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// How a pool is to be, when it is not to be like all others.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn of(builder: Builder, program: Program) -> Self {
+        let cores = Cores::plan(builder.workers, builder.pin);
+        Self { inner: Arc::new(Inner { builder, program, cores, reactors: Mutex::new(Some(Vec::new())) }) }
+    }
+
+    /// A kernel, from its file or its bytes: compiled in a worker, or found in the cache, and started in one worker, so that
+    /// what is wrong with it is known. Asked for again, it is the same.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] when its file cannot be read, [`Error::Refused`] when it cannot be run,
+    /// [`Error::Sandbox`] or [`Error::Start`] when workers cannot be started here.
+    pub fn kernel(&self, source: impl Into<KernelSource>) -> Result<Kernel, Error> {
+        let (name, bytes) = source.into().load()?;
+        let reactor = self.inner.reactor(&name, &bytes, None)?;
+        Ok(Kernel::new(reactor, name, self.inner.cores.plan.len()))
+    }
+
+    /// A function that a component exports, by the name that `taskhost inspect` shows, or what of it tells it from all
+    /// others. The component needs to know nothing of taskhost.
+    ///
+    /// # Errors
+    /// As [`Pool::kernel`]; [`Error::Refused`] also when there is no such function.
+    pub fn function(&self, source: impl Into<KernelSource>, name: &str) -> Result<Function, Error> {
+        let (kernel, bytes) = source.into().load()?;
+        let reactor = self.inner.reactor(&kernel, &bytes, Some(name))?;
+        Ok(Function::new(Kernel::new(reactor, kernel, self.inner.cores.plan.len())))
+    }
+
+    /// What the pool has done so far. Told some ten times a second while there is work.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        for (_, reactor) in lock(&self.inner.reactors).iter().flatten() {
+            let progress = reactor.desk.progress();
+            stats.items += progress.items;
+            stats.failed += progress.failed_items;
+            stats.workers += progress.workers;
+        }
+        stats
+    }
+
+    /// Finishes all tasks that were submitted, and ends the workers. Maps are given up: nobody reads them now, and they
+    /// go no further than somebody reads.
+    pub fn close(self) {
+        self.inner.end(false);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.inner.end(true);
+    }
+}
+
+impl Inner {
+    fn end(&self, now: bool) {
+        let Some(reactors) = lock(&self.reactors).take() else { return };
+        // All at once, since each takes as long as its workers.
+        for (_, reactor) in &reactors {
+            reactor.desk.close(now);
+        }
+        for (_, reactor) in reactors {
+            reactor.end(now);
+        }
+    }
+
+    fn reactor(&self, name: &str, bytes: &[u8], function: Option<&str>) -> Result<Arc<Reactor>, Error> {
+        let purpose = Purpose { kernel: Digest::of(bytes), function: function.map(str::to_owned) };
+        let mut reactors = lock(&self.reactors);
+        let reactors = reactors.as_mut().ok_or(Error::Closed)?;
+        if let Some((_, reactor)) = reactors.iter().find(|(known, _)| *known == purpose) {
+            return Ok(Arc::clone(reactor));
+        }
+        let config = self.config(name, bytes, function);
+        let reactor = Reactor::start(config, self.builder.hooks.clone());
+        let reactor = Arc::new(reactor.map_err(|error| Error::of_pool(error, name))?);
+        reactors.push((purpose, Arc::clone(&reactor)));
+        Ok(reactor)
+    }
+
+    fn config(&self, name: &str, bytes: &[u8], function: Option<&str>) -> PoolConfig {
+        let Builder { limits, sandbox, fresh, policy, settings, cache, .. } = &self.builder;
+        let invoke = function.map(|name| Invoke { function: name.to_owned(), notation: Notation::Json });
+        PoolConfig {
+            kernel_name: name.to_owned(),
+            kernel: bytes.to_vec(),
+            options: CompileOptions { kind: function.map(|_| Kind::Typed), ..CompileOptions::default() },
+            invoke,
+            cache: cache.clone(),
+            program: self.program.clone(),
+            cores: self.cores.plan.clone(),
+            // The others are started when there is work for them.
+            initial: 1,
+            limits: *limits,
+            fresh: *fresh,
+            sandbox: *sandbox,
+            settings: if function.is_some() { Vec::new() } else { settings.clone() },
+            grants: Vec::new(),
+            given: Given::default(),
+            broadcast: None,
+            describe_only: false,
+            clock: SystemTime::now(),
+            policy: *policy,
+            sync: false,
+            capture: false,
+            signals: None,
+        }
+    }
+}

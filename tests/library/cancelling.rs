@@ -1,0 +1,72 @@
+//! What is not wanted any more is not run any more, and the pool goes on.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use taskhost::TaskError;
+
+use crate::Scenario;
+use crate::kernels::{bytes, pool, primes};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    ("an_item_that_never_ends_can_be_cancelled", an_item_that_never_ends_can_be_cancelled),
+    ("a_dropped_map_is_cancelled", a_dropped_map_is_cancelled),
+    ("a_task_that_waits_can_be_cancelled", a_task_that_waits_can_be_cancelled),
+    ("a_late_item_fails", a_late_item_fails),
+];
+
+/// What a cancel may take, told and done.
+const MOMENT: Duration = Duration::from_millis(500);
+
+fn an_item_that_never_ends_can_be_cancelled() {
+    let pool = pool();
+    let kernel = bytes(&pool, "echo");
+    let never = bytes(&pool, "never-returns");
+    for _ in 0..5 {
+        let mut tasks: Vec<_> = (0..3).map(|_| never.submit_bytes(b"7").expect("the pool is open")).collect();
+        assert_eq!(tasks[0].wait_timeout(Duration::from_millis(30)), None);
+        let began = Instant::now();
+        tasks.iter().for_each(taskhost::Task::cancel);
+        for task in tasks {
+            assert_eq!(task.wait(), Err(TaskError::Cancelled));
+        }
+        assert!(began.elapsed() < MOMENT, "{:?}", began.elapsed());
+    }
+    assert!(kernel.submit_bytes(b"1").expect("the pool is open").wait().is_ok());
+    drop(never);
+}
+
+fn a_dropped_map_is_cancelled() {
+    let pool = pool();
+    let never = bytes(&pool, "never-returns");
+    for _ in 0..3 {
+        let waiting = thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut task = never.submit_bytes(b"7").expect("the pool is open");
+                task.wait_timeout(Duration::from_millis(20))
+            });
+            let kernel = primes(&pool);
+            let mut map = kernel.map::<_, u64>((0_u64..).map(|number| (number, number + 1000)));
+            map.next().is_some()
+        });
+        assert!(waiting);
+    }
+}
+
+fn a_task_that_waits_can_be_cancelled() {
+    let pool = pool();
+    let never = bytes(&pool, "never-returns");
+    let at_work: Vec<_> = (0..2).map(|_| never.submit_bytes(b"7").expect("the pool is open")).collect();
+    let waiting = never.submit_bytes(b"7").expect("the pool is open");
+    waiting.cancel();
+    assert_eq!(waiting.wait(), Err(TaskError::Cancelled));
+    drop(at_work);
+}
+
+fn a_late_item_fails() {
+    let builder = taskhost::Pool::builder().workers(1).pin(false).timeout(Duration::from_millis(20));
+    let pool = builder.build().expect("this program is its own worker");
+    let never = bytes(&pool, "never-returns");
+    let error = never.submit_bytes(b"7").expect("the pool is open").wait().expect_err("it never ends");
+    assert!(matches!(error, TaskError::Late { item: 0, .. }), "{error}");
+}

@@ -1,0 +1,126 @@
+//! How pools end: without leaving anything, whatever they were at; and what happens where no worker can be started.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use taskhost::{Error, Pool, TaskError};
+
+use crate::Scenario;
+use crate::kernels::{bytes, pool, primes};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    ("closing_finishes_what_was_submitted", closing_finishes_what_was_submitted),
+    ("dropping_gives_up_what_is_at_work", dropping_gives_up_what_is_at_work),
+    ("a_panicking_owner_leaves_nothing", a_panicking_owner_leaves_nothing),
+    ("many_pools_leave_nothing", many_pools_leave_nothing),
+    ("forgetting_the_entry_is_an_error", forgetting_the_entry_is_an_error),
+    ("a_worker_that_goes_astray_ends", a_worker_that_goes_astray_ends),
+    ("a_kernel_that_is_none_is_refused", a_kernel_that_is_none_is_refused),
+];
+
+/// Set for a child that does not call `run_if_worker`.
+const FORGETFUL: &str = "TASKHOST_TEST_FORGETFUL";
+
+fn closing_finishes_what_was_submitted() {
+    let pool = pool();
+    let kernel = primes(&pool);
+    let tasks: Vec<_> =
+        (0..20_u64).map(|_| kernel.submit::<_, u64>(&(0_u64, 20_000_u64)).expect("the pool is open")).collect();
+    pool.close();
+    for task in tasks {
+        assert_eq!(task.wait(), Ok(2262));
+    }
+    assert!(matches!(kernel.submit::<_, u64>(&(0_u64, 1_u64)), Err(Error::Closed)));
+    assert_eq!(kernel.map::<_, u64>([(0_u64, 1_u64)]).collect::<Vec<_>>(), [Err(TaskError::Closed)]);
+}
+
+fn dropping_gives_up_what_is_at_work() {
+    let pool = pool();
+    let never = bytes(&pool, "never-returns");
+    let task = never.submit_bytes(b"7").expect("the pool is open");
+    drop(pool);
+    assert!(matches!(task.wait(), Err(TaskError::Closed | TaskError::Cancelled)));
+}
+
+fn a_panicking_owner_leaves_nothing() {
+    let before = (descriptors(), children());
+    let before_hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let pool = pool();
+        let never = bytes(&pool, "never-returns");
+        let _task = never.submit_bytes(b"7").expect("the pool is open");
+        let mut map = primes(&pool).map::<_, u64>((0_u64..).map(|number| (number, number + 1)));
+        assert!(map.next().is_none(), "which it is not");
+    }));
+    std::panic::set_hook(before_hook);
+    assert!(result.is_err());
+    assert_eq!((descriptors(), children()), before);
+}
+
+fn many_pools_leave_nothing() {
+    // The first one opens what is opened once.
+    drop(primes(&pool()));
+    let before = (descriptors(), children(), temporary_files());
+    for round in 0..100_u64 {
+        let pool = pool();
+        let result = primes(&pool).submit::<_, u64>(&(round, round + 2)).expect("the pool is open").wait();
+        assert!(result.is_ok(), "{result:?}");
+    }
+    assert_eq!((descriptors(), children(), temporary_files()), before);
+}
+
+/// Whether this process is one that does not call `run_if_worker`.
+pub(crate) fn forgets_the_entry() -> bool {
+    std::env::var_os(FORGETFUL).is_some() || std::env::args().nth(1).is_some_and(|argument| argument == "--forgetful")
+}
+
+/// What such a process does: it makes a pool.
+pub(crate) fn forgetful() {
+    let pool = Pool::new();
+    assert!(matches!(pool, Err(Error::NoWorkerEntry)), "{pool:?}");
+    let text = pool.expect_err("as was just seen").to_string();
+    assert!(text.contains("run_if_worker();"), "{text}");
+}
+
+fn forgetting_the_entry_is_an_error() {
+    let program = std::env::current_exe().expect("this program has a file");
+    let status = Command::new(program).arg("--forgetful").env_remove("TASKHOST_WORKER").status();
+    assert!(status.expect("it can be started").success());
+}
+
+fn a_worker_that_goes_astray_ends() {
+    let program = std::env::current_exe().expect("this program has a file");
+    let child = Command::new(program).arg("__worker").env(FORGETFUL, "1").stderr(Stdio::null()).status();
+    assert_eq!(child.expect("it can be started").code(), Some(70), "it makes no pool");
+}
+
+fn a_kernel_that_is_none_is_refused() {
+    let pool = pool();
+    assert!(matches!(pool.kernel("no/such/file.wasm"), Err(Error::Kernel { .. })));
+    assert!(matches!(pool.kernel(b"no kernel".as_slice()), Err(Error::Refused { .. })));
+    assert_eq!(primes(&pool).submit::<_, u64>(&(0_u64, 10_u64)).expect("it goes on").wait(), Ok(4));
+}
+
+fn descriptors() -> usize {
+    fs::read_dir("/proc/self/fd").expect("/proc").count()
+}
+
+/// Processes whose parent is this one, zombies included.
+fn children() -> usize {
+    let own = std::process::id().to_string();
+    let parent = |path: &Path| {
+        let stat = fs::read_to_string(path.join("stat")).ok()?;
+        // Behind the name, which may hold anything: the state, and the parent.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1).map(str::to_owned)
+    };
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    processes.filter(|process| parent(&process.path()).is_some_and(|parent| parent == own)).count()
+}
+
+fn temporary_files() -> usize {
+    let files = fs::read_dir(std::env::temp_dir()).expect("a folder").flatten();
+    files.filter(|file| file.file_name().to_string_lossy().contains("taskhost")).count()
+}
