@@ -33,7 +33,11 @@ print(int(line) ** 20, os.environ['TASKHOST_ITEM'], random.random(), sys.argv[1:
     assert_eq!(lines.len(), 3);
     assert!(lines[1].starts_with("3833759992447475122176 2 0."), "{lines:?}");
     assert!(lines[1].ends_with(" ['an argument']"), "{lines:?}");
-    assert!(one.stderr.contains("item 2 (at byte 5): the program ended with exit code 1: 'x' is no number\n"), "{}", one.stderr);
+    assert!(
+        one.stderr.contains("item 2 (at byte 5): the program ended with exit code 1: 'x' is no number\n"),
+        "{}",
+        one.stderr
+    );
     assert_eq!(run(2, "1\n12\nx\n7\n").code(3).stdout, one.stdout, "its random numbers are those of the item");
 }
 
@@ -57,7 +61,11 @@ except OSError as error: print('', error.errno, end='')";
     place.write("out", "");
     let run = place.taskhost("run").argument(&python).arguments("--dir data::/data");
     let outcome = run.arguments("-- -c").argument(script).input("").run().success();
-    assert!(outcome.text().starts_with("['words.txt'] zero 69 ") || outcome.text().starts_with("['words.txt'] zero 63 "), "{}", outcome.text());
+    assert!(
+        outcome.text().starts_with("['words.txt'] zero 69 ") || outcome.text().starts_with("['words.txt'] zero 63 "),
+        "{}",
+        outcome.text()
+    );
     assert!(!place.path("data/new").exists());
 }
 

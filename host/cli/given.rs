@@ -80,7 +80,7 @@ impl Gifts {
         let (entries, broadcast) = self.gather()?;
         let allow = Allow { clock: self.clock, random: self.random };
         let folders = self.folders.iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Prepared { given: Given { program, allow, broadcast: entries }, broadcast, folders })
+        Ok(Prepared { given: Given { program, allow, broadcast: entries, profile: false }, broadcast, folders })
     }
 
     /// Lays all broadcast data end to end in one file in memory: what changes on the disk later changes no result.

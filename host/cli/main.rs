@@ -22,6 +22,7 @@ mod picture;
 mod plan;
 mod replay;
 mod report;
+mod profile;
 mod resume;
 mod run;
 mod shell;

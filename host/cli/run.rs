@@ -29,6 +29,7 @@ use crate::journal::{self, Left, RunJournal};
 use crate::kernel::{self, KernelFile};
 use crate::output::{self, Place};
 use crate::plan::{self, Shape};
+use crate::profile;
 use crate::report::failures::Failures;
 use crate::report::{self, errors};
 use crate::report::{Notes, Reporter, Shown};
@@ -107,6 +108,7 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     let gifts = Gifts::new(&arguments.given)?.prepare(&kernel.name)?;
     let mut starting = starting(&arguments, kernel, &cores, initial);
     starting.given = gifts;
+    starting.given.given.profile = arguments.report.profile.is_some();
     if let Some(again) = &again {
         starting.clock = again.left.clock();
     }
@@ -203,8 +205,12 @@ impl Again {
 }
 
 /// What the pool of a run is started with.
-fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial: usize) -> Starting {
-    let profile = if arguments.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
+pub(crate) fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial: usize) -> Starting {
+    let profile = match (&arguments.report.profile, arguments.limits.fuel) {
+        (Some(_), _) => Profile::Sampled,
+        (None, Some(_)) => Profile::Fuel,
+        (None, None) => Profile::Plain,
+    };
     Starting {
         kernel,
         options: CompileOptions { profile, kind: invoke::kind(arguments.kernel.kind, arguments.items.invoke.as_ref()) },
@@ -356,7 +362,13 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
         }
     };
     let ending = Ending { run: &run, cores: &cores, reporter: &reporter, pool, kernel, arguments };
-    let exit = ending.conclude(began.elapsed());
+    let mut exit = ending.conclude(began.elapsed());
+    if let Some(path) = &arguments.report.profile
+        && let Err(failure) = profile::write(path, kernel, pool.take_profiles(), arguments.report.quiet)
+    {
+        report::message("error", &failure.message);
+        exit = if exit == Exit::Done { failure.exit } else { exit };
+    }
     let Some(journal) = journal else { return Ok(exit) };
     let job = reporter.jobs.first();
     let made = many || job.is_none_or(|job| job.failure.is_none());

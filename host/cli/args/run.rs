@@ -149,6 +149,9 @@ pub(crate) struct ReportArguments {
     /// Write what happened as JSON; `-` is standard output
     #[arg(long, value_name = "FILE.json")]
     pub(crate) report: Option<PathBuf>,
+    /// Write down where the kernel spends its time, for the Firefox Profiler; the run takes up to twice as long
+    #[arg(long, value_name = "FILE.json", conflicts_with = "fuel")]
+    pub(crate) profile: Option<PathBuf>,
     /// Print nothing but errors and results
     #[arg(short, long)]
     pub(crate) quiet: bool,

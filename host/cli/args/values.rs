@@ -165,9 +165,8 @@ mod tests {
 
     #[test]
     fn a_folder_has_two_names_and_is_read_only_unless_that_is_said() {
-        let named = |host: &str, guest: &str, writable| {
-            Ok(FolderName { host: host.into(), guest: guest.into(), writable })
-        };
+        let named =
+            |host: &str, guest: &str, writable| Ok(FolderName { host: host.into(), guest: guest.into(), writable });
         assert_eq!(folder("a/b"), named("a/b", "a/b", false));
         assert_eq!(folder("a::/data:rw"), named("a", "/data", true));
         assert_eq!(folder("a:b::c:d"), named("a:b", "c:d", false));

@@ -81,8 +81,16 @@ fn measure(name: &str, wasm: &[u8], typed: Option<(&str, &str)>) {
     file.write_all(&compiled.code).expect("room for the code");
     let info = &compiled.info;
     let limits = WorkerLimits::default();
-    let options =
-        LoadOptions { kind: info.kind, exports: info.exports, invoke: invoke.as_ref(), limits, needs: info.needs, folders: &[], code_path: file.path() };
+    let options = LoadOptions {
+        kind: info.kind,
+        exports: info.exports,
+        invoke: invoke.as_ref(),
+        limits,
+        needs: info.needs,
+        sampled: false,
+        folders: &[],
+        code_path: file.path(),
+    };
     let begin = Instant::now();
     let loaded = LoadedKernel::load(options).expect("it loads");
     let load_time = begin.elapsed();

@@ -21,6 +21,7 @@ use crate::folders::Folders;
 use crate::fuel;
 use crate::host::{HostContext, HostState};
 use crate::instance::{Input, Sink};
+use crate::sampler::SampleLog;
 use crate::wasi::Wasi;
 
 pub(crate) use files::Files;
@@ -76,6 +77,7 @@ pub(crate) struct CommandCalls {
     limits: WorkerLimits,
     /// `argv`, the same for all items.
     arguments: Arc<[String]>,
+    samples: Option<SampleLog>,
     /// Standard input, between items.
     input: Vec<u8>,
     /// Standard output, between items.
@@ -83,10 +85,10 @@ pub(crate) struct CommandCalls {
 }
 
 impl CommandCalls {
-    pub(crate) fn new(code: Code, host: HostContext, limits: WorkerLimits) -> Self {
+    pub(crate) fn new(code: Code, host: HostContext, limits: WorkerLimits, samples: Option<SampleLog>) -> Self {
         let program = &host.given.program;
         let arguments = std::iter::once(&program.name).chain(&program.arguments).cloned().collect();
-        Self { code, host, limits, arguments, input: Vec::new(), output: Vec::new() }
+        Self { code, host, limits, arguments, samples, input: Vec::new(), output: Vec::new() }
     }
 
     /// Runs the program with an item. Nothing of one that ran before is left, whatever became of it.
@@ -165,6 +167,9 @@ impl CommandCalls {
         store.limiter(|state| &mut state.allowance);
         if let Some(amount) = self.limits.fuel {
             fuel::fill(store, amount);
+        }
+        if let Some(samples) = &self.samples {
+            samples.watch(store);
         }
         let handover = output.saturating_add(HANDOVER_SLACK);
         store.set_hostcall_fuel(usize::try_from(handover).unwrap_or(usize::MAX));

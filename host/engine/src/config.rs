@@ -50,9 +50,9 @@ fn base(profile: Profile, needs: Needs) -> Config {
     config.relaxed_simd_deterministic(true);
     // Canonical NaNs cost up to three times the run time, and only payloads show the difference.
     config.cranelift_nan_canonicalization(false);
-    // A late kernel is killed with its process: no checks in its loops.
-    config.epoch_interruption(false);
-    // The one thing in which profiles differ.
+    // A late kernel is killed with its process: no checks in its loops, unless somebody wants to see where it is.
+    config.epoch_interruption(profile == Profile::Sampled);
+    // The other thing in which profiles differ.
     config.consume_fuel(profile == Profile::Fuel);
 
     config.memory_reservation(MEMORY_RESERVATION);
@@ -66,7 +66,7 @@ fn base(profile: Profile, needs: Needs) -> Config {
 
     // Names of functions are enough for a trap's backtrace where the kernel does not know its lines; the default would look
     // at an environment variable.
-    config.wasm_backtrace_details(if needs.debug_info {
+    config.wasm_backtrace_details(if needs.debug_info && profile != Profile::Sampled {
         WasmBacktraceDetails::Enable
     } else {
         WasmBacktraceDetails::Disable
@@ -109,7 +109,8 @@ mod tests {
         let wasm = std::fs::read(path).expect("it comes with the source");
         for profile in [Profile::Plain, Profile::Fuel] {
             let [one, many] = [THREADS_FROM - 1, THREADS_FROM].map(|bytes| {
-                let engine = wasmtime::Engine::new(&compiler(profile, Needs::default(), bytes)).expect("it can be set up");
+                let engine =
+                    wasmtime::Engine::new(&compiler(profile, Needs::default(), bytes)).expect("it can be set up");
                 engine.precompile_component(&wasm).or_else(|_| engine.precompile_module(&wasm)).expect("it compiles")
             });
             assert!(one == many);

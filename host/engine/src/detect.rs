@@ -109,8 +109,7 @@ fn component<'a>(wasm: Cow<'a, [u8]>, survey: Survey, how: &str, wanted: Option<
     let has_work = || survey.exports.iter().any(|entry| contract::interface(&entry.name).is_some());
     if wanted == Some(Kind::Command) || (wanted.is_none() && shape::looks_command(&survey) && !has_work()) {
         let exports = shape::command(&survey)?;
-        let why =
-            format!("command: a WASI 0.2 program, it exports wasi:cli/run{how}; an item is its standard input");
+        let why = format!("command: a WASI 0.2 program, it exports wasi:cli/run{how}; an item is its standard input");
         return Ok(Found { kind: Kind::Command, why, exports, survey, wasm });
     }
     let (exports, work) = shape::component(&survey)?;

@@ -41,6 +41,10 @@ pub(crate) fn of_error(error: &wasmtime::Error, output: u64) -> Fault {
         let reason = text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned();
         return Fault::Trap { reason, backtrace: backtrace(error) };
     }
+    if error.is::<wasmtime::ThrownException>() {
+        let reason = "an exception was thrown and not caught".to_owned();
+        return Fault::Trap { reason, backtrace: backtrace(error) };
+    }
     let cause = error.root_cause().to_string();
     // The type of this error is private to wasmtime; a test provokes it.
     if cause.contains("fuel allocated for hostcalls") {

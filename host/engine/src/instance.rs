@@ -170,7 +170,9 @@ impl Instance {
         let has_fuel = self.limits.fuel.is_some();
         self.call(Budget::Item, |calls, store, output| match calls {
             Calls::Component(calls) if !has_fuel => calls.process_packed(store, bytes, ends, output),
-            Calls::Component(_) | Calls::Typed(_) | Calls::Raw(_) | Calls::Command(_) => Err(not_exported("packed-mapper")),
+            Calls::Component(_) | Calls::Typed(_) | Calls::Raw(_) | Calls::Command(_) => {
+                Err(not_exported("packed-mapper"))
+            }
         })
     }
 

@@ -7,8 +7,8 @@ use taskhost_protocol::fault::{Fault, Refusal};
 use taskhost_protocol::kernel::{Exports, Invoke, Kind, Needs, Profile};
 use taskhost_protocol::limits::WorkerLimits;
 use tokio::runtime::Runtime;
-use wasmtime::{Precompiled, Store};
 use wasmtime::component::HasSelf;
+use wasmtime::{Precompiled, Store};
 
 use crate::bindings::Kernel;
 use crate::command::{self, CommandCalls};
@@ -19,6 +19,7 @@ use crate::host::{HostContext, HostState};
 use crate::instance::{Calls, Instance};
 use crate::invoke::{Chosen, TypedCalls};
 use crate::raw::RawCalls;
+use crate::sampler::SampleLog;
 use crate::wasi::Wasi;
 use crate::{artifact, fuel, raw_imports, runtime, wasi};
 
@@ -33,6 +34,8 @@ pub struct LoadOptions<'a> {
     pub invoke: Option<&'a Invoke>,
     /// From the same.
     pub needs: Needs,
+    /// Whether it is written down where the kernel spends its time. The code has to be of [`Profile::Sampled`].
+    pub sampled: bool,
     /// Folders that the kernel may use, if it imports WASI.
     pub folders: &'a [FolderGrant],
     /// What an instance may use. With fuel, the code has to be of [`Profile::Fuel`]; without, of [`Profile::Plain`].
@@ -49,6 +52,7 @@ pub struct LoadedKernel {
     /// Only for a kernel that imports WASI.
     runtime: Option<Arc<Runtime>>,
     folders: Option<Arc<Folders>>,
+    samples: Option<SampleLog>,
     describes: bool,
 }
 
@@ -72,16 +76,21 @@ impl LoadedKernel {
     }
 
     fn load_file(options: LoadOptions<'_>) -> Result<Self, Refusal> {
-        let profile = if options.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
+        let profile = match (options.sampled, options.limits.fuel) {
+            (true, _) => Profile::Sampled,
+            (false, Some(_)) => Profile::Fuel,
+            (false, None) => Profile::Plain,
+        };
         let engine = runtime::engine(profile, options.needs)?;
         let folders = Folders::open(options.folders)?.map(Arc::new);
+        let samples = options.sampled.then(|| SampleLog::new(&engine));
         let (code, imports_wasi) = match options.kind {
             Kind::Component | Kind::Typed => load_component(&engine, options)?,
             Kind::RawModule => load_raw(&engine, options)?,
             Kind::Command => load_command(&engine, options, folders.clone())?,
         };
         let runtime = if imports_wasi { Some(Arc::new(inline_runtime()?)) } else { None };
-        Ok(Self { code, limits: options.limits, runtime, folders, describes: options.exports.describe })
+        Ok(Self { code, limits: options.limits, runtime, folders, samples, describes: options.exports.describe })
     }
 
     /// Makes an instance: runs its start functions, and `_initialize` of a raw module.
@@ -129,7 +138,7 @@ impl LoadedKernel {
             Code::Command(code) => {
                 // Its instances come with the items.
                 let store = Store::new(code.engine(), HostState::new(&host, self.limits, None));
-                let calls = CommandCalls::new(code.clone(), host, self.limits);
+                let calls = CommandCalls::new(code.clone(), host, self.limits, self.samples.clone());
                 (store, Ok(Calls::Command(Box::new(calls))))
             }
         };
@@ -148,8 +157,17 @@ impl LoadedKernel {
         Ok(instance)
     }
 
-    /// Enough fuel for what runs before the first item.
+    /// Where the kernel spent its time, as far as that was written down and not yet taken.
+    #[must_use]
+    pub fn samples(&self) -> Option<&SampleLog> {
+        self.samples.as_ref()
+    }
+
+    /// Enough fuel for what runs before the first item, and somebody who looks.
     fn fill(&self, store: &mut Store<HostState>) {
+        if let Some(samples) = &self.samples {
+            samples.watch(store);
+        }
         if self.limits.fuel.is_some() {
             fuel::fill(store, fuel::PLENTY);
         }

@@ -33,6 +33,7 @@ mod raw_description;
 mod raw_imports;
 mod render;
 mod runtime;
+mod sampler;
 mod shape;
 mod survey;
 mod wasi;
@@ -50,6 +51,7 @@ pub use instance::{Input, Instance, Tile};
 pub use invoke::there_and_back as json_there_and_back;
 pub use kernel::{LoadOptions, LoadedKernel};
 pub use packed::PackedResults;
+pub use sampler::{INTERVAL as SAMPLE_INTERVAL, SampleLog, tick};
 
 /// The versions of what runs kernels, for reports.
 #[must_use]

@@ -94,7 +94,10 @@ pub(crate) struct Wasi {
 
 enum Face {
     Preview1(Box<WasiP1Ctx>),
-    Preview2 { context: Box<WasiCtx>, table: ResourceTable },
+    Preview2 {
+        context: Box<WasiCtx>,
+        table: ResourceTable,
+    },
     /// A program that is a core module.
     Program(Box<Stdio>),
 }

@@ -37,6 +37,7 @@ pub mod signals;
 pub mod socket;
 pub mod spawn;
 pub mod stack_overflow;
+pub mod ticks;
 pub mod transfer;
 pub mod usage;
 pub mod users;

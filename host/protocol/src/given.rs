@@ -12,6 +12,9 @@ pub struct Given {
     /// Data for all workers. It stands end to end in one sealed memfd, which comes last of the descriptors at the start
     /// of a worker when there is any.
     pub broadcast: Vec<Broadcast>,
+    /// Whether it is written down where the kernel spends its time: into a memfd that comes behind all other descriptors. Its
+    /// code has to be of the profile for that.
+    pub profile: bool,
 }
 
 /// How a command is called.

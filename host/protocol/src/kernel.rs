@@ -36,6 +36,8 @@ pub enum Profile {
     Plain,
     /// Counts fuel, so that an item can be given a budget that is the same everywhere.
     Fuel,
+    /// Stops again and again, so that it can be seen where it is.
+    Sampled,
 }
 
 /// What the compile role is asked to do.

@@ -22,6 +22,7 @@ use crate::grants::Granted;
 use crate::kernel::Kernel;
 use crate::logs::LogAllowance;
 use crate::prepare::Prepared;
+use crate::profile::ProfileWriter;
 use crate::results::Results;
 use crate::startup::{Channel, Fatal};
 use crate::tally::Tally;
@@ -36,6 +37,8 @@ pub(crate) struct Executor<'a> {
     pub(crate) prepared: Option<Prepared>,
     /// Learned cost of an item in nanoseconds, for packed calls.
     pub(crate) item_nanos: f64,
+    /// Where it is written down what the kernel spends its time on.
+    profile: Option<ProfileWriter>,
     logs: LogAllowance,
     arena: File,
     gather: Vec<u8>,
@@ -52,7 +55,9 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
         Ok(granted) => granted,
         Err(refusal) => return channel.send(&FromWorker::Refused(refusal)),
     };
-    let broadcast = Arc::new(BroadcastData::new(start.given.broadcast.clone(), fds.next().map(File::from)));
+    let data = if start.given.broadcast.is_empty() { None } else { fds.next() };
+    let broadcast = Arc::new(BroadcastData::new(start.given.broadcast.clone(), data.map(File::from)));
+    let profile = if start.given.profile { fds.next() } else { None };
     // By name, since that is how the engine takes it; there are no names behind the walls.
     let code_path = PathBuf::from(format!("/proc/self/fd/{}", code.as_raw_fd()));
     #[cfg(debug_assertions)]
@@ -63,6 +68,7 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
         exports: start.exports,
         invoke: start.invoke.as_ref(),
         needs: start.needs,
+        sampled: profile.is_some(),
         folders: &folders,
         limits: start.limits,
         code_path: &code_path,
@@ -70,6 +76,10 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
     let loaded = match LoadedKernel::load(options) {
         Ok(loaded) => loaded,
         Err(refusal) => return channel.send(&FromWorker::Refused(refusal)),
+    };
+    let profile = match (profile, loaded.samples()) {
+        (Some(file), Some(samples)) => Some(ProfileWriter::start(file, samples.clone())?),
+        _ => None,
     };
     let progress =
         ProgressWriter::from_fd(cell.as_fd()).map_err(|error| Fatal::failed("mapping the progress cell")(&error))?;
@@ -84,7 +94,9 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
         Err(refusal) => return channel.send(&FromWorker::Refused(refusal)),
     };
     channel.send(&FromWorker::Ready { description })?;
-    Executor::new(channel, kernel, progress, File::from(arena)).serve()
+    let mut executor = Executor::new(channel, kernel, progress, File::from(arena));
+    executor.profile = profile;
+    executor.serve()
 }
 
 impl<'a> Executor<'a> {
@@ -97,6 +109,7 @@ impl<'a> Executor<'a> {
             cursor: ItemCursor::new(),
             prepared: None,
             item_nanos: 0.0,
+            profile: None,
             logs: LogAllowance::new(Instant::now()),
             arena,
             gather: Vec::new(),
@@ -148,6 +161,9 @@ impl<'a> Executor<'a> {
         }
         // The last item is over: what takes time now is not its fault.
         self.at_batch(assignment.batch);
+        if let Some(profile) = &mut self.profile {
+            profile.write()?;
+        }
         if let Some(text) = self.logs.told(Instant::now()) {
             self.channel.send(&FromWorker::Log(LogLine {
                 job: assignment.job,

@@ -30,16 +30,7 @@ impl Kernel {
         let packs = start.exports.packed_mapper && start.limits.fuel.is_none() && start.fresh != Fresh::Item;
         // A program has a fresh instance for each item, in this one.
         let fresh = if start.kind == Kind::Command { Fresh::Worker } else { start.fresh };
-        Self {
-            loaded,
-            context,
-            fresh,
-            packs,
-            instance: Some(instance),
-            used: false,
-            made: 1,
-            counted: BTreeMap::new(),
-        }
+        Self { loaded, context, fresh, packs, instance: Some(instance), used: false, made: 1, counted: BTreeMap::new() }
     }
 
     /// A batch begins.

@@ -29,6 +29,7 @@ mod one;
 mod outlet;
 mod pack;
 mod prepare;
+mod profile;
 mod reduce;
 mod results;
 mod rows;

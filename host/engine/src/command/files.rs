@@ -19,9 +19,14 @@ pub(super) enum Descriptor {
     Output,
     Errors,
     /// The folder, opened by the program or (`given`) for it.
-    Folder { given: bool },
+    Folder {
+        given: bool,
+    },
     /// A file in it, and where it is read next.
-    File { index: usize, at: u64 },
+    File {
+        index: usize,
+        at: u64,
+    },
 }
 
 /// Kinds of files, as preview 1 counts them.

@@ -48,28 +48,30 @@ fn a_module_with_nothing_to_call_is_told_what_is_needed() {
     assert_eq!(
         text,
         "it exports add, mul; a kernel is a component (or carries a component-type section), or a core module that \
-         exports memory, taskhost_alloc and taskhost_process"
+         exports memory, taskhost_alloc and taskhost_process, or a WASI program, which exports memory and _start"
     );
     let Refusal::WrongShape(text) = refusal(b"(component)") else { panic!("another refusal") };
     assert_eq!(
         text,
-        "it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or any \
-         functions to be called with --invoke"
+        "it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or \
+         wasi:cli/run@0.2 (a program), or any functions to be called with --invoke"
     );
 }
 
 #[test]
-fn a_command_is_told_that_commands_do_not_run() {
-    let Refusal::WrongShape(text) = refusal(br#"(module (memory (export "memory") 1) (func (export "_start")))"#)
-    else {
-        panic!("another refusal")
-    };
-    assert!(text.contains("this version does not run WASI commands"), "{text}");
+fn a_program_without_a_memory_or_with_another_start_is_none() {
+    for text in [
+        r#"(module (func (export "_start")))"#,
+        r#"(module (memory (export "memory") 1) (func (export "_start") (param i32)))"#,
+    ] {
+        let refusal = refusal(text.as_bytes());
+        assert!(matches!(&refusal, Refusal::WrongShape(text) if text.contains("but a WASI program has ")), "{refusal}");
+    }
 }
 
 #[test]
 fn proposals_that_are_off_are_refused() {
-    for text in ["(module (memory i64 1))", "(module (memory 1 1 shared))", "(module (tag))"] {
+    for text in ["(module (memory i64 1))", "(module (memory 1 1 shared))", "(module (type (struct)))"] {
         let refusal = refusal(text.as_bytes());
         assert!(matches!(refusal, Refusal::NotWasm(_)), "{text}: {refusal}");
     }

@@ -114,6 +114,7 @@ pub(crate) fn load_compiled(compiled: &Compiled, limits: WorkerLimits) -> Result
         exports: compiled.info.exports,
         invoke: None,
         needs: compiled.info.needs,
+        sampled: false,
         folders: &[],
         limits,
         code_path: file.path(),

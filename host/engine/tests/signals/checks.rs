@@ -57,7 +57,16 @@ fn loaded(wasm: &str, limits: WorkerLimits) -> LoadedKernel {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(&compiled.code).expect("room for the code");
     let (kind, exports, needs) = (compiled.info.kind, compiled.info.exports, compiled.info.needs);
-    let options = LoadOptions { kind, exports, invoke: None, limits, needs, folders: &[], code_path: file.path() };
+    let options = LoadOptions {
+        kind,
+        exports,
+        invoke: None,
+        limits,
+        needs,
+        sampled: false,
+        folders: &[],
+        code_path: file.path(),
+    };
     LoadedKernel::load(options).expect("it loads")
 }
 

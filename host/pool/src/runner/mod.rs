@@ -37,6 +37,7 @@ mod walls;
 mod watch;
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -176,6 +177,8 @@ pub struct Pool {
     deaths: u64,
     /// Writes the course of the run down.
     recorder: Option<Recorder>,
+    /// Where workers write down what their kernel spends its time on, with their numbers.
+    profiles: Vec<(u32, OwnedFd)>,
     /// CPU time of this process before the pool began.
     cpu_before: Duration,
     /// Set when the pool as a whole cannot go on.
@@ -246,6 +249,7 @@ impl Pool {
             progress: Progress::default(),
             began: Instant::now(),
             recorder: None,
+            profiles: Vec::new(),
             cpu_before: own_cpu_time(),
             broken: None,
             pending: std::collections::VecDeque::new(),
@@ -382,6 +386,12 @@ impl Pool {
             times: PoolTimes { cpu: own_cpu_time().saturating_sub(self.cpu_before), write: self.sink.took() },
             timeline: self.recorder.take().map(Recorder::finish),
         }
+    }
+
+    /// What workers wrote down of where their kernel spent its time (`Given::profile`), with their numbers. The format is that
+    /// of `taskhost_engine::SampleLog`; nothing of it is evidence.
+    pub fn take_profiles(&mut self) -> Vec<(u32, OwnedFd)> {
+        std::mem::take(&mut self.profiles)
     }
 
     /// One turn of the loop without anybody watching.

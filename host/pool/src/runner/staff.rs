@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use taskhost_os::memfd::OutputArena;
+use taskhost_os::memfd::{self, OutputArena};
 use taskhost_os::poll::Interest;
 use taskhost_os::progress::ProgressCell;
 use taskhost_os::usage::oom_kills;
@@ -80,6 +80,10 @@ impl Pool {
         let mut fds = vec![self.artifact.code.as_fd(), progress.as_fd(), arena.as_fd()];
         fds.extend(self.config.grants.iter().map(|granted| granted.folder.as_fd()));
         fds.extend(self.config.broadcast.as_ref().map(AsFd::as_fd));
+        if self.config.given.profile {
+            self.profiles.push((worker.id.0, memfd::create(c"taskhost-profile").tried("making room for a profile")?));
+            fds.extend(self.profiles.last().map(|(_, profile)| profile.as_fd()));
+        }
         let sent = worker.begin(start, &fds);
         worker.regions = Some(Rc::new(Regions::new(arena)));
         worker.progress = Some(progress);

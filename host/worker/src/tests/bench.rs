@@ -88,6 +88,7 @@ pub(crate) fn bench(kernel: &[u8], fresh: Fresh, settings: &[(&str, &str)]) -> B
         invoke: None,
         limits: start.limits,
         needs: start.needs,
+        sampled: false,
         folders: &[],
         code_path: &code_path,
     };
