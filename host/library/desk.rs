@@ -31,6 +31,8 @@ enum Hours {
 
 struct Inbox {
     hours: Hours,
+    /// Why nothing more is done, when nobody asked for that.
+    why: Option<String>,
     jobs: VecDeque<NewJob>,
     requests: Vec<Request>,
     next: u64,
@@ -47,9 +49,11 @@ pub(crate) struct Desk {
     progress: Mutex<Progress>,
 }
 
-/// The reactor takes no more.
-#[derive(Debug)]
-pub(crate) struct Closed;
+/// The reactor takes no more: the job, and why, when nobody asked for that.
+pub(crate) struct Closed {
+    pub(crate) job: NewJob,
+    pub(crate) why: Option<String>,
+}
 
 /// A lock that outlives panics: what it guards is whole between any two statements.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -60,6 +64,7 @@ impl Desk {
     pub(crate) fn new() -> Self {
         let inbox = Inbox {
             hours: Hours::Open,
+            why: None,
             jobs: VecDeque::new(),
             requests: Vec::new(),
             next: 0,
@@ -83,10 +88,12 @@ impl Desk {
     }
 
     /// Puts a job on the desk; `open_ended` when it goes on only as long as somebody takes its results.
-    pub(crate) fn add(&self, job: NewJob, open_ended: bool) -> Result<JobId, Closed> {
+    pub(crate) fn add(&self, job: NewJob, open_ended: bool) -> Result<JobId, Box<Closed>> {
         let mut inbox = lock(&self.inbox);
         if inbox.hours != Hours::Open {
-            return Err(Closed);
+            let why = inbox.why.clone();
+            drop(inbox);
+            return Err(Box::new(Closed { job, why }));
         }
         // As the reactor counts them.
         let id = JobId(inbox.next);
@@ -127,10 +134,18 @@ impl Desk {
         self.wake();
     }
 
+    /// A desk at which nobody ever is, and why.
+    pub(crate) fn unmanned(why: String) -> Self {
+        let desk = Self::new();
+        desk.over(Some(why));
+        desk
+    }
+
     /// The reactor is gone, and with it what nobody took.
-    pub(crate) fn over(&self) {
+    pub(crate) fn over(&self, why: Option<String>) {
         let mut inbox = lock(&self.inbox);
         inbox.hours = Hours::Over;
+        inbox.why = why;
         let left = std::mem::take(&mut inbox.jobs);
         drop(inbox);
         // Whoever waits for one of these hears of it now.

@@ -229,8 +229,14 @@ impl Flow {
         let recipient = Box::new(Sender { channel: Arc::clone(&self.channel), takes_all: false });
         let blocks = Box::new(self.outgoing.clone());
         let new = NewJob { plan: plan(self.ordered, self.batch), blocks, recipient, weight: self.weight };
-        // When the pool is closed, the sender that is dropped here says so.
-        self.job = self.desk.add(new, true).ok();
+        match self.desk.add(new, true) {
+            Ok(job) => self.job = Some(job),
+            Err(closed) => {
+                self.channel.end(closed.why.map_or(TaskError::Closed, TaskError::Lost));
+                // It would have said that the pool is closed.
+                drop(closed.job);
+            }
+        }
     }
 
     /// There are no more items.

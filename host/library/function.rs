@@ -9,7 +9,7 @@ use super::kernel::Kernel;
 use super::map::Map;
 use super::task::Task;
 
-/// A function that a component exports: see [`Pool::function`](crate::Pool::function). An array is the list of its
+/// A function that a component exports: made by [`Kernel::function`]. An array is the list of its
 /// arguments, an object has them by name, and anything else is its only one.
 #[derive(Clone, Debug)]
 pub struct Function {

@@ -1,15 +1,19 @@
 //! A kernel of a pool, and all that can be done with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use taskhost_protocol::kernel::{Description, Kind};
 
+use super::desk::Desk;
 use super::error::Error;
 use super::flow::Flow;
 use super::form::{Bytes, Form, Values};
+use super::function::Function;
 use super::map::{Map, MapUnordered};
+use super::pool::Inner;
 use super::reactor::Reactor;
 use super::task::Task;
 
@@ -17,9 +21,14 @@ use super::task::Task;
 /// methods says so.
 #[derive(Clone)]
 pub struct Kernel {
-    reactor: Arc<Reactor>,
+    desk: Arc<Desk>,
+    description: Option<Arc<Description>>,
+    kind: Kind,
     name: Arc<str>,
     workers: usize,
+    /// Where functions are asked for, and of what.
+    pool: Weak<Inner>,
+    bytes: Arc<[u8]>,
 }
 
 impl std::fmt::Debug for Kernel {
@@ -29,8 +38,62 @@ impl std::fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn new(reactor: Arc<Reactor>, name: String, workers: usize) -> Self {
-        Self { reactor, name: name.into(), workers }
+    pub(crate) fn new(reactor: &Reactor, pool: &Arc<Inner>, name: &str, bytes: &[u8]) -> Self {
+        Self {
+            desk: Arc::clone(&reactor.desk),
+            description: reactor.description.clone().map(Arc::new),
+            kind: reactor.info.kind,
+            name: name.into(),
+            workers: pool.workers(),
+            pool: Arc::downgrade(pool),
+            bytes: bytes.into(),
+        }
+    }
+
+    /// A component that is no kernel, but has functions that can be called.
+    pub(crate) fn of_functions(pool: &Arc<Inner>, name: &str, bytes: &[u8]) -> Self {
+        Self {
+            desk: Arc::new(Desk::unmanned(format!("{name} is no kernel; `Kernel::invoke` calls its functions"))),
+            description: None,
+            kind: Kind::Typed,
+            name: name.into(),
+            workers: pool.workers(),
+            pool: Arc::downgrade(pool),
+            bytes: bytes.into(),
+        }
+    }
+
+    /// A function that it exports, by the name that `taskhost inspect` shows, or what of it tells it from all others. The
+    /// component needs to know nothing of taskhost.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is no such function, or it cannot be called; otherwise as
+    /// [`Pool::kernel`](crate::Pool::kernel).
+    pub fn function(&self, name: &str) -> Result<Function, Error> {
+        let pool = self.pool.upgrade().ok_or(Error::Closed)?;
+        let reactor = pool.reactor(&self.name, &self.bytes, Some(name))?;
+        Ok(Function::new(Self::new(&reactor, &pool, &self.name, &self.bytes)))
+    }
+
+    /// Calls a function that it exports, and waits for the result:
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let library = pool.kernel("library.wasm")?;
+    /// assert_eq!(library.invoke("is-prime", &7)?, true);
+    /// assert_eq!(library.invoke("divide", &[7, 2])?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// An array is the list of the arguments, an object has
+    /// them by name, and anything else is the only one.
+    ///
+    /// # Errors
+    /// As [`Kernel::function`] and [`Function::call`].
+    pub fn invoke<T: Serialize + ?Sized>(&self, name: &str, arguments: &T) -> Result<Value, Error> {
+        self.function(name)?.call(arguments)
     }
 
     /// Its name, as the pool was given it.
@@ -42,7 +105,7 @@ impl Kernel {
     /// What it says of itself, if it says anything.
     #[must_use]
     pub fn description(&self) -> Option<&Description> {
-        self.reactor.description.as_ref()
+        self.description.as_deref()
     }
 
     /// The results of all items, in order: `Pool.map`, and `imap` as well, since it is lazy. Items are taken from the
@@ -51,6 +114,18 @@ impl Kernel {
     ///
     /// `.collect::<Result<Vec<_>, _>>()` ends with the first item that fails; without that, a failed item is an `Err` in its
     /// place, and the others go on.
+    ///
+    /// ```standalone_crate
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(2).build()?;
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed")).expect("it is there");
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// let counts: Vec<u64> = primes.map([(0u64, 10u64), (10, 20), (20, 30)]).collect::<Result<_, _>>()?;
+    /// assert_eq!(counts, [4, 4, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map<I, R>(&self, items: I) -> Map<I::IntoIter, Values<R>>
     where
         I: IntoIterator,
@@ -61,6 +136,17 @@ impl Kernel {
     }
 
     /// The same with bytes as they are, for kernels that read no postcard.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let words = pool.kernel("wordcount.wasm")?;
+    /// for counted in words.map_bytes(["to be or not", "to be"]) {
+    ///     println!("{}", String::from_utf8_lossy(&counted?));
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map_bytes<I>(&self, items: I) -> Map<I::IntoIter, Bytes>
     where
         I: IntoIterator,
@@ -70,13 +156,27 @@ impl Kernel {
     }
 
     /// The results of all items as they come, each with the number of its item, from 0 (`imap_unordered`).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// # let primes = pool.kernel("primes.wasm")?;
+    /// for (item, count) in primes.map_unordered::<_, u64>((0..100u64).map(|n| (n * n, n * n + n))) {
+    ///     match count {
+    ///         Ok(count) => println!("{item}: {count}"),
+    ///         Err(error) => eprintln!("{error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map_unordered<I, R>(&self, items: I) -> MapUnordered<I::IntoIter, Values<R>>
     where
         I: IntoIterator,
         I::Item: Serialize,
         R: DeserializeOwned,
     {
-        MapUnordered::new(Flow::new(Arc::clone(&self.reactor.desk), self.workers, false), items.into_iter())
+        MapUnordered::new(Flow::new(Arc::clone(&self.desk), self.workers, false), items.into_iter())
     }
 
     pub(crate) fn map_as<I, F>(&self, items: I) -> Map<I::IntoIter, F>
@@ -84,10 +184,27 @@ impl Kernel {
         I: IntoIterator,
         F: Form<I::Item>,
     {
-        Map::new(Flow::new(Arc::clone(&self.reactor.desk), self.workers, true), items.into_iter())
+        Map::new(Flow::new(Arc::clone(&self.desk), self.workers, true), items.into_iter())
     }
 
     /// Has one item run (`apply_async`, `submit`).
+    ///
+    /// ```standalone_crate
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # use std::time::Duration;
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(1).build()?;
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed")).expect("it is there");
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// let mut large = primes.submit::<_, u64>(&(0u64, 10_000_000u64))?;
+    /// if large.wait_timeout(Duration::from_millis(1)).is_none() {
+    ///     large.cancel();
+    /// }
+    /// let small = primes.submit::<_, u64>(&(0u64, 100u64))?;
+    /// assert_eq!(small.wait()?, 25);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the item cannot be written, or the pool is closed.
@@ -108,12 +225,12 @@ impl Kernel {
     }
 
     pub(crate) fn submit_as<T: ?Sized, F: Form<T>>(&self, item: &T) -> Result<Task<F::Result>, Error> {
-        Task::submit(&self.reactor.desk, |bytes| F::write(item, bytes), F::read)
+        Task::submit(&self.desk, |bytes| F::write(item, bytes), F::read)
     }
 
     /// How the kernel is called.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.reactor.info.kind
+        self.kind
     }
 }

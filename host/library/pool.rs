@@ -13,7 +13,6 @@ use super::builder::Builder;
 use super::cores::Cores;
 use super::desk::lock;
 use super::error::Error;
-use super::function::Function;
 use super::kernel::Kernel;
 use super::reactor::Reactor;
 use super::source::KernelSource;
@@ -39,7 +38,7 @@ pub(crate) struct Inner {
 /// Each kernel has workers of its own, locked in and pinned, which are started when there is work for them and kept for as
 /// long as the pool lives; all share the cores of the pool.
 ///
-#[doc = "```no_run"]
+/// ```no_run
 /// fn main() -> Result<(), taskhost::Error> {
 ///     taskhost::worker::run_if_worker();
 ///     let pool = taskhost::Pool::new()?;                    // one pinned worker per physical core
@@ -94,7 +93,8 @@ impl Pool {
     }
 
     /// A kernel, from its file or its bytes: compiled in a worker, or found in the cache, and started in one worker, so that
-    /// what is wrong with it is known. Asked for again, it is the same.
+    /// what is wrong with it is known. Asked for again, it is the same. Any component that exports functions will do, for
+    /// [`Kernel::invoke`].
     ///
     /// # Errors
     /// [`Error::Kernel`] when its file cannot be read, [`Error::Refused`] when it cannot be run,
@@ -102,18 +102,12 @@ impl Pool {
     pub fn kernel(&self, source: impl Into<KernelSource>) -> Result<Kernel, Error> {
         let (name, bytes) = source.into().load()?;
         let reactor = self.inner.reactor(&name, &bytes, None)?;
-        Ok(Kernel::new(reactor, name, self.inner.cores.plan.len()))
-    }
-
-    /// A function that a component exports, by the name that `taskhost inspect` shows, or what of it tells it from all
-    /// others. The component needs to know nothing of taskhost.
-    ///
-    /// # Errors
-    /// As [`Pool::kernel`]; [`Error::Refused`] also when there is no such function.
-    pub fn function(&self, source: impl Into<KernelSource>, name: &str) -> Result<Function, Error> {
-        let (kernel, bytes) = source.into().load()?;
-        let reactor = self.inner.reactor(&kernel, &bytes, Some(name))?;
-        Ok(Function::new(Kernel::new(reactor, kernel, self.inner.cores.plan.len())))
+        if reactor.info.kind == Kind::Typed {
+            // It has functions, but none that is called for an item: nobody needs its worker.
+            self.inner.give_up(&reactor);
+            return Ok(Kernel::of_functions(&self.inner, &name, &bytes));
+        }
+        Ok(Kernel::new(&reactor, &self.inner, &name, &bytes))
     }
 
     /// What the pool has done so far. Told some ten times a second while there is work.
@@ -154,7 +148,19 @@ impl Inner {
         }
     }
 
-    fn reactor(&self, name: &str, bytes: &[u8], function: Option<&str>) -> Result<Arc<Reactor>, Error> {
+    /// Workers of each kernel.
+    pub(crate) fn workers(&self) -> usize {
+        self.cores.plan.len()
+    }
+
+    /// Nobody will ask for this one any more.
+    fn give_up(&self, unused: &Arc<Reactor>) {
+        if let Some(reactors) = lock(&self.reactors).as_mut() {
+            reactors.retain(|(_, reactor)| !Arc::ptr_eq(reactor, unused));
+        }
+    }
+
+    pub(crate) fn reactor(&self, name: &str, bytes: &[u8], function: Option<&str>) -> Result<Arc<Reactor>, Error> {
         let purpose = Purpose { kernel: Digest::of(bytes), function: function.map(str::to_owned) };
         let mut reactors = lock(&self.reactors);
         let reactors = reactors.as_mut().ok_or(Error::Closed)?;

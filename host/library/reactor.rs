@@ -31,7 +31,7 @@ impl Reactor {
             let mut pool = match Pool::start(config) {
                 Ok(pool) => pool,
                 Err(error) => {
-                    counter.over();
+                    counter.over(None);
                     // Whoever waits for this is there.
                     let _ = tell.send(Err(error));
                     return;
@@ -41,12 +41,13 @@ impl Reactor {
             let _ = tell.send(Ok((pool.kernel().clone(), pool.description().cloned())));
             let mut watcher = Watcher { desk: &counter, hooks };
             let result = pool.run(&mut Counter(&counter), &mut watcher);
-            if let Err(error) = result {
-                watcher.warning(&error.to_string());
+            let why = result.err().map(|error| error.to_string());
+            if let Some(why) = &why {
+                watcher.warning(why);
             }
             // Ends the workers, and tells everybody who still waits.
             drop(pool);
-            counter.over();
+            counter.over(why);
         };
         let host = |error| PoolError::Host { what: "starting a thread", error };
         let thread = thread::Builder::new().name("taskhost-pool".into()).spawn(live).map_err(host)?;

@@ -18,7 +18,7 @@ use taskhost_protocol::table::{TableBuilder, first_frame};
 use taskhost_protocol::work::{Merge, Split};
 
 use super::channel::{self, Arrived, Channel, Outgoing, Sender};
-use super::desk::{Closed, Desk, NewJob};
+use super::desk::{Desk, NewJob};
 use super::error::{Error, TaskError};
 
 /// How items that are handed over are run: all of them, whatever becomes of some.
@@ -76,7 +76,7 @@ impl<R> Task<R> {
             recipient,
             weight: NonZeroU32::MIN,
         };
-        let job = desk.add(new, false).map_err(|Closed| Error::Closed)?;
+        let job = desk.add(new, false).map_err(|closed| closed.why.map_or(Error::Closed, Error::Start))?;
         Ok(Self { desk: Arc::clone(desk), job, channel, read, arrived: VecDeque::new(), is_over: false })
     }
 

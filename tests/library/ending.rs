@@ -4,6 +4,8 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use taskhost::{Error, Pool, TaskError};
 
@@ -45,7 +47,7 @@ fn dropping_gives_up_what_is_at_work() {
 }
 
 fn a_panicking_owner_leaves_nothing() {
-    let before = (descriptors(), children());
+    let before = settled();
     let before_hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let result = catch_unwind(AssertUnwindSafe(|| {
@@ -57,19 +59,19 @@ fn a_panicking_owner_leaves_nothing() {
     }));
     std::panic::set_hook(before_hook);
     assert!(result.is_err());
-    assert_eq!((descriptors(), children()), before);
+    assert_eq!(settled(), before);
 }
 
 fn many_pools_leave_nothing() {
     // The first one opens what is opened once.
     drop(primes(&pool()));
-    let before = (descriptors(), children(), temporary_files());
+    let before = settled();
     for round in 0..100_u64 {
         let pool = pool();
         let result = primes(&pool).submit::<_, u64>(&(round, round + 2)).expect("the pool is open").wait();
         assert!(result.is_ok(), "{result:?}");
     }
-    assert_eq!((descriptors(), children(), temporary_files()), before);
+    assert_eq!(settled(), before);
 }
 
 /// Whether this process is one that does not call `run_if_worker`.
@@ -104,8 +106,18 @@ fn a_kernel_that_is_none_is_refused() {
     assert_eq!(primes(&pool).submit::<_, u64>(&(0_u64, 10_u64)).expect("it goes on").wait(), Ok(4));
 }
 
-fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").expect("/proc").count()
+/// Threads, descriptors, children and temporary files of this process, when the threads that nobody waits for are gone:
+/// this one, and that which watches over the scenario.
+fn settled() -> [usize; 4] {
+    let began = Instant::now();
+    while count("/proc/self/task") > 2 && began.elapsed() < Duration::from_secs(10) {
+        thread::yield_now();
+    }
+    [count("/proc/self/task"), count("/proc/self/fd"), children(), temporary_files()]
+}
+
+fn count(folder: &str) -> usize {
+    fs::read_dir(folder).expect("a folder of /proc").count()
 }
 
 /// Processes whose parent is this one, zombies included.

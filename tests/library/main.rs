@@ -4,6 +4,7 @@
 mod cancelling;
 mod ending;
 mod example;
+mod functions;
 mod kernels;
 mod mapping;
 mod speed;
@@ -25,7 +26,15 @@ fn main() {
     }
     taskhost::worker::run_if_worker();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let scenarios = [mapping::SCENARIOS, tasks::SCENARIOS, cancelling::SCENARIOS, ending::SCENARIOS, example::SCENARIOS].concat();
+    let scenarios = [
+        mapping::SCENARIOS,
+        tasks::SCENARIOS,
+        functions::SCENARIOS,
+        cancelling::SCENARIOS,
+        ending::SCENARIOS,
+        example::SCENARIOS,
+    ]
+    .concat();
     let asked_for = speed::SCENARIOS.iter().filter(|(name, _)| wanted.iter().any(|part| part == name));
     for (name, scenario) in scenarios.iter().chain(asked_for) {
         if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
