@@ -10,6 +10,8 @@
 mod checks;
 #[path = "walls/child.rs"]
 mod child;
+#[path = "walls/misdeeds.rs"]
+mod misdeeds;
 #[path = "walls/raw.rs"]
 mod raw;
 #[path = "walls/work.rs"]

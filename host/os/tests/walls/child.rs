@@ -13,6 +13,7 @@ use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_os::spawn::{Namespaces, Program, Spawn};
 use taskhost_os::{allocator, stack_overflow};
 
+use crate::misdeeds;
 use crate::raw::end;
 use crate::work::work;
 
@@ -121,19 +122,9 @@ pub(crate) fn live(plan: &Plan) -> ! {
             let _ = std::thread::available_parallelism();
             let _ = socket.send(sum.to_string().as_bytes(), &[]);
         }
-        deed => crash(deed),
+        deed => misdeeds::commit(deed),
     }
     end(0)
-}
-
-#[cfg(debug_assertions)]
-fn crash(deed: &str) {
-    taskhost_os::fault_injection::by_name(deed).expect("there is such a misdeed")();
-}
-
-#[cfg(not(debug_assertions))]
-fn crash(deed: &str) {
-    panic!("{deed} is for debug builds");
 }
 
 /// Takes and gives back memory in all sizes beyond the limit, as a decoder does that copes with getting none.
