@@ -24,13 +24,16 @@ struct Purpose {
     function: Option<String>,
 }
 
+/// Those that were asked for, by what they are for.
+type Reactors = Vec<(Purpose, Arc<Reactor>)>;
+
 /// What all handles of a pool share.
 pub(crate) struct Inner {
     builder: Builder,
     program: Program,
     cores: Cores,
     /// `None` when the pool is closed.
-    reactors: Mutex<Option<Vec<(Purpose, Arc<Reactor>)>>>,
+    reactors: Mutex<Option<Reactors>>,
 }
 
 /// A pool of worker processes. Dropping it ends them, whatever they are at; [`close`](Pool::close) lets them finish.

@@ -19,6 +19,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("many_pools_leave_nothing", many_pools_leave_nothing),
     ("forgetting_the_entry_is_an_error", forgetting_the_entry_is_an_error),
     ("a_worker_that_goes_astray_ends", a_worker_that_goes_astray_ends),
+    ("another_program_can_be_the_worker", another_program_can_be_the_worker),
+    ("a_program_that_is_no_worker_is_named", a_program_that_is_no_worker_is_named),
     ("a_kernel_that_is_none_is_refused", a_kernel_that_is_none_is_refused),
 ];
 
@@ -97,6 +99,20 @@ fn a_worker_that_goes_astray_ends() {
     let program = std::env::current_exe().expect("this program has a file");
     let child = Command::new(program).arg("__worker").env(FORGETFUL, "1").stderr(Stdio::null()).status();
     assert_eq!(child.expect("it can be started").code(), Some(70), "it makes no pool");
+}
+
+fn another_program_can_be_the_worker() {
+    let Some(program) = option_env!("CARGO_BIN_EXE_taskhost") else { return };
+    let pool = Pool::builder().workers(1).pin(false).worker_program(program).build().expect("it is there");
+    assert_eq!(primes(&pool).submit::<_, u64>(&(0_u64, 10_u64)).expect("the pool is open").wait(), Ok(4));
+}
+
+fn a_program_that_is_no_worker_is_named() {
+    let missing = Pool::builder().worker_program("/no/such/program").build();
+    assert!(matches!(&missing, Err(Error::WorkerProgram { .. })), "{missing:?}");
+    let wrong = Pool::builder().worker_program("/bin/true").cache(None).build().expect("it is a program");
+    let error = wrong.kernel(b"(module)".as_slice()).expect_err("it says nothing");
+    assert!(matches!(error, Error::Start(_) | Error::Refused { .. }), "{error}");
 }
 
 fn a_kernel_that_is_none_is_refused() {

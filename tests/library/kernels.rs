@@ -25,7 +25,7 @@ pub(crate) fn bytes(pool: &Pool, name: &str) -> Kernel {
 
 /// Primes below `high`.
 pub(crate) fn count(low: u64, high: u64) -> u64 {
-    let is_prime = |number: &u64| *number > 1 && (2..=number.isqrt()).all(|divisor| number % divisor != 0);
+    let is_prime = |number: &u64| *number > 1 && (2..=number.isqrt()).all(|divisor| !number.is_multiple_of(divisor));
     (low..high).filter(is_prime).count() as u64
 }
 

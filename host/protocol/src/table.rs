@@ -98,9 +98,16 @@ mod tests {
     fn a_table_says_where_its_items_are() {
         let mut table = TableBuilder::default();
         for item in [b"ab".as_slice(), b"", b"cde"] {
-            assert_eq!(table.push_with(|bytes| Ok::<_, ()>(bytes.extend(item))), Ok(true));
+            let whole = |bytes: &mut Vec<u8>| {
+                bytes.extend(item);
+                Ok::<_, ()>(())
+            };
+            assert_eq!(table.push_with(whole), Ok(true));
         }
-        let half = |bytes: &mut Vec<u8>| Err(bytes.extend(b"xyz"));
+        let half = |bytes: &mut Vec<u8>| {
+            bytes.extend(b"xyz");
+            Err(())
+        };
         assert_eq!(table.push_with(half), Err(()), "and nothing of it is left");
         let (numbers, bytes) = table.finish();
         assert_eq!((numbers.len() as u64, bytes), (numbers_bytes(3), b"abcde".as_slice()));

@@ -76,6 +76,7 @@ fn split() -> impl Strategy<Value = Split> {
         1 => (1u64..40).prop_map(Split::Blocks),
         1 => Just(Split::Whole),
         1 => (1u64..10).prop_map(Split::Chunks),
+        1 => Just(Split::Table),
     ]
 }
 
@@ -108,7 +109,12 @@ fn spec(merge: impl Strategy<Value = Merge>) -> impl Strategy<Value = Spec> {
     let flags = (any::<bool>(), any::<bool>(), 0u8..3, prop_oneof![Just(1u64), Just(1 << 20), Just(4 << 20)]);
     (inputs, split(), merge, batch_rule(), flags).prop_map(|(inputs, split, merge, batch, flags)| {
         let (header, knows_bytes, direct, scale) = flags;
-        let mut spec = Spec::new(split, merge, inputs);
+        let no_pipe = |input| match input {
+            // Nobody hands items over through a pipe.
+            Input::Pipe(bytes) if split == Split::Table => Input::File(bytes),
+            input => input,
+        };
+        let mut spec = Spec::new(split, merge, inputs.into_iter().map(no_pipe));
         spec.plan.batch = batch;
         spec.plan.bytes = spec.plan.bytes.filter(|_| knows_bytes);
         spec.header = header && matches!(split, Split::Lines | Split::Blocks(_));
@@ -123,7 +129,7 @@ fn spec(merge: impl Strategy<Value = Merge>) -> impl Strategy<Value = Spec> {
 }
 
 fn any_merge() -> impl Strategy<Value = Merge> {
-    prop_oneof![Just(Merge::Concat), Just(Merge::Lines), Just(Merge::Reduce), Just(Merge::Discard)]
+    prop_oneof![Just(Merge::Concat), Just(Merge::Lines), Just(Merge::Reduce), Just(Merge::Discard), Just(Merge::Framed)]
 }
 
 /// What was held was bounded by the window of each job, and by what was under way when it was full.

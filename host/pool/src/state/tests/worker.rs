@@ -257,6 +257,8 @@ impl Run<'_> {
                 found.push(Found { offset: item.offset, bytes, resume: cursor.resume_at() });
             }
         } else {
+            // In this world an item of a table is one byte.
+            let split = if split == Split::Table { Split::Chunks(1) } else { split };
             for item in fixed_items(split, &local) {
                 let at = (item.offset - piece.from) as usize;
                 let bytes = readable[at..at + item.len as usize].to_vec();
