@@ -1,10 +1,12 @@
 //! The command line, exactly as typed. What it means is decided in [`crate::plan`].
 
 mod again;
+mod check;
 mod doctor;
 mod failures;
 mod given;
 mod names;
+mod new;
 mod run;
 mod values;
 
@@ -15,10 +17,12 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit_code::{Exit, TABLE};
 
 pub(crate) use again::{ReplayArguments, ResumeArguments};
+pub(crate) use check::CheckArguments;
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use failures::{FailureArguments, JournalArguments, LimitArguments};
 pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
+pub(crate) use new::{Language, NewArguments};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
 pub(crate) use values::{FolderName, WorkerCount as Workers};
 
@@ -40,6 +44,10 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// Say what a kernel is and what it takes
     Inspect(InspectArguments),
+    /// Write a kernel of your own: a folder that builds
+    New(NewArguments),
+    /// Say whether a kernel keeps the contract, and what to do when not
+    Check(Box<CheckArguments>),
     /// Compile a kernel now, so that its first run need not
     Compile(InspectArguments),
     /// Go on with a run that was interrupted

@@ -82,11 +82,13 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) message: String,
+    /// What the kernel was refused for, when it was.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), refusal: None }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
@@ -109,7 +111,9 @@ impl From<PoolError> for Failure {
             PoolError::Interrupted(_) => Exit::Interrupted,
             PoolError::Start(_) | PoolError::Compile(_) | PoolError::Host { .. } => Exit::Host,
         };
-        Self::new(exit, error.to_string())
+        let message = error.to_string();
+        let refusal = if let PoolError::Refused(refusal) = error { Some(refusal) } else { None };
+        Self { exit, message, refusal }
     }
 }
 

@@ -7,6 +7,7 @@ mod args;
 mod cache;
 mod capsule;
 mod capture;
+mod check;
 mod doctor;
 mod dry_run;
 mod exit_code;
@@ -17,12 +18,13 @@ mod inspect;
 mod invoke;
 mod journal;
 mod kernel;
+mod new;
 mod output;
 mod picture;
 mod plan;
+mod profile;
 mod replay;
 mod report;
-mod profile;
 mod resume;
 mod run;
 mod shell;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Compile(arguments) => inspect::compile(&arguments),
         Command::Resume(arguments) => resume::resume(arguments),
         Command::Replay(arguments) => replay::replay(&arguments),

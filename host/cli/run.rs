@@ -4,7 +4,7 @@ mod clashes;
 mod ending;
 mod keeping;
 mod many;
-mod picture_work;
+pub(crate) mod picture_work;
 mod single;
 
 use std::collections::VecDeque;

@@ -13,7 +13,7 @@ use crate::report::Notes;
 use crate::{picture, plan};
 
 /// A picture job in the making.
-pub(super) struct PictureWork {
+pub(crate) struct PictureWork {
     source: taskhost_pool::job::SourceFile,
     input: picture::PictureInput,
     form: taskhost_pool::job::PictureForm,
@@ -21,7 +21,7 @@ pub(super) struct PictureWork {
 
 impl PictureWork {
     /// Looks at an input and decides what its result looks like.
-    pub(super) fn new(found: &Found, output: Option<&Path>, arguments: &RunArguments) -> Result<Self, JobFailure> {
+    pub(crate) fn new(found: &Found, output: Option<&Path>, arguments: &RunArguments) -> Result<Self, JobFailure> {
         let (source, len) = picture_source(found)?;
         let name = source.name.clone();
         let wrong = |text: String| JobFailure::Input(format!("{name}: {text}"));
@@ -33,7 +33,7 @@ impl PictureWork {
     }
 
     /// Notes that a raw result gets an ENVI header beside it when its input had one, so that it can be an input again.
-    pub(super) fn note(&self, output: Option<&Path>, notes: &Notes) {
+    pub(crate) fn note(&self, output: Option<&Path>, notes: &Notes) {
         let samples = matches!(&self.form, taskhost_pool::job::PictureForm::Samples { .. });
         if let Some(path) = output.filter(|path| samples && image_kind(path) != Some(ImageKind::Npy))
             && self.input.kind == picture::InputKind::Envi
@@ -43,7 +43,7 @@ impl PictureWork {
     }
 
     /// The job.
-    pub(super) fn spec(self, name: String, output: Output, arguments: &RunArguments) -> JobSpec {
+    pub(crate) fn spec(self, name: String, output: Output, arguments: &RunArguments) -> JobSpec {
         let own_file = matches!(output, Output::File(_));
         let plan =
             picture::plan(&self.input, &self.form, own_file, (plan::batch(arguments), plan::on_error(arguments)));

@@ -1,0 +1,271 @@
+//! `taskhost check`: whether a kernel keeps the contract, found out by running it in several ways that must give the same.
+
+mod compare;
+mod page;
+mod rule;
+mod sample;
+mod trial;
+mod verdicts;
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use taskhost_data::split::split_name;
+use taskhost_protocol::fault::Refusal;
+use taskhost_protocol::kernel::{Exports, Kind};
+use taskhost_protocol::work::{Merge, Split};
+
+use crate::args::CheckArguments;
+use crate::exit_code::{Exit, Failure};
+use crate::plan::Shape;
+use crate::report;
+
+use compare::{differ_by_rounding, difference};
+use page::Page;
+use rule::{Finding, Rule, Severity};
+use sample::Sample;
+use trial::{How, Seen, Setup};
+
+/// The usual run: one worker, which keeps its instance.
+const PLAIN: How = How { flags: "--workers 1", split: None, header: false, merge: None, later: Duration::ZERO };
+
+/// Items are run one by one when fuel is counted; nothing of a sample burns so much.
+const ONE_BY_ONE: &str = "--workers 1 --fuel 1000000000000";
+
+/// Fewer items than this have hardly met each other.
+const FEW_ITEMS: u64 = 4;
+
+/// Items that a sample is cut into when it is smaller than one of the kernel's blocks.
+const PIECES: u64 = 24;
+
+/// How far items are moved to be joined in other groups, in bytes: groups are of 16 positions, and of 16 such groups.
+const MOVES: [usize; 4] = [3, 7, 256 + 11, 4096 + 5];
+
+/// Largest items that are handed over many at a time.
+const PACKED_BYTES: u64 = 4096;
+
+/// Checks a kernel.
+pub(crate) fn run(arguments: &CheckArguments) -> Result<Exit> {
+    let mut check = Check {
+        setup: Setup { arguments, clock: SystemTime::now() },
+        findings: Vec::new(),
+        page: Page::new(&arguments.kernel.kernel),
+    };
+    check.everything()?;
+    let Check { findings, page, .. } = check;
+    let broken = findings.iter().any(|finding| finding.rule.severity() == Severity::Error);
+    let text = if arguments.json { page.json(&findings)? } else { page.text(&findings) };
+    let shown = report::text(&text);
+    Ok(if broken && shown == Exit::Done { Exit::Refused } else { shown })
+}
+
+/// A check that is being made.
+struct Check<'a> {
+    setup: Setup<'a>,
+    findings: Vec<Finding>,
+    page: Page,
+}
+
+impl Check<'_> {
+    fn found(&mut self, rule: Rule, seen: impl Into<String>) {
+        self.findings.push(Finding { rule, seen: seen.into() });
+    }
+
+    /// Has two runs compared; true when they are the same.
+    fn same(&mut self, rule: Rule, first: (&str, &Seen), second: (&str, &Seen)) -> bool {
+        match difference(first, second) {
+            None => {
+                self.page.passed(rule);
+                true
+            }
+            Some(text) => {
+                self.found(rule, text);
+                false
+            }
+        }
+    }
+
+    fn everything(&mut self) -> Result<(), Failure> {
+        let (shape, exports, kind) = match self.setup.ask() {
+            Ok((pool, shape)) => {
+                let info = pool.kernel();
+                let is_silent = pool.description().is_none() && !exports_pictures(info.exports);
+                let seen = (shape, info.exports, info.kind);
+                if is_silent && info.kind != Kind::Command {
+                    self.found(Rule::SaysNothing, "it exports no `describe`");
+                }
+                self.page.kernel(info, shape);
+                seen
+            }
+            Err(failure) => return self.refused(failure),
+        };
+        let Some((sample, shape)) = self.sample(shape)? else { return Ok(()) };
+        let how = How { split: split_of(shape), ..PLAIN };
+        let base = self.setup.run(&sample, how)?;
+        self.page.measured(&sample, shape, &base);
+        self.judge(&base);
+        let worked = base.items.saturating_sub(base.failed.len() as u64);
+        if worked == 0 && base.items > 0 {
+            let said = base.failed.first().map(|item| item.verdict.to_string()).unwrap_or_default();
+            self.found(Rule::NothingWorked, format!("all of {} failed; the first: {said}", sample.name));
+        } else if base.items < FEW_ITEMS && shape != Shape::Picture {
+            self.found(Rule::TooFewItems, format!("it makes {}", report::count(base.items, "item")));
+        }
+        if self.by_runs(&sample, (shape, exports, kind), how, &base)?
+            && let Shape::Items { merge: (Merge::Reduce, _), split: (split, _), .. } = shape
+        {
+            self.reduction(&sample, how, split)?;
+        }
+        Ok(())
+    }
+
+    /// What the kernel was refused for.
+    fn refused(&mut self, failure: Failure) -> Result<(), Failure> {
+        let rule = match &failure.refusal {
+            Some(Refusal::NotWasm(_)) => Rule::NotWasm,
+            Some(Refusal::WrongShape(_)) => Rule::WrongShape,
+            Some(Refusal::ImportNotOffered(_)) => Rule::ImportNotOffered,
+            Some(Refusal::TooLarge(_)) => Rule::TooLarge,
+            Some(Refusal::Start(_)) => Rule::DoesNotStart,
+            Some(Refusal::Description(_)) => Rule::BadDescription,
+            // A setting is missing: whoever checks has to give it.
+            Some(Refusal::Setting(_)) => return Err(failure),
+            // What it says of itself is understood here, not by the worker.
+            None if failure.exit == Exit::Refused && failure.message.contains("describes its") => Rule::BadDescription,
+            None => return Err(failure),
+        };
+        self.found(rule, failure.message);
+        Ok(())
+    }
+
+    /// What the kernel is tried with, and how that is cut; the first of several that it does not refuse.
+    fn sample(&mut self, shape: Shape) -> Result<Option<(Sample, Shape)>, Failure> {
+        let samples = match &self.setup.arguments.sample {
+            Some(path) => vec![Sample::read(path, shape)?],
+            None => Sample::made_up(shape)?,
+        };
+        let count = samples.len();
+        for (number, sample) in samples.into_iter().enumerate() {
+            let shape = cut_small(shape, sample.bytes.len() as u64);
+            if number + 1 == count {
+                return Ok(Some((sample, shape)));
+            }
+            let seen = self.setup.run(&sample, How { split: split_of(shape), ..PLAIN })?;
+            if seen.failure.is_none() && (seen.failed.len() as u64) < seen.items {
+                return Ok(Some((sample, shape)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Runs that must all give the same; true when they do.
+    fn by_runs(
+        &mut self,
+        sample: &Sample,
+        kernel: (Shape, Exports, Kind),
+        how: How,
+        base: &Seen,
+    ) -> Result<bool, Failure> {
+        let (shape, exports, kind) = kernel;
+        let again = self.setup.run(sample, how)?;
+        if !self.same(Rule::NotDeterministic, ("one run", base), ("the next", &again)) {
+            return Ok(false);
+        }
+        let later = self.setup.run(sample, How { later: Duration::from_secs(86_400 * 400 + 12_345), ..how })?;
+        self.same(Rule::ClockDependent, ("the clock of today", base), ("that of next year", &later));
+        // Packed calls make a difference only where there are some.
+        let small = How { split: small_items(shape), ..how };
+        let one_by_one = How { flags: ONE_BY_ONE, ..how };
+        let mut is_good = true;
+        let single;
+        let mut warm = base;
+        if exports.packed_mapper && self.setup.arguments.limits.fuel.is_none() && small.split.is_some() {
+            let packed = self.setup.run(sample, small)?;
+            let alone = self.setup.run(sample, How { split: small.split, ..one_by_one })?;
+            is_good &= self.same(Rule::PackedDiffers, ("packed calls", &packed), ("single calls", &alone));
+            single = if small.split == how.split { alone } else { self.setup.run(sample, one_by_one)? };
+            warm = &single;
+        }
+        if kind != Kind::Command {
+            let fresh = self.setup.run(sample, How { flags: "--workers 1 --fresh item", ..how })?;
+            if !self.same(Rule::KeepsState, ("one instance", warm), ("a fresh one for each item", &fresh)) {
+                return Ok(false);
+            }
+        }
+        let two = self.setup.run(sample, How { flags: "--workers 2 --batch 1", ..how })?;
+        is_good &= match shape {
+            Shape::Picture => self.same(Rule::CutMatters, ("large strips", warm), ("strips of one row", &two)),
+            Shape::Items { .. } => self.same(Rule::WorkersDiffer, ("one worker", warm), ("two", &two)),
+        };
+        Ok(is_good)
+    }
+
+    /// Joins in other groups, and nothing at all.
+    fn reduction(&mut self, sample: &Sample, how: How, split: Split) -> Result<(), Failure> {
+        // Groups follow from positions, which are bytes for lines and blocks.
+        if matches!(split, Split::Lines | Split::Blocks(_)) {
+            let how = How { header: true, ..how };
+            let first = self.setup.run(&sample.moved(0)?, how)?;
+            let mut is_good = true;
+            for by in MOVES {
+                let moved = self.setup.run(&sample.moved(by)?, how)?;
+                let Some(text) = difference(("one grouping", &first), ("another", &moved)) else { continue };
+                let rounds = differ_by_rounding(&first.output, &moved.output);
+                self.found(if rounds { Rule::JoinsRound } else { Rule::NotAssociative }, text);
+                is_good = false;
+                break;
+            }
+            if is_good {
+                self.page.passed(Rule::NotAssociative);
+            }
+        }
+        if split == Split::Whole {
+            return Ok(());
+        }
+        let nothing = self.setup.run(&Sample::nothing()?, how)?;
+        match &nothing.failure {
+            None => self.page.passed(Rule::NoIdentity),
+            Some(failure) => self.found(Rule::NoIdentity, format!("an empty input ends with: {failure}")),
+        }
+        Ok(())
+    }
+}
+
+fn exports_pictures(exports: Exports) -> bool {
+    exports.image_filter
+}
+
+fn split_of(shape: Shape) -> Option<Split> {
+    match shape {
+        Shape::Picture => None,
+        Shape::Items { split, .. } => Some(split.0),
+    }
+}
+
+/// The same with smaller blocks, when the sample has no two of those that the kernel takes.
+fn cut_small(shape: Shape, bytes: u64) -> Shape {
+    let Shape::Items { split: (split, origin), merge, length } = shape else { return shape };
+    let piece = bytes.div_ceil(PIECES).max(1);
+    let split = match split {
+        Split::Blocks(size) if size.saturating_mul(2) > bytes => Split::Blocks(piece),
+        Split::Chunks(size) if size.saturating_mul(2) > bytes => Split::Chunks(piece),
+        same => same,
+    };
+    Shape::Items { split: (split, origin), merge, length }
+}
+
+/// Items that are small enough to be packed.
+fn small_items(shape: Shape) -> Option<Split> {
+    match split_of(shape)? {
+        Split::Lines | Split::Blocks(_) => Some(Split::Lines),
+        Split::Records(size) if size > PACKED_BYTES => None,
+        Split::Chunks(size) => Some(Split::Chunks(size.min(PACKED_BYTES))),
+        same @ Split::Records(_) => Some(same),
+        _ => None,
+    }
+}
+
+/// How a sample is cut, in words.
+fn cut_in_words(shape: Shape) -> Option<String> {
+    split_of(shape).map(split_name)
+}
