@@ -62,6 +62,51 @@ fn an_artifact_that_another_key_vouches_for_is_compiled_again() {
     assert!(compiled && outcome.stderr.contains("damaged or was not made by this user"), "{}", outcome.stderr);
 }
 
+/// Both were made by this user, so that the key vouches for both.
+#[test]
+fn an_artifact_of_another_kernel_is_compiled_again() {
+    let place = Place::new();
+    run(&place);
+    let primes = artifact(&place);
+    let whole = place.read(&primes);
+    place.taskhost("compile echo").env("XDG_CACHE_HOME", place.path("cache")).run().success();
+    let echo = place.files().into_iter().find(|name| name.ends_with(".cwasm") && *name != primes).unwrap();
+    let other = place.read(&echo);
+    place.write(&primes, &other);
+    place.write(&echo, &whole);
+    let (outcome, compiled) = run(&place);
+    assert!(compiled && outcome.stderr.contains("damaged or was not made by this user"), "{}", outcome.stderr);
+    // So is one of another build or of other options: its name says which, and it has only that one.
+    let older = primes.replace(".cwasm", "0.cwasm");
+    std::fs::rename(place.path(&primes), place.path(&older)).unwrap();
+    assert!(run(&place).1);
+}
+
+#[test]
+fn what_stands_where_an_artifact_belongs_costs_only_time() {
+    let place = Place::new();
+    run(&place);
+    let artifact = artifact(&place);
+    let kept = place.path("kept");
+    std::fs::rename(place.path(&artifact), &kept).unwrap();
+    std::fs::create_dir(place.path(&artifact)).unwrap();
+    assert!(run(&place).1, "a folder");
+    std::fs::remove_dir(place.path(&artifact)).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        place.path(&artifact),
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        0,
+    )
+    .unwrap();
+    assert!(run(&place).1, "a pipe that nobody writes to");
+    // Another name of a file that is good is good: what is in it is what counts.
+    std::fs::remove_file(place.path(&artifact)).unwrap();
+    std::fs::hard_link(&kept, place.path(&artifact)).unwrap();
+    assert!(!run(&place).1);
+}
+
 #[test]
 fn a_link_in_place_of_an_artifact_is_not_followed() {
     let place = Place::new();

@@ -27,8 +27,8 @@ use super::key::ArtifactKey;
 const MAGIC: &[u8; 16] = b"taskhost-code-1\n";
 const MAC_BYTES: usize = 32;
 
-/// A link in place of a file of the cache is not followed.
-const NO_FOLLOW: i32 = libc::O_NOFOLLOW;
+/// A link in place of a file of the cache is not followed, and a pipe in its place is not waited for.
+const NO_FOLLOW: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
 const HEAD: usize = MAGIC.len() + MAC_BYTES + 3 * 8;
 
@@ -230,7 +230,11 @@ impl Layout {
 
 fn read_capped(path: &Path) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path)?;
-    let len = file.metadata()?.len();
+    let found = file.metadata()?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a file"));
+    }
+    let len = found.len();
     if len > ARTIFACT_BYTES {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than any artifact"));
     }
@@ -242,7 +246,7 @@ fn read_capped(path: &Path) -> io::Result<Vec<u8>> {
 /// The name in front of an artifact, for people; nothing depends on it.
 fn read_name(path: &Path) -> Option<String> {
     let mut head = vec![0; HEAD + SOURCE_NAME_BYTES];
-    let mut file = File::open(path).ok()?;
+    let mut file = OpenOptions::new().read(true).custom_flags(NO_FOLLOW).open(path).ok()?;
     let mut got = 0;
     while let Ok(read @ 1..) = file.read(&mut head[got..]) {
         got += read;
