@@ -81,7 +81,7 @@ impl LoadedKernel {
             (false, Some(_)) => Profile::Fuel,
             (false, None) => Profile::Plain,
         };
-        let engine = runtime::engine(profile, options.needs)?;
+        let engine = runtime::engine(profile, options.needs, options.kind)?;
         let folders = Folders::open(options.folders)?.map(Arc::new);
         let samples = options.sampled.then(|| SampleLog::new(&engine));
         let (code, imports_wasi) = match options.kind {

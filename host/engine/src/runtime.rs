@@ -1,7 +1,7 @@
 //! The engine that runs kernels: no compiler, and room for the one kernel of a worker.
 
 use taskhost_protocol::fault::Refusal;
-use taskhost_protocol::kernel::{Needs, Profile};
+use taskhost_protocol::kernel::{Kind, Needs, Profile};
 use wasmtime::{Enabled, Engine, PoolingAllocationConfig};
 
 use crate::config::{self, MEMORY_RESERVATION};
@@ -26,8 +26,12 @@ const INSTANCE_BYTES: usize = 16 << 20;
 /// that is all it has touched, and the next instance has no page faults.
 const KEEP_RESIDENT: usize = 1 << 20;
 
+/// The same for a program, of which an instance lives for one item: most have a stack of a megabyte and touch two pages of it.
+const KEEP_RESIDENT_OF_PROGRAM: usize = 256 << 10;
+
 /// Makes the engine for artifacts of this profile, and sets up this thread for it: nothing is left to be set up behind the walls.
-pub(crate) fn engine(profile: Profile, needs: Needs) -> Result<Engine, Refusal> {
+pub(crate) fn engine(profile: Profile, needs: Needs, kind: Kind) -> Result<Engine, Refusal> {
+    let keep_resident = if kind == Kind::Command { KEEP_RESIDENT_OF_PROGRAM } else { KEEP_RESIDENT };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(CORE_INSTANCES)
         .total_core_instances(CORE_INSTANCES)
@@ -43,8 +47,8 @@ pub(crate) fn engine(profile: Profile, needs: Needs) -> Result<Engine, Refusal> 
         // The user's limit is on all memories together, see `allowance`.
         .max_memory_size(usize::try_from(MEMORY_RESERVATION).expect("only 64-bit targets are supported"))
         .max_unused_warm_slots(MEMORIES)
-        .linear_memory_keep_resident(KEEP_RESIDENT)
-        .table_keep_resident(KEEP_RESIDENT)
+        .linear_memory_keep_resident(keep_resident)
+        .table_keep_resident(keep_resident)
         .decommit_batch_size(1)
         // It may show pages of an earlier instance that were swapped out.
         .pagemap_scan(Enabled::No);

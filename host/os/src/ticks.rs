@@ -19,8 +19,8 @@ static CALL: OnceLock<fn()> = OnceLock::new();
 pub fn start(interval: Duration, call: fn()) -> io::Result<()> {
     CALL.get_or_init(|| call);
     install()?;
-    let micros = libc::suseconds_t::try_from(interval.subsec_micros()).unwrap_or(libc::suseconds_t::MAX);
-    let step = libc::timeval { tv_sec: libc::time_t::try_from(interval.as_secs()).unwrap_or(1), tv_usec: micros };
+    let seconds = libc::time_t::try_from(interval.as_secs()).unwrap_or(libc::time_t::MAX);
+    let step = libc::timeval { tv_sec: seconds, tv_usec: interval.subsec_micros().into() };
     let timer = libc::itimerval { it_interval: step, it_value: step };
     // SAFETY: `timer` is valid for reads, and the old value is not asked for.
     if unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, ptr::null_mut()) } != 0 {

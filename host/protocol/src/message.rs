@@ -52,6 +52,7 @@ pub struct Lacking {
 
 /// What a worker needs to begin. Descriptors come with the message, in the order given here.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each worker, and only until it is sent")]
 pub enum Start {
     /// Descriptors: the kernel (sealed memfd), the artifact to be written (memfd).
     Compile {

@@ -98,6 +98,7 @@ fn messages() -> Vec<Seed> {
             },
             allow: Allow { clock: true, random: false },
             broadcast: vec![Broadcast { name: "words".into(), at: 0, len: 40 }],
+            profile: false,
         },
     };
     let source = Source { id: SourceId(0), job, name: "in.csv".into(), header: Some(b"a,b".to_vec()) };
@@ -143,7 +144,7 @@ fn messages() -> Vec<Seed> {
         joining: Some(Fault::Contract("no part".into())),
         counters: vec![("words".into(), 9)],
         plan: Some(plan),
-        spent: Spent { total: 9_000_000, copy: 1000 },
+        spent: Spent { total: 9_000_000, copy: 1000, call: 8_000_000, join: 0 },
     };
     let setting = Setting { name: "by".into(), default: Some("2".into()), help: "a factor".into() };
     let description = Description {

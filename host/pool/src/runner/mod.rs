@@ -388,12 +388,6 @@ impl Pool {
         }
     }
 
-    /// What workers wrote down of where their kernel spent its time (`Given::profile`), with their numbers. The format is that
-    /// of `taskhost_engine::SampleLog`; nothing of it is evidence.
-    pub fn take_profiles(&mut self) -> Vec<(u32, OwnedFd)> {
-        std::mem::take(&mut self.profiles)
-    }
-
     /// One turn of the loop without anybody watching.
     fn turn(&mut self, until: Option<Instant>) -> Result<(), PoolError> {
         struct Nobody;

@@ -1,6 +1,6 @@
 //! The worker processes of a pool: starting them, and noting what became of them.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -88,6 +88,12 @@ impl Pool {
         worker.regions = Some(Rc::new(Regions::new(arena)));
         worker.progress = Some(progress);
         Ok(sent)
+    }
+
+    /// What workers wrote down of where their kernel spent its time (`Given::profile`), with their numbers. The format is that
+    /// of `taskhost_engine::SampleLog`; nothing of it is evidence.
+    pub fn take_profiles(&mut self) -> Vec<(u32, OwnedFd)> {
+        std::mem::take(&mut self.profiles)
     }
 
     /// Waits for a process that is gone or killed, and notes what it did.
