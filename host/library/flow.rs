@@ -26,6 +26,9 @@ const AHEAD: Duration = Duration::from_millis(250);
 /// How often it is looked how many items that is.
 const LOOK: Duration = Duration::from_millis(3);
 
+/// How long it is looked before it is found to be fewer than before.
+const LONG_LOOK: Duration = Duration::from_millis(100);
+
 /// Most items that are taken ahead, however fast they are.
 const MOST: u64 = 1 << 17;
 
@@ -174,10 +177,16 @@ impl Flow {
         if passed < LOOK {
             return;
         }
+        let wanted = ((self.given - given) as f64 * AHEAD.as_secs_f64() / passed.as_secs_f64()) as u64;
+        if wanted > self.read_ahead {
+            self.read_ahead = wanted.min(self.read_ahead.saturating_mul(GROWTH)).min(MOST);
+        } else if passed >= LONG_LOOK {
+            self.read_ahead = wanted.max(self.read_ahead / 2).max(self.least);
+        } else {
+            // Results come a batch at a time: a short lull says nothing.
+            return;
+        }
         self.last_look = Some((now, self.given));
-        let wanted = (self.given - given) as f64 * AHEAD.as_secs_f64() / passed.as_secs_f64();
-        let most = self.read_ahead.saturating_mul(GROWTH).min(MOST);
-        self.read_ahead = (wanted as u64).clamp(self.least.min(most), most);
     }
 
     /// Takes an item.

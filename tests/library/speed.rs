@@ -1,12 +1,20 @@
 //! How fast it is: run by name, since figures of a busy machine are no test.
 
 use std::io::Write as _;
-use std::time::Instant;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::Scenario;
-use crate::kernels::{bytes, pool};
+use crate::kernels::{bytes, pool, primes};
 
-pub(crate) const SCENARIOS: &[Scenario] = &[("speed_of_maps", speed_of_maps), ("speed_of_tasks", speed_of_tasks)];
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    ("speed_of_maps", speed_of_maps),
+    ("speed_of_tasks", speed_of_tasks),
+    ("speed_of_cancels", speed_of_cancels),
+    ("shares_by_weight", shares_by_weight),
+];
 
 fn speed_of_maps() {
     let pool = pool();
@@ -33,4 +41,39 @@ fn speed_of_tasks() {
         .collect();
     took.sort_by(f64::total_cmp);
     let _ = writeln!(std::io::stdout(), "a task: median {:.0} µs, 9 of 10 within {:.0} µs", took[1500], took[2700]);
+}
+
+/// From the cancel of two items that never end until another item has its result.
+fn speed_of_cancels() {
+    let pool = pool();
+    let never = bytes(&pool, "never-returns");
+    for _ in 0..5 {
+        let mut tasks = [(); 2].map(|()| never.submit_bytes(b"7").expect("the pool is open"));
+        assert_eq!(tasks[1].wait_timeout(Duration::from_millis(50)), None);
+        let began = Instant::now();
+        drop(tasks);
+        let told = began.elapsed();
+        assert!(never.submit_bytes(b"8").expect("the pool is open").wait().is_ok());
+        let _ = writeln!(std::io::stdout(), "cancelled in {told:?}, the next item done after {:?}", began.elapsed());
+    }
+}
+
+/// Two maps of weights 3 and 1, for ten seconds.
+fn shares_by_weight() {
+    let pool = pool();
+    let kernel = primes(&pool);
+    let is_over = AtomicBool::new(false);
+    let run = |weight| {
+        let map = kernel.map::<_, u64>((0_u64..).map(|_| (0_u64, 3000_u64)));
+        let map = map.weight(NonZeroU32::new(weight).expect("not 0"));
+        map.take_while(|_| !is_over.load(Ordering::Relaxed)).count()
+    };
+    let (three, one) = thread::scope(|scope| {
+        let (three, one) = (scope.spawn(|| run(3)), scope.spawn(|| run(1)));
+        thread::sleep(Duration::from_secs(10));
+        is_over.store(true, Ordering::Relaxed);
+        (three.join().expect("no panic"), one.join().expect("no panic"))
+    });
+    let ratio = three as f64 / one as f64;
+    let _ = writeln!(std::io::stdout(), "{three} items to {one}: {ratio:.2}");
 }

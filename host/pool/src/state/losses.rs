@@ -22,7 +22,7 @@ impl State {
         }
         for (place, batch) in queue.into_iter().enumerate().rev() {
             self.actions.push(Action::ReleaseBatch { batch });
-            let Some(Batch { job, pick }) = self.batches.remove(&batch) else { continue };
+            let Some(Batch { job, pick, .. }) = self.batches.remove(&batch) else { continue };
             let Some(running) = self.jobs.get_mut(&job).map(AnyJob::get_mut) else { continue };
             // Workers run their batches in order, so only the first can have been at work.
             let again = if place == 0 {

@@ -8,6 +8,7 @@
 mod charge;
 mod check;
 mod crew;
+mod ending;
 mod input;
 mod items;
 mod job;
@@ -49,6 +50,8 @@ const POSTS: [Post; 3] = [Post::Execute, Post::Isolation, Post::Convert];
 struct Batch {
     job: JobId,
     pick: Pick,
+    /// Nanoseconds that its job was charged with when it was given out.
+    charged: u64,
 }
 
 /// What holds for all jobs.
@@ -316,7 +319,7 @@ impl State {
         if done.batch != id || done.job != batch.job || done.generation.0 != batch.pick.attempts {
             return self.kill(worker, "replied to another batch than the one it was given");
         }
-        let job = batch.job;
+        let (job, charged) = (batch.job, batch.charged);
         if let Some(running) = self.jobs.get(&job)
             && let Err(reason) = running.get().check(&batch.pick, done)
         {
@@ -324,7 +327,7 @@ impl State {
         }
         self.crew(post).replied(worker, done.items);
         self.retire(worker, post);
-        self.crew(post).jobs.took(job, done.spent.total);
+        self.crew(post).jobs.took(job, charged, done.spent.total);
         let (Some(batch), Some(running)) = (self.batches.remove(&id), self.jobs.get_mut(&job)) else {
             return self.actions.push(Action::ReleaseBatch { batch: id });
         };
@@ -373,42 +376,10 @@ impl State {
         self.touch(job);
     }
 
-    fn fail(&mut self, job: JobId, failure: JobFailure) {
-        let Some(mut gone) = self.jobs.remove(&job) else { return };
-        gone.get_mut().abandon(&mut self.actions);
-        let totals = std::mem::take(gone.get_mut().totals_mut());
-        self.forget(job);
-        self.actions.push(Action::FailJob { job, failure, totals });
-    }
-
-    /// Nobody wants the job any more: workers that are at it are stopped, however long their items would take.
-    fn cancel(&mut self, job: JobId) {
-        for crew in [&self.execute, &self.isolation] {
-            let is_of_job = |id: &BatchId| self.batches.get(id).is_some_and(|batch| batch.job == job);
-            let at_work = crew.heads().filter(|(_, batch)| is_of_job(batch));
-            self.actions.extend(at_work.map(|(worker, batch)| Action::Stop { worker, batch }));
-        }
-        self.fail(job, JobFailure::ReaderGone);
-    }
-
-    /// The job is over. What is still out of it is released when its worker replies or is lost.
-    fn forget(&mut self, job: JobId) {
-        for crew in [&mut self.execute, &mut self.isolation, &mut self.convert] {
-            crew.jobs.forget(job);
-            crew.again.retain(|id| {
-                let is_other = self.batches.get(id).is_some_and(|batch| batch.job != job);
-                if !is_other {
-                    self.batches.remove(id);
-                }
-                is_other
-            });
-        }
-    }
-
     fn new_batch(&mut self, job: JobId, pick: Pick) -> BatchId {
         let id = BatchId(self.next_batch);
         self.next_batch += 1;
-        self.batches.insert(id, Batch { job, pick });
+        self.batches.insert(id, Batch { job, pick, charged: 0 });
         id
     }
 
@@ -477,10 +448,14 @@ impl State {
         while let Some(id) = self.crew(post).jobs.first() {
             let target = self.target;
             if let Some(pick) = self.jobs.get_mut(&id).and_then(|job| job.get_mut().next(post, target)) {
-                self.crew(post).jobs.gave(id);
+                let charged = self.crew(post).jobs.gave(id);
                 // Having given something out, it may need more input.
                 self.touch(id);
-                return Some(self.new_batch(id, pick));
+                let batch = self.new_batch(id, pick);
+                if let Some(batch) = self.batches.get_mut(&batch) {
+                    batch.charged = charged;
+                }
+                return Some(batch);
             }
             self.crew(post).jobs.remove(id);
         }
