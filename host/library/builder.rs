@@ -65,6 +65,7 @@ pub struct Builder {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) cache: Option<PathBuf>,
     pub(crate) hooks: Hooks,
+    pub(crate) broadcast: Vec<(String, Arc<[u8]>)>,
     program: Option<PathBuf>,
 }
 
@@ -86,6 +87,7 @@ impl Default for Builder {
             settings: Vec::new(),
             cache: cache_folder(),
             hooks: Hooks::default(),
+            broadcast: Vec::new(),
             program: None,
         }
     }
@@ -153,6 +155,13 @@ impl Builder {
         self
     }
 
+    /// Data that every worker can read, in slices, by this name (`shared_memory`): kept once, however many workers there
+    /// are.
+    pub fn broadcast(mut self, name: impl Into<String>, data: impl Into<Arc<[u8]>>) -> Self {
+        self.broadcast.push((name.into(), data.into()));
+        self
+    }
+
     /// The folder of compiled kernels; `None` compiles each time. Without this, that of the command of the same name.
     pub fn cache(mut self, folder: Option<&Path>) -> Self {
         self.cache = folder.map(Path::to_owned);
@@ -178,11 +187,11 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::NoWorkerEntry`] when this program cannot be started as a worker and no other was named,
-    /// [`Error::WorkerProgram`] when the one that was cannot be used.
+    /// [`Error::WorkerProgram`] when the one that was cannot be used, [`Error::Start`] when broadcast data cannot be kept.
     pub fn build(self) -> Result<Pool, Error> {
         taskhost_worker::exit_if_stray();
         let program = self.program()?;
-        Ok(Pool::of(self, program))
+        Pool::of(self, program)
     }
 
     fn program(&self) -> Result<Program, Error> {

@@ -9,6 +9,7 @@ use taskhost_pool::runner::PoolConfig;
 use taskhost_protocol::given::Given;
 use taskhost_protocol::kernel::{CompileOptions, Invoke, Kind, Notation};
 
+use super::broadcast::Laid;
 use super::builder::Builder;
 use super::cores::Cores;
 use super::desk::lock;
@@ -32,6 +33,7 @@ pub(crate) struct Inner {
     builder: Builder,
     program: Program,
     cores: Cores,
+    broadcast: Laid,
     /// `None` when the pool is closed.
     reactors: Mutex<Option<Reactors>>,
 }
@@ -90,9 +92,11 @@ impl Pool {
         Builder::default()
     }
 
-    pub(crate) fn of(builder: Builder, program: Program) -> Self {
+    pub(crate) fn of(mut builder: Builder, program: Program) -> Result<Self, Error> {
+        let broadcast = Laid::out(&std::mem::take(&mut builder.broadcast))?;
         let cores = Cores::plan(builder.workers, builder.pin);
-        Self { inner: Arc::new(Inner { builder, program, cores, reactors: Mutex::new(Some(Vec::new())) }) }
+        let reactors = Mutex::new(Some(Vec::new()));
+        Ok(Self { inner: Arc::new(Inner { builder, program, cores, broadcast, reactors }) })
     }
 
     /// A kernel, from its file or its bytes: compiled in a worker, or found in the cache, and started in one worker, so that
@@ -170,17 +174,18 @@ impl Inner {
         if let Some((_, reactor)) = reactors.iter().find(|(known, _)| *known == purpose) {
             return Ok(Arc::clone(reactor));
         }
-        let config = self.config(name, bytes, function);
+        let config = self.config(name, bytes, function)?;
         let reactor = Reactor::start(config, self.builder.hooks.clone());
         let reactor = Arc::new(reactor.map_err(|error| Error::of_pool(error, name))?);
         reactors.push((purpose, Arc::clone(&reactor)));
         Ok(reactor)
     }
 
-    fn config(&self, name: &str, bytes: &[u8], function: Option<&str>) -> PoolConfig {
+    fn config(&self, name: &str, bytes: &[u8], function: Option<&str>) -> Result<PoolConfig, Error> {
+        let (entries, broadcast) = self.broadcast.share()?;
         let Builder { limits, sandbox, fresh, policy, settings, cache, .. } = &self.builder;
         let invoke = function.map(|name| Invoke { function: name.to_owned(), notation: Notation::Json });
-        PoolConfig {
+        Ok(PoolConfig {
             kernel_name: name.to_owned(),
             kernel: bytes.to_vec(),
             options: CompileOptions { kind: function.map(|_| Kind::Typed), ..CompileOptions::default() },
@@ -195,14 +200,14 @@ impl Inner {
             sandbox: *sandbox,
             settings: if function.is_some() { Vec::new() } else { settings.clone() },
             grants: Vec::new(),
-            given: Given::default(),
-            broadcast: None,
+            given: Given { broadcast: entries, ..Given::default() },
+            broadcast,
             describe_only: false,
             clock: SystemTime::now(),
             policy: *policy,
             sync: false,
             capture: false,
             signals: None,
-        }
+        })
     }
 }

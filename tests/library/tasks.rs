@@ -19,6 +19,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("a_thousand_tasks_at_once", a_thousand_tasks_at_once),
     ("a_task_is_not_kept_waiting_by_a_map", a_task_is_not_kept_waiting_by_a_map),
     ("kernels_share_a_pool", kernels_share_a_pool),
+    ("all_workers_read_what_is_broadcast", all_workers_read_what_is_broadcast),
 ];
 
 fn a_task_has_a_result() {
@@ -92,4 +93,27 @@ fn kernels_share_a_pool() {
         primes.map::<_, u64>((0..50_u64).map(|high| (0, high))).map(|count| count.expect("a range").to_string());
     let back: Vec<Vec<u8>> = echo.map_bytes(texts).collect::<Result<_, _>>().expect("an echo does not fail");
     assert_eq!((back.len(), back[49].as_slice()), (50, b"15".as_slice()));
+}
+
+fn all_workers_read_what_is_broadcast() {
+    // Gives as many bytes of the data `words`, from its third on, as the item has.
+    let reader = br#"(module
+        (import "taskhost" "broadcast_read" (func $read (param i32 i32 i64 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "words")
+        (func (export "taskhost_alloc") (param i32) (result i32) (i32.const 1024))
+        (func (export "taskhost_process") (param $at i32) (param $len i32) (result i64)
+            (i64.or
+                (i64.shl (i64.const 2048) (i64.const 32))
+                (i64.extend_i32_u (call $read
+                    (i32.const 0) (i32.const 5) (i64.const 2) (i32.const 2048) (local.get $len))))))"#;
+    let builder =
+        taskhost::Pool::builder().workers(2).pin(false).broadcast("others", *b"xyz").broadcast("words", *b"abcdef");
+    let pool = builder.build().expect("this program is its own worker");
+    let kernel = pool.kernel(reader.as_slice()).expect("it is one");
+    let found: Vec<Vec<u8>> =
+        kernel.map_bytes(["-", "---", "--------"]).collect::<Result<_, _>>().expect("all are read");
+    assert_eq!(found, [b"c".to_vec(), b"cde".to_vec(), b"cdef".to_vec()]);
+    let twice = taskhost::Pool::builder().broadcast("a", *b"1").broadcast("a", *b"2").build();
+    assert!(twice.is_err(), "which of them would a kernel get?");
 }
