@@ -51,11 +51,13 @@ fn around(bytes: &[u8], at: usize) -> String {
 /// Whether two texts differ only in the last digits of their numbers.
 pub(super) fn differ_by_rounding(left: &[u8], right: &[u8]) -> bool {
     let (Ok(left), Ok(right)) = (str::from_utf8(left), str::from_utf8(right)) else { return false };
-    let words = |text: &str| -> Vec<String> {
-        text.split(|character: char| !(character.is_alphanumeric() || ".+-".contains(character)))
-            .map(str::to_owned)
-            .collect()
-    };
+    let is_word = |character: char| character.is_alphanumeric() || ".+-".contains(character);
+    let words =
+        |text: &str| -> Vec<String> { text.split(|character| !is_word(character)).map(str::to_owned).collect() };
+    if !left.chars().filter(|character| !is_word(*character)).eq(right.chars().filter(|character| !is_word(*character)))
+    {
+        return false;
+    }
     let (left, right) = (words(left), words(right));
     let is_same = |(left, right): (&String, &String)| {
         let numbers = left.parse::<f64>().ok().zip(right.parse::<f64>().ok());
@@ -93,5 +95,6 @@ mod tests {
         assert!(!differ_by_rounding(b"sum 0.31\n", b"sum 0.3\n"));
         assert!(!differ_by_rounding(b"10000000000001", b"10000000000002"));
         assert!(!differ_by_rounding(b"a 0.3", b"b 0.3"));
+        assert!(!differ_by_rounding(b"\x07\0", b"\x08\0"));
     }
 }

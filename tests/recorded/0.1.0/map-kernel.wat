@@ -1,0 +1,15 @@
+;; The first byte of each line.
+(data (i32.const 1024) "The first byte of each line.")
+(data (i32.const 1200) "lines")
+(data (i32.const 1300) "lines")
+(func (export "taskhost:kernel/describe@0.1.0#describe") (result i32)
+    (i32.store (i32.const 64) (i32.const 1024)) (i32.store (i32.const 68) (i32.const 28))
+    (i32.store (i32.const 72) (i32.const 1200)) (i32.store (i32.const 76) (i32.const 5))
+    (i32.store (i32.const 80) (i32.const 1300)) (i32.store (i32.const 84) (i32.const 5))
+    ;; The result's length is unknown, and there are no settings.
+    (i32.store (i32.const 88) (i32.const 0)) (i32.store (i32.const 92) (i32.const 0))
+    (i32.store (i32.const 96) (i32.const 0)) (i32.store (i32.const 100) (i32.const 0))
+    (i32.const 64))
+(func (export "taskhost:kernel/mapper@0.1.0#process") (param $at i32) (param $len i32) (result i32)
+    (call $ok (local.get $at) (i32.gt_u (local.get $len) (i32.const 0))))
+(func (export "cabi_post_taskhost:kernel/mapper@0.1.0#process") (param i32) (call $reset))
