@@ -67,12 +67,14 @@ impl Gifts {
     /// What workers of this kernel are told, and the broadcast data.
     pub(crate) fn prepare(&self, kernel: &str) -> Result<Prepared, Failure> {
         let bytes: usize = self.arguments.iter().map(|argument| argument.len() + 4).sum::<usize>()
-            + self.environment.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>();
+            + self.environment.iter().map(|(name, value)| name.len() + value.len() + 8).sum::<usize>()
+            + self.broadcast.iter().map(|(name, _)| name.len() + 24).sum::<usize>()
+            + self.folders.iter().map(|folder| folder.guest.len() + 8).sum::<usize>();
         if bytes > PROGRAM_BYTES {
             let limit = PROGRAM_BYTES >> 10;
             return Err(Failure::usage(format!(
-                "the arguments and the environment have more than {limit} KiB together; give large data as input or with \
-                 --broadcast"
+                "the arguments, the environment and the names of what is given have more than {limit} KiB together; give \
+                 large data as input or with --broadcast"
             )));
         }
         let name = Path::new(kernel).file_name().map_or(kernel.into(), |name| name.to_string_lossy().into_owned());

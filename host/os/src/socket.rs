@@ -13,8 +13,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 
-/// Most descriptors in one message: a start-up message carries three.
-pub const DESCRIPTORS: usize = 8;
+/// Most descriptors in one message: a start-up message carries three, and nine when the user gives all that can be given.
+pub const DESCRIPTORS: usize = 12;
 
 /// Room for the descriptors of one message.
 const CONTROL_BYTES: usize = rustix::cmsg_space!(ScmRights(DESCRIPTORS));

@@ -22,7 +22,8 @@ pub struct Given {
 pub struct Program {
     /// Its name: what stands in front of the arguments.
     pub name: String,
-    /// Its arguments, at most [`crate::limits::PROGRAM_BYTES`] together with its environment.
+    /// Its arguments; together with its environment and the names of all that is given, at most
+    /// [`crate::limits::PROGRAM_BYTES`].
     pub arguments: Vec<String>,
     /// Its environment (`--env`).
     pub environment: Vec<(String, String)>,

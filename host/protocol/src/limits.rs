@@ -27,13 +27,14 @@ pub const NAME_BYTES: usize = 128;
 /// All settings of a run together, names and values, in bytes: they travel in one message.
 pub const SETTINGS_BYTES: usize = 32 * 1024;
 
-/// Arguments and environment of a command together, in bytes: they travel in the same message as the settings.
+/// Arguments and environment of a command, and the names of folders and of broadcast data, together, in bytes: they travel in
+/// the same message as the settings.
 pub const PROGRAM_BYTES: usize = 16 * 1024;
 
 /// Pieces of broadcast data in a run: their names travel in the same message.
 pub const BROADCASTS: usize = 32;
 
-/// Folders granted to a kernel: their descriptors come with the message that starts a worker, which carries eight.
+/// Folders granted to a kernel: their descriptors come with the message that starts a worker, which carries twelve.
 pub const GRANTS: usize = 4;
 
 /// Longest header line (`--header`) in bytes: it travels in one message.

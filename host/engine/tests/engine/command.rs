@@ -106,6 +106,16 @@ fn output_beyond_the_limit_ends_the_program() {
 }
 
 #[test]
+fn an_item_is_no_larger_than_the_memory_that_the_kernel_may_have() {
+    let limits = WorkerLimits { memory: 128 << 10, ..WorkerLimits::default() };
+    let loaded = load(program(ECHO).as_bytes(), limits).expect("it loads");
+    let mut instance = loaded.instantiate(host()).expect("it starts");
+    let fault = result(&mut instance, &vec![0; 200 << 10]).expect_err("the host has no room either");
+    assert!(matches!(fault, Fault::MemoryLimit { limit, .. } if limit == 128 << 10), "{fault:?}");
+    assert_eq!(result(&mut instance, b"x").expect("it copies"), b"x");
+}
+
+#[test]
 fn a_component_has_words_too() {
     let body = r#"
         (drop (call $args_sizes (i32.const 16) (i32.const 20)))
