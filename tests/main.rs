@@ -44,3 +44,4 @@ mod sandbox;
 mod signals;
 mod splits;
 mod tidy;
+mod wit;
