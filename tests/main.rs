@@ -10,6 +10,7 @@ mod native;
 
 mod abi;
 mod bad_input;
+mod bench;
 mod cache;
 mod capsules;
 mod chaos;

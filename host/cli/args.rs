@@ -1,6 +1,7 @@
 //! The command line, exactly as typed. What it means is decided in [`crate::plan`].
 
 mod again;
+mod bench;
 mod check;
 mod doctor;
 mod failures;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::exit_code::{Exit, TABLE};
 
 pub(crate) use again::{ReplayArguments, ResumeArguments};
+pub(crate) use bench::BenchArguments;
 pub(crate) use check::CheckArguments;
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use failures::{FailureArguments, JournalArguments, LimitArguments};
@@ -54,6 +56,8 @@ pub(crate) enum Command {
     Resume(ResumeArguments),
     /// Run one failed item again, alone
     Replay(ReplayArguments),
+    /// Measure how a kernel scales, and what an item costs
+    Bench(BenchArguments),
     /// Look after the compiled kernels
     Cache(CacheArguments),
     /// Say what this machine has, and whether the walls around workers hold

@@ -53,6 +53,13 @@ pub(crate) const TABLE: [(u8, &str); 11] = [
 ];
 
 impl Exit {
+    /// What another run of this program ended with.
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        let all = [Self::Done, Self::Host, Self::Usage, Self::ItemsFailed, Self::Refused, Self::InputOutput];
+        let others = [Self::Sandbox, Self::RunLimit, Self::Interrupted, Self::ReaderGone, Self::Terminated];
+        all.into_iter().chain(others).find(|exit| exit.code() == code)
+    }
+
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Done => 0,

@@ -4,6 +4,7 @@
 //! [`report`], how they end through [`exit_code`].
 
 mod args;
+mod bench;
 mod cache;
 mod capsule;
 mod capture;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Compile(arguments) => inspect::compile(&arguments),
         Command::Resume(arguments) => resume::resume(arguments),
         Command::Replay(arguments) => replay::replay(&arguments),

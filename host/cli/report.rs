@@ -3,6 +3,7 @@
 
 pub(crate) mod errors;
 pub(crate) mod failures;
+pub(crate) mod html;
 pub(crate) mod json;
 mod observer;
 mod progress;

@@ -343,6 +343,9 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
         Some(journal) => journal.keep(pool, many),
         None => {}
     }
+    if arguments.report.report.as_deref().is_some_and(report::html::is_wanted) {
+        pool.record();
+    }
     // What the run before has done stays done.
     let can_resume = left.is_some();
     let result = pool.run(feed.as_mut(), &mut reporter);

@@ -146,8 +146,8 @@ pub(crate) struct ReportArguments {
     /// Least grave lines of the kernel's log to print
     #[arg(long, value_enum, value_name = "LEVEL", default_value = "info")]
     pub(crate) log: LevelName,
-    /// Write what happened as JSON; `-` is standard output
-    #[arg(long, value_name = "FILE.json")]
+    /// Write what happened: as JSON (`-` is standard output), or as a page to look at when the name ends with .html
+    #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Write down where the kernel spends its time, for the Firefox Profiler; the run takes up to twice as long
     #[arg(long, value_name = "FILE.json", conflicts_with = "fuel")]

@@ -28,6 +28,8 @@ pub(crate) struct Failures {
     shown: u64,
     /// Failures that were not.
     pub(crate) unshown: u64,
+    /// What was wrong with the first items, for reports.
+    pub(crate) told: Vec<String>,
     /// Why `--errors` is not whole.
     pub(crate) broken: Option<String>,
 }
@@ -41,6 +43,9 @@ impl Failures {
     pub(crate) fn add(&mut self, item: &FailedItem) -> Vec<Said> {
         self.items += 1;
         *self.verdicts.entry(item.verdict.name().to_owned()).or_default() += 1;
+        if (self.told.len() as u64) < FAILURES_SHOWN {
+            self.told.push(describe(item, self.split));
+        }
         let mut said = Vec::new();
         let on_stderr = self.errors.as_ref().is_some_and(ErrorFile::is_stderr);
         if !on_stderr && self.is_shown() {

@@ -1,6 +1,7 @@
 //! `--report FILE.json`: what happened, for programs.
 
 use serde::Serialize;
+use taskhost_pool::runner::WorkerTimes;
 
 use super::{Reporter, Summary, describe};
 
@@ -26,6 +27,8 @@ struct Report<'a> {
     cpu_seconds: f64,
     speed_up: f64,
     counters: &'a std::collections::BTreeMap<String, u64>,
+    run_seconds: f64,
+    coordinator: Coordinator,
     workers: Vec<Worker<'a>>,
     missing_sandbox_layers: Vec<String>,
     failures: Vec<Failure>,
@@ -47,6 +50,43 @@ struct Worker<'a> {
     cpu_seconds: f64,
     max_resident_bytes: u64,
     death: Option<&'a str>,
+    batches: u64,
+    items: u64,
+    /// Where the time of its life went.
+    seconds: Seconds,
+}
+
+#[derive(Serialize)]
+struct Seconds {
+    lifetime: f64,
+    start_up: f64,
+    call: f64,
+    copy: f64,
+    merge: f64,
+    other: f64,
+    dispatch: f64,
+    wait: f64,
+}
+
+impl Seconds {
+    fn of(times: &WorkerTimes) -> Self {
+        Self {
+            lifetime: times.lifetime.as_secs_f64(),
+            start_up: times.start_up.as_secs_f64(),
+            call: times.call.as_secs_f64(),
+            copy: times.copy.as_secs_f64(),
+            merge: times.merge.as_secs_f64(),
+            other: times.other.as_secs_f64(),
+            dispatch: times.dispatch.as_secs_f64(),
+            wait: times.wait.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Coordinator {
+    cpu_seconds: f64,
+    write_seconds: f64,
 }
 
 #[derive(Serialize)]
@@ -90,6 +130,9 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
         cpu_seconds: worker.cpu.as_secs_f64(),
         max_resident_bytes: worker.max_resident,
         death: worker.death.as_deref(),
+        batches: worker.times.batches,
+        items: worker.times.items,
+        seconds: Seconds::of(&worker.times),
     });
     let report = Report {
         version: VERSION,
@@ -114,6 +157,11 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
         cpu_seconds: summary.cpu().as_secs_f64(),
         speed_up: summary.speed_up(),
         counters: summary.counters,
+        run_seconds: progress.elapsed.as_secs_f64(),
+        coordinator: Coordinator {
+            cpu_seconds: summary.report.times.cpu.as_secs_f64(),
+            write_seconds: summary.report.times.write.as_secs_f64(),
+        },
         workers: workers.collect(),
         missing_sandbox_layers: summary.report.missing.iter().map(ToString::to_string).collect(),
         failures: failures.collect(),

@@ -11,7 +11,7 @@ use crate::args::RunArguments;
 use crate::capture::Capture;
 use crate::exit_code::{Exit, of_job};
 use crate::given;
-use crate::report::{self, Reporter, Summary, describe, json};
+use crate::report::{self, Reporter, Summary, describe, html, json};
 use crate::start::Cores;
 
 /// What is known when a run is over.
@@ -82,7 +82,8 @@ impl Ending<'_> {
             kind: self.pool.kernel().kind.name(),
             compiled: self.pool.compiled(),
         };
-        let text = json::render(summary, &facts, self.reporter, exit.code());
+        let render = if html::is_wanted(path) { html::render } else { json::render };
+        let text = render(summary, &facts, self.reporter, exit.code());
         if path.as_os_str() == "-" {
             report::text(&text);
         } else if let Err(error) = std::fs::write(path, text) {

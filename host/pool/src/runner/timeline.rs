@@ -193,13 +193,14 @@ impl Recorder {
             spans => *spans = None,
         }
         let last = self.bucket(end);
-        add(&mut self.timeline.items, last, work.items);
-        add(&mut self.timeline.bytes, last, work.bytes);
         let width = self.timeline.width;
+        let (mut items, mut bytes) = (Share::of(work.items, took), Share::of(work.bytes, took));
         for bucket in self.bucket(begin)..=last {
             let from = begin.max(bucket as u64 * width);
             let to = end.min((bucket as u64 + 1) * width);
             add(&mut self.timeline.lanes[lane].busy, bucket, to.saturating_sub(from));
+            add(&mut self.timeline.items, bucket, items.until(to - begin));
+            add(&mut self.timeline.bytes, bucket, bytes.until(to - begin));
         }
     }
 
@@ -231,6 +232,29 @@ impl Recorder {
             self.timeline.width *= 2;
         }
         (at / self.timeline.width) as usize
+    }
+}
+
+/// What a batch did, spread over the time that it took.
+struct Share {
+    amount: u64,
+    took: u64,
+    given: u64,
+}
+
+impl Share {
+    fn of(amount: u64, took: u64) -> Self {
+        Self { amount, took, given: 0 }
+    }
+
+    /// What was done until `so_far` of the time and was not given before.
+    fn until(&mut self, so_far: u64) -> u64 {
+        let done = match self.took {
+            0 => self.amount,
+            // It is no more than the amount.
+            took => (u128::from(self.amount) * u128::from(so_far.min(took)) / u128::from(took)) as u64,
+        };
+        done - std::mem::replace(&mut self.given, done)
     }
 }
 
