@@ -19,7 +19,7 @@ assemblyscript_version=0.28.20
 componentize_qjs_version=0.4.5
 
 repository=$(cd "$(dirname "$0")/../.." && pwd)
-folder=${TASKHOST_TOOLCHAINS:-$repository/target/toolchains}
+folder=${TASKHOST_TOOLCHAINS:-${CARGO_TARGET_DIR:-$repository/target}/toolchains}
 all=(zig go assemblyscript javascript python rust)
 
 say() {

@@ -248,6 +248,8 @@ impl Drop for Journal {
             // A small file should not take the space of a large one for ever. There is nobody to tell.
             let _ = self.cut();
         }
+        // A worker that is being started has a copy of the descriptor for a moment, which would hold the lock.
+        let _ = self.file.unlock();
     }
 }
 
