@@ -76,6 +76,17 @@ fn a_person_is_told_what_to_do() {
     }
 }
 
+/// All runs fail alike, which is no praise.
+#[test]
+fn a_sample_that_never_works_shows_nothing_good() {
+    let place = Place::new();
+    let check = place.taskhost("check csv-stats").run().success();
+    assert!(check.text().contains("warning  TH042: ") && !check.text().contains("\ngood "), "{}", check.text());
+    place.write("table.csv", "a,b\n1,2\n3,4\n5,6\n7,8\n9,10\n");
+    let check = place.taskhost("check csv-stats --header --input table.csv --config column=a").run().success();
+    assert!(check.text().contains("good     parts can be joined in any groups"), "{}", check.text());
+}
+
 #[test]
 fn what_the_user_has_to_give_is_no_finding() {
     let place = Place::new();

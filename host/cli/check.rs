@@ -116,6 +116,10 @@ impl Check<'_> {
         {
             self.reduction(&sample, how, split)?;
         }
+        if worked == 0 {
+            // Runs that fail alike say nothing good.
+            self.page.nothing_passed();
+        }
         Ok(())
     }
 

@@ -120,7 +120,7 @@ pub(super) fn counts() -> String {
 fn wants_all_items() -> String {
     maps(
         "(local $rounds i32) (local $missed i32)
-         (local.set $rounds (i32.const 5000000))
+         (local.set $rounds (i32.const 10000000))
          (loop $again
            (i64.store (i32.const 96) (i64.extend_i32_u (local.get $rounds)))
            (local.set $rounds (i32.sub (local.get $rounds) (i32.const 1)))

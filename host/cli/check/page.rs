@@ -82,6 +82,11 @@ impl Page {
         self.passed.push(rule);
     }
 
+    /// What looked good says nothing.
+    pub(super) fn nothing_passed(&mut self) {
+        self.passed.clear();
+    }
+
     pub(super) fn text(&self, findings: &[Finding]) -> String {
         let mut text = String::new();
         let kernel = escape(&self.kernel);
