@@ -20,6 +20,9 @@ pub(crate) use markup::escaped;
 /// Style of the page: the colours follow what the reader's system prefers.
 const STYLE: &str = include_str!("html/page.css");
 
+/// What the page may load: nothing but its own style, should something slip in all the same.
+const POLICY: &str = include_str!("html/policy.txt");
+
 /// Failed jobs that are listed; the others are counted.
 const LISTED: usize = 50;
 
@@ -52,7 +55,7 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
         page,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\"/>\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
          <title>taskhost: {name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n"
     );
     let _ = writeln!(page, "<p class=\"command\"><code>{}</code></p>", escaped(&shell_words(&command)));
