@@ -51,7 +51,10 @@ fn a_report_page_stands_alone_whatever_things_are_called() {
 fn many_batches_make_no_larger_page() {
     let place = Place::new();
     place.write("lines.txt", "a\n".repeat(12_000));
-    place.taskhost("run echo lines.txt -o out.txt --split lines --merge lines --batch 1 --report report.html").run().success();
+    place
+        .taskhost("run echo lines.txt -o out.txt --split lines --merge lines --batch 1 --report report.html")
+        .run()
+        .success();
     let page = String::from_utf8(place.read("report.html")).unwrap();
     assert!(page.contains("at work: the darker"), "not one by one");
     assert!(page.len() < 200_000, "{}", page.len());

@@ -219,7 +219,7 @@ fn nobody_gets_out_either() {
     let (folder, path) = program_for_all();
     let nobody = |flags: &str| {
         let program = Program::of(path.as_os_str(), folder.path()).arguments("doctor").arguments(flags);
-        program.env("XDG_CACHE_HOME", "/nowhere").env("XDG_RUNTIME_DIR", "/nowhere").as_user(NOBODY).run().success()
+        program.env("XDG_CACHE_HOME", "/nowhere").env("XDG_RUNTIME_DIR", "/nowhere").by_user(NOBODY).run().success()
     };
     let text = nobody("").stdout;
     assert!(String::from_utf8(text).unwrap().contains("users               workers are the user who started them"));

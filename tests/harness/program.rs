@@ -75,7 +75,7 @@ impl Program {
     }
 
     /// Runs it as another user, who must be able to read it. Only root can.
-    pub(crate) fn as_user(mut self, id: u32) -> Self {
+    pub(crate) fn by_user(mut self, id: u32) -> Self {
         self.command.uid(id).gid(id);
         self
     }

@@ -82,7 +82,7 @@ mod tests {
     fn tables_have_a_row_for_each_setting() {
         let text = text(&crate::bench::tests::findings());
         assert!(
-            text.contains("      4  1.25 s      (1.13 s … 1.38 s)          3.20       0.800           1.000\n"),
+            text.contains("      4  1.25 s      (1.12 s … 1.38 s)          3.20       0.800           1.000\n"),
             "{text}"
         );
         assert!(text.contains("     16  2.00 s") && text.contains("   auto  1.25 s"), "{text}");

@@ -183,8 +183,8 @@ impl Recorder {
         let took = work.took.unwrap_or(longest).min(longest);
         let begin = end - took;
         self.timeline.batches.add(took, 1);
-        if work.items > 0 {
-            self.timeline.item_costs.add(took / work.items, work.items);
+        if let Some(each) = took.checked_div(work.items) {
+            self.timeline.item_costs.add(each, work.items);
         }
         match &mut self.timeline.spans {
             Some(spans) if spans.len() < SPANS => {
