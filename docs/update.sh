@@ -49,7 +49,7 @@ diff <(page) "$docs/cli.md" || {
 }
 # The first block of Rust in the README is the kernel up to its tests.
 diff <(awk '/^#\[cfg\(test\)\]/ { exit } NR > 1 { print before } { before = $0 }' "$docs/../examples/first-kernel/src/lib.rs") \
-    <(sed -n '/^```rust$/,/^```$/{/^```/d;p}' "$docs/../README.md") || {
+    <(awk '/^```rust$/ { inside = 1; next } inside && /^```$/ { exit } inside' "$docs/../README.md") || {
     echo "the kernel in README.md is not examples/first-kernel/src/lib.rs" >&2
     exit 1
 }

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -62,16 +61,14 @@ fn speed_of_cancels() {
 fn shares_by_weight() {
     let pool = pool();
     let kernel = primes(&pool);
-    let is_over = AtomicBool::new(false);
+    let end = Instant::now() + Duration::from_secs(10);
     let run = |weight| {
         let map = kernel.map::<_, u64>((0_u64..).map(|_| (0_u64, 3000_u64)));
         let map = map.weight(NonZeroU32::new(weight).expect("not 0"));
-        map.take_while(|_| !is_over.load(Ordering::Relaxed)).count()
+        map.take_while(|_| Instant::now() < end).count()
     };
     let (three, one) = thread::scope(|scope| {
         let (three, one) = (scope.spawn(|| run(3)), scope.spawn(|| run(1)));
-        thread::sleep(Duration::from_secs(10));
-        is_over.store(true, Ordering::Relaxed);
         (three.join().expect("no panic"), one.join().expect("no panic"))
     });
     let ratio = three as f64 / one as f64;
