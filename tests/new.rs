@@ -12,7 +12,7 @@ const TOOLCHAINS: &str = "TASKHOST_TOOLCHAINS";
 const REQUIRE: &str = "TASKHOST_REQUIRE";
 
 fn toolchains() -> PathBuf {
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/toolchains");
+    let default = || Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("toolchains");
     std::env::var_os(TOOLCHAINS).map_or_else(default, PathBuf::from)
 }
 
