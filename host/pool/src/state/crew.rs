@@ -187,6 +187,11 @@ impl Crew {
         candidates.min_by_key(|(_, worker)| worker.queue.len()).map(|(id, _)| *id)
     }
 
+    /// Whether every worker that may be had is ready.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.workers.len() >= self.limit
+    }
+
     /// Whether more workers are allowed.
     pub(crate) fn can_grow(&self) -> bool {
         self.expected < self.limit

@@ -402,7 +402,9 @@ impl State {
         // only are when single items are: a worker hands back what it cannot do in its budget.
         let is_short = self.pace.is_some_and(|pace| u128::from(pace) <= sizing::BUDGET.as_nanos());
         // The share of a worker is only known when it has replied.
-        if post == Post::Execute && is_short && self.rules.recycle.is_none() { QUEUE } else { 1 }
+        // A worker that is on its way has nothing yet: what would be queued behind a long item is for that one.
+        let all_there = self.execute.is_complete();
+        if post == Post::Execute && is_short && all_there && self.rules.recycle.is_none() { QUEUE } else { 1 }
     }
 
     /// Asks for more workers when those there are cannot take what could be run.
