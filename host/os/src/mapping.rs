@@ -7,16 +7,7 @@ use std::ptr::{self, NonNull};
 
 use rustix::mm::{MapFlags, ProtFlags};
 
-/// What this process may do with the mapped memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Read it.
-    Read,
-    /// Read and write it.
-    ReadWrite,
-}
-
-/// A shared mapping of the first bytes of a descriptor. Unmapped on drop.
+/// A shared mapping of the first bytes of a descriptor, to be read and written. Unmapped on drop.
 ///
 /// It hands out a raw pointer only: who else can write, and so what may be made of the pointer, is the user's to say.
 #[derive(Debug)]
@@ -34,11 +25,8 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the first `len` bytes of `fd`, which must not be zero.
-    pub(crate) fn new(fd: BorrowedFd<'_>, len: usize, access: Access) -> io::Result<Self> {
-        let protection = match access {
-            Access::Read => ProtFlags::READ,
-            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
-        };
+    pub(crate) fn new(fd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use.
         let start = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, MapFlags::SHARED, fd, 0) }?;
         Ok(Self { start: NonNull::new(start.cast()).expect("mmap never returns address zero"), len })

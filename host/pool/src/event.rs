@@ -122,6 +122,13 @@ pub enum Event {
         /// How it went.
         death: Death,
     },
+    /// A batch was taken back from a worker that had not begun it.
+    Recalled {
+        /// The worker.
+        worker: WorkerId,
+        /// The batch.
+        batch: BatchId,
+    },
     /// A worker replied to a batch.
     Done {
         /// The worker.
@@ -292,6 +299,14 @@ pub enum Action {
         worker: WorkerId,
         /// The batch.
         order: Order,
+    },
+    /// Take a batch back that waits for its worker, if that has not begun it: another has nothing to do. Told as
+    /// [`Event::Recalled`] when it worked.
+    Recall {
+        /// The worker.
+        worker: WorkerId,
+        /// The batch.
+        batch: BatchId,
     },
     /// Open the job's next file.
     NextSource {

@@ -40,6 +40,8 @@ pub(crate) struct Executor<'a> {
     /// Where it is written down what the kernel spends its time on.
     profile: Option<ProfileWriter>,
     logs: LogAllowance,
+    /// Batches it was sent so far.
+    orders: u32,
     arena: File,
     gather: Vec<u8>,
 }
@@ -111,6 +113,7 @@ impl<'a> Executor<'a> {
             item_nanos: 0.0,
             profile: None,
             logs: LogAllowance::new(Instant::now()),
+            orders: 0,
             arena,
             gather: Vec::new(),
         }
@@ -123,6 +126,12 @@ impl<'a> Executor<'a> {
                 ToWorker::Open { slot, open } => self.files.open(slot, open, fds)?,
                 ToWorker::Close { slot } => self.files.close(slot)?,
                 ToWorker::Run(assignment) => {
+                    let order = self.orders;
+                    self.orders = order.wrapping_add(1);
+                    if !self.progress.begin(order) {
+                        // It was taken back, for a worker that had nothing to do.
+                        continue;
+                    }
                     let done = self.run(&assignment)?;
                     self.channel.send(&FromWorker::Done(done))?;
                 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::SealFlags;
 
-use crate::mapping::{Access, Mapping};
+use crate::mapping::Mapping;
 
 /// Memory of a fixed size that only this process can ever write, through [`InputArena::bytes_mut`].
 ///
@@ -29,7 +29,7 @@ impl InputArena {
     pub fn create(len: usize) -> io::Result<Self> {
         let fd = super::create(c"taskhost-input")?;
         rustix::fs::ftruncate(&fd, len as u64)?;
-        let mapping = Mapping::new(fd.as_fd(), len, Access::ReadWrite)?;
+        let mapping = Mapping::new(fd.as_fd(), len)?;
         let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::FUTURE_WRITE | SealFlags::SEAL;
         rustix::fs::fcntl_add_seals(&fd, seals)?;
         Ok(Self { mapping, fd })
@@ -74,7 +74,7 @@ mod tests {
         pread_exact(arena.as_fd(), &mut buffer, 5000).expect("inside");
         assert_eq!(&buffer, b"hello");
         assert!(pwrite_all(arena.as_fd(), b"x", 0).is_err());
-        assert!(Mapping::new(arena.as_fd(), 4096, Access::ReadWrite).is_err());
+        assert!(Mapping::new(arena.as_fd(), 4096).is_err());
         assert!(rustix::fs::ftruncate(&arena, 1).is_err());
     }
 

@@ -76,6 +76,7 @@ impl Pool {
     pub(super) fn perform(&mut self, action: Action, observer: &mut dyn Observer) {
         match action {
             Action::Assign { worker, order } => self.assign(worker, order),
+            Action::Recall { worker, batch } => self.recall(worker, batch),
             Action::NextSource { job } => self.next_source(job),
             Action::Release { job, source, from } => self.release(job, source, from),
             Action::Read { job, bytes } => {
@@ -140,6 +141,7 @@ impl Pool {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let Some(job) = self.jobs.get_mut(&order.job) else { return };
         let mut region = None;
+        let number = worker.offer();
         let mut sender = Sender { worker, used: Vec::new() };
         let sent = match &order.task {
             Task::Decode => sender.decode(order.job, job),
@@ -157,7 +159,7 @@ impl Pool {
         if worker.asked.is_empty() {
             worker.watch.reset();
         }
-        worker.asked.push_back(Asked { batch, slots: used });
+        worker.asked.push_back(Asked { batch, order: number, slots: used });
         worker.times.asked();
         if worker.role == Role::Convert {
             worker.converting = Some(order.job);
@@ -172,6 +174,15 @@ impl Pool {
         if let Err(reason) = sent {
             worker.violated(reason);
         }
+    }
+
+    fn recall(&mut self, id: WorkerId, batch: BatchId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(asked) = worker.recall(batch) else { return };
+        for slot in asked.slots {
+            worker.slots.release(slot);
+        }
+        self.tell_state(Event::Recalled { worker: id, batch });
     }
 
     fn release(&mut self, job: JobId, source: SourceId, from: u64) {

@@ -62,6 +62,8 @@ pub(crate) struct WorkerProcess {
     pub(crate) ready_by: Instant,
     /// What it was asked for and has not answered, oldest first: the slots of each.
     pub(crate) asked: VecDeque<Asked>,
+    /// Orders it was sent so far.
+    orders: u32,
     pub(crate) last_words: Option<String>,
     /// The job whose picture it converts.
     pub(crate) converting: Option<taskhost_protocol::ids::JobId>,
@@ -97,6 +99,8 @@ pub(crate) struct WorkerProcess {
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) batch: BatchId,
+    /// Which of the worker's orders it is; `None` for a convert worker's.
+    pub(crate) order: Option<u32>,
     /// The slots that it uses.
     pub(crate) slots: Vec<SlotId>,
 }
@@ -199,6 +203,7 @@ impl Starter {
             progress: None,
             ready_by: Instant::now() + self.start_up,
             asked: VecDeque::new(),
+            orders: 0,
             last_words: None,
             converting: None,
             post: if role == Role::Convert { Post::Convert } else { Post::Execute },
@@ -269,6 +274,24 @@ impl WorkerProcess {
             Err(SocketError::Closed) => Ok(()),
             Err(error) => Err(format!("could not be sent a message: {error}")),
         }
+    }
+
+    /// Offers it the order that is about to be sent. Returns its number.
+    pub(crate) fn offer(&mut self) -> Option<u32> {
+        let order = self.orders;
+        self.progress.as_ref()?.offer(order);
+        self.orders = order.wrapping_add(1);
+        Some(order)
+    }
+
+    /// Takes a batch back that it has not begun, and gives what that uses. `None` when it has.
+    pub(crate) fn recall(&mut self, batch: BatchId) -> Option<Asked> {
+        let place = self.asked.iter().position(|asked| asked.batch == batch)?;
+        let order = self.asked.get(place)?.order?;
+        if !self.progress.as_ref()?.recall(order) {
+            return None;
+        }
+        self.asked.remove(place)
     }
 
     /// Receives one message, if one is there.

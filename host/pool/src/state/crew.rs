@@ -19,6 +19,10 @@ const KILLED_STARTS: u32 = 12;
 /// Workers that may be lost one after the other without anything being learned or done: then it is not the items.
 const STRIKES: u32 = 10;
 
+/// Batches that may be taken back from a worker until it replies, far fewer than it tells apart (see
+/// [`taskhost_os::progress::ORDERS`]) and its socket holds: then it is at something long, and nothing more waits for it.
+const MOST_RECALLED: u32 = 4;
+
 /// How long to wait before the third replacement in a row; doubled with each that follows …
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 
@@ -35,6 +39,16 @@ struct Worker {
     retiring: bool,
     /// Items it ran.
     items: u64,
+    /// Batches that were taken back since its last reply: it has not read those orders yet.
+    recalled: u32,
+}
+
+impl Worker {
+    /// Whether it can be given something, when it may have `depth` batches.
+    fn is_free(&self, depth: usize) -> bool {
+        let depth = if self.recalled < MOST_RECALLED { depth } else { 1 };
+        !self.condemned && !self.retiring && self.queue.len() < depth
+    }
 }
 
 /// The workers of one role.
@@ -169,6 +183,7 @@ impl Crew {
         self.strikes = 0;
         if let Some(worker) = self.workers.get_mut(&worker) {
             worker.queue.pop_front();
+            worker.recalled = 0;
             worker.items = worker.items.saturating_add(items);
         }
     }
@@ -182,14 +197,28 @@ impl Crew {
 
     /// The worker with the least to do, when that is fewer than `depth` batches.
     pub(crate) fn freest(&self, depth: usize) -> Option<WorkerId> {
-        let is_free = |worker: &Worker| !worker.condemned && !worker.retiring && worker.queue.len() < depth;
-        let candidates = self.workers.iter().filter(|(_, worker)| is_free(worker));
+        let candidates = self.workers.iter().filter(|(_, worker)| worker.is_free(depth));
         candidates.min_by_key(|(_, worker)| worker.queue.len()).map(|(id, _)| *id)
     }
 
-    /// Whether every worker that may be had is ready.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.workers.len() >= self.limit
+    /// Batches that wait behind others while workers have nothing to do, as many as there are such workers. The latest of
+    /// each queue, since only that is not about to be begun.
+    pub(crate) fn waiting(&self) -> Vec<(WorkerId, BatchId)> {
+        let idle = self.workers.values().filter(|worker| worker.is_free(1)).count();
+        if idle == 0 {
+            return Vec::new();
+        }
+        let queued = self.workers.iter().filter(|(_, worker)| worker.queue.len() > 1 && !worker.condemned);
+        queued.filter_map(|(id, worker)| Some((*id, *worker.queue.back()?))).take(idle).collect()
+    }
+
+    /// A batch was taken back from a worker. False when it is not in its queue.
+    pub(crate) fn recalled(&mut self, worker: WorkerId, batch: BatchId) -> bool {
+        let Some(worker) = self.workers.get_mut(&worker) else { return false };
+        let Some(place) = worker.queue.iter().position(|queued| *queued == batch) else { return false };
+        worker.queue.remove(place);
+        worker.recalled += 1;
+        true
     }
 
     /// Whether more workers are allowed.
@@ -251,6 +280,34 @@ mod tests {
         assert_eq!((crew.freest(1), crew.freest(2)), (None, Some(WorkerId(0))));
         crew.condemn(WorkerId(0));
         assert_eq!(crew.freest(2), Some(WorkerId(1)), "nothing more for one that is being ended");
+    }
+
+    #[test]
+    fn what_waits_beside_an_idle_worker_is_taken_back() {
+        let mut crew = Crew::new(3, 3);
+        (0..3).for_each(|worker| crew.ready(WorkerId(worker)));
+        (0..4).for_each(|batch| crew.assign(WorkerId(0), BatchId(batch)));
+        crew.assign(WorkerId(1), BatchId(4));
+        assert_eq!(crew.waiting(), [(WorkerId(0), BatchId(3))], "one for the idle worker");
+        assert!(crew.recalled(WorkerId(0), BatchId(3)));
+        assert!(!crew.recalled(WorkerId(0), BatchId(3)), "only once");
+        crew.assign(WorkerId(2), BatchId(3));
+        assert_eq!(crew.waiting(), [], "nobody is idle");
+    }
+
+    #[test]
+    fn nothing_more_waits_for_a_worker_from_which_much_was_taken_back() {
+        let mut crew = Crew::new(1, 1);
+        crew.ready(WorkerId(0));
+        crew.assign(WorkerId(0), BatchId(0));
+        for batch in 1..=u64::from(MOST_RECALLED) {
+            assert_eq!(crew.freest(2), Some(WorkerId(0)));
+            crew.assign(WorkerId(0), BatchId(batch));
+            assert!(crew.recalled(WorkerId(0), BatchId(batch)));
+        }
+        assert_eq!(crew.freest(2), None);
+        crew.replied(WorkerId(0), 1);
+        assert_eq!(crew.freest(2), Some(WorkerId(0)), "it has read them now");
     }
 
     #[test]

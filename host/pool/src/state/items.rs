@@ -165,7 +165,10 @@ impl Job for ItemsJob {
         if !self.can_run(post) {
             return None;
         }
-        let bytes = self.sizing.bytes(self.plan.split, self.left(), workers);
+        // A first batch of a pipe leaves something for the others, too: each of its items may take hours.
+        let is_new = self.sizing.is_new() && self.input.next() != Next::Ended;
+        let left = if is_new { Some(self.supply.bytes()) } else { self.left() };
+        let bytes = self.sizing.bytes(self.plan.split, left, workers);
         // Files are shared out when there are few, whatever their size.
         let files = self.sizing.files().min(self.supply.len().div_ceil(workers.max(1)));
         let (pieces, mark) = self.supply.take(post, self.plan.split, Wanted { bytes, files });

@@ -50,6 +50,23 @@ impl State {
         }
     }
 
+    /// A batch was taken back from a worker that had not begun it.
+    pub(super) fn recalled(&mut self, worker: WorkerId, batch: BatchId) {
+        let post = self.post_of(worker);
+        if !self.crew(post).recalled(worker, batch) {
+            return;
+        }
+        self.actions.push(Action::ReleaseBatch { batch });
+        let Some(Batch { job, pick, charged }) = self.batches.remove(&batch) else { return };
+        self.crew(post).jobs.gave_back(job, charged);
+        let Some(running) = self.jobs.get_mut(&job).map(AnyJob::get_mut) else { return };
+        if let Some(pick) = running.untouched(pick) {
+            let batch = self.new_batch(job, pick);
+            self.crew(post).again.push_front(batch);
+        }
+        self.touch(job);
+    }
+
     /// The kernel is not run any more, whatever its worker was at: one kernel runs in all jobs.
     fn quarantine(&mut self, worker: WorkerId, head: Option<BatchId>, death: &Death) {
         let failure = JobFailure::Violation(death.verdict.to_string());

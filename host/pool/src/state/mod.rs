@@ -191,6 +191,7 @@ impl State {
             Event::JobCancelled { job } => self.cancel(job),
             Event::WorkerReady { worker, post } => self.crew(post).ready(worker),
             Event::WorkerLost { worker, post, death } => self.lost(worker, post, &death),
+            Event::Recalled { worker, batch } => self.recalled(worker, batch),
             Event::Done { worker, done } => self.done(worker, &done),
             Event::Decoded { worker, result } => {
                 let is_asked = |task: &Task| matches!(task, Task::Decode);
@@ -393,6 +394,9 @@ impl State {
             let Some(batch) = self.next_for(post) else { break };
             self.assign(post, worker, batch);
         }
+        for (worker, batch) in self.crew(post).waiting() {
+            self.actions.push(Action::Recall { worker, batch });
+        }
         self.grow(post);
     }
 
@@ -402,9 +406,7 @@ impl State {
         // only are when single items are: a worker hands back what it cannot do in its budget.
         let is_short = self.pace.is_some_and(|pace| u128::from(pace) <= sizing::BUDGET.as_nanos());
         // The share of a worker is only known when it has replied.
-        // A worker that is on its way has nothing yet: what would be queued behind a long item is for that one.
-        let all_there = self.execute.is_complete();
-        if post == Post::Execute && is_short && all_there && self.rules.recycle.is_none() { QUEUE } else { 1 }
+        if post == Post::Execute && is_short && self.rules.recycle.is_none() { QUEUE } else { 1 }
     }
 
     /// Asks for more workers when those there are cannot take what could be run.

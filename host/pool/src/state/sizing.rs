@@ -75,6 +75,11 @@ impl Sizing {
         Self { first: FIRST_ITEMS, largest_seen: FIRST_ITEMS, ..Self::new(rule) }
     }
 
+    /// Whether nothing is known of what items cost.
+    pub(crate) fn is_new(&self) -> bool {
+        self.nanos_per_byte.is_none()
+    }
+
     /// A batch of so many bytes and items took `nanos`.
     pub(crate) fn learn(&mut self, bytes: u64, items: u64, nanos: u64) {
         if bytes == 0 {

@@ -101,6 +101,12 @@ impl Turns {
         self.move_clock(job, time);
     }
 
+    /// A batch of the job, which was charged with so much, was taken back: it is charged again with whoever gets it.
+    pub(crate) fn gave_back(&mut self, job: JobId, charged: u64) {
+        let Some(clock) = self.clocks.get(&job) else { return };
+        self.move_clock(job, clock.time.saturating_sub(clock.weigh(charged)).max(1));
+    }
+
     fn move_clock(&mut self, job: JobId, time: u64) {
         let was_waiting = self.waiting.remove(&self.key(job));
         if let Some(clock) = self.clocks.get_mut(&job) {

@@ -378,3 +378,36 @@ fn totals_say_what_was_read_and_made() {
     assert_eq!((totals.items, totals.input, totals.output), (100, 500, 700));
     assert_eq!(world.outcomes[&JobId(0)].output.len(), 700);
 }
+
+#[test]
+fn what_waits_behind_a_long_item_is_taken_back_for_a_worker_that_has_nothing_to_do() {
+    let mut world = world(2);
+    let job = world.add(0, Spec::lines([numbered(6)]).batches_of(1));
+    // Both work, and another batch waits for each.
+    world.wait();
+    world.reply(A, Effort::FULL);
+    world.reply(B, Effort::FULL);
+    while world.queue(0).len() > 1 || world.queue(1).len() > 0 {
+        // The first worker is at something long.
+        let (before, waiting) = (world.recalls, world.queue(0).len() > 1);
+        world.reply(B, Effort::FULL);
+        assert!(!waiting || world.queue(0).len() > 1 || world.recalls > before, "nobody else may have it");
+    }
+    assert_eq!(world.recalls, 1);
+    world.finish();
+    world.assert_done(job);
+}
+
+#[test]
+fn the_first_batch_of_a_pipe_leaves_something_for_the_others() {
+    let mut world = world(2);
+    let Input::File(bytes) = numbered(4) else { unreachable!() };
+    let job = world.add(0, Spec::lines([Input::Pipe(bytes)]));
+    while world.queue(0).is_empty() {
+        let next = world.moves().into_iter().find(|next| !matches!(next, Move::Reply(_) | Move::Write));
+        world.make(next.expect("there is input"), Effort::FULL, usize::MAX);
+    }
+    assert!(!world.queue(1).is_empty(), "the other has some, too");
+    world.finish();
+    world.assert_done(job);
+}

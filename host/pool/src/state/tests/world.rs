@@ -147,6 +147,10 @@ pub(super) struct World {
     pub(super) reads: BTreeMap<JobId, u64>,
     opening: BTreeMap<JobId, (PicturePlan, u32)>,
     pub(super) outcomes: BTreeMap<JobId, Outcome>,
+    /// Batches that were taken back, of which the machine was not told yet.
+    recalled: VecDeque<(WorkerId, BatchId)>,
+    /// How many were.
+    pub(super) recalls: usize,
     /// Workers that broke the protocol, and how.
     pub(super) kills: Vec<(WorkerId, String)>,
     /// Workers that had had their share.
@@ -189,6 +193,8 @@ impl World {
             reads: BTreeMap::new(),
             opening: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            recalled: VecDeque::new(),
+            recalls: 0,
             kills: Vec::new(),
             retired: Vec::new(),
             spawned: 0,
@@ -286,6 +292,10 @@ impl World {
     pub(super) fn tell(&mut self, event: Event) {
         for action in self.state.handle(event) {
             self.perform(action);
+        }
+        while let Some((worker, batch)) = self.recalled.pop_front() {
+            self.recalls += 1;
+            self.tell(Event::Recalled { worker, batch });
         }
         let held = self.batches.values().filter_map(|held| Some((held.job, held.results.as_ref()?.len() as u64)));
         let held: u64 = held.map(|(job, bytes)| bytes * self.scale(job)).sum();

@@ -6,6 +6,7 @@ impl World {
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Assign { worker, order } => self.assign(worker, order),
+            Action::Recall { worker, batch } => self.recall(worker, batch),
             Action::NextSource { job } => {
                 assert!(!self.jobs[&job].is_over);
                 assert!(self.feeds.insert(job), "asked twice for the next input");
@@ -157,6 +158,17 @@ impl World {
         assert!(post != Post::Isolation || worker.given == 1, "what is suspected needs a fresh worker");
         worker.queue.push_back((order, parts));
         assert!(worker.queue.len() <= 2, "two batches in flight");
+    }
+
+    /// A batch that its worker is at cannot be taken back, and sometimes one has just been begun.
+    fn recall(&mut self, id: WorkerId, batch: BatchId) {
+        const JUST_BEGUN: u64 = 5;
+        let worker = self.workers.get_mut(&id).expect("a worker that lives");
+        let place = worker.queue.iter().position(|(order, _)| order.batch == batch);
+        if let Some(place) = place.filter(|place| *place > 0 && !batch.0.is_multiple_of(JUST_BEGUN)) {
+            worker.queue.remove(place);
+            self.recalled.push_back((id, batch));
+        }
     }
 
     pub(super) fn over(&mut self, id: JobId, totals: JobTotals, failure: Option<JobFailure>) {
