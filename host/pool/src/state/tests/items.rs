@@ -387,7 +387,7 @@ fn what_waits_behind_a_long_item_is_taken_back_for_a_worker_that_has_nothing_to_
     world.wait();
     world.reply(A, Effort::FULL);
     world.reply(B, Effort::FULL);
-    while world.queue(0).len() > 1 || world.queue(1).len() > 0 {
+    while world.queue(0).len() > 1 || !world.queue(1).is_empty() {
         // The first worker is at something long.
         let (before, waiting) = (world.recalls, world.queue(0).len() > 1);
         world.reply(B, Effort::FULL);
