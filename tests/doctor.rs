@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 
 use insta::assert_snapshot;
@@ -204,7 +205,9 @@ fn every_attempt_to_get_out_is_stopped() {
 fn program_for_all() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("taskhost");
-    fs::copy(env!("CARGO_BIN_EXE_taskhost"), &path).unwrap();
+    // By another process: what this one has open for writing, a child that another test is just starting would have, too,
+    // and the program could not be executed for as long.
+    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_taskhost")).arg(&path).status().unwrap().success());
     for path in [folder.path(), &path] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
