@@ -60,8 +60,8 @@ impl Pool {
                     None => Ok(()),
                 };
                 // Before the job is there, since it may be given something as soon as it is.
-                if let Some(weight) = job.weight {
-                    self.state.share(id, weight);
+                if let Some(share) = job.share {
+                    self.state.share(id, share);
                 }
                 self.jobs.insert(id, job);
                 self.tell_state(Event::JobAdded { job: id, plan, resume });
