@@ -159,9 +159,21 @@ impl Turns {
         self.order.iter().filter_map(|(_, group)| self.waiting.get(group)).flatten()
     }
 
-    /// Whether more than one waits its turn.
+    /// Whether there are jobs with shares that have many items.
+    pub(crate) fn has_many(&self) -> bool {
+        self.clocks.len() > usize::from(self.clocks.contains_key(&Group::Singles))
+    }
+
+    /// Whether several with shares wait for their turn.
     pub(crate) fn is_contested(&self) -> bool {
-        self.iter().nth(1).is_some()
+        self.order.iter().filter(|(time, _)| *time > 0).nth(1).is_some()
+    }
+
+    /// Whether somebody with a share waits with whom the job has nothing in common but that it has one, too.
+    pub(crate) fn keeps_waiting(&self, job: JobId) -> bool {
+        let group = self.group(job);
+        let is_other = |(time, waiting): &(u64, Group)| *time > 0 && *waiting != group;
+        self.clocks.contains_key(&group) && self.order.iter().take(2).any(is_other)
     }
 
     /// Batches that the job may be given now.
