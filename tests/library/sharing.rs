@@ -75,10 +75,13 @@ fn share(three: &Kernel, one: &Kernel) -> f64 {
         scope.spawn(|| second.run(one, 1));
         // Both know what an item costs by then.
         while first.read() < 1000 || second.read() < 1000 {
-            thread::sleep(Duration::from_millis(10));
+            thread::yield_now();
         }
         let before = [first.read(), second.read()];
-        thread::sleep(time());
+        let began = Instant::now();
+        while began.elapsed() < time() {
+            thread::park_timeout(time());
+        }
         let got = [first.read() - before[0], second.read() - before[1]];
         first.stop();
         second.stop();
