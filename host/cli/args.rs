@@ -26,7 +26,7 @@ pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use new::{Language, NewArguments};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
-pub(crate) use values::{FolderName, WorkerCount as Workers};
+pub(crate) use values::FolderName;
 
 /// Apply a WebAssembly kernel to a large input on every core.
 ///

@@ -34,7 +34,8 @@ use crate::kernel::{self, KernelFile};
 use crate::output;
 use crate::report::failures::describe;
 use crate::report::{self, escape, log_line, message};
-use crate::start::{Cores, Starting, start};
+use crate::start::{Starting, start};
+use taskhost_os::cores::ClaimedCores;
 
 /// Runs the item of a capsule again.
 pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Exit> {
@@ -55,7 +56,7 @@ pub(crate) fn replay(arguments: &ReplayArguments) -> Result<Exit> {
         let (then, now) = (escape(&manifest.taskhost), env!("CARGO_PKG_VERSION"));
         message("warning", &format!("the item failed with taskhost {then}; this is {now}"));
     }
-    let cores = Cores::plan(crate::args::Workers(Workers::Exactly(1)), false);
+    let cores = ClaimedCores::claim(Workers::Exactly(1), true);
     // A mended kernel may be of another kind.
     let kind = manifest.kernel.kind.as_deref().filter(|_| arguments.kernel.is_none());
     let kind = kind.and_then(|kind| KindName::from_str(kind, false).ok());

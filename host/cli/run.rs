@@ -33,7 +33,8 @@ use crate::profile;
 use crate::report::failures::Failures;
 use crate::report::{self, errors};
 use crate::report::{Notes, Reporter, Shown};
-use crate::start::{Cores, Starting, start};
+use crate::start::{Starting, start};
+use taskhost_os::cores::ClaimedCores;
 
 use ending::Ending;
 use keeping::Keeping;
@@ -49,7 +50,7 @@ pub(crate) struct Request<'a> {
     /// The inputs; those of a list that another program may still be writing stay unread.
     pub(crate) inputs: Given,
     pub(crate) place: Place,
-    pub(crate) cores: Cores,
+    pub(crate) cores: ClaimedCores,
     /// Bytes of all inputs, when known.
     pub(crate) bytes: Option<u64>,
 }
@@ -92,7 +93,7 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     }
     let inputs = find_inputs(&arguments, &place)?;
     clashes::check(&arguments, &place, &inputs)?;
-    let cores = Cores::plan(arguments.workers.workers, arguments.workers.no_pin);
+    let cores = ClaimedCores::claim(arguments.workers.workers.0, !arguments.workers.no_pin);
     let bytes = match &inputs {
         Given::Known(known) => total_bytes(known),
         Given::List(_) => None,
@@ -205,7 +206,7 @@ impl Again {
 }
 
 /// What the pool of a run is started with.
-pub(crate) fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cores, initial: usize) -> Starting {
+pub(crate) fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &ClaimedCores, initial: usize) -> Starting {
     let profile = match (&arguments.report.profile, arguments.limits.fuel) {
         (Some(_), _) => Profile::Sampled,
         (None, Some(_)) => Profile::Fuel,

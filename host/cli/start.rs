@@ -1,9 +1,7 @@
-//! Starting a pool from the command line: cores, claims on them, the kernel, the settings.
+//! Starting a pool from the command line: the kernel, the settings, signals.
 
 use std::time::SystemTime;
 
-use taskhost_os::cores::Topology;
-use taskhost_os::lease::{Lease, RuntimeFolder};
 use taskhost_os::signals::{self, Signal, Signals};
 use taskhost_os::spawn::Program;
 use taskhost_pool::runner::{Policy, Pool, PoolConfig};
@@ -11,58 +9,9 @@ use taskhost_protocol::kernel::{CompileOptions, Invoke};
 use taskhost_protocol::limits::{SETTINGS_BYTES, WorkerLimits};
 use taskhost_protocol::message::{Fresh, Sandbox};
 
-use crate::args::Workers;
 use crate::exit_code::Failure;
 use crate::given::Prepared;
 use crate::kernel::{self, KernelFile};
-
-/// The cores of a run.
-#[derive(Debug)]
-pub(crate) struct Cores {
-    pub(crate) topology: Topology,
-    /// One entry for each worker: the cpu it is pinned to.
-    pub(crate) plan: Vec<Option<u32>>,
-    /// Claims on those cpus, so that another run takes others. Given up when the run ends.
-    _leases: Vec<Lease>,
-    /// Why workers are not pinned, when the user did not ask for that.
-    pub(crate) unpinned: Option<String>,
-}
-
-impl Cores {
-    /// Plans the workers and claims their cpus.
-    pub(crate) fn plan(workers: Workers, no_pin: bool) -> Self {
-        let topology = Topology::current();
-        let mut plan = topology.plan(workers.0);
-        if no_pin {
-            plan.fill(None);
-            return Self { topology, plan, _leases: Vec::new(), unpinned: None };
-        }
-        let wanted: Vec<u32> = plan.iter().copied().flatten().collect();
-        // All cpus that could be had, those of the plan first: a second run takes what is free.
-        let mut preferred = wanted.clone();
-        preferred.extend(
-            topology.physical().iter().flat_map(|core| core.cpus.iter().copied()).filter(|cpu| !wanted.contains(cpu)),
-        );
-        let leases = match RuntimeFolder::open() {
-            Ok(folder) => folder.claim(&preferred, wanted.len()),
-            // Without a place for claims, pinning could put two runs on the same core while others idle.
-            Err(error) => {
-                plan.fill(None);
-                let unpinned = Some(format!("no claims on cores can be made ({error})"));
-                return Self { topology, plan, _leases: Vec::new(), unpinned };
-            }
-        };
-        let unpinned = (leases.len() < wanted.len()).then(|| {
-            let taken = wanted.len() - leases.len();
-            format!("{taken} of {} cores are taken by another run", wanted.len())
-        });
-        let mut claimed = leases.iter().map(Lease::cpu);
-        for core in &mut plan {
-            *core = core.and(claimed.next());
-        }
-        Self { topology, plan, _leases: leases, unpinned }
-    }
-}
 
 /// What a pool is started with.
 #[derive(Debug)]

@@ -58,6 +58,7 @@ pub(crate) struct Hooks {
 pub struct Builder {
     pub(crate) workers: Workers,
     pub(crate) pin: bool,
+    pub(crate) warm: Option<usize>,
     pub(crate) limits: WorkerLimits,
     pub(crate) sandbox: Sandbox,
     pub(crate) fresh: Fresh,
@@ -80,6 +81,7 @@ impl Default for Builder {
         Self {
             workers: Workers::Physical,
             pin: true,
+            warm: None,
             limits: WorkerLimits::default(),
             sandbox: Sandbox::default(),
             fresh: Fresh::default(),
@@ -94,8 +96,8 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// So many workers for each kernel, at least one. Without this one for each physical core, or as many as the quota of a
-    /// container allows.
+    /// So many workers at work at a time, of all kernels together; at least one. Without this one for each physical core, or as
+    /// many as the quota of a container allows.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Workers::Exactly(workers.max(1));
         self
@@ -104,6 +106,13 @@ impl Builder {
     /// Whether each worker is pinned to a core of its own, as far as other pools leave some. It is unless this says no.
     pub fn pin(mut self, pin: bool) -> Self {
         self.pin = pin;
+        self
+    }
+
+    /// How many workers are kept beyond those that can be at work at a time, for kernels that have nothing to do now: of more,
+    /// those that were not used for the longest time are ended. Without this, as many as can be at work.
+    pub fn warm(mut self, workers: usize) -> Self {
+        self.warm = Some(workers);
         self
     }
 

@@ -2,12 +2,11 @@
 //! desk; only the reactor takes it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::num::NonZeroU32;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use taskhost_os::eventfd::Waker;
 use taskhost_pool::job::{Blocks, Feed, JobFeed, JobSpec, JobWork, Recipient, Request};
-use taskhost_pool::plan::ItemsPlan;
+use taskhost_pool::plan::{ItemsPlan, Share};
 use taskhost_pool::runner::Progress;
 use taskhost_protocol::ids::JobId;
 
@@ -16,7 +15,7 @@ pub(crate) struct NewJob {
     pub(crate) plan: ItemsPlan,
     pub(crate) blocks: Box<dyn Blocks>,
     pub(crate) recipient: Box<dyn Recipient>,
-    pub(crate) weight: NonZeroU32,
+    pub(crate) share: Share,
 }
 
 /// Whether the reactor takes jobs.
@@ -169,10 +168,10 @@ pub(crate) struct Counter<'a>(pub(crate) &'a Desk);
 impl JobFeed for Counter<'_> {
     fn next(&mut self) -> Feed<JobSpec> {
         let mut inbox = lock(&self.0.inbox);
-        let Some(NewJob { plan, blocks, recipient, weight }) = inbox.jobs.pop_front() else {
+        let Some(NewJob { plan, blocks, recipient, share }) = inbox.jobs.pop_front() else {
             return if inbox.hours == Hours::Open { Feed::Later } else { Feed::Ended };
         };
-        Feed::Next(JobSpec { name: "-".to_owned(), work: JobWork::Table { plan, blocks, recipient, weight } })
+        Feed::Next(JobSpec { name: "-".to_owned(), work: JobWork::Table { plan, blocks, recipient, share } })
     }
 
     fn requests(&mut self) -> Vec<Request> {

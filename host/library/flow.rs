@@ -2,11 +2,12 @@
 //! what. Everything about a map that does not depend on the types of its values.
 
 use std::collections::VecDeque;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use taskhost_pool::job::{Request, Results};
+use taskhost_pool::plan::Share;
 use taskhost_pool::runner::SHORT_BLOCK;
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_pool::verdict::Verdict;
@@ -75,7 +76,7 @@ pub(crate) struct Flow {
     job: Option<JobId>,
     ordered: bool,
     batch: BatchRule,
-    weight: NonZeroU32,
+    share: Share,
     table: TableBuilder,
     /// Items that were put into tables, and their bytes.
     sent: u64,
@@ -109,7 +110,7 @@ impl Flow {
             job: None,
             ordered,
             batch: BatchRule::Auto,
-            weight: NonZeroU32::MIN,
+            share: Share::default(),
             table: TableBuilder::default(),
             sent: 0,
             bytes: 0,
@@ -138,7 +139,11 @@ impl Flow {
     }
 
     pub(crate) fn set_weight(&mut self, weight: NonZeroU32) {
-        self.weight = weight;
+        self.share.weight = weight;
+    }
+
+    pub(crate) fn set_most(&mut self, workers: NonZeroUsize) {
+        self.share.most = Some(workers);
     }
 
     /// Items that were taken and not yet given back.
@@ -237,7 +242,7 @@ impl Flow {
         }
         let recipient = Box::new(Sender { channel: Arc::clone(&self.channel), takes_all: false });
         let blocks = Box::new(self.outgoing.clone());
-        let new = NewJob { plan: plan(self.ordered, self.batch), blocks, recipient, weight: self.weight };
+        let new = NewJob { plan: plan(self.ordered, self.batch), blocks, recipient, share: self.share };
         match self.desk.add(new, true) {
             Ok(job) => self.job = Some(job),
             Err(closed) => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use taskhost_protocol::kernel::{Description, Kind};
+use taskhost_protocol::kernel::{Description, Exports, Kind};
 
 use super::desk::Desk;
 use super::error::Error;
@@ -31,6 +31,18 @@ pub struct Kernel {
     bytes: Arc<[u8]>,
 }
 
+/// Why a kernel cannot be used here that does not give one result for each item.
+fn no_mapper(name: &str, exports: Exports) -> String {
+    let what = match exports {
+        Exports { flat_mapper: true, .. } => {
+            "is a flat-mapper: it gives any number of results for an item, and not one"
+        }
+        Exports { image_filter: true, .. } => "filters pictures, not items",
+        _ => "has no `mapper`, which gives one result for each item",
+    };
+    format!("{name} {what}; `taskhost run` takes it")
+}
+
 impl std::fmt::Debug for Kernel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Kernel").field("name", &self.name).finish_non_exhaustive()
@@ -39,8 +51,13 @@ impl std::fmt::Debug for Kernel {
 
 impl Kernel {
     pub(crate) fn new(reactor: &Reactor, pool: &Arc<Inner>, name: &str, bytes: &[u8]) -> Self {
+        let exports = reactor.info.exports;
+        let desk = match reactor.info.kind {
+            Kind::Component if !exports.mapper => Arc::new(Desk::unmanned(no_mapper(name, exports))),
+            _ => Arc::clone(&reactor.desk),
+        };
         Self {
-            desk: Arc::clone(&reactor.desk),
+            desk,
             description: reactor.description.clone().map(Arc::new),
             kind: reactor.info.kind,
             name: name.into(),

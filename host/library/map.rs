@@ -1,7 +1,7 @@
 //! Iterators over the results of many items.
 
 use std::marker::PhantomData;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use super::error::TaskError;
 use super::flow::Flow;
@@ -65,6 +65,13 @@ macro_rules! settings {
             self
         }
 
+        /// Most workers that are at it at a time. Without this, all there are.
+        #[must_use]
+        pub fn workers(mut self, most: NonZeroUsize) -> Self {
+            self.0.flow.set_most(most);
+            self
+        }
+
         /// How many items go to a worker at a time (`chunksize`). Without this, as many as take about 10 ms.
         #[must_use]
         pub fn batch(mut self, items: u64) -> Self {
@@ -72,8 +79,8 @@ macro_rules! settings {
             self
         }
 
-        /// Its share of the workers' time when other maps and tasks of the same kernel run: twice as much for twice the
-        /// weight. 1 without this.
+        /// Its share of the cores' time when other maps and tasks run, of whatever kernel of the pool: twice as much for twice
+        /// the weight. 1 without this, and 1 for all tasks of a kernel together.
         #[must_use]
         pub fn weight(mut self, weight: NonZeroU32) -> Self {
             self.0.flow.set_weight(weight);

@@ -4,13 +4,12 @@
 //! * [`builder`] and [`pool`] make a pool and end it, [`kernel`] is what is done with one; [`function`] are typed functions.
 //! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`].
 //! * [`form`] is how values become bytes, [`error`] what can go wrong and who is to blame.
-//! * [`cores`], [`source`] and [`broadcast`] are what a pool is given: its cores, the files of kernels, data for all workers.
+//! * [`source`] and [`broadcast`] are what a pool is given: the files of kernels, data for all workers.
 //! * [`reactor`] is the thread that owns the workers of a kernel; what it is asked for lies on a [`desk`].
 
 mod broadcast;
 mod builder;
 mod channel;
-mod cores;
 mod desk;
 mod error;
 mod flow;

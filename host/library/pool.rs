@@ -3,15 +3,15 @@
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
+use taskhost_os::cores::ClaimedCores;
 use taskhost_os::spawn::Program;
 use taskhost_pool::artifact::Digest;
-use taskhost_pool::runner::PoolConfig;
+use taskhost_pool::runner::{PoolConfig, SharedCores};
 use taskhost_protocol::given::Given;
 use taskhost_protocol::kernel::{CompileOptions, Invoke, Kind, Notation};
 
 use super::broadcast::Laid;
 use super::builder::Builder;
-use super::cores::Cores;
 use super::desk::lock;
 use super::error::Error;
 use super::kernel::Kernel;
@@ -32,7 +32,9 @@ type Reactors = Vec<(Purpose, Arc<Reactor>)>;
 pub(crate) struct Inner {
     builder: Builder,
     program: Program,
-    cores: Cores,
+    cores: ClaimedCores,
+    /// Who of the kernels has which of them.
+    shared: SharedCores,
     broadcast: Laid,
     /// `None` when the pool is closed.
     reactors: Mutex<Option<Reactors>>,
@@ -40,8 +42,9 @@ pub(crate) struct Inner {
 
 /// A pool of worker processes. Dropping it ends them, whatever they are at; [`close`](Pool::close) lets them finish.
 ///
-/// Each kernel has workers of its own, locked in and pinned, which are started when there is work for them and kept for as
-/// long as the pool lives; all share the cores of the pool.
+/// Each kernel has workers of its own, locked in and pinned, which are started when there is work for them. All kernels share
+/// the cores of the pool: each of its maps gets CPU time by its weight. Workers that have nothing to do are kept for the next
+/// item, as many as [`Builder::warm`] says.
 ///
 /// ```no_run
 /// fn main() -> Result<(), taskhost::Error> {
@@ -94,9 +97,10 @@ impl Pool {
 
     pub(crate) fn of(mut builder: Builder, program: Program) -> Result<Self, Error> {
         let broadcast = Laid::out(&std::mem::take(&mut builder.broadcast))?;
-        let cores = Cores::plan(builder.workers, builder.pin);
+        let cores = ClaimedCores::claim(builder.workers, builder.pin);
+        let shared = SharedCores::new(&cores.plan, builder.warm.unwrap_or(cores.plan.len()));
         let reactors = Mutex::new(Some(Vec::new()));
-        Ok(Self { inner: Arc::new(Inner { builder, program, cores, broadcast, reactors }) })
+        Ok(Self { inner: Arc::new(Inner { builder, program, cores, shared, broadcast, reactors }) })
     }
 
     /// A kernel, from its file or its bytes: compiled in a worker, or found in the cache, and started in one worker, so that
@@ -175,7 +179,7 @@ impl Inner {
             return Ok(Arc::clone(reactor));
         }
         let config = self.config(name, bytes, function)?;
-        let reactor = Reactor::start(config, self.builder.hooks.clone());
+        let reactor = Reactor::start(config, self.shared.clone(), self.builder.hooks.clone());
         let reactor = Arc::new(reactor.map_err(|error| Error::of_pool(error, name))?);
         reactors.push((purpose, Arc::clone(&reactor)));
         Ok(reactor)

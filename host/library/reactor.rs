@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use taskhost_pool::error::PoolError;
 use taskhost_pool::job::{CapturedItem, FailedItem, JobReport};
-use taskhost_pool::runner::{Observer, Pool, PoolConfig, Progress};
+use taskhost_pool::runner::{Observer, Pool, PoolConfig, Progress, SharedCores};
 use taskhost_protocol::kernel::{Description, KernelInfo};
 use taskhost_protocol::message::Level;
 
@@ -23,7 +23,7 @@ pub(crate) struct Reactor {
 
 impl Reactor {
     /// Starts the thread, which starts the workers: they live as long as the thread that made them.
-    pub(crate) fn start(config: PoolConfig, hooks: Hooks) -> Result<Self, PoolError> {
+    pub(crate) fn start(config: PoolConfig, cores: SharedCores, hooks: Hooks) -> Result<Self, PoolError> {
         let desk = Arc::new(Desk::new());
         let (tell, told) = sync_channel(1);
         let counter = Arc::clone(&desk);
@@ -37,6 +37,7 @@ impl Reactor {
                     return;
                 }
             };
+            pool.share_cores(cores);
             counter.opened(pool.waker());
             let _ = tell.send(Ok((pool.kernel().clone(), pool.description().cloned())));
             let mut watcher = Watcher { desk: &counter, hooks };

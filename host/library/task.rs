@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use taskhost_pool::job::Request;
-use taskhost_pool::plan::{ItemsPlan, OnError, Placement};
+use taskhost_pool::plan::{ItemsPlan, OnError, Placement, Share};
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_protocol::ids::JobId;
 use taskhost_protocol::kernel::ResultLength;
@@ -74,7 +73,7 @@ impl<R> Task<R> {
             plan: plan(true, BatchRule::Items(1)),
             blocks: Box::new(blocks),
             recipient,
-            weight: NonZeroU32::MIN,
+            share: Share { is_single: true, ..Share::default() },
         };
         let job = desk.add(new, false).map_err(|closed| closed.why.map_or(Error::Closed, Error::Start))?;
         Ok(Self { desk: Arc::clone(desk), job, channel, read, arrived: VecDeque::new(), is_over: false })

@@ -137,7 +137,7 @@ fn count(folder: &str) -> usize {
 }
 
 /// Processes whose parent is this one, zombies included.
-fn children() -> usize {
+pub(crate) fn children() -> usize {
     let own = std::process::id().to_string();
     let parent = |path: &Path| {
         let stat = fs::read_to_string(path.join("stat")).ok()?;

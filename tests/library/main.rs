@@ -7,6 +7,7 @@ mod example;
 mod functions;
 mod kernels;
 mod mapping;
+mod sharing;
 mod speed;
 mod tasks;
 
@@ -31,6 +32,7 @@ fn main() {
         tasks::SCENARIOS,
         functions::SCENARIOS,
         cancelling::SCENARIOS,
+        sharing::SCENARIOS,
         ending::SCENARIOS,
         example::SCENARIOS,
     ]

@@ -18,6 +18,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("items_of_all_lengths", items_of_all_lengths),
     ("no_items_no_results", no_items_no_results),
     ("maps_at_the_same_time", maps_at_the_same_time),
+    ("kernels_that_give_no_result_for_each_item_are_refused", kernels_that_give_no_result_for_each_item_are_refused),
 ];
 
 fn values_come_back_in_order() {
@@ -150,4 +151,16 @@ fn maps_at_the_same_time() {
         assert_eq!((one.next(), two.next()), (Some(Ok(number)), Some(Ok(number))));
     }
     assert_eq!(one.next(), None);
+}
+
+fn kernels_that_give_no_result_for_each_item_are_refused() {
+    for (name, what) in [("grep", "flat-mapper"), ("sobel", "filters pictures")] {
+        let builder = taskhost::Pool::builder().workers(1).pin(false);
+        let builder = if name == "grep" { builder.config("pattern", "x") } else { builder };
+        let pool = builder.build().expect("this program is its own worker");
+        let kernel = first_party(&pool, name);
+        let results: Vec<_> = kernel.map_bytes(["x", "y"]).collect();
+        assert!(matches!(&results[..], [Err(TaskError::Lost(why))] if why.contains(what)), "{results:?}");
+        assert!(kernel.submit_bytes(b"x").is_err_and(|error| error.to_string().contains(what)));
+    }
 }

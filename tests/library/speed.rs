@@ -1,19 +1,13 @@
 //! How fast it is: run by name, since figures of a busy machine are no test.
 
 use std::io::Write as _;
-use std::num::NonZeroU32;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::Scenario;
-use crate::kernels::{bytes, pool, primes};
+use crate::kernels::{bytes, pool};
 
-pub(crate) const SCENARIOS: &[Scenario] = &[
-    ("speed_of_maps", speed_of_maps),
-    ("speed_of_tasks", speed_of_tasks),
-    ("speed_of_cancels", speed_of_cancels),
-    ("shares_by_weight", shares_by_weight),
-];
+pub(crate) const SCENARIOS: &[Scenario] =
+    &[("speed_of_maps", speed_of_maps), ("speed_of_tasks", speed_of_tasks), ("speed_of_cancels", speed_of_cancels)];
 
 fn speed_of_maps() {
     let pool = pool();
@@ -55,22 +49,4 @@ fn speed_of_cancels() {
         assert!(never.submit_bytes(b"8").expect("the pool is open").wait().is_ok());
         let _ = writeln!(std::io::stdout(), "cancelled in {told:?}, the next item done after {:?}", began.elapsed());
     }
-}
-
-/// Two maps of weights 3 and 1, for ten seconds.
-fn shares_by_weight() {
-    let pool = pool();
-    let kernel = primes(&pool);
-    let end = Instant::now() + Duration::from_secs(10);
-    let run = |weight| {
-        let map = kernel.map::<_, u64>((0_u64..).map(|_| (0_u64, 3000_u64)));
-        let map = map.weight(NonZeroU32::new(weight).expect("not 0"));
-        map.take_while(|_| Instant::now() < end).count()
-    };
-    let (three, one) = thread::scope(|scope| {
-        let (three, one) = (scope.spawn(|| run(3)), scope.spawn(|| run(1)));
-        (three.join().expect("no panic"), one.join().expect("no panic"))
-    });
-    let ratio = three as f64 / one as f64;
-    let _ = writeln!(std::io::stdout(), "{three} items to {one}: {ratio:.2}");
 }

@@ -20,7 +20,8 @@ use crate::kernel::{self, KernelFile};
 use crate::plan::{self, Shape};
 use crate::report;
 use crate::run::{self, picture_work::PictureWork};
-use crate::start::{Cores, start};
+use crate::start::start;
+use taskhost_os::cores::ClaimedCores;
 
 use super::sample::Sample;
 
@@ -86,7 +87,7 @@ impl Setup<'_> {
     /// A pool that has asked the kernel what it is, and what becomes of an input.
     pub(super) fn ask(&self) -> Result<(Pool, Shape), Failure> {
         let run = self.typed(How { flags: "--workers 1", ..How::default() })?;
-        let cores = Cores::plan(run.workers.workers, true);
+        let cores = ClaimedCores::claim(run.workers.workers.0, false);
         let starting = run::starting(&run, self.kernel()?, &cores, 1);
         let (pool, name) = start(starting)?;
         crate::invoke::check_kernel(&run, &name, pool.kernel())?;
@@ -97,7 +98,7 @@ impl Setup<'_> {
     /// Runs the kernel over a sample.
     pub(super) fn run(&self, sample: &Sample, how: How) -> Result<Seen, Failure> {
         let run = self.typed(how)?;
-        let cores = Cores::plan(run.workers.workers, true);
+        let cores = ClaimedCores::claim(run.workers.workers.0, false);
         let mut starting = run::starting(&run, self.kernel()?, &cores, cores.plan.len());
         starting.clock = self.clock + how.later;
         let (mut pool, _) = start(starting)?;

@@ -9,7 +9,7 @@ use taskhost_os::sandbox::Layer;
 use taskhost_pool::runner::RunReport;
 
 use super::{count, note};
-use crate::start::Cores;
+use taskhost_os::cores::ClaimedCores;
 
 /// Runs shorter than this need no advice on how to be faster.
 const WORTH_ADVICE: Duration = Duration::from_secs(1);
@@ -17,7 +17,7 @@ const WORTH_ADVICE: Duration = Duration::from_secs(1);
 /// What the summary is made from.
 pub(crate) struct Summary<'a> {
     pub(crate) report: &'a RunReport,
-    pub(crate) cores: &'a Cores,
+    pub(crate) cores: &'a ClaimedCores,
     /// From the first instruction of the program.
     pub(crate) wall: Duration,
     pub(crate) left_out: u64,

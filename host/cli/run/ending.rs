@@ -12,12 +12,12 @@ use crate::capture::Capture;
 use crate::exit_code::{Exit, of_job};
 use crate::given;
 use crate::report::{self, Reporter, Summary, describe, html, json};
-use crate::start::Cores;
+use taskhost_os::cores::ClaimedCores;
 
 /// What is known when a run is over.
 pub(super) struct Ending<'a> {
     pub(super) run: &'a RunReport,
-    pub(super) cores: &'a Cores,
+    pub(super) cores: &'a ClaimedCores,
     pub(super) reporter: &'a Reporter,
     pub(super) pool: &'a Pool,
     pub(super) kernel: &'a str,

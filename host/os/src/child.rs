@@ -68,6 +68,19 @@ impl Child {
         self.pinned
     }
 
+    /// Binds it to this cpu, and threads that it starts from now on.
+    ///
+    /// # Errors
+    /// When the cpu is offline or outside the cpuset of this process, or the child is another user's.
+    pub fn pin(&mut self, cpu: u32) -> io::Result<()> {
+        if self.exit.is_some() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the process has ended and was waited for"));
+        }
+        crate::cores::affinity::mask_of(cpu).apply_to(self.id)?;
+        self.pinned = true;
+        Ok(())
+    }
+
     /// Kills it (SIGKILL). It may run for a moment longer: only [`Child::wait`] tells its end.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 pub mod affinity;
 pub(crate) mod cgroup;
+mod claim;
 mod cpu_set;
 mod machine;
 mod plan;
@@ -12,6 +13,7 @@ use std::path::Path;
 
 pub use affinity::{current_affinity, pin_current};
 pub use cgroup::Quota;
+pub use claim::ClaimedCores;
 pub use cpu_set::CpuSet;
 pub use plan::Workers;
 pub use reasons::Reasons;

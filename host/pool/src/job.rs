@@ -1,7 +1,6 @@
 //! A job as the embedding program describes it: its plan, and the files it reads and writes.
 
 use std::collections::HashMap;
-use std::num::NonZeroU32;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
@@ -12,6 +11,7 @@ use taskhost_protocol::work::Split;
 
 use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan, Resume};
 use crate::journal::FailedRecord;
+use crate::plan::Share;
 use crate::verdict::Verdict;
 
 /// One input-to-output computation.
@@ -111,8 +111,8 @@ pub enum JobWork {
         blocks: Box<dyn Blocks>,
         /// Who gets the results.
         recipient: Box<dyn Recipient>,
-        /// Its share of the workers' time: twice as much for twice the weight.
-        weight: NonZeroU32,
+        /// Its share of the workers.
+        share: Share,
     },
     /// Filter a picture.
     Picture {

@@ -2,6 +2,7 @@
 //!
 //! * [`state`] decides, and only it: events in, actions out.
 //! * [`runner`] performs: it owns the processes, descriptors and files, and turns what happens to them into events.
+//! * [`lending`] decides which of several pools may use which core.
 //! * [`artifact`] keeps compiled kernels; compiling happens in a worker.
 //! * [`journal`] is the file from which a run goes on after a crash.
 //!
@@ -13,6 +14,7 @@ pub mod error;
 pub mod event;
 pub mod job;
 pub mod journal;
+pub mod lending;
 pub mod plan;
 pub mod runner;
 pub mod state;

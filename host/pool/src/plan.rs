@@ -1,6 +1,7 @@
 //! What a job is, without its descriptors: how its input is cut, where results go, where it goes on, what it came to.
 
 use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::kernel::ResultLength;
@@ -90,6 +91,23 @@ pub struct PictureJobPlan {
     pub batch: BatchRule,
     /// What becomes of it when a row fails.
     pub on_error: OnError,
+}
+
+/// A job's share of the workers, beside other jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Twice as much time for twice the weight.
+    pub weight: NonZeroU32,
+    /// Most workers that are at it at a time.
+    pub most: Option<NonZeroUsize>,
+    /// It is one item: all such jobs share one clock, so that many of them are not more than one that has many items.
+    pub is_single: bool,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self { weight: NonZeroU32::MIN, most: None, is_single: false }
+    }
 }
 
 /// What a job is, without its descriptors.

@@ -3,6 +3,7 @@
 use std::io;
 
 use super::cpu_set::{CpuSet, MOST_CPUS};
+use crate::process_id::ProcessId;
 
 /// Words of a mask that has a bit for every possible cpu. The C library's own type stops at 1024 cpus.
 const WORDS: usize = MOST_CPUS as usize / 64;
@@ -24,9 +25,18 @@ pub(crate) fn mask_of(cpu: u32) -> Mask {
 impl Mask {
     /// Binds the calling thread. Makes one system call and nothing else, so that a new process may use it.
     pub(crate) fn apply(&self) -> io::Result<()> {
+        self.apply_to_number(0)
+    }
+
+    /// Binds the first thread of a process, and those that it starts from then on.
+    pub(crate) fn apply_to(&self, process: ProcessId) -> io::Result<()> {
+        self.apply_to_number(process.get())
+    }
+
+    fn apply_to_number(&self, thread: i32) -> io::Result<()> {
+        let bytes = size_of_val(&self.words);
         // SAFETY: the mask is valid for reads of the size given.
-        let result =
-            unsafe { libc::syscall(libc::SYS_sched_setaffinity, 0, size_of_val(&self.words), self.words.as_ptr()) };
+        let result = unsafe { libc::syscall(libc::SYS_sched_setaffinity, thread, bytes, self.words.as_ptr()) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }

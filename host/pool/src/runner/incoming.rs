@@ -139,6 +139,7 @@ impl Pool {
             failure.fault = failure.fault.clone().capped();
         }
         let since = self.slot_users(id);
+        self.measure(id, since, done.spent.total);
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.times.spent(&done.spent, done.items);
         }

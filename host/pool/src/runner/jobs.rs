@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -22,6 +21,7 @@ use super::splice::Splicing;
 use super::table::{Held, TableJob};
 use crate::event::{ItemsPlan, JobFailure, JobPlan, JobTotals, Placement, Prefix, Resume};
 use crate::job::{JobSpec, JobWork, KeptParts, Output, PictureForm, SourceFeed, SourceFile, SourceKind};
+use crate::plan::Share;
 
 /// An input that workers read.
 #[derive(Debug)]
@@ -90,8 +90,8 @@ pub(crate) struct RunningJob {
     pub(crate) splicing: Option<Splicing>,
     /// Whoever hands its items over and gets the results.
     pub(crate) table: Option<TableJob>,
-    /// Its share of the workers' time; without one, it goes before all that came later.
-    pub(crate) weight: Option<NonZeroU32>,
+    /// Its share of the workers; without one, it goes before all that came later.
+    pub(crate) share: Option<Share>,
     /// Whether workers write results straight to their places.
     pub(crate) is_direct: bool,
     /// Items and bytes of input that the progress of the run counts for it.
@@ -118,7 +118,7 @@ impl RunningJob {
         let mut begun = None;
         let mut splicing = None;
         let mut table = None;
-        let mut weight = None;
+        let mut share = None;
         let mut kept = HashMap::new();
         let (plan, feed, header, keep_header, output, picture, split) = match spec.work {
             JobWork::Items { plan, sources, header, keep_header, output, resume, parts, splice } => {
@@ -129,9 +129,9 @@ impl RunningJob {
                 kept = parts;
                 (JobPlan::Items(plan), Some(sources), header, keep_header, output, None, plan.split)
             }
-            JobWork::Table { plan, blocks, recipient, weight: share } => {
+            JobWork::Table { plan, blocks, recipient, share: its } => {
                 table = Some(TableJob::new(blocks, recipient));
-                weight = Some(share);
+                share = Some(its);
                 (JobPlan::Items(plan), None, false, false, Output::Nothing, None, plan.split)
             }
             JobWork::Picture { plan, source, output, form } => {
@@ -172,7 +172,7 @@ impl RunningJob {
             parts: kept,
             splicing,
             table,
-            weight,
+            share,
             is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
             shown: (0, 0),
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),

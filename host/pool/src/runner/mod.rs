@@ -4,10 +4,11 @@
 //! * [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
 //! * [`jobs`] are the files of a running job, [`pipe`] and [`cutter`] its input when that is a pipe.
 //! * [`table`] takes items from, and hands results to, the program that this is part of.
-//! * [`sink`] writes outputs in a thread of its own.
+//! * [`room`] is how much may be open at a time; [`sink`] writes outputs in a thread of its own.
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
 //! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
 //! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late, [`start_up`] how long a start took.
+//! * [`seat`] is its place among pools that share cores.
 //! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
 mod config;
@@ -23,7 +24,9 @@ mod perform;
 mod pipe;
 pub(crate) mod process;
 mod regions;
+mod room;
 mod saving;
+mod seat;
 mod sink;
 mod slots;
 mod splice;
@@ -63,6 +66,8 @@ use keeper::Keeper;
 use parts::Parts;
 use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
+use room::{jobs_at_once, sources_at_once};
+use seat::Seat;
 use sink::Sink;
 use table::{Held, Tables};
 use timeline::Recorder;
@@ -71,6 +76,7 @@ use vigil::Vigil;
 pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
 pub use keeper::Journaling;
 pub use process::WORKER_ARGUMENT;
+pub use seat::SharedCores;
 pub use start_up::StartUp;
 pub use table::SHORT_BLOCK;
 pub use times::{PoolTimes, WorkerTimes};
@@ -185,6 +191,8 @@ pub struct Pool {
     broken: Option<PoolError>,
     /// What happened while actions were performed.
     pending: std::collections::VecDeque<Event>,
+    /// Its place among pools that share cores. Given up last, when the workers are gone.
+    seat: Option<Seat>,
 }
 
 impl Pool {
@@ -253,6 +261,7 @@ impl Pool {
             cpu_before: own_cpu_time(),
             broken: None,
             pending: std::collections::VecDeque::new(),
+            seat: None,
         };
         for _ in 0..initial {
             pool.spawn(Post::Execute)?;
@@ -343,6 +352,7 @@ impl Pool {
                 }
             }
             self.attend(jobs, observer);
+            self.balance(observer);
             if !more && self.state.is_idle() && self.finishing.is_empty() && !self.vigil.is_ending() {
                 break;
             }
@@ -404,8 +414,9 @@ impl Pool {
 
     /// Waits until something happens, but not beyond `until`, and deals with it.
     fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
+        let vigil = self.next_vigil();
         let starting = self.workers.values().filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
-        let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(self.vigil.next());
+        let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(vigil);
         let deadline = deadline.chain(self.keeper.as_ref().and_then(Keeper::next)).min();
         let timeout = if self.pending.is_empty() && !self.waits_for_busy_input() {
             deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
@@ -468,30 +479,6 @@ impl Pool {
 /// CPU time of this process so far.
 fn own_cpu_time() -> Duration {
     cpu_time(ProcessId::current()).unwrap_or_default()
-}
-
-/// Descriptors that are left for jobs. It is a guess on the safe side.
-fn room(workers: usize, descriptors: Option<u64>) -> usize {
-    /// The streams, the poller, signals, the artifact, a journal, leases, an output with its folder.
-    const OWN: usize = 18;
-    /// A socket, a process, an arena, a cell, and for a moment the other end of the socket.
-    const OF_A_WORKER: usize = 5;
-    let limit = descriptors.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    limit.saturating_sub(OWN + workers.max(1) * OF_A_WORKER)
-}
-
-/// Jobs that are open at a time: enough that every worker has something to do while others are between two stages of a
-/// job, but no more than there are descriptors for.
-fn jobs_at_once(workers: usize, descriptors: Option<u64>) -> usize {
-    /// Input, output with its folder twice, memory for a picture and its file.
-    const OF_A_JOB: usize = 6;
-    // One can always be tried: if even that is too much, it says so.
-    (room(workers, descriptors) / OF_A_JOB).clamp(1, 2 * workers.max(1) + 2)
-}
-
-/// Inputs of a job that are open at a time: never fewer than one batch can have.
-fn sources_at_once(workers: usize, descriptors: Option<u64>) -> usize {
-    room(workers, descriptors).max(taskhost_protocol::limits::PIECES_PER_BATCH + 1)
 }
 
 /// The slots that one assignment uses.

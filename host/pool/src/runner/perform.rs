@@ -8,7 +8,7 @@ use taskhost_os::memfd;
 use taskhost_protocol::ids::{BatchId, JobId, SlotId, SourceId, WorkerId};
 use taskhost_protocol::limits::SETTINGS_BYTES;
 use taskhost_protocol::message::{Open, Role, Source, ToWorker};
-use taskhost_protocol::work::{Assignment, Join, Place, Work};
+use taskhost_protocol::work::{Assignment, Join, Merge, Place, Work};
 
 use super::jobs::{JobOutput, RunningJob};
 use super::keeper::Keeper;
@@ -54,18 +54,19 @@ impl Pool {
                 if let Some(resume) = &resume {
                     job.show_totals(&mut self.progress, &resume.totals);
                 }
+                let possible = possible(&plan);
                 job.is_kept = self.keeper.is_some();
                 let kept = match &mut self.keeper {
                     Some(keeper) => keeper.begin(id, &mut job),
                     None => Ok(()),
                 };
                 // Before the job is there, since it may be given something as soon as it is.
-                if let Some(weight) = job.weight {
-                    self.state.share(id, weight);
+                if let Some(share) = job.share {
+                    self.state.share(id, share);
                 }
                 self.jobs.insert(id, job);
                 self.tell_state(Event::JobAdded { job: id, plan, resume });
-                if let Err(failure) = reserved.and(kept) {
+                if let Err(failure) = possible.and(reserved).and(kept) {
                     self.tell_state(Event::JobBroken { job: id, failure });
                 }
                 self.settle(observer);
@@ -138,6 +139,7 @@ impl Pool {
 
     fn assign(&mut self, id: WorkerId, order: Order) {
         let batch = order.batch;
+        self.seat_worker(id);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let Some(job) = self.jobs.get_mut(&order.job) else { return };
         let mut region = None;
@@ -436,6 +438,17 @@ impl Sender<'_> {
     }
 }
 
+/// Whether a job can be what it is said to be.
+fn possible(plan: &JobPlan) -> Result<(), JobFailure> {
+    match plan {
+        JobPlan::Items(items) if items.origin.is_some() && items.merge == Merge::Reduce => {
+            // What one item comes to depends on all the others.
+            Err(JobFailure::Kernel("one item of a reduction cannot be run alone".into()))
+        }
+        JobPlan::Items(_) | JobPlan::Picture(_) => Ok(()),
+    }
+}
+
 /// Makes room for results that workers write to their places, when their length is known.
 fn reserve(plan: &crate::event::ItemsPlan, output: &Arc<OwnedFd>) -> Result<(), JobFailure> {
     use crate::event::DirectLength;
@@ -449,4 +462,34 @@ fn reserve(plan: &crate::event::ItemsPlan, output: &Arc<OwnedFd>) -> Result<(), 
         (DirectLength::Exactly(_), Split::Whole | Split::Lines | Split::Blocks(_) | Split::Table) => return Ok(()),
     };
     super::jobs::preallocate(output.as_fd(), total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{ItemsPlan, OnError, Origin};
+    use crate::state::sizing::BatchRule;
+    use taskhost_protocol::kernel::ResultLength;
+    use taskhost_protocol::work::Split;
+
+    #[test]
+    fn one_item_of_a_reduction_is_no_job() {
+        let plan = |merge, origin| {
+            JobPlan::Items(ItemsPlan {
+                split: Split::Lines,
+                merge,
+                placement: Placement::Append,
+                length: ResultLength::Unknown,
+                ordered: true,
+                batch: BatchRule::Auto,
+                bytes: None,
+                on_error: OnError::Fail,
+                origin,
+            })
+        };
+        let origin = Some(Origin { offset: 7, position: 1 });
+        assert!(matches!(possible(&plan(Merge::Reduce, origin)), Err(JobFailure::Kernel(_))));
+        assert_eq!(possible(&plan(Merge::Reduce, None)), Ok(()));
+        assert_eq!(possible(&plan(Merge::Lines, origin)), Ok(()));
+    }
 }

@@ -75,6 +75,10 @@ pub(crate) struct WorkerProcess {
     pub(crate) late_at: Option<u64>,
     /// What stood in its cell when the user was told that it takes long.
     pub(crate) named_at: Option<u64>,
+    /// The core that it has among those that several pools share, while it has something to do.
+    pub(crate) seat: Option<usize>,
+    /// CPU time that it had when that was last measured.
+    pub(crate) measured: Option<Duration>,
     /// How long it took to start.
     pub(crate) stop_watch: StopWatch,
     /// Where its time goes.
@@ -210,6 +214,8 @@ impl Starter {
             watch: Watch::default(),
             late_at: None,
             named_at: None,
+            seat: None,
+            measured: None,
             stop_watch,
             times,
             build,
@@ -385,6 +391,13 @@ impl WorkerProcess {
     /// Which build it has to be.
     pub(crate) fn build(&self) -> &[u8; 32] {
         &self.build
+    }
+
+    /// Moves it to this cpu, unless it is there. Where that cannot be, it stays where it is.
+    pub(crate) fn move_to(&mut self, cpu: u32) {
+        if self.core != Some(cpu) && self.child.pin(cpu).is_ok() {
+            self.core = Some(cpu);
+        }
     }
 
     pub(crate) fn core(&self) -> Option<u32> {

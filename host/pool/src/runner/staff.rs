@@ -30,7 +30,7 @@ impl Pool {
         self.next_worker += 1;
         let core = match post {
             // A replacement gets the core of the one that is gone.
-            Post::Execute => self.free_core(),
+            Post::Execute => self.free_cpu(),
             Post::Isolation | Post::Convert => None,
         };
         let mut worker = self.starter.start(id, role, core)?;
@@ -49,12 +49,6 @@ impl Pool {
         }
         self.workers.insert(id, worker);
         Ok(())
-    }
-
-    fn free_core(&self) -> Option<u32> {
-        let taken: Vec<Option<u32>> =
-            self.workers.values().filter(|worker| worker.post == Post::Execute).map(WorkerProcess::core).collect();
-        self.config.cores.iter().copied().find(|core| core.is_some() && !taken.contains(core)).flatten()
     }
 
     fn start_execute(&mut self, worker: &mut WorkerProcess) -> Result<Result<(), String>, PoolError> {

@@ -28,7 +28,7 @@ const CONVERT: Duration = Duration::from_secs(300);
 /// When things are to be looked at.
 #[derive(Debug)]
 pub(super) struct Vigil {
-    /// When workers are looked at next.
+    /// When workers are looked at next; not while none has anything to do.
     next_look: Option<Instant>,
     /// When the run is over at the latest.
     run_ends: Option<Instant>,
@@ -86,12 +86,28 @@ impl Vigil {
 }
 
 impl Pool {
+    /// When something is to be done next, whatever happens until then.
+    pub(super) fn next_vigil(&mut self) -> Option<Instant> {
+        let is_watched =
+            |worker: &super::process::WorkerProcess| !worker.asked.is_empty() || worker.phase != Phase::Ready;
+        if !self.workers.values().any(is_watched) {
+            self.vigil.next_look = None;
+        } else if self.vigil.next_look.is_none() {
+            self.vigil.next_look = Some(Instant::now() + self.between_looks());
+        }
+        self.vigil.next()
+    }
+
+    fn between_looks(&self) -> Duration {
+        self.config.policy.timeout.map_or(TICK, interval).min(TICK)
+    }
+
     /// Does what is due.
     pub(super) fn keep_vigil(&mut self, observer: &mut dyn Observer) -> Result<(), PoolError> {
         let now = Instant::now();
         self.end_late(now);
         self.stop_unwanted(now);
-        if self.vigil.next_look.is_none_or(|at| at <= now) {
+        if self.vigil.next_look.is_some_and(|at| at <= now) {
             self.look_at_workers(now, observer);
         }
         while let Some(index) = self.vigil.spawns.iter().position(|(at, _)| *at <= now) {
@@ -130,7 +146,7 @@ impl Pool {
     /// Looks at the workers that have something to do.
     fn look_at_workers(&mut self, now: Instant, observer: &mut dyn Observer) {
         let timeout = self.config.policy.timeout;
-        let interval = timeout.map_or(TICK, interval).min(TICK);
+        let interval = self.between_looks();
         self.vigil.next_look = Some(now + interval);
         let mut long = Vec::new();
         for worker in self.workers.values_mut() {

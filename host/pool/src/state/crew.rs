@@ -208,8 +208,13 @@ impl Crew {
         if idle == 0 {
             return Vec::new();
         }
+        self.queued().take(idle).collect()
+    }
+
+    /// The latest of the batches that wait behind others at each worker.
+    pub(crate) fn queued(&self) -> impl Iterator<Item = (WorkerId, BatchId)> + '_ {
         let queued = self.workers.iter().filter(|(_, worker)| worker.queue.len() > 1 && !worker.condemned);
-        queued.filter_map(|(id, worker)| Some((*id, *worker.queue.back()?))).take(idle).collect()
+        queued.filter_map(|(id, worker)| Some((*id, *worker.queue.back()?)))
     }
 
     /// A batch was taken back from a worker. False when it is not in its queue.
@@ -219,6 +224,21 @@ impl Crew {
         worker.queue.remove(place);
         worker.recalled += 1;
         true
+    }
+
+    /// It may have so many workers from now on; those it has beyond that stay.
+    pub(crate) fn set_limit(&mut self, limit: usize) {
+        self.limit = limit;
+    }
+
+    /// Workers that have something to do.
+    pub(crate) fn busy(&self) -> usize {
+        self.workers.values().filter(|worker| !worker.queue.is_empty()).count()
+    }
+
+    /// Workers that could be given something and have nothing.
+    pub(crate) fn idle(&self) -> impl Iterator<Item = WorkerId> + '_ {
+        self.workers.iter().filter(|(_, worker)| worker.is_free(1)).map(|(id, _)| *id)
     }
 
     /// Whether more workers are allowed.

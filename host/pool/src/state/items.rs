@@ -270,6 +270,15 @@ impl Job for ItemsJob {
         is_join || self.can_run(post)
     }
 
+    fn width(&self, post: Post, most: usize) -> usize {
+        match self.plan.split {
+            _ if !self.has_more(post) => 0,
+            // What is counted there are items.
+            Split::Table => usize::try_from(self.supply.bytes()).unwrap_or(most).clamp(1, most),
+            Split::Whole | Split::Lines | Split::Blocks(_) | Split::Records(_) | Split::Chunks(_) => most,
+        }
+    }
+
     fn is_finished(&self) -> bool {
         if self.ledger.has_failed() {
             return false;

@@ -93,6 +93,10 @@ pub(crate) trait Job {
     fn appended(&mut self, bytes: u64);
     /// Whether [`Job::next`] has something for this post.
     fn has_more(&self, post: Post) -> bool;
+    /// How many workers could have something of it, up to `most`.
+    fn width(&self, post: Post, most: usize) -> usize {
+        if self.has_more(post) { most } else { 0 }
+    }
     /// Whether everything is in the output.
     fn is_finished(&self) -> bool;
     /// The job is given up: releases what it still holds.

@@ -23,6 +23,7 @@ impl State {
         for (place, batch) in queue.into_iter().enumerate().rev() {
             self.actions.push(Action::ReleaseBatch { batch });
             let Some(Batch { job, pick, .. }) = self.batches.remove(&batch) else { continue };
+            self.crew(post).jobs.ended(job);
             let Some(running) = self.jobs.get_mut(&job).map(AnyJob::get_mut) else { continue };
             // Workers run their batches in order, so only the first can have been at work.
             let again = if place == 0 {
@@ -59,6 +60,7 @@ impl State {
         self.actions.push(Action::ReleaseBatch { batch });
         let Some(Batch { job, pick, charged }) = self.batches.remove(&batch) else { return };
         self.crew(post).jobs.gave_back(job, charged);
+        self.crew(post).jobs.ended(job);
         let Some(running) = self.jobs.get_mut(&job).map(AnyJob::get_mut) else { return };
         if let Some(pick) = running.untouched(pick) {
             let batch = self.new_batch(job, pick);

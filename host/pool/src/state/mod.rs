@@ -7,8 +7,10 @@
 
 mod charge;
 mod check;
+mod cores;
 mod crew;
 mod ending;
+mod growth;
 mod input;
 mod items;
 mod job;
@@ -26,13 +28,14 @@ mod turns;
 mod window;
 
 use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroU32;
 
 use taskhost_protocol::ids::{BatchId, Generation, JobId, WorkerId};
 use taskhost_protocol::work::{Care, Done};
 
 use crate::death::Reason;
 use crate::event::{Action, Event, JobFailure, JobPlan, OnError, Order, Post, Task};
+use crate::plan::Share;
+use cores::Cores;
 use crew::Crew;
 use items::ItemsJob;
 use job::{AnyJob, Pick, Ran};
@@ -85,6 +88,8 @@ pub struct State {
     next_part: u64,
     /// What a batch took lately, in nanoseconds; `None` before the first.
     pace: Option<u64>,
+    /// The cores that it may use now.
+    cores: Cores,
     /// Jobs that something happened to since the last look at them.
     touched: Vec<JobId>,
     actions: Vec<Action>,
@@ -108,6 +113,7 @@ impl State {
             next_batch: 0,
             next_part: 0,
             pace: None,
+            cores: Cores::default(),
             touched: Vec::new(),
             actions: Vec::new(),
         }
@@ -136,10 +142,10 @@ impl State {
         self.is_kept = true;
     }
 
-    /// The job shares the workers' time with others that do, by weight, instead of going before all that came later.
-    pub fn share(&mut self, job: JobId, weight: NonZeroU32) {
+    /// The job shares the workers with others that do, by weight, instead of going before all that came later.
+    pub fn share(&mut self, job: JobId, share: Share) {
         for crew in [&mut self.execute, &mut self.isolation] {
-            crew.jobs.share(job, weight);
+            crew.jobs.share(job, share);
         }
     }
 
@@ -241,6 +247,14 @@ impl State {
         }
     }
 
+    fn crew_of(&self, post: Post) -> &Crew {
+        match post {
+            Post::Execute => &self.execute,
+            Post::Isolation => &self.isolation,
+            Post::Convert => &self.convert,
+        }
+    }
+
     /// The post of a worker that is ready.
     fn post_of(&self, worker: WorkerId) -> Post {
         match worker {
@@ -328,7 +342,9 @@ impl State {
         }
         self.crew(post).replied(worker, done.items);
         self.retire(worker, post);
-        self.crew(post).jobs.took(job, charged, done.spent.total);
+        let took = self.cores.measured(worker).unwrap_or(done.spent.total);
+        self.crew(post).jobs.took(job, charged, took);
+        self.crew(post).jobs.ended(job);
         let (Some(batch), Some(running)) = (self.batches.remove(&id), self.jobs.get_mut(&job)) else {
             return self.actions.push(Action::ReleaseBatch { batch: id });
         };
@@ -390,11 +406,11 @@ impl State {
             return;
         }
         let depth = self.depth(post);
-        while let Some(worker) = self.crew(post).freest(depth) {
+        while let Some(worker) = self.crew(post).freest(depth).filter(|worker| self.has_core(post, *worker)) {
             let Some(batch) = self.next_for(post) else { break };
             self.assign(post, worker, batch);
         }
-        for (worker, batch) in self.crew(post).waiting() {
+        for (worker, batch) in self.to_recall(post) {
             self.actions.push(Action::Recall { worker, batch });
         }
         self.grow(post);
@@ -406,42 +422,9 @@ impl State {
         // only are when single items are: a worker hands back what it cannot do in its budget.
         let is_short = self.pace.is_some_and(|pace| u128::from(pace) <= sizing::BUDGET.as_nanos());
         // The share of a worker is only known when it has replied.
-        if post == Post::Execute && is_short && self.rules.recycle.is_none() { QUEUE } else { 1 }
-    }
-
-    /// Asks for more workers when those there are cannot take what could be run.
-    fn grow(&mut self, post: Post) {
-        let target = self.target;
-        let crew = match post {
-            Post::Execute => &mut self.execute,
-            Post::Isolation => &mut self.isolation,
-            Post::Convert => &mut self.convert,
-        };
-        let hopeless = crew.hopeless();
-        if hopeless.is_none() && !crew.can_grow() {
-            return;
-        }
-        let has_more = |id: &&JobId| self.jobs.get(id).is_some_and(|job| job.get().has_more(post));
-        let most = if hopeless.is_some() { usize::MAX } else { target };
-        let jobs: Vec<JobId> = crew.jobs.iter().filter(has_more).take(most).copied().collect();
-        if jobs.is_empty() && crew.again.is_empty() {
-            return;
-        }
-        if let Some(what) = hopeless {
-            crew.forgive();
-            let again = crew.again.iter().filter_map(|id| self.batches.get(id)).map(|batch| batch.job);
-            for job in again.chain(jobs).collect::<Vec<_>>() {
-                self.fail(job, JobFailure::Lost(what.clone()));
-            }
-            return;
-        }
-        // A picture is for one convert worker; what execute workers run can be divided among all of them.
-        let can_divide = post == Post::Execute && !jobs.is_empty();
-        let wanted = if can_divide { target } else { jobs.len().max(crew.again.len()) };
-        let after = crew.delay();
-        for _ in 0..crew.grow(wanted) {
-            self.actions.push(Action::Spawn { post, after });
-        }
+        let is_alone = !self.cores.is_contested() && !self.execute.jobs.is_contested();
+        // Somebody else may be next.
+        if post == Post::Execute && is_short && is_alone && self.rules.recycle.is_none() { QUEUE } else { 1 }
     }
 
     /// The batch to be given out next.
@@ -490,6 +473,7 @@ impl State {
             care,
         };
         self.crew(post).assign(worker, batch);
+        self.crew(post).jobs.began(order.job);
         self.actions.push(Action::Assign { worker, order });
     }
 }

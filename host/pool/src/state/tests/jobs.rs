@@ -107,3 +107,32 @@ fn a_worker_that_is_lost_is_replaced_only_when_it_is_needed() {
     world.finish();
     world.assert_done(job);
 }
+
+#[test]
+fn no_more_workers_are_busy_than_there_are_cores_for() {
+    let mut world = World::new(3);
+    world.lend(0, false);
+    let job = world.add(0, Spec::lines([numbered(1000)]));
+    world.wait();
+    let busy = |world: &World| world.workers.values().filter(|worker| !worker.queue.is_empty()).count();
+    assert_eq!((busy(&world), world.state.wish().wanted), (0, 3));
+    world.lend(2, false);
+    assert_eq!((busy(&world), world.state.wish().busy), (2, 2));
+    // One of them is asked back: whoever replies gets nothing more.
+    world.lend(1, true);
+    world.reply(WorkerId(0), Effort { items: 1, ..Effort::FULL });
+    assert_eq!(busy(&world), 1);
+    world.lend(3, false);
+    world.finish();
+    world.assert_done(job);
+    assert_eq!(world.state.wish().wanted, 0);
+}
+
+#[test]
+fn idle_workers_can_be_dismissed() {
+    let mut world = World::new(3);
+    world.wait();
+    let dismissed = world.state.dismiss(2);
+    assert_eq!((dismissed.len(), world.state.wish().idle), (2, 1));
+    assert!(world.state.dismiss(5).len() == 1 && world.state.dismiss(1).is_empty());
+}

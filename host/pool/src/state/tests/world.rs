@@ -288,6 +288,13 @@ impl World {
         FakeJob { prefix, totals, failed, ..fake }
     }
 
+    /// Lends it cores.
+    pub(super) fn lend(&mut self, cores: usize, is_contested: bool) {
+        for action in self.state.lend(cores, is_contested) {
+            self.perform(action);
+        }
+    }
+
     /// Hands an event in and acts out what comes of it.
     pub(super) fn tell(&mut self, event: Event) {
         for action in self.state.handle(event) {
