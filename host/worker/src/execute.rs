@@ -42,7 +42,7 @@ pub(crate) struct Executor<'a> {
     logs: LogAllowance,
     /// Batches it was sent so far.
     orders: u32,
-    arena: File,
+    arena: Arc<File>,
     gather: Vec<u8>,
 }
 
@@ -89,6 +89,8 @@ pub(crate) fn run(channel: &mut Channel, start: StartExecute, fds: Vec<OwnedFd>)
     Rlimits { more_data: taskhost_engine::most_memory(&start.limits), cpu: start.limits.cpu }
         .set()
         .map_err(|error| Fatal::failed("limiting itself")(&error))?;
+    // What loading took and does not need any more.
+    taskhost_os::allocator::give_back();
     channel.lock_with(granted.folders())?;
     channel.locked()?;
     let (kernel, description) = match begin(loaded, &start, broadcast) {
@@ -114,7 +116,7 @@ impl<'a> Executor<'a> {
             profile: None,
             logs: LogAllowance::new(Instant::now()),
             orders: 0,
-            arena,
+            arena: Arc::new(arena),
             gather: Vec::new(),
         }
     }
@@ -151,16 +153,11 @@ impl<'a> Executor<'a> {
         let mut tally = Tally::new(assignment);
         // A second handle, so that results can be written while the executor is at work.
         let target = match assignment.place {
-            Place::Arena(offset) => Some((self.arena.try_clone(), offset)),
-            Place::File { slot, offset } => Some((self.files.file(slot)?.try_clone(), offset)),
+            Place::Arena(offset) => Some((Arc::clone(&self.arena), offset)),
+            Place::File { slot, offset } => Some((Arc::clone(self.files.file(slot)?), offset)),
             Place::Nowhere => None,
         };
-        let target = match target {
-            Some((Ok(file), offset)) => Some((file, offset)),
-            Some((Err(error), _)) => return Err(Fatal::failed("duplicating a descriptor")(&error)),
-            None => None,
-        };
-        let mut results = Results::new(target.as_ref().map(|(file, offset)| (file, *offset)), gather);
+        let mut results = Results::new(target.as_ref().map(|(file, offset)| (&**file, *offset)), gather);
         match &assignment.work {
             Work::Items(pieces) => self.run_items(assignment, pieces, &mut results, &mut tally)?,
             Work::Rows(rows) => self.run_rows(assignment, rows, &mut results, &mut tally)?,

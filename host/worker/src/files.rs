@@ -13,7 +13,8 @@ use crate::startup::Fatal;
 /// An input.
 #[derive(Debug)]
 pub(crate) struct Input {
-    pub(crate) file: File,
+    /// Shared with the batch that reads it, which must not hold on to the table.
+    pub(crate) file: Arc<File>,
     pub(crate) job: JobId,
     pub(crate) name: Arc<str>,
     pub(crate) header: Option<Arc<[u8]>>,
@@ -22,7 +23,7 @@ pub(crate) struct Input {
 #[derive(Debug)]
 enum Entry {
     Input(Input),
-    Other(File),
+    Other(Arc<File>),
 }
 
 /// The table of open files.
@@ -37,7 +38,7 @@ impl Files {
         let Ok([fd]) = <[OwnedFd; 1]>::try_from(fds) else {
             return Err(Fatal::Protocol("one descriptor belongs to one slot".into()));
         };
-        let file = File::from(fd);
+        let file = Arc::new(File::from(fd));
         let entry = match open {
             Open::Input(source) => Entry::Input(Input {
                 file,
@@ -70,7 +71,7 @@ impl Files {
     }
 
     /// The file in a slot, whatever it is.
-    pub(crate) fn file(&self, slot: SlotId) -> Result<&File, Fatal> {
+    pub(crate) fn file(&self, slot: SlotId) -> Result<&Arc<File>, Fatal> {
         match self.slots.get(usize::from(slot.0)) {
             Some(Some(Entry::Input(Input { file, .. }) | Entry::Other(file))) => Ok(file),
             _ => Err(Fatal::Protocol(format!("slot {slot} is empty"))),

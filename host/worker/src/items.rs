@@ -24,7 +24,7 @@ pub(crate) struct PieceContext {
     pub(crate) index: u32,
     pub(crate) piece: Piece,
     pub(crate) split: Split,
-    pub(crate) file: File,
+    pub(crate) file: Arc<File>,
     source: Arc<str>,
     header: Option<Arc<[u8]>>,
     id: SourceId,
@@ -113,8 +113,8 @@ impl Executor<'_> {
             index,
             piece: *piece,
             split: assignment.split,
-            // A handle of its own, so that the table of files is free while items run.
-            file: input.file.try_clone().map_err(|error| Fatal::failed("duplicating a descriptor")(&error))?,
+            // So that the table of files is free while items run.
+            file: Arc::clone(&input.file),
             source: Arc::clone(&input.name),
             header: input.header.clone(),
             // One file in memory may hold tables of many jobs.

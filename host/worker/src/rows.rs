@@ -25,7 +25,7 @@ struct Picture {
     batch: BatchId,
     care: Care,
     rows: Rows,
-    file: File,
+    file: Arc<File>,
     name: Arc<str>,
 }
 
@@ -101,7 +101,7 @@ impl Executor<'_> {
             batch: assignment.batch,
             care: assignment.care,
             rows: *rows,
-            file: input.file.try_clone().map_err(|error| Fatal::failed("duplicating a descriptor")(&error))?,
+            file: Arc::clone(&input.file),
             name: Arc::clone(&input.name),
         })
     }

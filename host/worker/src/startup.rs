@@ -12,6 +12,11 @@ use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
 use crate::{compile, convert, execute};
 
+/// Room of the buffer for messages. Most are tens of bytes, and none is longer than [`MESSAGE_BYTES`]; but from 128 KiB on the
+/// allocator takes a mapping of its own, of which only pages that were written are in memory. A smaller buffer lies on the
+/// heap, which is cleared: 60 KiB of private memory for each worker.
+const BUFFER: usize = 256 << 10;
+
 /// The socket, where the panic hook finds it too.
 static SOCKET: OnceLock<Socket> = OnceLock::new();
 
@@ -53,12 +58,12 @@ pub(crate) struct Channel {
 
 impl Channel {
     pub(crate) fn new(socket: &'static Socket) -> Self {
-        Self { socket, buffer: vec![0; MESSAGE_BYTES], sandbox: Sandbox::default(), layers: Layers::default() }
+        Self { socket, buffer: vec![0; BUFFER], sandbox: Sandbox::default(), layers: Layers::default() }
     }
 
     /// Waits for a message.
     pub(crate) fn receive(&mut self) -> Result<(ToWorker, Vec<OwnedFd>), Fatal> {
-        let received = match self.socket.recv(&mut self.buffer, Descriptors::Accept) {
+        let received = match self.socket.recv(&mut self.buffer[..MESSAGE_BYTES], Descriptors::Accept) {
             Err(SocketError::Closed) => return Err(Fatal::Closed),
             result => result.map_err(|error| Fatal::Protocol(error.to_string()))?,
         };
