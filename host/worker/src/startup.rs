@@ -10,7 +10,7 @@ use taskhost_protocol::limits::{MESSAGE_BYTES, SLOTS, cap_text};
 use taskhost_protocol::message::{FromWorker, Lacking, Sandbox, Start, ToWorker};
 use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
-use crate::{compile, convert, execute};
+use crate::{compile, convert, execute, stream};
 
 /// The socket, where the panic hook finds it too.
 static SOCKET: OnceLock<Socket> = OnceLock::new();
@@ -163,6 +163,7 @@ fn live(channel: &mut Channel) -> Result<(), Fatal> {
         }
         Start::Execute(start) => execute::run(channel, start, fds),
         Start::Convert => convert::run(channel),
+        Start::Stream => stream::run(channel),
     }
 }
 

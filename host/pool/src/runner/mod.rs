@@ -2,9 +2,10 @@
 //! become actions, actions are performed.
 //!
 //! * [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
-//! * [`jobs`] are the files of a running job, [`pipe`] and [`cutter`] its input when that is a pipe.
+//! * [`jobs`] are the files of a running job, [`sources`] opens its inputs, [`pipe`] and [`cutter`] read one that is a pipe.
 //! * [`table`] takes items from, and hands results to, the program that this is part of.
-//! * [`room`] is how much may be open at a time; [`sink`] writes outputs in a thread of its own.
+//! * [`room`] is how much may be open at a time; [`sink`] writes outputs in a thread of its own; [`converters`] are workers
+//!   between a file and the pipe it is read or written by.
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
 //! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
 //! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late, [`start_up`] how long a start took.
@@ -12,6 +13,7 @@
 //! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
 mod config;
+mod converters;
 pub(crate) mod cutter;
 mod failed;
 mod grants;
@@ -29,6 +31,7 @@ mod saving;
 mod seat;
 mod sink;
 mod slots;
+mod sources;
 mod splice;
 mod staff;
 mod start_up;
@@ -61,6 +64,7 @@ use crate::error::{PoolError, Tried as _};
 use crate::event::{Event, Post};
 use crate::job::{Feed, JobFeed};
 use crate::state::{Rules, State};
+use converters::Converters;
 use jobs::RunningJob;
 use keeper::Keeper;
 use parts::Parts;
@@ -157,6 +161,8 @@ pub struct Pool {
     state: State,
     workers: BTreeMap<WorkerId, WorkerProcess>,
     next_worker: u32,
+    /// Workers that convert streams.
+    converters: Converters,
     batches: HashMap<BatchId, OutBatch>,
     parts: Parts,
     tables: Tables,
@@ -242,6 +248,7 @@ impl Pool {
             description: None,
             workers: BTreeMap::new(),
             next_worker: 0,
+            converters: Converters::default(),
             batches: HashMap::new(),
             parts: Parts::default(),
             tables: Tables::default(),
@@ -389,6 +396,7 @@ impl Pool {
         for (_, worker) in std::mem::take(&mut self.workers) {
             self.report(worker, false);
         }
+        self.end_all_converters();
         RunReport {
             progress: self.progress.clone(),
             workers: std::mem::take(&mut self.reports),
@@ -415,7 +423,8 @@ impl Pool {
     /// Waits until something happens, but not beyond `until`, and deals with it.
     fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
         let vigil = self.next_vigil();
-        let starting = self.workers.values().filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
+        let all = self.workers.values().chain(self.converters.workers());
+        let starting = all.filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
         let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(vigil);
         let deadline = deadline.chain(self.keeper.as_ref().and_then(Keeper::next)).min();
         let timeout = if self.pending.is_empty() && !self.waits_for_busy_input() {
@@ -429,6 +438,8 @@ impl Pool {
             match Watched::from_token(event.token) {
                 Some(Watched::Waker) => self.waker.clear(),
                 Some(Watched::Signals) => self.signalled()?,
+                Some(Watched::Socket(worker)) if self.converters.has(worker) => self.hear_converter(worker, observer),
+                Some(Watched::Exit(worker)) if self.converters.has(worker) => self.converter_gone(worker, observer),
                 Some(Watched::Socket(worker)) => {
                     // What is left is told again: the socket stays readable.
                     self.hear(worker, observer);

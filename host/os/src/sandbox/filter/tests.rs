@@ -14,7 +14,7 @@ const NUMBERS_TRIED: u32 = 1024;
 /// Arguments that mean something to some call.
 const INTERESTING: [u64; 12] = [0, 1, 2, 3, 4, 5, 7, 39, 40, 0x80, 0x4000_0000, u64::MAX];
 
-const ROLES: [Role; 4] = [Role::Execute, Role::ExecuteWithFiles, Role::Compile, Role::Convert];
+const ROLES: [Role; 5] = [Role::Execute, Role::ExecuteWithFiles, Role::Compile, Role::Convert, Role::Stream];
 
 fn program(role: Role) -> Vec<sock_filter> {
     assemble(&rules(role, NUMBERS))
