@@ -154,7 +154,7 @@ fn a_broken_input_is_named_with_the_byte() {
             let outcome = place.taskhost("run echo --split lines --merge discard").input(bytes).run().code(5);
             let wanted = format!("error: -: standard input {message}");
             assert!(outcome.messages().starts_with(&wanted), "{}", outcome.messages());
-            assert_eq!(place.files(), [name.clone()], "nothing half-written");
+            assert_eq!(place.files(), [name.as_str()], "nothing half-written");
         };
         refused(&whole[..half], &format!("is cut short: its {says} data ends at byte {half}, in the middle"));
         refused(&whole[..5], &format!("is cut short: its {says} data ends at byte 5, in the middle"));
