@@ -10,6 +10,7 @@
 //! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
 //! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late, [`start_up`] how long a start took.
 //! * [`seat`] is its place among pools that share cores.
+//! * [`tokens`] are what the poller watches.
 //! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
 mod config;
@@ -38,6 +39,7 @@ mod start_up;
 mod table;
 pub mod timeline;
 mod times;
+mod tokens;
 mod vigil;
 mod walls;
 mod watch;
@@ -49,7 +51,7 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::descriptors;
 use taskhost_os::eventfd::Waker;
-use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
+use taskhost_os::poll::{Event as Readiness, Interest, Poller};
 use taskhost_os::process_id::ProcessId;
 use taskhost_os::sandbox::Missing;
 use taskhost_os::usage::{OomCount, cpu_time, oom_kills};
@@ -75,6 +77,7 @@ use seat::Seat;
 use sink::Sink;
 use table::{Held, Tables};
 use timeline::Recorder;
+use tokens::Watched;
 use vigil::Vigil;
 
 pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
@@ -93,41 +96,6 @@ const START_TRIES: u32 = 5;
 
 /// How long a worker may live after it closed its socket.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// What a token of the poller stands for, in its upper half; the lower half is a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Watched {
-    Waker,
-    Signals,
-    Socket(WorkerId),
-    Exit(WorkerId),
-    Pipe(JobId),
-}
-
-impl Watched {
-    fn token(self) -> Token {
-        let (kind, number) = match self {
-            Self::Waker => (0, 0),
-            Self::Signals => (1, 0),
-            Self::Socket(worker) => (2, u64::from(worker.0)),
-            Self::Exit(worker) => (3, u64::from(worker.0)),
-            Self::Pipe(job) => (4, job.0 & u64::from(u32::MAX)),
-        };
-        Token(kind << 32 | number)
-    }
-
-    fn from_token(token: Token) -> Option<Self> {
-        let number = (token.0 & u64::from(u32::MAX)) as u32;
-        Some(match token.0 >> 32 {
-            0 => Self::Waker,
-            1 => Self::Signals,
-            2 => Self::Socket(WorkerId(number)),
-            3 => Self::Exit(WorkerId(number)),
-            4 => Self::Pipe(JobId(u64::from(number))),
-            _ => return None,
-        })
-    }
-}
 
 /// A batch that is out or not yet merged: where its results are.
 #[derive(Debug)]
