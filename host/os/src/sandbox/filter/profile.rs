@@ -5,7 +5,7 @@
 
 use libc::c_long;
 
-use super::program::Check::{Below, Bits, Is, OneOf};
+use super::program::Check::{Below, Bits, Is, Not, OneOf};
 use super::program::{Check, Verdict};
 use super::{Rule, files};
 use crate::sandbox::Role;
@@ -98,7 +98,7 @@ pub(super) fn rules(role: Role, numbers: Numbers) -> Vec<Rule> {
         Role::Stream => {
             // Instead of the rule for the standard error, which is one of these.
             rules.retain(|rule| rule.number != libc::SYS_write);
-            rules.extend(streams(numbers.descriptors));
+            rules.extend(streams(numbers));
         }
     }
     rules
@@ -164,11 +164,11 @@ fn threads() -> Vec<Rule> {
 }
 
 /// What a pipe needs on top: it has no offsets, and it may belong to others who made it non-blocking.
-fn streams(descriptors: u32) -> Vec<Rule> {
-    let on_file = Below(0, descriptors);
+fn streams(numbers: Numbers) -> Vec<Rule> {
+    let on_file = [Below(0, numbers.descriptors), Not(0, numbers.control)];
     vec![
-        allow(libc::SYS_read, "read", &[on_file]),
-        allow(libc::SYS_write, "write", &[on_file]),
+        allow(libc::SYS_read, "read", &on_file),
+        allow(libc::SYS_write, "write", &on_file),
         #[cfg(target_arch = "x86_64")]
         allow(libc::SYS_poll, "poll", &[]),
         // What the other architectures have instead.
