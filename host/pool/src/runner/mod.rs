@@ -72,7 +72,7 @@ use keeper::Keeper;
 use parts::Parts;
 use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
-use room::{jobs_at_once, sources_at_once};
+use room::jobs_at_once;
 use seat::Seat;
 use sink::Sink;
 use table::{Held, Tables};

@@ -11,8 +11,9 @@ use taskhost_protocol::stream::{Conversion, Packing};
 use super::converters::{End, Stream, order};
 use super::jobs::Opened;
 use super::pipe::Brought;
+use super::room::sources_at_once;
 use super::sink::{Content, Purpose, Write};
-use super::{Pool, Watched, sources_at_once};
+use super::{Pool, Watched};
 use crate::event::{Event, JobFailure};
 use crate::job::{Feed, SourceFile, SourceKind};
 
