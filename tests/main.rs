@@ -16,6 +16,7 @@ mod capsules;
 mod chaos;
 mod check;
 mod commands;
+mod compressed;
 mod counts;
 mod death;
 mod debugging;

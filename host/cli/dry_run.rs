@@ -9,8 +9,8 @@ use taskhost_data::split::split_name;
 use taskhost_pool::runner::Pool;
 
 use crate::exit_code::Exit;
-use crate::feed::name_of;
-use crate::output::Place;
+use crate::feed::{name_of, packing_of_input};
+use crate::output::{self, Place};
 use crate::plan::Shape;
 use crate::report;
 use crate::run::{Given, Request};
@@ -51,7 +51,9 @@ pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Sha
             let size = request.bytes.map_or_else(|| "size unknown".to_owned(), human_size);
             let _ = writeln!(text, "inputs   {}, {size}", report::count(known.len() as u64, "input"));
             for found in known.iter().take(LISTED) {
-                let _ = writeln!(text, "           {}", report::escape(&name_of(found)));
+                let packed = packing_of_input(found).filter(|_| !request.arguments.input.no_compression);
+                let packed = packed.map(|packing| format!(" ({}, decompressed by a worker)", packing.name()));
+                let _ = writeln!(text, "           {}{}", report::escape(&name_of(found)), packed.unwrap_or_default());
             }
             if known.len() > LISTED {
                 let _ = writeln!(text, "           … and {} more", known.len() - LISTED);
@@ -73,7 +75,10 @@ pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Sha
     let _ = writeln!(text, "limits   {}", limited.join(", "));
     let output = match &request.place {
         Place::Stdout { .. } => "standard output".to_owned(),
-        Place::File(path) => path.display().to_string(),
+        Place::File(path) => match output::packing(path, request.arguments) {
+            Some(packing) => format!("{} ({}, compressed by a worker)", path.display(), packing.name()),
+            None => path.display().to_string(),
+        },
         Place::PerInput(_) => {
             let given = request.arguments.output.output.as_ref().map(|path| path.display().to_string());
             format!("a file for each input: {}", given.unwrap_or_default())

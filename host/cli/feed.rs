@@ -7,14 +7,14 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-use taskhost_data::formats::{Content, SNIFF_BYTES, sniff};
+use taskhost_data::formats::{PACKING_BYTES, Sniffed, packing};
 use taskhost_os::eventfd::Waker;
 use taskhost_os::file_kind::{FileKind, kind};
 use taskhost_os::{exact, memfd};
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::job::{Feed, JobFeed, JobSpec, SourceFeed, SourceFile, SourceKind};
 use taskhost_protocol::limits::{PICTURE_BYTES, SOURCE_NAME_BYTES};
-use taskhost_protocol::work::Split;
+use taskhost_protocol::stream::Packing;
 
 use crate::inputs::{Found, InputError, Inputs};
 
@@ -64,7 +64,8 @@ impl Sources {
 /// All inputs as the sources of one job.
 pub(crate) struct AllSources {
     pub(crate) sources: Sources,
-    pub(crate) split: Split,
+    /// Whether those that are compressed are decompressed.
+    pub(crate) unpack: bool,
 }
 
 impl SourceFeed for AllSources {
@@ -73,7 +74,10 @@ impl SourceFeed for AllSources {
             Feed::Later => Feed::Later,
             Feed::Ended => Feed::Ended,
             Feed::Next(Err(error)) => Feed::Next(Err(JobFailure::Input(error.to_string()))),
-            Feed::Next(Ok(found)) => Feed::Next(open(&found).and_then(|file| refuse_gzip(file, self.split))),
+            Feed::Next(Ok(found)) => Feed::Next(open(&found).map(|file| {
+                let unpack = self.unpack && !matches!(found, Found::Call(_));
+                SourceFile { unpack, ..file }
+            })),
         }
     }
 }
@@ -114,30 +118,15 @@ pub(crate) fn open(found: &Found) -> Result<SourceFile, JobFailure> {
         }
     };
     let name = if name.len() > SOURCE_NAME_BYTES { "(a very long name)".to_owned() } else { name };
-    Ok(SourceFile { name, file: OwnedFd::from(file), kind })
+    Ok(SourceFile { name, file: OwnedFd::from(file), kind, unpack: false })
 }
 
 /// A call that was typed, as an input.
 fn typed(call: &str) -> Result<SourceFile, JobFailure> {
     let file = memfd::sealed_copy(c"taskhost-call", call.as_bytes())
         .map_err(|error| JobFailure::Input(format!("there is no memory for the call: {error}")))?;
-    Ok(SourceFile { name: CALL.into(), file, kind: SourceKind::Regular { len: call.len() as u64 } })
-}
-
-/// Compressed text is not text: its line ends are chance.
-fn refuse_gzip(file: SourceFile, split: Split) -> Result<SourceFile, JobFailure> {
-    if !matches!(split, Split::Lines | Split::Blocks(_)) || !matches!(file.kind, SourceKind::Regular { .. }) {
-        return Ok(file);
-    }
-    let mut first = [0; SNIFF_BYTES];
-    let got = exact::pread_full(file.file.as_fd(), &mut first, 0).unwrap_or(0);
-    if sniff(&first[..got]) == Some(Content::Gzip) {
-        let name = &file.name;
-        return Err(JobFailure::Input(format!(
-            "{name} is compressed with gzip; type: gzip -dc {name} | taskhost run KERNEL -"
-        )));
-    }
-    Ok(file)
+    let kind = SourceKind::Regular { len: call.len() as u64 };
+    Ok(SourceFile { name: CALL.into(), file, kind, unpack: false })
 }
 
 /// A picture has to be a file, since its rows are read in any order: a pipe is read into memory.
@@ -168,11 +157,33 @@ pub(crate) fn picture_source(found: &Found) -> Result<(SourceFile, u64), JobFail
             PICTURE_BYTES >> 30
         )));
     }
-    Ok((SourceFile { name, file: memory.into(), kind: SourceKind::Regular { len } }, len))
+    Ok((SourceFile { name, file: memory.into(), kind: SourceKind::Regular { len }, unpack: false }, len))
 }
 
-/// The sizes of all inputs together, when all are regular files.
-pub(crate) fn total_bytes(sources: &VecDeque<Found>) -> Option<u64> {
+/// How an input is compressed, when it is a file.
+pub(crate) fn packing_of_input(found: &Found) -> Option<Packing> {
+    let sniff = |file: &File| {
+        let mut first = [0; PACKING_BYTES];
+        let got = exact::pread_full(file.as_fd(), &mut first, 0).unwrap_or(0);
+        match packing(&first[..got]) {
+            Sniffed::Packed(packing) => Some(packing),
+            Sniffed::Plain | Sniffed::Unknown => None,
+        }
+    };
+    match found {
+        Found::Call(_) => None,
+        Found::Stdin => sniff(&File::from(io::stdin().as_fd().try_clone_to_owned().ok()?)),
+        // A named pipe would be waited for.
+        Found::File(file) if !file.path.is_file() => None,
+        Found::File(file) => sniff(&File::open(&file.path).ok()?),
+    }
+}
+
+/// The sizes of all inputs together, when all are regular files. Of one that is to be decompressed it is not known.
+pub(crate) fn total_bytes(sources: &VecDeque<Found>, unpack: bool) -> Option<u64> {
+    if unpack && sources.iter().any(|found| packing_of_input(found).is_some()) {
+        return None;
+    }
     sources.iter().try_fold(0_u64, |sum, found| match found {
         Found::File(file) => {
             let meta = std::fs::metadata(&file.path).ok().filter(|meta| meta.is_file() && meta.len() > 0)?;

@@ -21,6 +21,7 @@ use taskhost_pool::runner::{Journaling, Pool};
 use taskhost_protocol::ids::SourceId;
 
 use crate::exit_code::{Exit, Failure};
+use crate::feed::{name_of, packing_of_input};
 use crate::inputs::Found;
 use crate::kernel::KernelFile;
 use crate::report::{self, errors};
@@ -273,6 +274,18 @@ impl Left {
         }
         let resume = Resume { only: Some(only), ..Resume::default() };
         Ok((Splice { old: OwnedFd::from(old), len, places: self.failed.clone() }, Box::new(resume)))
+    }
+
+    /// Refuses to run failed items again that cannot be found in their input without decompressing all of it.
+    pub(crate) fn check_readable(&self, inputs: &VecDeque<Found>) -> Result<(), Failure> {
+        let packed = self.failed.iter().filter_map(|failed| inputs.get(failed.source.0 as usize));
+        match packed.map(|found| (found, packing_of_input(found))).find(|(_, packing)| packing.is_some()) {
+            Some((found, _)) => Err(Failure::input(format!(
+                "failed items are in {}, which is compressed: decompress it, and run it from the start",
+                name_of(found)
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// Whether a failed item was read from something that can be read only once.

@@ -6,9 +6,12 @@ use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use taskhost_data::formats::packing_of;
 use taskhost_os::atomic_file::{AtomicFile, AtomicFileError};
 use taskhost_pool::job::Output;
+use taskhost_protocol::stream::Packing;
 
+use crate::args::RunArguments;
 use crate::exit_code::Failure;
 use crate::inputs::outputs::Destination;
 
@@ -57,17 +60,29 @@ pub(crate) fn stdout() -> Result<Output, Failure> {
     fd.map(Output::Stream).map_err(|error| Failure::input(format!("standard output cannot be used: {error}")))
 }
 
-/// A file that appears whole or not at all; for a device or a pipe, that itself.
-pub(crate) fn file(path: &Path) -> Result<Output, Failure> {
-    match AtomicFile::create(path) {
-        Ok(file) => Ok(Output::File(Box::new(file))),
-        Err(AtomicFileError::NotAFile { .. }) if !path.is_dir() => {
+/// How a result is compressed, by its name.
+pub(crate) fn packing(path: &Path, arguments: &RunArguments) -> Option<Packing> {
+    packing_of(path).filter(|_| !arguments.input.no_compression)
+}
+
+/// A file that appears whole or not at all, compressed or not; for a device or a pipe, that itself.
+pub(crate) fn file(path: &Path, packing: Option<Packing>) -> Result<Output, Failure> {
+    match (AtomicFile::create(path), packing) {
+        (Ok(file), Some(packing)) => Ok(Output::Packed(Box::new(file), packing)),
+        (Ok(file), None) => Ok(Output::File(Box::new(file))),
+        (Err(AtomicFileError::NotAFile { .. }), Some(packing)) if !path.is_dir() => {
+            let (path, packing) = (path.display(), packing.name());
+            Err(Failure::input(format!(
+                "{path} is no file, and only files are compressed with {packing}: name a file, or add --no-compression"
+            )))
+        }
+        (Err(AtomicFileError::NotAFile { .. }), None) if !path.is_dir() => {
             let device = OpenOptions::new().write(true).open(path);
             let device =
                 device.map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
             Ok(Output::Stream(OwnedFd::from(device)))
         }
-        Err(AtomicFileError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
+        (Err(AtomicFileError::Io { error, .. }), _) if error.kind() == io::ErrorKind::NotFound => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             Err(Failure::input(format!(
                 "{} cannot be written: the folder {} does not exist; make it first: mkdir -p {}",
@@ -76,15 +91,15 @@ pub(crate) fn file(path: &Path) -> Result<Output, Failure> {
                 folder.display()
             )))
         }
-        Err(error) => Err(Failure::input(error.to_string())),
+        (Err(error), _) => Err(Failure::input(error.to_string())),
     }
 }
 
 /// A file for one input of many: its folder is made when needed.
-pub(crate) fn file_of_many(path: &Path) -> Result<Output, Failure> {
+pub(crate) fn file_of_many(path: &Path, packing: Option<Packing>) -> Result<Output, Failure> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder)
             .map_err(|error| Failure::input(format!("the folder {} cannot be made: {error}", folder.display())))?;
     }
-    file(path)
+    file(path, packing)
 }

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
-use taskhost_data::formats::{Content, ImageKind, SNIFF_BYTES, extension_of, image_kind, sniff};
+use taskhost_data::formats::{Content, ImageKind, SNIFF_BYTES, Sniffed, extension_of, image_kind, packing, sniff};
 use taskhost_data::{envi, geometry, npy};
 use taskhost_os::exact;
 use taskhost_pool::event::{OnError, PictureJobPlan};
@@ -69,6 +69,10 @@ pub(crate) fn look(
                 return envi_picture(&sidecar, len).map_err(|error| format!("{}: {error}", sidecar.display()));
             }
         }
+    }
+    if let Sniffed::Packed(packing) = packing(&first[..got]) {
+        let packing = packing.name();
+        return Err(format!("it is compressed with {packing}, and pictures are read as they are; decompress it first"));
     }
     if let Some(Content::Other(name)) = sniff(&first[..got]) {
         return Err(format!("it is {name}, which is not read; convert it to PNG, JPEG, PGM, PPM or .npy first"));

@@ -131,7 +131,7 @@ fn work(capsule: &Capsule) -> Result<JobWork, String> {
     // As for any input: what says it is empty is read to see.
     let kind = if len == 0 { SourceKind::Pipe } else { SourceKind::Regular { len } };
     std::io::Seek::rewind(&mut file).map_err(failed)?;
-    let source = SourceFile { name, file: OwnedFd::from(file), kind };
+    let source = SourceFile { name, file: OwnedFd::from(file), kind, unpack: false };
     let output = output::stdout().map_err(|failure| failure.message)?;
     let plan = ItemsPlan {
         split,

@@ -95,7 +95,7 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     clashes::check(&arguments, &place, &inputs)?;
     let cores = ClaimedCores::claim(arguments.workers.workers.0, !arguments.workers.no_pin);
     let bytes = match &inputs {
-        Given::Known(known) => total_bytes(known),
+        Given::Known(known) => total_bytes(known, !arguments.input.no_compression),
         Given::List(_) => None,
     };
     let header = new_journal(&arguments, &place, &inputs, again.is_some())?;
@@ -157,6 +157,15 @@ fn new_journal<'a>(
         return Err(Failure::usage(
             "--journal needs a result that can be gone on with: name a file or a folder with -o",
         ));
+    }
+    if let Place::File(path) = place
+        && let Some(packing) = output::packing(path, arguments)
+    {
+        return Err(Failure::usage(format!(
+            "--journal cannot go on in the middle of a result that is compressed with {}: name one that is not, and compress \
+             it afterwards; or have a result made for each input, with -o FOLDER/",
+            packing.name()
+        )));
     }
     let Given::Known(known) = inputs else {
         return Err(Failure::usage(

@@ -108,7 +108,7 @@ impl Machine {
         let len = ITEM * ITEMS;
         std::fs::write(&input, vec![b'x'; usize::try_from(len).expect("it is short")]).expect("space");
         let file = OwnedFd::from(std::fs::File::open(&input).expect("it was just written"));
-        let source = SourceFile { name: "input".into(), file, kind: SourceKind::Regular { len } };
+        let source = SourceFile { name: "input".into(), file, kind: SourceKind::Regular { len }, unpack: false };
         let plan = ItemsPlan {
             split: Split::Records(ITEM),
             merge: Merge::Discard,

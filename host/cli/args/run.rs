@@ -60,6 +60,9 @@ pub(crate) struct InputArguments {
     /// Take files and folders whose names begin with a dot, too
     #[arg(long)]
     pub(crate) hidden: bool,
+    /// Take inputs that are compressed (gzip, Zstandard) as they are, and compress no result for the sake of its name
+    #[arg(long)]
+    pub(crate) no_compression: bool,
 }
 
 #[derive(Debug, Args)]

@@ -142,10 +142,9 @@ fn items(sample: &Sample, output: Output, what: (&RunArguments, Shape)) -> Resul
     let bytes = sample.bytes.len() as u64 * sample.copies as u64;
     let plan = plan::items_plan(shape, run, Some(bytes), false)
         .ok_or_else(|| Failure::input("the kernel filters pictures, not items"))?;
-    let split = plan.split;
     let work = JobWork::Items {
         plan,
-        sources: Box::new(AllSources { sources: Sources::Known(sample.found()), split }),
+        sources: Box::new(AllSources { sources: Sources::Known(sample.found()), unpack: true }),
         header: run.items.header,
         keep_header: false,
         output,

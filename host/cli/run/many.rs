@@ -91,11 +91,12 @@ impl<'a> ManyJobs<'a> {
         if self.shape == Shape::Picture {
             let work = PictureWork::new(found, Some(path), self.arguments)?;
             work.note(Some(path), &self.notes);
-            return Ok(work.spec(name, output::file_of_many(path).map_err(failed)?, self.arguments));
+            return Ok(work.spec(name, output::file_of_many(path, None).map_err(failed)?, self.arguments));
         }
         let sources = std::collections::VecDeque::from([found.clone()]);
-        let bytes = total_bytes(&sources);
-        let output = output::file_of_many(path).map_err(failed)?;
+        let unpack = !self.arguments.input.no_compression;
+        let bytes = total_bytes(&sources, unpack);
+        let output = output::file_of_many(path, output::packing(path, self.arguments)).map_err(failed)?;
         let own_file = matches!(output, taskhost_pool::job::Output::File(_));
         let mut plan = plan::items_plan(self.shape, self.arguments, bytes, own_file)
             .ok_or_else(|| JobFailure::Kernel("the kernel filters pictures, not items".into()))?;
@@ -106,7 +107,7 @@ impl<'a> ManyJobs<'a> {
         };
         let work = JobWork::Items {
             plan,
-            sources: Box::new(AllSources { sources: Sources::Known(sources), split: plan.split }),
+            sources: Box::new(AllSources { sources: Sources::Known(sources), unpack }),
             header: self.arguments.items.header,
             keep_header: self.arguments.items.keep_header,
             output,

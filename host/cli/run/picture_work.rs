@@ -10,7 +10,7 @@ use crate::args::RunArguments;
 use crate::feed::{path_of, picture_source};
 use crate::inputs::Found;
 use crate::report::Notes;
-use crate::{picture, plan};
+use crate::{output, picture, plan};
 
 /// A picture job in the making.
 pub(crate) struct PictureWork {
@@ -28,6 +28,12 @@ impl PictureWork {
         let file = source.file.try_clone().map_err(|error| wrong(error.to_string()))?;
         let file = std::fs::File::from(file);
         let input = picture::look(&file, path_of(found), len, &arguments.picture).map_err(&wrong)?;
+        if let Some(packing) = output.and_then(|path| output::packing(path, arguments)) {
+            let packing = packing.name();
+            return Err(JobFailure::Output(format!(
+                "{name}: no picture is compressed with {packing}: name the result otherwise, or add --no-compression"
+            )));
+        }
         let form = picture::form(&input, output.or_else(|| path_of(found))).map_err(&wrong)?;
         Ok(Self { source, input, form })
     }

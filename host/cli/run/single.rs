@@ -1,5 +1,7 @@
 //! One result of all inputs: one job.
 
+use std::path::Path;
+
 use taskhost_os::eventfd::Waker;
 use taskhost_pool::event::{JobFailure, Placement};
 use taskhost_pool::job::{JobSpec, JobWork, KeptParts, Output};
@@ -43,6 +45,8 @@ impl SingleJob<'_> {
         let mut resume = None;
         let mut splice = None;
         let mut parts = KeptParts::new();
+        let new_file = |path: &Path| output::file(path, output::packing(path, arguments));
+        let unpack = !arguments.input.no_compression;
         let output = match &place {
             Place::File(path) => match left {
                 Some(left) if left.has_parts() => {
@@ -50,26 +54,29 @@ impl SingleJob<'_> {
                     resume = Some(done);
                     parts = kept;
                     left.forget_output(path);
-                    output::file(path)?
+                    new_file(path)?
                 }
                 Some(left) if left.ended.is_some() => {
+                    if let (Given::Known(known), true) = (&inputs, unpack) {
+                        left.check_readable(known)?;
+                    }
                     let (old, items) = left.splice(path)?;
                     (splice, resume) = (Some(old), Some(items));
-                    output::file(path)?
+                    new_file(path)?
                 }
                 Some(left) => match left.go_on(path)? {
                     Some((output, place)) => {
                         resume = Some(place);
                         output
                     }
-                    None => output::file(path)?,
+                    None => new_file(path)?,
                 },
-                None => output::file(path)?,
+                None => new_file(path)?,
             },
             Place::Stdout { .. } | Place::PerInput(_) => match &shape {
                 Shape::Items { merge: (Merge::Discard, _), .. } => Output::Nothing,
                 shape if shape.is_binary() && !is_program => match output::spare_terminal(&place, input) {
-                    Some(path) => output::file(&path)?,
+                    Some(path) => new_file(&path)?,
                     None => output::stdout()?,
                 },
                 _ => output::stdout()?,
@@ -92,10 +99,9 @@ impl SingleJob<'_> {
                 ("the input".to_owned(), listed.map_err(|error| Failure::new(Exit::Host, error.to_string()))?)
             }
         };
-        let split = plan.split;
         let work = JobWork::Items {
             plan,
-            sources: Box::new(AllSources { sources, split }),
+            sources: Box::new(AllSources { sources, unpack }),
             header: arguments.items.header,
             keep_header: arguments.items.keep_header,
             output,
@@ -127,7 +133,7 @@ fn one_picture(inputs: Given, place: Place, arguments: &RunArguments, notes: &No
     let name = name_of(&found);
     let job = PictureWork::new(&found, path.as_deref(), arguments).map_err(failed)?;
     let output = match &path {
-        Some(path) => output::file(path)?,
+        Some(path) => output::file(path, None)?,
         None => output::stdout()?,
     };
     job.note(path.as_deref(), notes);

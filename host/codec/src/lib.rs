@@ -1,4 +1,4 @@
-//! Decoders and encoders of picture formats, for the convert role only: what comes in is untrusted, and a decoder is
+//! Decoders and encoders of file formats, for the convert role only: what comes in is untrusted, and a decoder is
 //! the likeliest place for it to do harm, so nothing but a sandboxed worker may call this.
 //!
 //! Samples are little-endian, row by row, the channels of a pixel together: see [`taskhost_protocol::picture`].
@@ -10,7 +10,9 @@ mod decode;
 mod encode;
 mod error;
 mod jpeg;
+mod packing;
 
 pub use decode::decode;
 pub use encode::encode;
 pub use error::CodecError;
+pub use packing::{StreamError, convert};

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use taskhost_protocol::picture::PictureFile;
+use taskhost_protocol::stream::Packing;
 
 /// How a picture lies in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +107,59 @@ pub fn sniff(first: &[u8]) -> Option<Content> {
     }
 }
 
+/// What the first bytes of a stream say of its compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sniffed {
+    /// It is compressed.
+    Packed(Packing),
+    /// It is not.
+    Plain,
+    /// There are too few of them.
+    Unknown,
+}
+
+/// First bytes of compressed streams: gzip with its only method, a frame of Zstandard.
+const PACKED: [(&[u8], Packing); 2] = [(b"\x1f\x8b\x08", Packing::Gzip), (b"\x28\xb5\x2f\xfd", Packing::Zstandard)];
+
+/// First byte of 16 magic numbers of frames of Zstandard that are to be skipped, and the other three.
+const SKIPPED: (std::ops::RangeInclusive<u8>, &[u8]) = (0x50..=0x5f, b"\x2a\x4d\x18");
+
+/// Bytes that [`packing`] needs.
+pub const PACKING_BYTES: usize = 4;
+
+/// Whether a stream is compressed, by its first bytes.
+#[must_use]
+pub fn packing(first: &[u8]) -> Sniffed {
+    if let Some((_, packing)) = PACKED.iter().find(|(magic, _)| first.starts_with(magic)) {
+        return Sniffed::Packed(*packing);
+    }
+    let is_skipped = match first {
+        [byte, rest @ ..] if SKIPPED.0.contains(byte) => {
+            let len = rest.len().min(SKIPPED.1.len());
+            rest.get(..len) == SKIPPED.1.get(..len)
+        }
+        _ => false,
+    };
+    if is_skipped && first.len() >= PACKING_BYTES {
+        return Sniffed::Packed(Packing::Zstandard);
+    }
+    if is_skipped || PACKED.iter().any(|(magic, _)| magic.starts_with(first)) {
+        Sniffed::Unknown
+    } else {
+        Sniffed::Plain
+    }
+}
+
+/// How files of that name are compressed, by its extension.
+#[must_use]
+pub fn packing_of(path: &Path) -> Option<Packing> {
+    match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "gz" => Some(Packing::Gzip),
+        "zst" => Some(Packing::Zstandard),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +177,23 @@ mod tests {
         for file in [PictureFile::Png, PictureFile::Jpeg, PictureFile::Pnm] {
             assert_eq!(picture_file_of(extension_of(file)), Some(file));
         }
+    }
+
+    #[test]
+    fn compressed_streams() {
+        assert_eq!(packing(b"\x1f\x8b\x08\0"), Sniffed::Packed(Packing::Gzip));
+        assert_eq!(packing(b"\x28\xb5\x2f\xfd\0"), Sniffed::Packed(Packing::Zstandard));
+        assert_eq!(packing(b"\x5e\x2a\x4d\x18"), Sniffed::Packed(Packing::Zstandard));
+        for first in [&b""[..], b"\x1f", b"\x1f\x8b", b"\x28\xb5\x2f", b"\x50", b"P\x2a\x4d"] {
+            assert_eq!(packing(first), Sniffed::Unknown, "{first:?}");
+        }
+        for first in [&b"1"[..], b"\x1f\x8c", b"\x1f\x8b\x07", b"P5", b"P\x2a\x4d\x17", b"\x60\x2a\x4d\x18", b"(\xb5 "]
+        {
+            assert_eq!(packing(first), Sniffed::Plain, "{first:?}");
+        }
+        assert_eq!(packing_of(Path::new("a.txt.GZ")), Some(Packing::Gzip));
+        assert_eq!(packing_of(Path::new("a.zst")), Some(Packing::Zstandard));
+        assert_eq!(packing_of(Path::new("gz")), None);
     }
 
     #[test]

@@ -133,12 +133,24 @@ pub fn is_readable(fd: BorrowedFd<'_>) -> bool {
     matches!(rustix::event::poll(&mut fds, Some(&now)), Ok(1..))
 }
 
+/// Waits until a read would not block.
+///
+/// # Errors
+/// When the descriptor cannot be watched.
+pub fn wait_readable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    wait(fd, rustix::event::PollFlags::IN)
+}
+
 /// Waits until a write would not block.
 ///
 /// # Errors
 /// When the descriptor cannot be watched.
 pub fn wait_writable(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::OUT)];
+    wait(fd, rustix::event::PollFlags::OUT)
+}
+
+fn wait(fd: BorrowedFd<'_>, flags: rustix::event::PollFlags) -> io::Result<()> {
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, flags)];
     match rustix::event::poll(&mut fds, None) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(errno) => Err(errno.into()),

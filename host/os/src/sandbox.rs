@@ -96,11 +96,13 @@ pub enum Role {
     Compile,
     /// Decodes and encodes file formats.
     Convert,
+    /// The same for a stream, which it reads and writes through pipes.
+    Stream,
 }
 
 impl Role {
     /// Every role that is granted nothing.
-    pub const ALL: [Self; 3] = [Self::Execute, Self::Compile, Self::Convert];
+    pub const ALL: [Self; 4] = [Self::Execute, Self::Compile, Self::Convert, Self::Stream];
 }
 
 impl fmt::Display for Layer {

@@ -15,8 +15,9 @@ pub mod limits;
 pub mod message;
 pub mod picture;
 pub mod progress;
+pub mod stream;
 pub mod table;
 pub mod work;
 
 /// Raised with every change to a type in this crate that is sent.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;

@@ -15,6 +15,18 @@ pub const TEXT_BYTES: usize = 4096;
 /// Frames kept of a WebAssembly backtrace: deeper ones repeat (recursion) and hide the cause.
 pub const BACKTRACE_FRAMES: usize = 16;
 
+/// Bytes that are read of a pipe before it is known whether it is compressed: they travel in the message that has it
+/// decompressed.
+pub const PREFIX_BYTES: usize = 4096;
+
+/// The window of a compressed stream in bytes: what the `zstd` command accepts unless it is asked for more. A decoder keeps
+/// that much of what it has made.
+pub const PACKING_WINDOW: u64 = 128 << 20;
+
+/// Private memory of a worker that converts a stream, beyond what it starts with: the window, a second one while it is
+/// enlarged, and what a block needs.
+pub const STREAM_MEMORY: u64 = 3 * PACKING_WINDOW;
+
 /// Failed items that one reply may report. A batch that has more stops there, and its rest is run as another batch.
 pub const FAILURES_PER_BATCH: usize = 6;
 

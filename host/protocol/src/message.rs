@@ -16,6 +16,7 @@ use crate::ids::{JobId, SlotId, SourceId};
 use crate::kernel::{CompileOptions, Description, Exports, Invoke, Kind, Needs};
 use crate::limits::{CompileLimits, WorkerLimits};
 use crate::picture::{Format, PictureFile};
+use crate::stream::StreamOrder;
 use crate::work::{Assignment, Done};
 
 /// What a worker process is for.
@@ -66,8 +67,10 @@ pub enum Start {
     /// Descriptors: the code (sealed memfd), the progress cell, the output arena, one for each granted folder; then, when
     /// there is broadcast data, that (sealed memfd).
     Execute(StartExecute),
-    /// Descriptors: none.
+    /// Descriptors: none. For pictures.
     Convert,
+    /// Descriptors: none. For one stream.
+    Stream,
 }
 
 /// What an execute worker needs to begin.
@@ -176,6 +179,9 @@ pub enum ToWorker {
         /// Its format.
         file: PictureFile,
     },
+    /// Convert role: read the first descriptor that comes with this message to its end, and write what becomes of it to the
+    /// second.
+    Stream(StreamOrder),
 }
 
 /// How grave a log line is.
@@ -239,6 +245,8 @@ pub enum FromWorker {
     Decoded(Result<Format, Fault>),
     /// The reply to [`ToWorker::Encode`]: bytes of the file.
     Encoded(Result<u64, Fault>),
+    /// The reply to [`ToWorker::Stream`], sent before the descriptors are closed: bytes written.
+    Streamed(Result<u64, Fault>),
     /// A log line.
     Log(LogLine),
     /// The worker gives up: the text of a panic, or of a failure to start.

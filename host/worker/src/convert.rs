@@ -33,8 +33,8 @@ pub(crate) fn run(channel: &mut Channel) -> Result<(), Fatal> {
                 let encoded = encode(files.file(from)?, format, files.file(to)?, file);
                 channel.send(&FromWorker::Encoded(encoded.map_err(Fault::capped)))?;
             }
-            ToWorker::Start(..) | ToWorker::Go | ToWorker::Run(_) => {
-                return Err(Fatal::Protocol("a convert worker only converts".into()));
+            ToWorker::Start(..) | ToWorker::Go | ToWorker::Run(_) | ToWorker::Stream(_) => {
+                return Err(Fatal::Protocol("a worker for pictures converts nothing else".into()));
             }
         }
     }

@@ -137,7 +137,11 @@ impl<'a> Executor<'a> {
                     let done = self.run(&assignment)?;
                     self.channel.send(&FromWorker::Done(done))?;
                 }
-                ToWorker::Start(..) | ToWorker::Go | ToWorker::Decode { .. } | ToWorker::Encode { .. } => {
+                ToWorker::Start(..)
+                | ToWorker::Go
+                | ToWorker::Decode { .. }
+                | ToWorker::Encode { .. }
+                | ToWorker::Stream(_) => {
                     return Err(Fatal::Protocol("an execute worker only runs batches".into()));
                 }
             }

@@ -1,8 +1,8 @@
 //! The child process: what a worker does from its first instruction to its last.
 //!
 //! * [`startup`] shakes hands and takes the descriptors, whatever the role.
-//! * [`compile`], [`execute`] and [`convert`] are the roles; each locks itself in before it touches anything that a
-//!   stranger wrote.
+//! * [`compile`], [`execute`] and [`convert`] are the roles, [`stream`] is what else converts; each locks itself in before it
+//!   touches anything that a stranger wrote.
 //! * [`begin`] starts the kernel, [`kernel`] keeps it and starts it again, [`logs`] bounds what it says.
 //! * [`grants`] are folders of the user.
 //! * [`files`] are the descriptors it was given, [`results`] is where results go, [`tally`] is what a batch came to.
@@ -34,6 +34,7 @@ mod reduce;
 mod results;
 mod rows;
 mod startup;
+mod stream;
 mod table;
 mod tally;
 

@@ -10,7 +10,7 @@ use taskhost_protocol::limits::{MESSAGE_BYTES, SLOTS, cap_text};
 use taskhost_protocol::message::{FromWorker, Lacking, Sandbox, Start, ToWorker};
 use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 
-use crate::{compile, convert, execute};
+use crate::{compile, convert, execute, stream};
 
 /// Room of the buffer for messages. Most are tens of bytes, and none is longer than [`MESSAGE_BYTES`]; but from 128 KiB on the
 /// allocator takes a mapping of its own, of which only pages that were written are in memory. A smaller buffer lies on the
@@ -168,6 +168,7 @@ fn live(channel: &mut Channel) -> Result<(), Fatal> {
         }
         Start::Execute(start) => execute::run(channel, start, fds),
         Start::Convert => convert::run(channel),
+        Start::Stream => stream::run(channel),
     }
 }
 

@@ -21,6 +21,7 @@ use taskhost_protocol::message::{
 };
 use taskhost_protocol::picture::{Cut, Format, PictureFile, PicturePlan, Sample};
 use taskhost_protocol::progress::Progress;
+use taskhost_protocol::stream::{Conversion, Packing, StreamOrder};
 use taskhost_protocol::work::{
     Assignment, Budget, Care, Done, Join, Merge, Partial, Piece, Place, Rest, Rows, Spent, Split, Work,
 };
@@ -128,6 +129,14 @@ fn messages() -> Vec<Seed> {
             ),
         ),
         ("encode", ToWorker::Encode { from: SlotId(0), format: GREY, to: SlotId(1), file: PictureFile::Png }),
+        (
+            "stream",
+            ToWorker::Stream(StreamOrder {
+                conversion: Conversion::Unpack(Packing::Gzip),
+                prefix: b"\x1f\x8b\x08".to_vec(),
+                from_start: true,
+            }),
+        ),
     ];
     let place = ItemPlace { source: SourceId(1), offset: 500 };
     let fault = Fault::Trap { reason: "unreachable".into(), backtrace: vec!["f".into(), "g".into()] };
@@ -163,6 +172,7 @@ fn messages() -> Vec<Seed> {
         ("compiled", FromWorker::Compiled { info_bytes: 70, code_bytes: 70_000 }),
         ("done", FromWorker::Done(done)),
         ("decoded", FromWorker::Decoded(Ok(GREY))),
+        ("streamed", FromWorker::Streamed(Err(Fault::Input("is damaged".into())))),
         ("log", FromWorker::Log(log)),
         ("dying", FromWorker::Dying("out of luck".into())),
     ];

@@ -21,7 +21,7 @@ pub(super) fn lower(role: Role, grants: &Grants<'_>, descriptors: u64) -> io::Re
     let processes = match role {
         Role::Compile if !super::process::is_isolated() => None,
         Role::Compile => Some(grants.threads),
-        Role::Execute | Role::ExecuteWithFiles | Role::Convert => Some(0),
+        Role::Execute | Role::ExecuteWithFiles | Role::Convert | Role::Stream => Some(0),
     };
     rlimits::limit_stack()?;
     let limits = [

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use taskhost_os::{descriptors, memfd};
+use taskhost_os::memfd;
 use taskhost_protocol::fault::{Fault, Refusal};
 use taskhost_protocol::ids::{JobId, WorkerId};
 use taskhost_protocol::limits::{COUNTERS, FAILURES_PER_BATCH, NAME_BYTES, PICTURE_BYTES, cap_text};
@@ -10,17 +10,15 @@ use taskhost_protocol::message::{FromWorker, LogLine, Role, ToWorker};
 use taskhost_protocol::picture::Format;
 use taskhost_protocol::work::Done;
 
-use super::jobs::{JobOutput, Opened};
-use super::pipe::Brought;
+use super::jobs::JobOutput;
 use super::process::{Incoming, Phase};
 use super::regions::REGION_BYTES;
 use super::sink::{Content, Purpose, Write};
 use super::timeline::Work;
-use super::{LINGER, Observer, Pool, Watched, sources_at_once};
+use super::{LINGER, Observer, Pool};
 use crate::artifact::check_hello;
 use crate::error::PoolError;
 use crate::event::{Event, JobFailure};
-use crate::job::Feed;
 use crate::verdict::Verdict;
 
 /// Deaths of workers that are told one by one.
@@ -208,7 +206,7 @@ impl Pool {
                         Ok(bytes)
                     }
                     (JobOutput::File { direct, .. }, _) => trim(direct, bytes)?.map(|()| 0),
-                    (JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(0),
+                    (JobOutput::Packed { .. } | JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(0),
                 }
             }
         };
@@ -261,6 +259,8 @@ impl Pool {
                 keeper.saved(job, written.result.is_ok());
             }
             match (written.result, written.purpose) {
+                // The worker that is to read it has failed, and its word or its end says why.
+                (Err(_), _) if self.is_packed(job) => self.stop_packing(job),
                 (Err(failure), _) if self.finishing.contains_key(&job) => self.finish_failed(job, failure, observer),
                 (Err(failure), _) => self.tell_state(Event::JobBroken { job, failure }),
                 (Ok(()), Purpose::Commit) => self.finish_saved(job, observer),
@@ -270,141 +270,6 @@ impl Pool {
                 }
             }
         }
-    }
-
-    /// Asks the feeds that had nothing again.
-    pub(super) fn open_waiting(&mut self) {
-        let waiting: Vec<JobId> = self.jobs.iter().filter(|(_, job)| job.waits_for_source).map(|(id, _)| *id).collect();
-        for job in waiting {
-            self.next_source(job);
-        }
-    }
-
-    /// Opens the job's next input.
-    pub(super) fn next_source(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        // Those that are open are closed when they are merged.
-        job.waits_for_source = job.sources.len() >= sources_at_once(self.config.cores.len(), descriptors::limit());
-        if job.waits_for_source {
-            return;
-        }
-        if self.next_block(id) {
-            return;
-        }
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Some(feed) = &mut job.feed else { return };
-        let event = match feed.next() {
-            Feed::Later => {
-                job.waits_for_source = true;
-                return;
-            }
-            Feed::Ended => Event::SourcesEnded { job: id },
-            Feed::Next(Err(failure)) => Event::JobBroken { job: id, failure },
-            Feed::Next(Ok(file)) => match job.open(file) {
-                Err(failure) => Event::JobBroken { job: id, failure },
-                Ok(Opened::File { source, start, end }) => {
-                    let header = job.first_header(source);
-                    self.write_header(id, header);
-                    Event::SourceOpened { job: id, source, start, end }
-                }
-                Ok(Opened::Pipe { source }) if job.header => {
-                    // The machine hears of the pipe when its header is known.
-                    job.waits_for_header = Some(source);
-                    job.wanted = 1;
-                    self.watch_pipe(id);
-                    return;
-                }
-                Ok(Opened::Pipe { source }) => Event::PipeOpened { job: id, source, start: 0 },
-            },
-        };
-        self.tell_state(event);
-    }
-
-    /// The first header goes in front of the output, when that was asked for.
-    fn write_header(&mut self, id: JobId, header: Option<Vec<u8>>) {
-        let Some(mut header) = header else { return };
-        if let Some(target) = self.jobs.get(&id).and_then(super::jobs::RunningJob::target) {
-            header.push(b'\n');
-            self.tell_state(Event::Appended { job: id, bytes: header.len() as u64 });
-            self.sink.write(Write { job: id, purpose: Purpose::Header, target, content: Content::Bytes(header) });
-        }
-    }
-
-    /// The job wants its pipe to be read.
-    pub(super) fn watch_pipe(&mut self, id: JobId) {
-        let Some((_, pipe)) = self.jobs.get_mut(&id).and_then(|job| job.pipe.as_mut()) else { return };
-        if pipe.is_ended() {
-            // What is left was read already; there is nothing to wait for.
-            return self.read_pipe(id);
-        }
-        if pipe.is_watched {
-            return;
-        }
-        if pipe.has_unread_rest() {
-            // What came with the header may be enough already.
-            self.read_pipe(id);
-        }
-        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.wanted > 0) else { return };
-        let Some((_, pipe)) = &mut job.pipe else { return };
-        let token = Watched::Pipe(id).token();
-        match self.poller.add(pipe.input(), token, taskhost_os::poll::Interest::Read) {
-            Ok(()) => pipe.is_watched = true,
-            // Devices such as /dev/zero cannot be watched, since they never keep anybody waiting.
-            Err(_) => pipe.is_busy = true,
-        }
-    }
-
-    /// Whether an input that cannot be watched is to be read.
-    pub(super) fn waits_for_busy_input(&self) -> bool {
-        self.jobs.values().any(|job| job.wanted > 0 && job.pipe.as_ref().is_some_and(|(_, pipe)| pipe.is_busy))
-    }
-
-    pub(super) fn read_busy_inputs(&mut self) {
-        let busy: Vec<JobId> = self
-            .jobs
-            .iter()
-            .filter(|(_, job)| job.wanted > 0 && job.pipe.as_ref().is_some_and(|(_, pipe)| pipe.is_busy))
-            .map(|(id, _)| *id)
-            .collect();
-        for job in busy {
-            self.read_pipe(job);
-        }
-    }
-
-    /// Reads a pipe that is readable.
-    pub(super) fn read_pipe(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let Some((source, pipe)) = &mut job.pipe else { return };
-        let source = *source;
-        if job.wanted == 0 {
-            return;
-        }
-        let event = match pipe.read(job.wanted) {
-            Ok(Brought::Nothing) => return,
-            Ok(Brought::Header(len)) => {
-                let header = pipe.take_header(len);
-                if let Some(open) = job.sources.get_mut(&source) {
-                    open.header = Some(header);
-                }
-                job.waits_for_header = None;
-                let header = job.first_header(source);
-                self.write_header(id, header);
-                Event::PipeOpened { job: id, source, start: len }
-            }
-            Ok(Brought::Block(piece)) => Event::Block { job: id, piece },
-            Ok(Brought::End(end)) => Event::PipeEnded { job: id, end },
-            Err(failure) => Event::JobBroken { job: id, failure },
-        };
-        if let Some(job) = self.jobs.get_mut(&id) {
-            job.wanted = 0;
-            if let Some((_, pipe)) = &mut job.pipe
-                && pipe.is_watched
-            {
-                pipe.is_watched = false;
-                let _ = self.poller.remove(pipe.input());
-            }
-        }
-        self.tell_state(event);
     }
 }
 

@@ -12,6 +12,7 @@ use taskhost_os::{exact, memfd, transfer};
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::limits::HEADER_BYTES;
 use taskhost_protocol::picture::{Format, PicturePlan};
+use taskhost_protocol::stream::Packing;
 use taskhost_protocol::work::Split;
 
 use super::Progress;
@@ -43,6 +44,13 @@ pub(crate) enum JobOutput {
         atomic: Box<AtomicFile>,
         target: Arc<Target>,
         direct: Arc<OwnedFd>,
+    },
+    /// A file that is not yet in its place, to which a worker writes what it makes of what is written to the pipe.
+    Packed {
+        atomic: Box<AtomicFile>,
+        packing: Packing,
+        /// The pipe, until everything is written.
+        target: Option<Arc<Target>>,
     },
     /// Something that is written from front to back.
     Stream(Arc<Target>),
@@ -151,6 +159,7 @@ impl RunningJob {
                 let target = Arc::new(Target::new(direct.try_clone()?));
                 JobOutput::File { atomic, target, direct }
             }
+            Output::Packed(atomic, packing) => JobOutput::Packed { atomic, packing, target: None },
             Output::Stream(fd) => JobOutput::Stream(Arc::new(Target::new(fd))),
             Output::Nothing => JobOutput::Nothing,
         };
@@ -221,7 +230,10 @@ impl RunningJob {
                 let hasher = self.is_kept.then(blake3::Hasher::new);
                 let pipe = Pipe::new(file.file, source, self.split, self.header)
                     .map_err(|error| JobFailure::Input(format!("no memory to read {}: {error}", file.name)))?;
-                let pipe = pipe.after(before, hasher);
+                let mut pipe = pipe.after(before, hasher);
+                if file.unpack {
+                    pipe.sniff();
+                }
                 let open = OpenSource { name: file.name, file: pipe.shared(), header: None, at: 0, held: None };
                 self.sources.insert(source, open);
                 self.read_pipes.extend(self.pipe.replace((source, pipe)));
@@ -277,6 +289,7 @@ impl RunningJob {
     pub(crate) fn target(&self) -> Option<Arc<Target>> {
         match &self.output {
             JobOutput::File { target, .. } | JobOutput::Stream(target) => Some(Arc::clone(target)),
+            JobOutput::Packed { target, .. } => target.clone(),
             JobOutput::Nothing => None,
         }
     }
@@ -288,14 +301,14 @@ impl RunningJob {
         }
         match &self.output {
             JobOutput::File { direct, .. } => Some(Arc::clone(direct)),
-            JobOutput::Stream(_) | JobOutput::Nothing => None,
+            JobOutput::Packed { .. } | JobOutput::Stream(_) | JobOutput::Nothing => None,
         }
     }
 
     /// Where the output file will be.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         match &self.output {
-            JobOutput::File { atomic, .. } => Some(atomic.path().to_owned()),
+            JobOutput::File { atomic, .. } | JobOutput::Packed { atomic, .. } => Some(atomic.path().to_owned()),
             JobOutput::Stream(_) | JobOutput::Nothing => None,
         }
     }

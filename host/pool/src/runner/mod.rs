@@ -2,16 +2,19 @@
 //! become actions, actions are performed.
 //!
 //! * [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
-//! * [`jobs`] are the files of a running job, [`pipe`] and [`cutter`] its input when that is a pipe.
+//! * [`jobs`] are the files of a running job, [`sources`] opens its inputs, [`pipe`] and [`cutter`] read one that is a pipe.
 //! * [`table`] takes items from, and hands results to, the program that this is part of.
-//! * [`room`] is how much may be open at a time; [`sink`] writes outputs in a thread of its own.
+//! * [`room`] is how much may be open at a time; [`sink`] writes outputs in a thread of its own; [`converters`] are workers
+//!   between a file and the pipe it is read or written by.
 //! * [`perform`] turns actions into effects, [`incoming`] messages into events, [`failed`] tells of failed items.
 //! * [`keeper`] and [`saving`] keep the journal, [`splice`] adds results to an output that lacks some.
 //! * [`vigil`] does what goes by the clock, [`watch`] tells whether an item is late, [`start_up`] how long a start took.
 //! * [`seat`] is its place among pools that share cores.
+//! * [`tokens`] are what the poller watches.
 //! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
 mod config;
+mod converters;
 pub(crate) mod cutter;
 mod failed;
 mod grants;
@@ -29,12 +32,14 @@ mod saving;
 mod seat;
 mod sink;
 mod slots;
+mod sources;
 mod splice;
 mod staff;
 mod start_up;
 mod table;
 pub mod timeline;
 mod times;
+mod tokens;
 mod vigil;
 mod walls;
 mod watch;
@@ -46,7 +51,7 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::descriptors;
 use taskhost_os::eventfd::Waker;
-use taskhost_os::poll::{Event as Readiness, Interest, Poller, Token};
+use taskhost_os::poll::{Event as Readiness, Interest, Poller};
 use taskhost_os::process_id::ProcessId;
 use taskhost_os::sandbox::Missing;
 use taskhost_os::usage::{OomCount, cpu_time, oom_kills};
@@ -61,16 +66,18 @@ use crate::error::{PoolError, Tried as _};
 use crate::event::{Event, Post};
 use crate::job::{Feed, JobFeed};
 use crate::state::{Rules, State};
+use converters::Converters;
 use jobs::RunningJob;
 use keeper::Keeper;
 use parts::Parts;
 use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
-use room::{jobs_at_once, sources_at_once};
+use room::jobs_at_once;
 use seat::Seat;
 use sink::Sink;
 use table::{Held, Tables};
 use timeline::Recorder;
+use tokens::Watched;
 use vigil::Vigil;
 
 pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
@@ -89,41 +96,6 @@ const START_TRIES: u32 = 5;
 
 /// How long a worker may live after it closed its socket.
 const LINGER: Duration = Duration::from_secs(1);
-
-/// What a token of the poller stands for, in its upper half; the lower half is a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Watched {
-    Waker,
-    Signals,
-    Socket(WorkerId),
-    Exit(WorkerId),
-    Pipe(JobId),
-}
-
-impl Watched {
-    fn token(self) -> Token {
-        let (kind, number) = match self {
-            Self::Waker => (0, 0),
-            Self::Signals => (1, 0),
-            Self::Socket(worker) => (2, u64::from(worker.0)),
-            Self::Exit(worker) => (3, u64::from(worker.0)),
-            Self::Pipe(job) => (4, job.0 & u64::from(u32::MAX)),
-        };
-        Token(kind << 32 | number)
-    }
-
-    fn from_token(token: Token) -> Option<Self> {
-        let number = (token.0 & u64::from(u32::MAX)) as u32;
-        Some(match token.0 >> 32 {
-            0 => Self::Waker,
-            1 => Self::Signals,
-            2 => Self::Socket(WorkerId(number)),
-            3 => Self::Exit(WorkerId(number)),
-            4 => Self::Pipe(JobId(u64::from(number))),
-            _ => return None,
-        })
-    }
-}
 
 /// A batch that is out or not yet merged: where its results are.
 #[derive(Debug)]
@@ -157,6 +129,8 @@ pub struct Pool {
     state: State,
     workers: BTreeMap<WorkerId, WorkerProcess>,
     next_worker: u32,
+    /// Workers that convert streams.
+    converters: Converters,
     batches: HashMap<BatchId, OutBatch>,
     parts: Parts,
     tables: Tables,
@@ -242,6 +216,7 @@ impl Pool {
             description: None,
             workers: BTreeMap::new(),
             next_worker: 0,
+            converters: Converters::default(),
             batches: HashMap::new(),
             parts: Parts::default(),
             tables: Tables::default(),
@@ -389,6 +364,7 @@ impl Pool {
         for (_, worker) in std::mem::take(&mut self.workers) {
             self.report(worker, false);
         }
+        self.end_all_converters();
         RunReport {
             progress: self.progress.clone(),
             workers: std::mem::take(&mut self.reports),
@@ -415,7 +391,8 @@ impl Pool {
     /// Waits until something happens, but not beyond `until`, and deals with it.
     fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
         let vigil = self.next_vigil();
-        let starting = self.workers.values().filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
+        let all = self.workers.values().chain(self.converters.workers());
+        let starting = all.filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
         let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(vigil);
         let deadline = deadline.chain(self.keeper.as_ref().and_then(Keeper::next)).min();
         let timeout = if self.pending.is_empty() && !self.waits_for_busy_input() {
@@ -429,6 +406,8 @@ impl Pool {
             match Watched::from_token(event.token) {
                 Some(Watched::Waker) => self.waker.clear(),
                 Some(Watched::Signals) => self.signalled()?,
+                Some(Watched::Socket(worker)) if self.converters.has(worker) => self.hear_converter(worker, observer),
+                Some(Watched::Exit(worker)) if self.converters.has(worker) => self.converter_gone(worker, observer),
                 Some(Watched::Socket(worker)) => {
                     // What is left is told again: the socket stays readable.
                     self.hear(worker, observer);

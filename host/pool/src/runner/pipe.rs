@@ -8,10 +8,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use blake3::Hasher;
+use taskhost_data::formats::{Sniffed, packing};
 use taskhost_os::memfd::InputArena;
 use taskhost_os::poll;
 use taskhost_protocol::ids::{SlotId, SourceId};
-use taskhost_protocol::limits::{HEADER_BYTES, ITEM_BYTES};
+use taskhost_protocol::limits::{HEADER_BYTES, ITEM_BYTES, PREFIX_BYTES};
+use taskhost_protocol::stream::Packing;
 use taskhost_protocol::work::{Piece, Split};
 
 use super::cutter;
@@ -50,6 +52,10 @@ pub(crate) enum Brought {
     Block(Piece),
     /// The end, after so many bytes.
     End(u64),
+    /// What may be the end: it is one when whoever writes the pipe says so.
+    Unproven,
+    /// It is compressed.
+    Packed(Packing),
 }
 
 /// A pipe that is being read.
@@ -82,6 +88,12 @@ pub(crate) struct Pipe {
     hasher: Option<Hasher>,
     /// Of blocks that were read: where they end, and the hash of everything up to there.
     known: VecDeque<(u64, [u8; 32])>,
+    /// Whether it is to be looked at before anything is taken from it.
+    sniffs: bool,
+    /// Whether its end is one only when its writer says so.
+    unproven: bool,
+    /// Whether there is nothing more to be read of what is not proven.
+    awaits_proof: bool,
     /// Whether a poller tells when it is readable.
     pub(crate) is_watched: bool,
     /// Whether no poller can tell, since it never keeps anybody waiting.
@@ -111,6 +123,9 @@ impl Pipe {
             before: Before::default(),
             hasher: None,
             known: VecDeque::new(),
+            sniffs: false,
+            unproven: false,
+            awaits_proof: false,
             is_watched: false,
             is_busy: false,
         })
@@ -121,6 +136,31 @@ impl Pipe {
         self.before = before;
         self.hasher = hasher;
         self
+    }
+
+    /// What is read of it may be compressed: then it says so, and is to be given something else to read.
+    pub(crate) fn sniff(&mut self) {
+        self.sniffs = true;
+    }
+
+    /// Reads from something else instead, which writes what it makes of this. Returns what was read so far, and the input.
+    pub(crate) fn replace(&mut self, input: OwnedFd) -> (Vec<u8>, OwnedFd) {
+        let prefix = self.held().to_vec();
+        self.filled = 0;
+        self.ended = false;
+        self.unproven = true;
+        (prefix, std::mem::replace(&mut self.input, File::from(input)).into())
+    }
+
+    /// Its end is one only when [`Pipe::prove`] is called.
+    pub(crate) fn distrust(&mut self) {
+        self.unproven = true;
+    }
+
+    /// Its writer says that all of it was written. Whether somebody waits for that.
+    pub(crate) fn prove(&mut self) -> bool {
+        self.unproven = false;
+        self.awaits_proof
     }
 
     /// What is known of everything up to somewhere in front of `offset`.
@@ -169,6 +209,7 @@ impl Pipe {
         }
         if !self.ended {
             let room = usize::try_from(wanted).unwrap_or(READ).clamp(READ, READ * 16);
+            let room = if self.sniffs { PREFIX_BYTES - self.filled } else { room };
             let at = self.region * REGION + self.filled;
             if self.filled + room > REGION {
                 let limit = ITEM_BYTES >> 20;
@@ -178,6 +219,10 @@ impl Pipe {
             }
             let target = self.arena.bytes_mut(at..at + room);
             match (&self.input).read(target) {
+                Ok(0) if self.unproven => {
+                    self.awaits_proof = true;
+                    return Ok(Brought::Unproven);
+                }
                 Ok(0) => self.ended = true,
                 Ok(read) => {
                     self.filled += read;
@@ -186,6 +231,16 @@ impl Pipe {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Brought::Nothing),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Brought::Nothing),
                 Err(error) => return Err(JobFailure::Input(format!("cannot be read: {error}"))),
+            }
+        }
+        if self.sniffs {
+            match packing(self.held()) {
+                Sniffed::Packed(packing) => {
+                    self.sniffs = false;
+                    return Ok(Brought::Packed(packing));
+                }
+                Sniffed::Unknown if !self.ended => return Ok(Brought::Nothing),
+                Sniffed::Unknown | Sniffed::Plain => self.sniffs = false,
             }
         }
         if self.wants_header {

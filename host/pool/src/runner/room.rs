@@ -13,8 +13,9 @@ fn room(workers: usize, descriptors: Option<u64>) -> usize {
 /// Jobs that are open at a time: enough that every worker has something to do while others are between two stages of a
 /// job, but no more than there are descriptors for.
 pub(super) fn jobs_at_once(workers: usize, descriptors: Option<u64>) -> usize {
-    /// Input, output with its folder twice, memory for a picture and its file.
-    const OF_A_JOB: usize = 6;
+    /// Input, output with its folder twice, memory for a picture and its file; or a worker that decompresses and one that
+    /// compresses, each with a socket, a process, and the end of a pipe.
+    const OF_A_JOB: usize = 10;
     // One can always be tried: if even that is too much, it says so.
     (room(workers, descriptors) / OF_A_JOB).clamp(1, 2 * workers.max(1) + 2)
 }

@@ -128,7 +128,7 @@ impl Pool {
 
     /// Workers that are not ready in time, or that live on without their socket.
     fn end_late(&mut self, now: Instant) {
-        for worker in self.workers.values_mut() {
+        for worker in self.workers.values_mut().chain(self.converters.workers_mut()) {
             if (worker.phase != Phase::Ready || worker.is_closing()) && worker.ready_by <= now && !worker.is_killed() {
                 let what = if worker.is_closing() { "hung while ending" } else { "was not ready for work in time" };
                 // The walls were up and the word given: what has no end is the kernel's, if no other worker was ever ready.
@@ -224,13 +224,13 @@ impl Pool {
 
     /// Stops everything, this process last, until it is told to go on: the time does not count.
     fn pause(&mut self) {
-        for worker in self.workers.values() {
+        for worker in self.workers.values().chain(self.converters.workers()) {
             worker.stop();
         }
         let began = Instant::now();
         signals::stop_self();
         let pause = began.elapsed();
-        for worker in self.workers.values_mut() {
+        for worker in self.workers.values_mut().chain(self.converters.workers_mut()) {
             worker.cont();
             worker.ready_by += pause;
             worker.watch.reset();

@@ -5,7 +5,7 @@
 
 use libc::c_long;
 
-use super::program::Check::{Below, Bits, Is, OneOf};
+use super::program::Check::{Below, Bits, Is, Not, OneOf};
 use super::program::{Check, Verdict};
 use super::{Rule, files};
 use crate::sandbox::Role;
@@ -95,6 +95,11 @@ pub(super) fn rules(role: Role, numbers: Numbers) -> Vec<Rule> {
         Role::Execute | Role::Convert => {}
         Role::ExecuteWithFiles => files::extend(&mut rules, numbers),
         Role::Compile => rules.extend(threads()),
+        Role::Stream => {
+            // Instead of the rule for the standard error, which is one of these.
+            rules.retain(|rule| rule.number != libc::SYS_write);
+            rules.extend(streams(numbers));
+        }
     }
     rules
 }
@@ -155,6 +160,20 @@ fn threads() -> Vec<Rule> {
         allow(libc::SYS_sched_getaffinity, "sched_getaffinity", &[]),
         // The number of cores by /proc, and whether the allocator may shrink a heap: there are no names here anyway.
         refuse(libc::SYS_openat, "openat", libc::ENOENT),
+    ]
+}
+
+/// What a pipe needs on top: it has no offsets, and it may belong to others who made it non-blocking.
+fn streams(numbers: Numbers) -> Vec<Rule> {
+    let on_file = [Below(0, numbers.descriptors), Not(0, numbers.control)];
+    vec![
+        allow(libc::SYS_read, "read", &on_file),
+        allow(libc::SYS_write, "write", &on_file),
+        #[cfg(target_arch = "x86_64")]
+        allow(libc::SYS_poll, "poll", &[]),
+        // What the other architectures have instead.
+        #[cfg(not(target_arch = "x86_64"))]
+        allow(libc::SYS_ppoll, "ppoll", &[]),
     ]
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Check {
     OneOf(u8, &'static [u32]),
     /// It is this number, which is known only now.
     Is(u8, u32),
+    /// It is any number but this.
+    Not(u8, u32),
     /// Of the bits in the first number, those in the second are set and the others are not.
     Bits(u8, u32, u32),
     /// It is smaller than this.
@@ -112,6 +114,11 @@ fn block(rule: &Rule) -> Vec<sock_filter> {
             Check::Is(argument, value) => {
                 steps.push(load_argument(argument));
                 ends.push((steps.len(), false));
+                steps.push(jump(libc::BPF_JEQ, value, 0, 0));
+            }
+            Check::Not(argument, value) => {
+                steps.push(load_argument(argument));
+                ends.push((steps.len(), true));
                 steps.push(jump(libc::BPF_JEQ, value, 0, 0));
             }
             Check::OneOf(argument, values) => {

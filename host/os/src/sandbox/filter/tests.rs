@@ -14,7 +14,7 @@ const NUMBERS_TRIED: u32 = 1024;
 /// Arguments that mean something to some call.
 const INTERESTING: [u64; 12] = [0, 1, 2, 3, 4, 5, 7, 39, 40, 0x80, 0x4000_0000, u64::MAX];
 
-const ROLES: [Role; 4] = [Role::Execute, Role::ExecuteWithFiles, Role::Compile, Role::Convert];
+const ROLES: [Role; 5] = [Role::Execute, Role::ExecuteWithFiles, Role::Compile, Role::Convert, Role::Stream];
 
 fn program(role: Role) -> Vec<sock_filter> {
     assemble(&rules(role, NUMBERS))
@@ -49,6 +49,7 @@ fn fitting(rule: &Rule) -> [u64; 6] {
             Check::OneOf(at, values) => arguments[usize::from(at)] = values[0].into(),
             Check::Bits(at, _, value) => arguments[usize::from(at)] |= u64::from(value),
             Check::Below(at, _) => arguments[usize::from(at)] = 0,
+            Check::Not(at, value) => assert_ne!(arguments[usize::from(at)], u64::from(value)),
         }
     }
     arguments
@@ -66,6 +67,7 @@ fn perturbed(check: &Check) -> (usize, Vec<u64>) {
             let bits = (0..32).map(|bit| 1_u32 << bit).filter(|bit| mask & bit != 0);
             (at.into(), bits.map(|bit| u64::from(value ^ bit)).collect())
         }
+        Check::Not(at, value) => (at.into(), vec![value.into()]),
         Check::Below(at, limit) => (at.into(), vec![limit.into(), u64::from(limit) + 1, u64::from(u32::MAX)]),
     }
 }

@@ -1,0 +1,87 @@
+//! The convert role for a stream: one descriptor is read to its end, and what becomes of it is written to another.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use taskhost_os::rlimits::Rlimits;
+use taskhost_os::sandbox::Role;
+use taskhost_os::{exact, poll};
+use taskhost_protocol::fault::Fault;
+use taskhost_protocol::limits::STREAM_MEMORY;
+use taskhost_protocol::message::{FromWorker, ToWorker};
+use taskhost_protocol::stream::StreamOrder;
+
+use crate::startup::{Channel, Fatal};
+
+/// Converts one stream.
+pub(crate) fn run(channel: &mut Channel) -> Result<(), Fatal> {
+    // A decoder's panic is caught and becomes an error of the stream; it must not end the worker.
+    std::panic::set_hook(Box::new(|_| {}));
+    Rlimits { more_data: STREAM_MEMORY, cpu: None }.set().map_err(|error| Fatal::failed("limiting itself")(&error))?;
+    channel.lock(Role::Stream, 1)?;
+    channel.locked()?;
+    channel.send(&FromWorker::Ready { description: None })?;
+    let (message, fds) = channel.receive()?;
+    let ToWorker::Stream(order) = message else {
+        return Err(Fatal::Protocol("a worker for a stream has nothing else to do".into()));
+    };
+    let Ok([from, to]) = <[OwnedFd; 2]>::try_from(fds) else {
+        return Err(Fatal::Protocol("a stream has two ends".into()));
+    };
+    let StreamOrder { conversion, prefix, from_start } = order;
+    let source = Source { file: from.into(), offset: from_start.then_some(0) };
+    let mut target = Target { file: to.into(), written: 0 };
+    let converted = taskhost_codec::convert(conversion, io::Cursor::new(prefix).chain(source), &mut target);
+    // Said before either end is closed: who sees the end of the stream can rely on having heard how it ended.
+    channel.send(&FromWorker::Streamed(converted.map(|()| target.written).map_err(Fault::from)))
+}
+
+/// What a stream is read from.
+struct Source {
+    file: File,
+    /// Where to go on, in a file whose position belongs to somebody else.
+    offset: Option<u64>,
+}
+
+impl Read for Source {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(offset) = &mut self.offset {
+            let read = exact::pread_full(self.file.as_fd(), buffer, *offset).map_err(io::Error::other)?;
+            *offset += read as u64;
+            return Ok(read);
+        }
+        loop {
+            match self.file.read(buffer) {
+                // Another program that has the pipe may have made it so.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => poll::wait_readable(self.file.as_fd())?,
+                result => return result,
+            }
+        }
+    }
+}
+
+/// Where a stream is written to.
+struct Target {
+    file: File,
+    written: u64,
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.file.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => poll::wait_writable(self.file.as_fd())?,
+                result => {
+                    let written = result?;
+                    self.written += written as u64;
+                    return Ok(written);
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
