@@ -30,6 +30,10 @@ page() {
     for command in run inspect new check compile resume replay bench doctor; do
         section "taskhost $command" "$command"
     done
+    section 'taskhost tenant' tenant
+    for command in create list show set rotate disable; do
+        section "taskhost tenant $command" tenant "$command"
+    done
     section 'taskhost cache' cache
     for command in path ls clear; do
         section "taskhost cache $command" cache "$command"

@@ -44,6 +44,8 @@ mod resume;
 mod review;
 mod run;
 mod sandbox;
+#[cfg(feature = "service")]
+mod service;
 mod signals;
 mod splits;
 mod tidy;

@@ -9,6 +9,8 @@ mod given;
 mod names;
 mod new;
 mod run;
+#[cfg(feature = "service")]
+mod tenant;
 mod values;
 
 use std::path::PathBuf;
@@ -26,6 +28,8 @@ pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use new::{Language, NewArguments};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
+#[cfg(feature = "service")]
+pub(crate) use tenant::{ServiceArguments, TenantArguments, TenantCommand, TokenArguments};
 pub(crate) use values::FolderName;
 
 /// Apply a WebAssembly kernel to a large input on every core.
@@ -60,6 +64,9 @@ pub(crate) enum Command {
     Bench(BenchArguments),
     /// Look after the compiled kernels
     Cache(CacheArguments),
+    /// Look after the tenants of a service: who may use it, and how much of it
+    #[cfg(feature = "service")]
+    Tenant(Box<TenantArguments>),
     /// Say what this machine has, and whether the walls around workers hold
     Doctor(DoctorArguments),
     /// Print a completion script for a shell

@@ -30,6 +30,8 @@ mod resume;
 mod run;
 mod shell;
 mod start;
+#[cfg(feature = "service")]
+mod tenant;
 
 use std::process::ExitCode;
 
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => resume::resume(arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
+        #[cfg(feature = "service")]
+        Command::Tenant(arguments) => tenant::run(*arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { folder } => shell::man(folder.as_deref()),

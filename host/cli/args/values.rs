@@ -63,6 +63,11 @@ pub(super) fn max_output(text: &str) -> Result<u64, String> {
     Err("a result can have from 1 byte to 4GiB".into())
 }
 
+#[cfg(feature = "service")]
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    parse_size(text).map_err(|error| error.to_string())
+}
+
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
 }

@@ -1,0 +1,104 @@
+//! `taskhost tenant`: who may use the service, and how much of it.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use taskhost_data::size::human_size;
+use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, TenantView, ask};
+use taskhost_service::tenant::{QuotaChange, Scopes};
+use taskhost_service::time::Moment;
+
+use crate::args::{ServiceArguments, TenantArguments, TenantCommand, TokenArguments};
+use crate::exit_code::{Exit, Failure};
+use crate::report;
+
+pub(crate) fn run(arguments: TenantArguments) -> Result<Exit> {
+    let (place, request, in_full) = request(arguments.command);
+    match ask(&place.data, request).map_err(|error| Failure::input(error.to_string()))? {
+        AdminAnswer::Token(token) => {
+            let exit = report::line(&token);
+            report::message("note", "this is the only time that the token is shown; only a hash of it is kept");
+            Ok(exit)
+        }
+        AdminAnswer::Tenants(tenants) if in_full => Ok(report::text(&tenants.iter().map(page).collect::<String>())),
+        AdminAnswer::Tenants(tenants) => Ok(report::text(&table(&tenants))),
+        AdminAnswer::Done => Ok(Exit::Done),
+        AdminAnswer::Refused(why) => Err(Failure::usage(why).into()),
+    }
+}
+
+/// Where, what, and whether a tenant is told of in full.
+fn request(command: TenantCommand) -> (ServiceArguments, AdminRequest, bool) {
+    match command {
+        TenantCommand::Create { place, name, share, token } => {
+            let (weight, quotas) = (share.weight(), share.quotas());
+            (place, AdminRequest::Create { name, weight, quotas, token: new_token(&token) }, false)
+        }
+        TenantCommand::List { place } => (place, AdminRequest::List, false),
+        TenantCommand::Show { place, name } => (place, AdminRequest::Show { name }, true),
+        TenantCommand::Set { place, name, share, enable } => {
+            let (weight, quotas, enabled) = (share.weight(), share.quotas(), enable.then_some(true));
+            (place, AdminRequest::Set { name, weight, quotas, enabled }, false)
+        }
+        TenantCommand::Rotate { place, name, token, overlap } => {
+            (place, AdminRequest::Rotate { name, token: new_token(&token), overlap }, false)
+        }
+        TenantCommand::Disable { place, name } => {
+            let quotas = QuotaChange::default();
+            (place, AdminRequest::Set { name, weight: None, quotas, enabled: Some(false) }, false)
+        }
+    }
+}
+
+fn new_token(arguments: &TokenArguments) -> NewToken {
+    let scopes = if arguments.scope.is_empty() { Scopes::ALL } else { arguments.scope.iter().copied().collect() };
+    NewToken { scopes, life: arguments.expires }
+}
+
+fn table(tenants: &[TenantView]) -> String {
+    let width = tenants.iter().map(|view| view.tenant.name.len()).max().unwrap_or(0);
+    let row = |view: &TenantView| {
+        let tenant = &view.tenant;
+        let state = if tenant.enabled { "" } else { "  disabled" };
+        let used = view.cpu_ms_today as f64 / 1000.0;
+        let limit = tenant.quotas.cpu_seconds_per_day;
+        format!("{:width$}  weight {}  {used:.1} of {limit} CPU seconds today{state}\n", tenant.name, tenant.weight)
+    };
+    tenants.iter().map(row).collect()
+}
+
+/// All of a tenant.
+fn page(view: &TenantView) -> String {
+    let (tenant, quotas) = (&view.tenant, &view.tenant.quotas);
+    let rows = [
+        ("weight", tenant.weight.to_string()),
+        ("concurrent jobs", quotas.concurrent_jobs.to_string()),
+        ("queued jobs", quotas.queued_jobs.to_string()),
+        ("cores", quotas.cores.to_string()),
+        ("CPU seconds a day", quotas.cpu_seconds_per_day.to_string()),
+        ("CPU seconds today", format!("{:.3}", view.cpu_ms_today as f64 / 1000.0)),
+        ("memory of a worker", human_size(quotas.worker_memory)),
+        ("stored", human_size(quotas.stored_bytes)),
+        ("a kernel", human_size(quotas.kernel_bytes)),
+        ("requests a second", quotas.requests_per_second.to_string()),
+        ("concurrent calls", quotas.concurrent_calls.to_string()),
+    ];
+    let mut text = format!("{}{}\n", tenant.name, if tenant.enabled { "" } else { " (disabled)" });
+    for (name, value) in rows {
+        let _ = writeln!(text, "  {name:18}  {value}");
+    }
+    for token in &view.tokens {
+        let until = token.expires.map_or_else(|| "for ever".to_owned(), left);
+        let _ = writeln!(text, "  token {}  {until}  {}", token.key, token.scopes);
+    }
+    text
+}
+
+fn left(until: Moment) -> String {
+    let seconds = until.0.saturating_sub(Moment::now().0) / 1000;
+    match seconds {
+        ..3_600 => format!("{} min left", seconds / 60),
+        3_600..172_800 => format!("{} h left", seconds / 3_600),
+        _ => format!("{} d left", seconds / 86_400),
+    }
+}

@@ -1,0 +1,283 @@
+//! Contents by digest. One folder for each tenant, so that nobody can tell, by time or by space, what others have stored.
+//!
+//! [`Blobs`] is all that the service asks of a store of contents; [`LocalBlobs`] keeps them in files that appear whole or
+//! not at all.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::random;
+use crate::tenant::TenantId;
+
+/// What a content is known by: its BLAKE3, written `blake3:` and 64 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(pub [u8; 32]);
+
+/// A text that is no digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a digest is blake3: and 64 hexadecimal digits in lower case")]
+pub struct DigestError;
+
+impl Digest {
+    /// The digest of some bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The 64 digits alone.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+impl std::fmt::Display for Digest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "blake3:{}", self.hex())
+    }
+}
+
+impl FromStr for Digest {
+    type Err = DigestError;
+
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        let hex = text.strip_prefix("blake3:").ok_or(DigestError)?;
+        // One content has one name.
+        if hex.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return Err(DigestError);
+        }
+        blake3::Hash::from_hex(hex).map(|hash| Self(*hash.as_bytes())).map_err(|_| DigestError)
+    }
+}
+
+impl serde::Serialize for Digest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Digest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A store of contents.
+pub trait Blobs: Send + Sync {
+    /// Begins a content whose bytes are still to come.
+    ///
+    /// # Errors
+    /// When there is no place for it.
+    fn begin(&self, tenant: TenantId) -> io::Result<NewBlob>;
+
+    /// Keeps what was written, under its digest, and has it on the disk. One that is there already stays.
+    ///
+    /// # Errors
+    /// When it cannot be written as a whole; then it is not there.
+    fn keep(&self, blob: NewBlob) -> io::Result<(Digest, u64)>;
+
+    /// Opens a content for reading; `None` when there is none of this digest.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    fn open(&self, tenant: TenantId, digest: &Digest) -> io::Result<Option<File>>;
+
+    /// Lays the content out as a file of this name, which nobody may write.
+    ///
+    /// # Errors
+    /// When there is no such content, or the file cannot be made.
+    fn lay_out(&self, tenant: TenantId, digest: &Digest, path: &Path) -> io::Result<()>;
+
+    /// Forgets a content. One that is not there is no error.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()>;
+}
+
+/// A content that is being written. Dropping it forgets it.
+#[derive(Debug)]
+pub struct NewBlob {
+    tenant: TenantId,
+    path: PathBuf,
+    file: File,
+    hasher: blake3::Hasher,
+}
+
+impl NewBlob {
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.hasher.update(bytes);
+        self.file.write_all(bytes)
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.hasher.count()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The digest of what was written so far.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(*self.hasher.finalize().as_bytes())
+    }
+}
+
+impl Drop for NewBlob {
+    fn drop(&mut self) {
+        // One that was kept has another name by now.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Contents in a folder of this machine.
+#[derive(Clone, Debug)]
+pub struct LocalBlobs {
+    tenants: PathBuf,
+}
+
+impl LocalBlobs {
+    /// Those below `data`. What was being written when a server died is removed.
+    #[must_use]
+    pub fn new(data: &Path) -> Self {
+        let tenants = data.join("tenants");
+        let folders = fs::read_dir(&tenants).into_iter().flatten().filter_map(Result::ok);
+        for folder in folders {
+            let _ = fs::remove_dir_all(folder.path().join("incoming"));
+        }
+        Self { tenants }
+    }
+
+    fn folder(&self, tenant: TenantId, name: &str) -> PathBuf {
+        self.tenants.join(tenant.0.to_string()).join(name)
+    }
+
+    fn place(&self, tenant: TenantId, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.folder(tenant, "blobs").join(&hex[..2]).join(&hex[2..])
+    }
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+impl Blobs for LocalBlobs {
+    fn begin(&self, tenant: TenantId) -> io::Result<NewBlob> {
+        let folder = self.folder(tenant, "incoming");
+        make_folder(&folder)?;
+        let path = folder.join(random::word(20));
+        let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o400).open(&path)?;
+        Ok(NewBlob { tenant, path, file, hasher: blake3::Hasher::new() })
+    }
+
+    fn keep(&self, blob: NewBlob) -> io::Result<(Digest, u64)> {
+        let digest = blob.digest();
+        let place = self.place(blob.tenant, &digest);
+        if !place.exists() {
+            let folder = place.parent().unwrap_or(&self.tenants);
+            make_folder(folder)?;
+            blob.file.sync_all()?;
+            fs::rename(&blob.path, &place)?;
+            // The name has to survive a power cut like the content; and the folder it is in, which may be new.
+            for folder in folder.ancestors().take(2) {
+                File::open(folder)?.sync_all()?;
+            }
+        }
+        Ok((digest, blob.len()))
+    }
+
+    fn open(&self, tenant: TenantId, digest: &Digest) -> io::Result<Option<File>> {
+        match File::open(self.place(tenant, digest)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn lay_out(&self, tenant: TenantId, digest: &Digest, path: &Path) -> io::Result<()> {
+        fs::hard_link(self.place(tenant, digest), path)
+    }
+
+    fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()> {
+        match fs::remove_file(self.place(tenant, digest)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    const ANNA: TenantId = TenantId(1);
+    const BERT: TenantId = TenantId(2);
+
+    fn store(blobs: &LocalBlobs, tenant: TenantId, bytes: &[u8]) -> Digest {
+        let mut blob = blobs.begin(tenant).expect("there is a place");
+        blob.write(bytes).expect("there is room");
+        blobs.keep(blob).expect("it is kept").0
+    }
+
+    #[test]
+    fn what_was_written_is_read_by_its_digest_and_by_its_owner() {
+        let place = tempfile::tempdir().expect("a folder");
+        let blobs = LocalBlobs::new(place.path());
+        let digest = store(&blobs, ANNA, b"content");
+        assert_eq!(digest, Digest::of(b"content"));
+        assert_eq!(store(&blobs, ANNA, b"content"), digest);
+        let mut text = String::new();
+        blobs.open(ANNA, &digest).expect("readable").expect("there").read_to_string(&mut text).expect("text");
+        assert_eq!(text, "content");
+        assert!(blobs.open(BERT, &digest).expect("readable").is_none());
+        blobs.remove(ANNA, &digest).expect("removed");
+        assert!(blobs.open(ANNA, &digest).expect("readable").is_none());
+    }
+
+    #[test]
+    fn what_is_given_up_is_not_there() {
+        let place = tempfile::tempdir().expect("a folder");
+        let blobs = LocalBlobs::new(place.path());
+        let mut blob = blobs.begin(ANNA).expect("there is a place");
+        blob.write(b"half").expect("there is room");
+        let path = blob.path.clone();
+        assert!(path.exists());
+        drop(blob);
+        assert!(!path.exists());
+        // A server that is killed drops nothing.
+        std::mem::forget(blobs.begin(ANNA).expect("there is a place"));
+        let incoming = place.path().join("tenants/1/incoming");
+        assert_eq!(fs::read_dir(&incoming).expect("there").count(), 1);
+        let _ = LocalBlobs::new(place.path());
+        assert!(!incoming.exists());
+    }
+
+    #[test]
+    fn a_digest_is_written_in_one_way() {
+        let digest = Digest::of(b"");
+        let text = digest.to_string();
+        assert_eq!(text.parse(), Ok(digest));
+        let others = [text.to_uppercase(), text.replace("blake3:", ""), format!("{text}0"), "blake3:".to_owned()];
+        for other in others {
+            assert_eq!(other.parse::<Digest>(), Err(DigestError), "{other}");
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The multi-tenant compute service: several people, who do not trust each other, run kernels on one machine.
+//!
+//! * [`store`] is what must survive: tenants, tokens, kernels, jobs, usage and the audit log, in one embedded database.
+//! * [`blobs`] are contents by digest: kernels, inputs, results.
+//! * [`tenant`] is who may do what, and how much of it.
+//! * [`admin`] is how the operator's commands reach a server that runs.
+//!
+//! This crate starts no worker and knows no engine: work is done by processes of their own.
+
+pub mod admin;
+pub mod blobs;
+pub mod data;
+pub mod name;
+pub mod random;
+pub mod store;
+pub mod tenant;
+pub mod time;

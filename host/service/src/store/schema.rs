@@ -1,0 +1,38 @@
+//! The tables, and how older databases become newer ones.
+
+use rusqlite::Connection;
+
+use super::{Result, StoreError};
+
+/// What brings a database from each version to the next; the version is how many of these were done. A step that was
+/// released is never changed.
+const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
+
+/// Brings the database up to date.
+pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
+    let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    let transaction = connection.transaction()?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    for step in STEPS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", known)?;
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_up_to_date_stays_as_it_is_and_what_is_newer_is_refused() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        migrate(&mut connection).expect("made");
+        migrate(&mut connection).expect("left alone");
+        connection.pragma_update(None, "user_version", 99).expect("set");
+        assert!(matches!(migrate(&mut connection), Err(StoreError::Newer { found: 99, .. })));
+    }
+}

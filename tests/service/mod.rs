@@ -1,0 +1,3 @@
+//! The service: its tenants, its store, and what it does over HTTP.
+
+mod tenants;
