@@ -5,6 +5,7 @@ mod build;
 mod expected;
 mod table;
 mod worked;
+mod worlds;
 
 use build::{Row, Tools, rows};
 use expected::{KERNELS, check};

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use super::worlds;
+
 /// Where compilers are, when not in the target folder; `setup.sh` takes the same.
 const TOOLCHAINS: &str = "TASKHOST_TOOLCHAINS";
 
@@ -35,7 +37,8 @@ fn languages() -> PathBuf {
 /// All rows of the table.
 pub(super) fn rows() -> Vec<Row> {
     let text = fs::read_to_string(languages().join("README.md")).unwrap();
-    let table = text.lines().filter(|line| line.starts_with("| ")).skip(1).filter(|line| !line.contains("| ---"));
+    let table = text.lines().skip_while(|line| !line.starts_with("| language |")).skip(1);
+    let table = table.take_while(|line| line.starts_with('|')).filter(|line| !line.contains("| ---"));
     let row = |line: &str| {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
         let [language, way, tools, folder, command] = cells[..] else { panic!("not five cells: {line}") };
@@ -59,8 +62,11 @@ impl Row {
     }
 
     /// Whether there is such a kernel: not each is written in every language, and a command reads one item and knows of no
-    /// others.
+    /// others. A raw module gives one result for an item.
     pub(super) fn has(&self, kernel: &str) -> bool {
+        if self.way == "raw" && ["words", "edges"].contains(&kernel) {
+            return false;
+        }
         let folder = if self.is_command() { self.path().join("command") } else { self.path() };
         let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         names.into_iter().any(|path| path.file_stem().unwrap() == kernel)
@@ -100,9 +106,8 @@ impl Tools {
     /// Builds a kernel, unless it was built from the same sources by the same compiler.
     #[track_caller]
     pub(super) fn build(&self, row: &Row, kernel: &str) -> PathBuf {
-        let reduces = ["primes", "wordcount"].contains(&kernel);
-        let world = if reduces { "reduce-kernel" } else { "map-kernel" };
-        let command = row.command.replace("WORLD", world);
+        let world = worlds::of(kernel);
+        let command = row.command.replace("WORLD", &world.full()).replace("SECTION", &world.section());
         let built = self.folder.join("built");
         let name = format!("{}-{}-{kernel}", row.language.to_lowercase(), row.way);
         let file = built.join(format!("{name}-{}.wasm", self.digest(row, &command)));
@@ -131,10 +136,11 @@ impl Tools {
         let mut hasher = blake3::Hasher::new();
         hasher.update(command.as_bytes());
         hasher.update(&fs::read(self.folder.join("installed").join(&row.tools)).unwrap());
-        let mut folders = vec![root().join("wit"), row.path()];
+        let mut folders = vec![root().join("wit"), languages().join("wit"), languages().join("types"), row.path()];
         match row.tools.as_str() {
             // C++ takes the header of C.
             "zig" => folders.push(languages().join("c")),
+            "assemblyscript" => folders.push(languages().join("assemblyscript")),
             "rust" => folders.push(root().join("plugins/sdk")),
             _ => {}
         }

@@ -6,8 +6,10 @@ use super::build::{Row, Tools};
 use crate::harness::{Outcome, Place};
 use crate::native::{Numbers, primes_between, wordcount};
 
-/// The first three are there in every language; `broken` gives up, and `dice` asks for random numbers.
-pub(super) const KERNELS: [&str; 5] = ["invert", "primes", "wordcount", "broken", "dice"];
+/// The first three are there in every language; `broken` gives up, `dice` asks for random numbers, and the rest are of the
+/// other worlds.
+pub(super) const KERNELS: [&str; 10] =
+    ["invert", "primes", "wordcount", "broken", "dice", "minimal", "words", "edges", "lengths", "prefix"];
 
 /// What each says to a line that is no range.
 const COMPLAINT: &str = "expected two whole numbers `lo hi`";
@@ -29,7 +31,13 @@ pub(super) fn check(row: &Row, kernel: &str, file: &Path) {
         "primes" => primes(&name, run),
         "wordcount" => words(&name, run),
         "broken" => broken(&name, run),
-        _ => dice(&name, run),
+        "dice" => dice(&name, run),
+        "minimal" => minimal(&name, run),
+        "words" => flat(&name, run),
+        "edges" => edges(&name, run),
+        "lengths" => lengths(&name, run),
+        "prefix" => prefix(&name, run),
+        _ => panic!("nothing is expected of {kernel}"),
     }
 }
 
@@ -124,4 +132,70 @@ fn dice(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
     thrown.sort_unstable();
     thrown.dedup();
     assert_eq!(thrown.len(), 50, "{name}: items have random numbers of their own");
+}
+
+/// One function, and nothing said of itself.
+fn minimal(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
+    same(name, "one item", run("", "größer, a-z\n".as_bytes()), "GRößER, A-Z\n".as_bytes());
+    same(name, "lines", run("--split lines --merge lines --workers 2", b"a\n\nbc\n"), b"A\n\nBC\n");
+}
+
+/// None, one or many results for an item.
+fn flat(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
+    let words = |number: usize| (0..number % 4).map(move |word| format!("w{number}.{word}"));
+    let text: String = (0..500).map(|number| format!(" {} \n", words(number).collect::<Vec<_>>().join("\t "))).collect();
+    let wanted: String = (0..500).flat_map(words).map(|word| word + "\n").collect();
+    same(name, "many lines", run("--workers 2", text.as_bytes()), wanted.as_bytes());
+    same(name, "a few at a time", run("--batch 7", text.as_bytes()), wanted.as_bytes());
+    same(name, "nothing", run("", b"\n \n"), b"");
+    let complaint = run("--on-error skip", b"one two\nth\0ree\nfour\n").code(3);
+    assert_eq!(complaint.stdout, b"one\ntwo\nfour\n", "{name}");
+    let said = "item 1 (at byte 8): a NUL byte is in no word";
+    assert!(complaint.stderr.contains(said), "{name}:\n{}", complaint.stderr);
+}
+
+/// Strips with a row of context on each side give what the whole picture gives.
+fn edges(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
+    let (width, height) = (37_usize, 120_usize);
+    let mut numbers = Numbers::new(11);
+    for (magic, channels) in [("P5", 1), ("P6", 3)] {
+        let header = format!("{magic}\n{width} {height}\n255\n").into_bytes();
+        let row = width * channels;
+        let samples: Vec<u8> = (0..row * height).map(|_| numbers.below(256) as u8).collect();
+        let at = |line: usize, x: usize| samples[line.min(height - 1) * row + x];
+        let difference = |i: usize| at((i / row).saturating_sub(1), i % row).abs_diff(at(i / row + 1, i % row));
+        let wanted = [header.clone(), (0..samples.len()).map(difference).collect()].concat();
+        let picture = [header, samples].concat();
+        same(name, "a picture", run("", &picture), &wanted);
+        same(name, "strips", run("--workers 3 --batch 7", &picture), &wanted);
+    }
+    let deep = [b"P5\n2 1\n65535\n".as_slice(), &[0; 4]].concat();
+    let refused = run("", &deep).code(3);
+    assert!(refused.stderr.contains("expected samples of 8 bits"), "{name}:\n{}", refused.stderr);
+}
+
+/// Many small items in one call, and blame for one of them.
+fn lengths(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
+    let line = |number: usize| "x".repeat(number * number % 83);
+    let text: String = (0..3000).map(|number| line(number) + "\n").collect();
+    let wanted: String = (0..3000).map(|number| format!("{}\n", line(number).len())).collect();
+    same(name, "many lines", run("--workers 2", text.as_bytes()), wanted.as_bytes());
+    same(name, "always fresh", run("--batch 2 --fresh batch", &text.as_bytes()[..800]), &{
+        text[..800].lines().map(|line| format!("{}\n", line.len())).collect::<String>().into_bytes()
+    });
+    let complaint = run("--on-error skip", b"one\n#two\n\n").code(3);
+    assert_eq!(complaint.stdout, b"3\n0\n", "{name}");
+    let said = "item 1 (at byte 4): a comment has no length";
+    assert!(complaint.stderr.contains(said), "{name}:\n{}", complaint.stderr);
+}
+
+/// A setting that is looked at once, before the first item.
+fn prefix(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
+    same(name, "without the setting", run("--workers 2", b"a\n\nb\n"), b"> a\n> \n> b\n");
+    same(name, "with it", run("--config with=++ --fresh item", b"a\nb\n"), b"++a\n++b\n");
+    let refused = run("--config with=", b"a\n");
+    assert!(refused.stdout.is_empty() && refused.code != 0, "{name}");
+    assert!(refused.stderr.contains("`with` must have 1 to 63 bytes"), "{name}:\n{}", refused.stderr);
+    let unknown = run("--config without=1", b"a\n");
+    assert!(unknown.stderr.contains("`without`"), "{name}:\n{}", unknown.stderr);
 }

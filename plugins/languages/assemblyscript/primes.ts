@@ -7,14 +7,18 @@ export function taskhost_describe(): u64 {
 }
 
 export function taskhost_process(at: usize, length: u32): u64 {
-  const words = latin1(at, length).replaceAll("\t", " ").trim().split(" ").filter((word) => word.length > 0);
-  if (words.length != 2 || !isNumber(words[0]) || !isNumber(words[1])) {
-    return invalidInput("expected two whole numbers `lo hi`");
-  }
-  let count: u64 = 0;
+  const count = primesOf(latin1(at, length));
+  return count < 0 ? invalidInput("expected two whole numbers `lo hi`") : place(new Bytes().decimal(count));
+}
+
+/** How many primes lie in the range that the text is; -1 when it is none. */
+export function primesOf(text: string): i64 {
+  const words = text.replaceAll("\t", " ").trim().split(" ").filter((word) => word.length > 0);
+  if (words.length != 2 || !isNumber(words[0]) || !isNumber(words[1])) return -1;
+  let count: i64 = 0;
   const high = U32.parseInt(words[1]);
-  for (let number = U32.parseInt(words[0]); number < high; number++) count += u64(isPrime(number));
-  return place(new Bytes().decimal(count));
+  for (let number = U32.parseInt(words[0]); number < high; number++) count += i64(isPrime(number));
+  return count;
 }
 
 export function taskhost_combine(at: usize, length: u32): u64 {

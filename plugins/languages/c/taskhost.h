@@ -11,9 +11,16 @@
  *         return item;
  *     }
  *
- * Before the #include: TASKHOST_REDUCE when the kernel has kernel_combine and kernel_finish; TASKHOST_START when it has
- * kernel_start. With -DTASKHOST_COMPONENT the same source becomes a component, without it a raw module (docs/abi.md).
- * Include it in one file of a kernel.
+ * Before the #include, what the kernel has besides:
+ *
+ *     TASKHOST_REDUCE     kernel_combine and kernel_finish
+ *     TASKHOST_START      kernel_start
+ *     TASKHOST_FLAT       kernel_process_flat instead of kernel_process (components)
+ *     TASKHOST_IMAGE      kernel_prepare and kernel_filter instead of kernel_process (components)
+ *     TASKHOST_MINIMAL    no kernel_description
+ *
+ * With -DTASKHOST_COMPONENT the same source becomes a component, without it a raw module (docs/abi.md). Include it in one
+ * file of a kernel.
  *
  * A kernel keeps nothing from item to item: any worker may get any item, in any order, more than once. */
 #ifndef TASKHOST_H
@@ -60,8 +67,55 @@ taskhost_bytes kernel_process(taskhost_bytes item);
 taskhost_bytes kernel_combine(const taskhost_bytes *parts, size_t count);
 taskhost_bytes kernel_finish(taskhost_bytes total);
 
-/* With TASKHOST_START. Called once for each fresh instance; anything but an error will do. */
+/* With TASKHOST_START. Called once for each fresh instance; taskhost_ok(), or an error that ends the run. */
 taskhost_bytes kernel_start(void);
+
+/* With TASKHOST_FLAT. None, one or many results, each given to taskhost_push; then taskhost_ok(), or an error. */
+typedef struct {
+    taskhost_bytes *results;
+    size_t count, room;
+} taskhost_results;
+
+taskhost_bytes kernel_process_flat(taskhost_bytes item, taskhost_results *results);
+
+/* With TASKHOST_IMAGE. */
+enum {
+    taskhost_unsigned8,
+    taskhost_unsigned16,
+    taskhost_signed16,
+    taskhost_unsigned32,
+    taskhost_signed32,
+    taskhost_float32,
+    taskhost_float64,
+};
+
+typedef struct {
+    uint32_t width, height;
+    uint32_t channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; other numbers for raw data. */
+    uint8_t sample;    /* One of the names above. */
+} taskhost_format;
+
+#define TASKHOST_WHOLE UINT32_MAX
+
+typedef struct {
+    uint32_t halo;          /* Rows above and below that each strip needs; TASKHOST_WHOLE for the picture uncut. */
+    taskhost_format output; /* With strips as high as the input. */
+} taskhost_plan;
+
+typedef struct {
+    taskhost_format image; /* Of the whole picture. */
+    uint32_t first_row;    /* Row of the picture at which the tile's own rows begin. */
+    uint32_t rows;         /* Own rows: those to be returned. */
+    uint32_t above, below; /* Context rows that are there; fewer than the halo at the picture's edges. */
+    uint8_t *samples;      /* above + rows + below rows, without padding. */
+    size_t length;
+} taskhost_tile;
+
+/* What becomes of pictures of a format. The plan comes filled in: strips without halo, the input's format. */
+taskhost_bytes kernel_prepare(taskhost_format input, taskhost_plan *plan);
+
+/* The own rows (or the whole picture) in the planned format. */
+taskhost_bytes kernel_filter(const taskhost_tile *tile);
 
 /* ---- What a kernel may use ---------------------------------------------------------------------------------------- */
 
@@ -80,6 +134,18 @@ static inline int taskhost_is_error(taskhost_bytes bytes);
 /* A result of a text that ends with NUL. */
 static inline taskhost_bytes taskhost_text(const char *text);
 
+/* What is no error and has no bytes. */
+static inline taskhost_bytes taskhost_ok(void);
+
+/* Adds a result. Its bytes have to stay until the end of the call. */
+static inline void taskhost_push(taskhost_results *results, taskhost_bytes result);
+
+/* Bytes of one row of pictures of a format. */
+static inline size_t taskhost_row_bytes(taskhost_format format);
+
+/* Row `row` of the picture, which the tile must have; rows beyond the picture are its outermost ones. */
+static inline uint8_t *taskhost_row(const taskhost_tile *tile, int64_t row);
+
 /* The value of a setting, with a NUL behind it; NULL when it is not set. */
 static inline const char *taskhost_setting(const char *name);
 
@@ -94,6 +160,11 @@ static inline void taskhost_count(const char *name, uint64_t amount);
 /* Place of the item in the run, and offset of its first byte in its input. */
 static inline uint64_t taskhost_position(void);
 static inline uint64_t taskhost_offset(void);
+
+/* What the user gave with --broadcast name=path: how long it is (UINT64_MAX when there is nothing), and some of it, fewer
+ * than `length` bytes only at its end. */
+static inline uint64_t taskhost_broadcast_size(const char *name);
+static inline taskhost_bytes taskhost_broadcast(const char *name, uint64_t offset, uint32_t length);
 
 /* ---- How it is done: nothing below is for kernels ----------------------------------------------------------------- */
 
@@ -163,8 +234,35 @@ static inline taskhost_bytes taskhost_text(const char *text) {
     return bytes;
 }
 
-#ifdef TASKHOST_COMPONENT
+static inline taskhost_bytes taskhost_ok(void) {
+    taskhost_bytes nothing = {NULL, 0};
+    return nothing;
+}
+
+static inline void taskhost_push(taskhost_results *results, taskhost_bytes result) {
+    if (results->count == results->room) {
+        size_t room = results->room ? 2 * results->room : 64, size = sizeof result;
+        results->results = (taskhost_bytes *)taskhost_grow(results->results, results->room * size, room * size);
+        results->room = room;
+    }
+    results->results[results->count++] = result;
+}
+
+static inline size_t taskhost_row_bytes(taskhost_format format) {
+    static const uint8_t sizes[] = {1, 2, 2, 4, 4, 4, 8};
+    return (size_t)format.width * format.channels * sizes[format.sample];
+}
+
+static inline uint8_t *taskhost_row(const taskhost_tile *tile, int64_t row) {
+    int64_t first = (int64_t)tile->first_row - tile->above, last = (int64_t)tile->image.height - 1;
+    row = row < 0 ? 0 : row > last ? last : row;
+    return tile->samples + (size_t)(row - first) * taskhost_row_bytes(tile->image);
+}
+
+#if defined(TASKHOST_COMPONENT)
 #include "taskhost_component.h"
+#elif defined(TASKHOST_FLAT) || defined(TASKHOST_IMAGE)
+#error "a raw module gives one result for each item: build with -DTASKHOST_COMPONENT"
 #else
 
 /* ---- Raw module: docs/abi.md -------------------------------------------------------------------------------------- */
@@ -176,6 +274,10 @@ TASKHOST__IMPORT("taskhost", "counter_add")
 extern void taskhost__counter_add(const char *name, size_t length, uint64_t amount);
 TASKHOST__IMPORT("taskhost", "item_position") extern uint64_t taskhost__item_position(void);
 TASKHOST__IMPORT("taskhost", "item_offset") extern uint64_t taskhost__item_offset(void);
+TASKHOST__IMPORT("taskhost", "broadcast_size")
+extern uint64_t taskhost__broadcast_size(const char *name, size_t length);
+TASKHOST__IMPORT("taskhost", "broadcast_read")
+extern uint32_t taskhost__broadcast_read(const char *name, size_t length, uint64_t offset, void *into, uint32_t room);
 
 static inline const char *taskhost_setting(const char *name) {
     uint32_t length = taskhost__config_get(name, strlen(name), NULL, 0);
@@ -190,6 +292,16 @@ static inline void taskhost_log(int level, const char *text) { taskhost__log(lev
 static inline void taskhost_count(const char *name, uint64_t amount) { taskhost__counter_add(name, strlen(name), amount); }
 static inline uint64_t taskhost_position(void) { return taskhost__item_position(); }
 static inline uint64_t taskhost_offset(void) { return taskhost__item_offset(); }
+
+static inline uint64_t taskhost_broadcast_size(const char *name) { return taskhost__broadcast_size(name, strlen(name)); }
+
+static inline taskhost_bytes taskhost_broadcast(const char *name, uint64_t offset, uint32_t length) {
+    taskhost_bytes bytes = {(uint8_t *)taskhost_allocate(length), 0};
+    uint32_t got = taskhost__broadcast_read(name, strlen(name), offset, bytes.data, length);
+    if (got == UINT32_MAX) return taskhost_failed("there is no broadcast data of that name");
+    bytes.length = got;
+    return bytes;
+}
 
 static inline uint64_t taskhost__place(taskhost_bytes bytes) {
     if (taskhost_is_error(bytes)) return (uint64_t)-1 - bytes.length;
@@ -223,6 +335,7 @@ static inline void taskhost__line(taskhost_bytes *text, const char *key, const c
     text->length = longer;
 }
 
+#ifndef TASKHOST_MINIMAL
 TASKHOST__EXPORT("taskhost_describe") uint64_t taskhost__raw_describe(void) {
     const taskhost_description *it = &kernel_description;
     taskhost_bytes text = {NULL, 0};
@@ -242,6 +355,7 @@ TASKHOST__EXPORT("taskhost_describe") uint64_t taskhost__raw_describe(void) {
     }
     return taskhost__place(text);
 }
+#endif
 
 #ifdef TASKHOST_START
 TASKHOST__EXPORT("taskhost_start") uint64_t taskhost__raw_start(void) {

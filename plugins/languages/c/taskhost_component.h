@@ -31,6 +31,21 @@ TASKHOST__IMPORT(TASKHOST__KERNEL("counter"), "add")
 extern void taskhost__counter_add(const char *name, size_t length, uint64_t amount);
 TASKHOST__IMPORT(TASKHOST__KERNEL("item"), "current") extern void taskhost__item_current(taskhost__origin *into);
 
+typedef struct {
+    uint8_t is_some;
+    uint64_t value;
+} taskhost__size;
+
+typedef struct {
+    uint8_t is_error;
+    taskhost__list value;
+} taskhost__slice;
+
+TASKHOST__IMPORT(TASKHOST__KERNEL("broadcast"), "size")
+extern void taskhost__broadcast_size(const char *name, size_t length, taskhost__size *into);
+TASKHOST__IMPORT(TASKHOST__KERNEL("broadcast"), "read")
+extern void taskhost__broadcast_read(const char *name, size_t length, uint64_t offset, uint32_t room, taskhost__slice *into);
+
 static inline const char *taskhost_setting(const char *name) {
     taskhost__option value;
     taskhost__config_get(name, strlen(name), &value);
@@ -56,6 +71,20 @@ static inline uint64_t taskhost_offset(void) {
     return origin.offset;
 }
 
+static inline uint64_t taskhost_broadcast_size(const char *name) {
+    taskhost__size size;
+    taskhost__broadcast_size(name, strlen(name), &size);
+    return size.is_some ? size.value : UINT64_MAX;
+}
+
+static inline taskhost_bytes taskhost_broadcast(const char *name, uint64_t offset, uint32_t length) {
+    taskhost__slice slice;
+    taskhost__broadcast_read(name, strlen(name), offset, length, &slice);
+    if (slice.is_error) return taskhost_failed("there is no broadcast data of that name");
+    taskhost_bytes bytes = {slice.value.data, slice.value.length};
+    return bytes;
+}
+
 /* The host asks for a place for every list and text that it hands over; they end with the call. */
 TASKHOST__EXPORT("cabi_realloc") void *taskhost__realloc(void *old, size_t old_size, size_t alignment, size_t size) {
     if (size == 0) return (void *)alignment;
@@ -64,24 +93,33 @@ TASKHOST__EXPORT("cabi_realloc") void *taskhost__realloc(void *old, size_t old_s
 
 /* result<list<u8>, error>, and with the same places result<_, error> */
 typedef struct {
+    uint8_t kind;
+    taskhost__list text;
+} taskhost__failure;
+
+typedef struct {
     uint8_t is_error;
     union {
         taskhost__list ok;
-        struct {
-            uint8_t kind;
-            taskhost__list text;
-        } error;
+        taskhost__failure error;
     } value;
 } taskhost__result;
+
+static inline taskhost__list taskhost__string(const char *text) {
+    taskhost__list list = {(uint8_t *)(text ? text : ""), text ? strlen(text) : 0};
+    return list;
+}
+
+static inline taskhost__failure taskhost__failure_of(taskhost_bytes error) {
+    taskhost__failure failure = {(uint8_t)error.length, taskhost__string(taskhost__reason)};
+    return failure;
+}
 
 static taskhost__result *taskhost__answer(taskhost_bytes bytes) {
     static taskhost__result result;
     result.is_error = (uint8_t)taskhost_is_error(bytes);
     if (result.is_error) {
-        const char *reason = taskhost__reason ? taskhost__reason : "";
-        result.value.error.kind = (uint8_t)bytes.length;
-        result.value.error.text.data = (uint8_t *)reason;
-        result.value.error.text.length = strlen(reason);
+        result.value.error = taskhost__failure_of(bytes);
     } else {
         result.value.ok.data = bytes.data;
         result.value.ok.length = bytes.length;
@@ -90,14 +128,35 @@ static taskhost__result *taskhost__answer(taskhost_bytes bytes) {
 }
 
 /* What the host calls when it has read a result. */
-#define TASKHOST__AFTER(interface, function)                                            \
+#define TASKHOST__AFTER(interface, function) TASKHOST__AFTER_OF(interface, function, function)
+#define TASKHOST__AFTER_OF(interface, function, name)                                   \
     TASKHOST__EXPORT("cabi_post_" TASKHOST__KERNEL(interface) "#" #function)            \
-    void taskhost__after_##function(void *result) {                                     \
+    void taskhost__after_##name(void *result) {                                         \
         (void)result;                                                                   \
         taskhost__free_all();                                                           \
     }
 
 TASKHOST__TYPES_OF_HOST
+
+#if defined(TASKHOST_IMAGE)
+#include "taskhost_image.h"
+#else
+
+#ifdef TASKHOST_FLAT
+TASKHOST__TYPES_OF_FLAT_MAPPER
+TASKHOST__EXPORT(TASKHOST__KERNEL("flat-mapper") "#process")
+taskhost__result *taskhost__process(uint8_t *data, size_t length) {
+    taskhost_bytes item = {data, length};
+    taskhost_results results = {NULL, 0, 0};
+    taskhost_bytes answer = kernel_process_flat(item, &results);
+    if (!taskhost_is_error(answer)) {
+        answer.data = (uint8_t *)results.results;
+        answer.length = results.count;
+    }
+    return taskhost__answer(answer);
+}
+TASKHOST__AFTER("flat-mapper", process)
+#else
 TASKHOST__TYPES_OF_MAPPER
 TASKHOST__EXPORT(TASKHOST__KERNEL("mapper") "#process")
 taskhost__result *taskhost__process(uint8_t *data, size_t length) {
@@ -105,7 +164,14 @@ taskhost__result *taskhost__process(uint8_t *data, size_t length) {
     return taskhost__answer(kernel_process(item));
 }
 TASKHOST__AFTER("mapper", process)
+#endif
 
+#ifndef TASKHOST_MINIMAL
+#include "taskhost_packed.h"
+#endif
+#endif
+
+#ifndef TASKHOST_MINIMAL
 typedef struct {
     taskhost__list name;
     taskhost__option fallback;
@@ -119,11 +185,6 @@ typedef struct {
     taskhost__setting *settings;
     size_t setting_count;
 } taskhost__described;
-
-static inline taskhost__list taskhost__string(const char *text) {
-    taskhost__list list = {(uint8_t *)(text ? text : ""), text ? strlen(text) : 0};
-    return list;
-}
 
 TASKHOST__TYPES_OF_DESCRIBE
 TASKHOST__EXPORT(TASKHOST__KERNEL("describe") "#describe") taskhost__described *taskhost__describe(void) {
@@ -146,6 +207,7 @@ TASKHOST__EXPORT(TASKHOST__KERNEL("describe") "#describe") taskhost__described *
     return &it;
 }
 TASKHOST__AFTER("describe", describe)
+#endif
 
 #ifdef TASKHOST_START
 TASKHOST__TYPES_OF_LIFECYCLE

@@ -6,13 +6,16 @@
 //
 //     taskhost::result process(taskhost::item item) { return std::to_string(item.size()); }
 //
-// Before the #include: TASKHOST_REDUCE for a kernel that also has `combine` and `finish`. Build with -fno-exceptions: a
-// kernel answers with taskhost::invalid_input("…") and the like instead of throwing.
+// Before the #include, what the kernel has besides: TASKHOST_REDUCE for `combine` and `finish`, TASKHOST_START for `start`,
+// TASKHOST_FLAT for a `process` with any number of results, TASKHOST_IMAGE for `prepare` and `filter` instead of it,
+// TASKHOST_MINIMAL for no description; see taskhost.h. Build with -fno-exceptions: a kernel answers with
+// taskhost::invalid_input("…") and the like instead of throwing.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -57,13 +60,57 @@ inline std::string_view text(taskhost_bytes bytes) {
 
 inline std::string_view text(item item) { return {reinterpret_cast<const char *>(item.data()), item.size()}; }
 
+// What is no error and has no bytes.
+inline result ok() { return taskhost_ok(); }
+
+// The value of a setting, if it has one.
+inline std::optional<std::string> setting(const char *name) {
+    auto value = taskhost_setting(name);
+    return value ? std::optional<std::string>(value) : std::nullopt;
+}
+
 // Partial results, in order.
 using parts = std::span<const taskhost_bytes>;
 
+// The results of one item, with TASKHOST_FLAT. What is added is copied.
+class results {
+    taskhost_results *into;
+
+  public:
+    explicit results(taskhost_results *given) : into(given) {}
+    void push(const result &one) { taskhost_push(into, one.bytes); }
+};
+
+using format = taskhost_format;
+using plan = taskhost_plan;
+using tile = taskhost_tile;
+
+// Row `row` of a tile's picture; rows beyond the picture are its outermost ones.
+inline std::span<std::uint8_t> row(const tile &tile, std::int64_t row) {
+    return {taskhost_row(&tile, row), taskhost_row_bytes(tile.image)};
+}
+
 }  // namespace taskhost
 
+#if defined(TASKHOST_IMAGE)
+taskhost::result prepare(taskhost::format input, taskhost::plan &plan);
+taskhost::result filter(const taskhost::tile &tile);
+taskhost_bytes kernel_prepare(taskhost_format input, taskhost_plan *plan) { return prepare(input, *plan).bytes; }
+taskhost_bytes kernel_filter(const taskhost_tile *tile) { return filter(*tile).bytes; }
+#elif defined(TASKHOST_FLAT)
+taskhost::result process(taskhost::item item, taskhost::results results);
+taskhost_bytes kernel_process_flat(taskhost_bytes item, taskhost_results *results) {
+    return process({item.data, item.length}, taskhost::results(results)).bytes;
+}
+#else
 taskhost::result process(taskhost::item item);
 taskhost_bytes kernel_process(taskhost_bytes item) { return process({item.data, item.length}).bytes; }
+#endif
+
+#ifdef TASKHOST_START
+taskhost::result start();
+taskhost_bytes kernel_start(void) { return start().bytes; }
+#endif
 
 #ifdef TASKHOST_REDUCE
 taskhost::result combine(taskhost::parts parts);

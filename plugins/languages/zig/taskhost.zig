@@ -14,7 +14,10 @@
 //!     }
 //!
 //! A kernel that reduces also has `combine(arena, parts: []const []const u8)` and `finish(arena, total: []u8)`; one that has
-//! something to do once for each fresh instance has `start(arena)`. What is allocated in the arena lives until the end of the
+//! something to do once for each fresh instance has `start(arena) Error!void`. In a component, `process` may instead give
+//! `Error![]const []const u8`, none, one or many results for an item; and a filter of pictures has, instead of `process`,
+//! `prepare(input: Format) Error!Plan` and `filter(arena, tile: Tile) Error![]const u8`. Without a `description` a kernel is of
+//! the world `minimal`. What is allocated in the arena lives until the end of the
 //! call. Built for `wasm32-freestanding` the kernel is a raw module (docs/abi.md), for `wasm32-wasi` a component.
 //!
 //! A kernel keeps nothing from item to item: any worker may get any item, in any order, more than once.
@@ -47,6 +50,72 @@ pub const Setting = struct {
     /// None when the user must give it.
     default: ?[]const u8 = null,
     help: []const u8 = "",
+};
+
+/// Type of one sample of a picture.
+pub const Sample = enum(u8) {
+    unsigned8,
+    unsigned16,
+    signed16,
+    unsigned32,
+    signed32,
+    float32,
+    float64,
+
+    /// Bytes of one.
+    pub fn bytes(sample: Sample) usize {
+        return switch (sample) {
+            .unsigned8 => 1,
+            .unsigned16, .signed16 => 2,
+            .unsigned32, .signed32, .float32 => 4,
+            .float64 => 8,
+        };
+    }
+};
+
+/// What a picture is; its samples follow each other row by row, the channels of a pixel together.
+pub const Format = extern struct {
+    width: u32,
+    height: u32,
+    /// 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; other numbers for raw data.
+    channels: u32,
+    sample: Sample,
+
+    /// Bytes of one row.
+    pub fn rowBytes(format: Format) usize {
+        return @as(usize, format.width) * format.channels * format.sample.bytes();
+    }
+};
+
+/// How a picture may be cut, and what comes of it.
+pub const Plan = struct {
+    /// Rows above and below that each strip needs; null for the picture uncut.
+    halo: ?u32 = 0,
+    /// With strips as high as the input.
+    output: Format,
+};
+
+/// A strip of a picture, or all of it.
+pub const Tile = struct {
+    /// Of the whole picture.
+    image: Format,
+    /// Row of the picture at which the tile's own rows begin.
+    first_row: u32,
+    /// Own rows: those to be returned.
+    rows: u32,
+    /// Context rows that are there; fewer than the halo at the picture's edges.
+    above: u32,
+    below: u32,
+    /// above + rows + below rows, without padding.
+    samples: []u8,
+
+    /// Row `number` of the picture; rows beyond the picture are its outermost ones.
+    pub fn row(tile: Tile, number: i64) []u8 {
+        const inside = std.math.clamp(number, 0, @as(i64, tile.image.height) - 1);
+        const length = tile.image.rowBytes();
+        const at = @as(usize, @intCast(inside - (@as(i64, tile.first_row) - tile.above))) * length;
+        return tile.samples[at..][0..length];
+    }
 };
 
 /// Why an item failed; made by the functions below, which take the text for the user.
@@ -124,26 +193,44 @@ const host = struct {
 
 // How it is done: nothing below is for kernels.
 
-var reason: []const u8 = "";
+/// A list or a text in the canonical ABI of the component model.
+pub const List = extern struct {
+    at: [*]const u8,
+    length: usize,
+
+    pub fn of(bytes: []const u8) List {
+        return .{ .at = bytes.ptr, .length = bytes.len };
+    }
+
+    pub fn slice(list: List) []const u8 {
+        return list.at[0..list.length];
+    }
+};
+
+/// A text that may be missing.
+pub const Option = extern struct { is_some: bool, text: List };
+
+pub var reason: []const u8 = "";
 
 /// Of the call in hand.
-var memory: std.heap.ArenaAllocator = .init(std.heap.page_allocator);
+pub var memory: std.heap.ArenaAllocator = .init(std.heap.page_allocator);
 
-fn arena() std.mem.Allocator {
+pub fn arena() std.mem.Allocator {
     return memory.allocator();
 }
 
 /// The host knows that memory was refused, and says so.
-fn noMemory() noreturn {
+pub fn noMemory() noreturn {
     @trap();
 }
 
 /// Turns a kernel's functions into the exports of a kernel.
 pub fn kernel(comptime Kernel: type) void {
-    if (is_component) component(Kernel) else raw(Kernel);
+    if (is_component) @import("component.zig").kernel(Kernel) else raw(Kernel);
 }
 
 fn raw(comptime Kernel: type) void {
+    if (@hasDecl(Kernel, "filter")) @compileError("a filter of pictures is a component: build for wasm32-wasi");
     const exports = struct {
         fn alloc(length: usize) callconv(.c) ?[*]u8 {
             _ = memory.reset(.retain_capacity);
@@ -182,7 +269,7 @@ fn raw(comptime Kernel: type) void {
     @export(&exports.alloc, .{ .name = "taskhost_alloc" });
     @export(&exports.process, .{ .name = "taskhost_process" });
     @export(&exports.reasonOfError, .{ .name = "taskhost_error" });
-    @export(&exports.describe, .{ .name = "taskhost_describe" });
+    if (@hasDecl(Kernel, "description")) @export(&exports.describe, .{ .name = "taskhost_describe" });
     if (@hasDecl(Kernel, "start")) @export(&exports.start, .{ .name = "taskhost_start" });
     if (@hasDecl(Kernel, "combine")) {
         @export(&exports.combine, .{ .name = "taskhost_combine" });
@@ -216,127 +303,5 @@ fn describedText(comptime it: Description) []const u8 {
             all = all ++ "help=" ++ one.help ++ "\n";
         }
         return all;
-    }
-}
-
-// The canonical ABI of the component model.
-
-const List = extern struct {
-    at: [*]const u8,
-    length: usize,
-
-    fn of(bytes: []const u8) List {
-        return .{ .at = bytes.ptr, .length = bytes.len };
-    }
-
-    fn slice(list: List) []const u8 {
-        return list.at[0..list.length];
-    }
-};
-
-const Option = extern struct { is_some: bool, text: List };
-
-const Result = extern struct {
-    is_error: bool,
-    value: extern union { ok: List, failure: extern struct { kind: u8, text: List } },
-};
-
-const DescribedSetting = extern struct { name: List, default: Option, help: List };
-
-const Described = extern struct {
-    summary: List,
-    split: List,
-    merge: List,
-    length_kind: u8,
-    length: u32,
-    settings: [*]const DescribedSetting,
-    setting_count: usize,
-};
-
-var result: Result = undefined;
-
-fn answer(outcome: Error![]const u8) *const Result {
-    if (outcome) |bytes| {
-        result = .{ .is_error = false, .value = .{ .ok = .of(bytes) } };
-    } else |problem| {
-        const kind: u8 = switch (problem) {
-            error.InvalidInput => 0,
-            error.Failed => 1,
-            error.Temporary => 2,
-            error.OutOfMemory => noMemory(),
-        };
-        result = .{ .is_error = true, .value = .{ .failure = .{ .kind = kind, .text = .of(reason) } } };
-    }
-    return &result;
-}
-
-fn component(comptime Kernel: type) void {
-    const exports = struct {
-        fn realloc(old: ?[*]u8, old_length: usize, alignment: usize, length: usize) callconv(.c) [*]u8 {
-            if (length == 0) return @ptrFromInt(alignment);
-            const new = arena().alignedAlloc(u8, .@"16", length) catch noMemory();
-            if (old) |bytes| @memcpy(new[0..old_length], bytes[0..old_length]);
-            return new.ptr;
-        }
-        fn after(_: *anyopaque) callconv(.c) void {
-            _ = memory.reset(.retain_capacity);
-        }
-        fn process(item: [*]u8, length: usize) callconv(.c) *const Result {
-            return answer(Kernel.process(arena(), item[0..length]));
-        }
-        fn start() callconv(.c) *const Result {
-            Kernel.start(arena()) catch |problem| return answer(problem);
-            return answer("");
-        }
-        fn combine(lists: [*]const List, number: usize) callconv(.c) *const Result {
-            const parts = arena().alloc([]const u8, number) catch noMemory();
-            for (parts, lists[0..number]) |*part, list| part.* = list.slice();
-            return answer(Kernel.combine(arena(), parts));
-        }
-        fn finish(total: [*]u8, length: usize) callconv(.c) *const Result {
-            return answer(Kernel.finish(arena(), total[0..length]));
-        }
-        fn describe() callconv(.c) *const Described {
-            const settings = comptime settings: {
-                var all: [Kernel.description.settings.len]DescribedSetting = undefined;
-                for (Kernel.description.settings, &all) |one, *entry| {
-                    const default: Option = .{ .is_some = one.default != null, .text = .of(one.default orelse "") };
-                    entry.* = .{ .name = .of(one.name), .default = default, .help = .of(one.help) };
-                }
-                break :settings all;
-            };
-            const static = struct {
-                const described: Described = .{
-                    .summary = .of(Kernel.description.summary),
-                    .split = .of(Kernel.description.split),
-                    .merge = .of(Kernel.description.merge),
-                    .length_kind = @backingInt(Kernel.description.result_length),
-                    .length = if (Kernel.description.result_length == .exactly) Kernel.description.result_length.exactly else 0,
-                    .settings = &settings,
-                    .setting_count = settings.len,
-                };
-            };
-            return &static.described;
-        }
-        fn function(comptime interface: []const u8, comptime name: []const u8, comptime pointer: anytype) void {
-            const full = "taskhost:kernel/" ++ interface ++ "@" ++ types.version ++ "#" ++ name;
-            @export(pointer, .{ .name = full });
-            @export(&after, .{ .name = "cabi_post_" ++ full });
-        }
-    };
-    @export(&exports.realloc, .{ .name = "cabi_realloc" });
-    _ = types.host;
-    _ = types.mapper;
-    exports.function("mapper", "process", &exports.process);
-    _ = types.describe;
-    exports.function("describe", "describe", &exports.describe);
-    if (@hasDecl(Kernel, "start")) {
-        _ = types.lifecycle;
-        exports.function("lifecycle", "start", &exports.start);
-    }
-    if (@hasDecl(Kernel, "combine")) {
-        _ = types.reducer;
-        exports.function("reducer", "combine", &exports.combine);
-        exports.function("reducer", "finish", &exports.finish);
     }
 }

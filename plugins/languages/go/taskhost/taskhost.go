@@ -11,7 +11,8 @@
 //
 //	func main() {}
 //
-// built with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared: a raw module (docs/abi.md). A kernel that reduces uses
+// built with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared: a raw module (docs/abi.md). With -tags component, and
+// the section of a world appended to the module, it is a component of that world. A kernel that reduces uses
 // package taskhost/reduce. A panic ends the item, and its text becomes part of the item's error.
 //
 // A kernel keeps nothing from item to item: any worker may get any item, in any order, more than once.
@@ -20,8 +21,6 @@ package taskhost
 import (
 	"errors"
 	"strconv"
-	"strings"
-	"unsafe"
 )
 
 // Description is what a kernel says of itself.
@@ -56,19 +55,13 @@ func Map(described Description, process func(item []byte) ([]byte, error)) {
 	description, processItem = described, process
 }
 
+// Flat makes the kernel of a function with none, one or many results for each item. Components only.
+func Flat(described Description, process func(item []byte) ([][]byte, error)) {
+	description, processFlat = described, process
+}
+
 // Start has work done once for each fresh instance, before its first item.
 func Start(start func() error) { startKernel = start }
-
-// Config gives the value of a setting, and whether it is set.
-func Config(name string) (string, bool) {
-	length := configGet(unsafe.StringData(name), uint32(len(name)), nil, 0)
-	if length == ^uint32(0) {
-		return "", false
-	}
-	value := make([]byte, length)
-	configGet(unsafe.StringData(name), uint32(len(name)), unsafe.SliceData(value), length)
-	return string(value), true
-}
 
 // Level of a message.
 type Level uint32
@@ -81,102 +74,39 @@ const (
 	Error
 )
 
-// Log writes a message for the user.
-func Log(level Level, text string) {
-	hostLog(uint32(level), unsafe.StringData(text), uint32(len(text)))
-}
-
-// Count adds to a count that is summed over all items and shown at the end.
-func Count(name string, amount uint64) {
-	counterAdd(unsafe.StringData(name), uint32(len(name)), amount)
-}
-
-//go:wasmimport taskhost config_get
-//go:noescape
-func configGet(name *byte, length uint32, into *byte, room uint32) uint32
-
-//go:wasmimport taskhost log
-//go:noescape
-func hostLog(level uint32, text *byte, length uint32)
-
-//go:wasmimport taskhost counter_add
-//go:noescape
-func counterAdd(name *byte, length uint32, amount uint64)
-
 var (
-	description Description
-	processItem = func([]byte) ([]byte, error) { return nil, errors.New("no function was given to taskhost.Map") }
-	startKernel = func() error { return nil }
-
-	// What the host may still read, kept from the collector.
-	argument, result []byte
-	reason           string
+	description  Description
+	processItem  = func([]byte) ([]byte, error) { return nil, errNothing }
+	processFlat  func([]byte) ([][]byte, error)
+	startKernel  = func() error { return nil }
+	combineParts = func([][]byte) ([]byte, error) { return nil, errNothing }
+	finishTotal  = func([]byte) ([]byte, error) { return nil, errNothing }
 )
 
-//go:wasmexport taskhost_alloc
-func alloc(length uint32) unsafe.Pointer {
-	if cap(argument) < int(length) {
-		argument = make([]byte, length)
-	}
-	// Never nil, which would say that there is no room.
-	if length == 0 {
-		argument = make([]byte, 1)
-	}
-	return unsafe.Pointer(unsafe.SliceData(argument))
+var errNothing = errors.New("no function was given to package taskhost")
+
+// Reducing gives the functions of a reduction, for package reduce.
+func Reducing(combine func(parts [][]byte) ([]byte, error), finish func(total []byte) ([]byte, error)) {
+	combineParts, finishTotal = combine, finish
 }
 
-//go:wasmexport taskhost_process
-func process(at unsafe.Pointer, length uint32) uint64 {
-	return Place(processItem(unsafe.Slice((*byte)(at), length)))
-}
+// The kinds of errors, in the order of the contract.
+const (
+	kindInvalidInput = iota
+	kindFailed
+	kindTemporary
+)
 
-//go:wasmexport taskhost_start
-func start() uint64 { return Place(nil, startKernel()) }
-
-//go:wasmexport taskhost_error
-func failure() uint64 { return Place([]byte(reason), nil) }
-
-//go:wasmexport taskhost_describe
-func describe() uint64 {
-	var text strings.Builder
-	line := func(key, value string) {
-		if value != "" {
-			text.WriteString(key + "=" + value + "\n")
-		}
+func kindOf(err error) uint32 {
+	var invalid InvalidInput
+	var temporary Temporary
+	switch {
+	case errors.As(err, &invalid):
+		return kindInvalidInput
+	case errors.As(err, &temporary):
+		return kindTemporary
 	}
-	line("summary", description.Summary)
-	line("split", description.Split)
-	line("merge", description.Merge)
-	line("result-length", description.ResultLength)
-	for _, setting := range description.Settings {
-		line("setting", setting.Name)
-		if setting.Default != nil {
-			text.WriteString("default=" + *setting.Default + "\n")
-		}
-		line("help", setting.Help)
-	}
-	return Place([]byte(text.String()), nil)
-}
-
-// Place is what the host takes for a result: where it lies and how long it is, or which kind of error. For package reduce.
-func Place(bytes []byte, err error) uint64 {
-	if err != nil {
-		reason = err.Error()
-		var invalid InvalidInput
-		var temporary Temporary
-		switch {
-		case errors.As(err, &invalid):
-			return ^uint64(0)
-		case errors.As(err, &temporary):
-			return ^uint64(2)
-		}
-		return ^uint64(1)
-	}
-	if len(bytes) == 0 {
-		return 0
-	}
-	result = bytes
-	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(bytes))))<<32 | uint64(len(bytes))
+	return kindFailed
 }
 
 // Decimal is a number as a result.
