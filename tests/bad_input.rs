@@ -134,7 +134,7 @@ fn kernels_that_are_none() {
     assert_snapshot!(refused(&place, "run text.wasm in -o out", 4), @"error: text.wasm: not a WebAssembly file that can be run: it begins with the bytes 68 65 6c 6c, but a WebAssembly file begins with 00 61 73 6d, or with `(` when it is text");
     assert_snapshot!(refused(&place, "run empty.wasm in -o out", 4), @"error: empty.wasm: not a WebAssembly file that can be run: it is empty");
     assert!(refused(&place, "run cut.wasm in -o out", 4).contains("can be run: unexpected end-of-file (at offset 0x"));
-    assert_snapshot!(refused(&place, "run none.wat in -o out", 4), @"error: none.wat: it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or wasi:cli/run@0.2 (a program), or any functions to be called with --invoke");
+    assert_snapshot!(refused(&place, "run none.wat in -o out", 4), @"error: none.wat: it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@1.0.0, or wasi:cli/run@0.2 (a program), or any functions to be called with --invoke");
     assert!(
         refused(&place, "compile half.wat", 4)
             .starts_with("error: half.wat: not a WebAssembly file that can be run: its text has an error")

@@ -26,7 +26,7 @@ fn inspect(kernel: &str) -> String {
 #[test]
 fn a_component_that_maps() {
     assert_snapshot!(inspect("mandelbrot"), @"
-    component: it exports taskhost:kernel/mapper@0.1.0
+    component: it exports taskhost:kernel/mapper@1.0.0
 
     Iteration counts of the Mandelbrot set (little-endian u16) for each row number.
 
@@ -41,15 +41,15 @@ fn a_component_that_maps() {
       iterations  Where to stop, at most 65535. [default: 1000]
 
     Exports:
-      taskhost:kernel/describe@0.1.0
-      taskhost:kernel/lifecycle@0.1.0
-      taskhost:kernel/mapper@0.1.0
-      taskhost:kernel/packed-mapper@0.1.0
+      taskhost:kernel/describe@1.0.0
+      taskhost:kernel/lifecycle@1.0.0
+      taskhost:kernel/mapper@1.0.0
+      taskhost:kernel/packed-mapper@1.0.0
 
     Imports:
-      taskhost:kernel/config@0.1.0
-      taskhost:kernel/log@0.1.0
-      taskhost:kernel/types@0.1.0
+      taskhost:kernel/config@1.0.0
+      taskhost:kernel/log@1.0.0
+      taskhost:kernel/types@1.0.0
 
     Sizes:   SIZE of WebAssembly, SIZE of code, SIZE of memory to begin with
     ");
@@ -58,7 +58,7 @@ fn a_component_that_maps() {
 #[test]
 fn a_component_that_filters() {
     assert_snapshot!(inspect("grep"), @"
-    component: it exports taskhost:kernel/flat-mapper@0.1.0
+    component: it exports taskhost:kernel/flat-mapper@1.0.0
 
     Keeps the lines that match a regular expression.
 
@@ -71,15 +71,15 @@ fn a_component_that_filters() {
       pattern  Regular expression (ASCII classes; see https://docs.rs/regex). (needed)
 
     Exports:
-      taskhost:kernel/describe@0.1.0
-      taskhost:kernel/flat-mapper@0.1.0
-      taskhost:kernel/lifecycle@0.1.0
-      taskhost:kernel/packed-mapper@0.1.0
+      taskhost:kernel/describe@1.0.0
+      taskhost:kernel/flat-mapper@1.0.0
+      taskhost:kernel/lifecycle@1.0.0
+      taskhost:kernel/packed-mapper@1.0.0
 
     Imports:
-      taskhost:kernel/config@0.1.0
-      taskhost:kernel/log@0.1.0
-      taskhost:kernel/types@0.1.0
+      taskhost:kernel/config@1.0.0
+      taskhost:kernel/log@1.0.0
+      taskhost:kernel/types@1.0.0
 
     Sizes:   SIZE of WebAssembly, SIZE of code, SIZE of memory to begin with
     ");
@@ -88,7 +88,7 @@ fn a_component_that_filters() {
 #[test]
 fn a_component_that_reduces() {
     assert_snapshot!(inspect("wordcount"), @"
-    component: it exports taskhost:kernel/mapper@0.1.0
+    component: it exports taskhost:kernel/mapper@1.0.0
 
     Counts words; lines `word<TAB>count`, sorted by bytes.
 
@@ -98,15 +98,15 @@ fn a_component_that_reduces() {
     Merge:   reduce
 
     Exports:
-      taskhost:kernel/describe@0.1.0
-      taskhost:kernel/lifecycle@0.1.0
-      taskhost:kernel/mapper@0.1.0
-      taskhost:kernel/packed-mapper@0.1.0
-      taskhost:kernel/reducer@0.1.0
+      taskhost:kernel/describe@1.0.0
+      taskhost:kernel/lifecycle@1.0.0
+      taskhost:kernel/mapper@1.0.0
+      taskhost:kernel/packed-mapper@1.0.0
+      taskhost:kernel/reducer@1.0.0
 
     Imports:
-      taskhost:kernel/log@0.1.0
-      taskhost:kernel/types@0.1.0
+      taskhost:kernel/log@1.0.0
+      taskhost:kernel/types@1.0.0
 
     Sizes:   SIZE of WebAssembly, SIZE of code, SIZE of memory to begin with
     ");
@@ -115,7 +115,7 @@ fn a_component_that_reduces() {
 #[test]
 fn a_component_that_filters_pictures() {
     assert_snapshot!(inspect("resize"), @"
-    component: it exports taskhost:kernel/image-filter@0.1.0
+    component: it exports taskhost:kernel/image-filter@1.0.0
 
     Resizes: box average when shrinking, bilinear when growing.
 
@@ -126,14 +126,14 @@ fn a_component_that_filters_pictures() {
       height  Height of the result in pixels. (needed)
 
     Exports:
-      taskhost:kernel/describe@0.1.0
-      taskhost:kernel/image-filter@0.1.0
-      taskhost:kernel/lifecycle@0.1.0
+      taskhost:kernel/describe@1.0.0
+      taskhost:kernel/image-filter@1.0.0
+      taskhost:kernel/lifecycle@1.0.0
 
     Imports:
-      taskhost:kernel/config@0.1.0
-      taskhost:kernel/log@0.1.0
-      taskhost:kernel/types@0.1.0
+      taskhost:kernel/config@1.0.0
+      taskhost:kernel/log@1.0.0
+      taskhost:kernel/types@1.0.0
 
     Sizes:   SIZE of WebAssembly, SIZE of code, SIZE of memory to begin with
     ");
@@ -176,7 +176,7 @@ fn dry_run(line: &str) -> String {
 #[test]
 fn a_dry_run_over_one_input() {
     assert_snapshot!(dry_run("run primes one"), @"
-    kernel   primes (component: it exports taskhost:kernel/mapper@0.1.0)
+    kernel   primes (component: it exports taskhost:kernel/mapper@1.0.0)
     split    lines (by the kernel)
     merge    lines (by the kernel)
     inputs   1 input, 2 B
@@ -191,7 +191,7 @@ fn a_dry_run_over_one_input() {
 fn a_dry_run_over_many_inputs_with_flags() {
     let line = "run wordcount many --split blocks:64K --memory 100MiB --max-output 1kB -o counts.txt";
     assert_snapshot!(dry_run(line), @"
-    kernel   wordcount (component: it exports taskhost:kernel/mapper@0.1.0)
+    kernel   wordcount (component: it exports taskhost:kernel/mapper@1.0.0)
     split    blocks:64KiB (by flag)
     merge    reduce (by the kernel)
     inputs   12 inputs, 12 B
@@ -215,7 +215,7 @@ fn a_dry_run_over_many_inputs_with_flags() {
 #[test]
 fn a_dry_run_over_pictures() {
     assert_snapshot!(dry_run("run sobel many -o out/{stem}.png"), @"
-    kernel   sobel (component: it exports taskhost:kernel/image-filter@0.1.0)
+    kernel   sobel (component: it exports taskhost:kernel/image-filter@1.0.0)
     split    rows of each picture, as the kernel's `prepare` says
     inputs   12 inputs, 12 B
                01

@@ -194,7 +194,7 @@ fn what_cannot_be_called_is_refused() {
     place.write("kernel.wasm", b"(component)");
     assert_snapshot!(place.taskhost("run library.wasm lines").run().code(4).messages(), @"error: library.wasm: name the function to be called with --invoke NAME: it has greet, longest, nap, trap, repeat, example:numbers/math@1.2.0#is-prime, example:numbers/math@1.2.0#add, example:numbers/math@1.2.0#divide, example:numbers/more-math@1.2.0#add, example:numbers/forms@1.2.0#[method]counter.next, example:numbers/forms@1.2.0#same, example:numbers/forms@1.2.0#flip, … and 2 more; `taskhost inspect library.wasm` says what they take");
     assert_snapshot!(place.taskhost("run raw.wat --invoke f lines").run().code(4).messages(), @"error: raw.wat: --invoke wants a component, or a core module with a `component-type` section: only those say what their functions take; this is a core module without one");
-    assert_snapshot!(place.taskhost("run kernel.wasm --invoke f lines").run().code(4).messages(), @"error: kernel.wasm: it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or wasi:cli/run@0.2 (a program), or any functions to be called with --invoke");
+    assert_snapshot!(place.taskhost("run kernel.wasm --invoke f lines").run().code(4).messages(), @"error: kernel.wasm: it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@1.0.0, or wasi:cli/run@0.2 (a program), or any functions to be called with --invoke");
     let outcome = place.taskhost("run mandelbrot --invoke f lines").run().code(4);
     assert!(outcome.stderr.contains("it has no function f; it has taskhost:kernel/"), "{}", outcome.stderr);
 }

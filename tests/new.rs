@@ -85,12 +85,12 @@ macro_rules! languages {
 }
 
 languages! {
-    rust: "rust" ["component"];
+    rust: "rust" ["component", "command"];
     c: "zig" ["component", "raw", "command"];
     cpp: "zig" ["component", "raw", "command"];
     zig: "zig" ["component", "raw", "command"];
-    go: "go" ["raw", "command"];
-    assemblyscript: "assemblyscript" ["raw"];
+    go: "go" ["raw", "component", "command"];
+    assemblyscript: "assemblyscript" ["raw", "component"];
     javascript: "javascript" ["component"];
     python: "python" ["component"];
 }
@@ -112,7 +112,7 @@ fn nothing_is_written_over() {
 fn what_cannot_be_made_is_refused() {
     let place = Place::new();
     for arguments in
-        ["new Kernel --lang c", "new 3d --lang c", "new a --lang go --kind component", "new a --lang cobol"]
+        ["new Kernel --lang c", "new 3d --lang c", "new a --lang python --kind raw", "new a --lang cobol"]
     {
         place.taskhost(arguments).run().code(2);
     }

@@ -14,11 +14,11 @@ pub(crate) use component::component;
 ///     TASKHOST_RECORD=1 cargo test --test tests -- recorded
 const RECORD: &str = "TASKHOST_RECORD";
 
-/// A world of the contract by the version it had, and what its kernel is.
+/// The worlds of the contract.
 const RECORDED: [&str; 5] = ["minimal", "map-kernel", "filter-kernel", "reduce-kernel", "image-kernel"];
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/0.1.0")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded/1.0.0")
 }
 
 /// The recorded kernel of a world.

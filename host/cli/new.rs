@@ -1,5 +1,6 @@
 //! `taskhost new`: a folder with a kernel that builds, wherever it lies.
 
+mod languages;
 mod project;
 mod rust;
 mod templates;
@@ -30,7 +31,7 @@ pub(crate) fn run(arguments: &NewArguments) -> Result<Exit> {
     for file in project.files() {
         let path = folder.join(&file.path);
         let mode = if file.executable { 0o755 } else { 0o644 };
-        write(&path, &file.text, mode)
+        write(&path, &file.content, mode)
             .map_err(|error| Failure::input(format!("{} cannot be written: {error}", path.display())))?;
     }
     let flags = project.flags();
@@ -75,14 +76,14 @@ fn check_empty(folder: &Path) -> Result<(), Failure> {
     }
 }
 
-fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let mut options = fs::OpenOptions::new();
     // A file that came meanwhile is somebody's.
     let mut file = options.write(true).create_new(true).open(path)?;
-    io::Write::write_all(&mut file, text.as_bytes())?;
+    io::Write::write_all(&mut file, content)?;
     file.set_permissions(fs::Permissions::from_mode(mode))
 }
 

@@ -119,6 +119,11 @@ fn broken(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
     let error =
         outcome.stderr.lines().find(|line| line.starts_with("error: -, item 1 (at byte 2): the kernel trapped"));
     assert!(error.unwrap_or_default().contains(words), "{name}:\n{}", outcome.stderr);
+    let errors = run("--on-error skip -q --errors -", b"a\nboom\n").code(3).stderr;
+    let error = errors.lines().find(|line| line.starts_with('{')).unwrap_or_default();
+    assert!(error.contains(words) && error.contains(r#""item":1,"#), "{name}:\n{errors}");
+    // Where in the source a panic was, as Rust tells it.
+    assert!(!name.contains(" in Rust ") || error.contains("broken/src/lib.rs:8:"), "{name}:\n{errors}");
 }
 
 /// Random numbers follow from the kernel and the item.

@@ -169,38 +169,38 @@ fn wants_a_part() -> String {
 
 /// Gives items back one by one, and empty results for those of a packed call.
 fn packs_badly() -> Vec<u8> {
-    let world = "package taskhost:planted; world planted { include taskhost:kernel/host@0.1.0;
-        export taskhost:kernel/mapper@0.1.0; export taskhost:kernel/packed-mapper@0.1.0; }";
+    let world = "package taskhost:planted; world planted { include taskhost:kernel/host@1.0.0;
+        export taskhost:kernel/mapper@1.0.0; export taskhost:kernel/packed-mapper@1.0.0; }";
     component(
         world,
-        r#"(func (export "taskhost:kernel/mapper@0.1.0#process") (param i32 i32) (result i32)
+        r#"(func (export "taskhost:kernel/mapper@1.0.0#process") (param i32 i32) (result i32)
              (call $ok (local.get 0) (local.get 1)))
-           (func (export "cabi_post_taskhost:kernel/mapper@0.1.0#process") (param i32) (call $reset))
-           (func (export "taskhost:kernel/packed-mapper@0.1.0#process") (param i32 i32 i32 i32) (result i32)
+           (func (export "cabi_post_taskhost:kernel/mapper@1.0.0#process") (param i32) (call $reset))
+           (func (export "taskhost:kernel/packed-mapper@1.0.0#process") (param i32 i32 i32 i32) (result i32)
              (memory.fill (local.get 2) (i32.const 0) (i32.shl (local.get 3) (i32.const 2)))
              (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (i32.const 0))
              (i32.store (i32.const 24) (local.get 2)) (i32.store (i32.const 28) (local.get 3))
              (i32.store (i32.const 32) (i32.const 1024)) (i32.store (i32.const 36) (i32.const 0))
              (i32.store (i32.const 40) (i32.const 2048)) (i32.store (i32.const 44) (i32.const 0))
              (i32.const 16))
-           (func (export "cabi_post_taskhost:kernel/packed-mapper@0.1.0#process") (param i32) (call $reset))"#,
+           (func (export "cabi_post_taskhost:kernel/packed-mapper@1.0.0#process") (param i32) (call $reset))"#,
     )
 }
 
 /// Every sample is how many rows its strip has.
 fn counts_rows() -> Vec<u8> {
     component(
-        "image-kernel",
-        r#"(func (export "taskhost:kernel/image-filter@0.1.0#prepare") (param i32 i32 i32 i32) (result i32)
+        "package taskhost:planted; world planted { include taskhost:kernel/host@1.0.0; export taskhost:kernel/image-filter@1.0.0; }",
+        r#"(func (export "taskhost:kernel/image-filter@1.0.0#prepare") (param i32 i32 i32 i32) (result i32)
              (i32.store (i32.const 16) (i32.const 0))
              (i32.store (i32.const 20) (i32.const 0)) (i32.store (i32.const 24) (i32.const 0))
              (i32.store (i32.const 28) (local.get 0)) (i32.store (i32.const 32) (local.get 1))
              (i32.store (i32.const 36) (local.get 2)) (i32.store (i32.const 40) (local.get 3))
              (i32.const 16))
-           (func (export "taskhost:kernel/image-filter@0.1.0#filter")
+           (func (export "taskhost:kernel/image-filter@1.0.0#filter")
              (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
              (memory.fill (local.get 8) (local.get 5) (local.get 9))
              (call $ok (local.get 8) (local.get 9)))
-           (func (export "cabi_post_taskhost:kernel/image-filter@0.1.0#filter") (param i32) (call $reset))"#,
+           (func (export "cabi_post_taskhost:kernel/image-filter@1.0.0#filter") (param i32) (call $reset))"#,
     )
 }

@@ -3,6 +3,7 @@
 use crate::args::{KindName, Language};
 use crate::exit_code::Failure;
 
+use super::languages::{Facts, facts, kinds};
 use super::rust;
 use super::templates as template;
 
@@ -21,23 +22,8 @@ pub(super) struct Project<'a> {
 #[derive(Debug)]
 pub(super) struct File {
     pub(super) path: String,
-    pub(super) text: String,
+    pub(super) content: Vec<u8>,
     pub(super) executable: bool,
-}
-
-/// What is special about a language.
-struct Facts {
-    /// As the table of commands calls it.
-    name: &'static str,
-    /// The kernel's source, and the program's, when there are commands.
-    sources: (&'static str, &'static str, Option<&'static str>),
-    library: Vec<(&'static str, &'static str)>,
-    /// What finds the compiler, and the line of `setup.sh` with its release.
-    tools: (&'static str, &'static str),
-    /// What a build needs, as a sentence.
-    needs: &'static str,
-    /// What the first build takes.
-    first: &'static str,
 }
 
 impl<'a> Project<'a> {
@@ -49,7 +35,7 @@ impl<'a> Project<'a> {
             let word =
                 |kind: KindName| clap::ValueEnum::to_possible_value(&kind).map(|value| value.get_name().to_owned());
             let list: Vec<String> = possible.iter().filter_map(|kind| word(*kind)).collect();
-            let (language, wanted) = (facts(language).name, word(kind).unwrap_or_default());
+            let (language, wanted) = (facts(language, kind).name, word(kind).unwrap_or_default());
             return Err(Failure::usage(format!(
                 "kernels in {language} are made as {} here, not as {wanted}",
                 list.join(", ")
@@ -65,39 +51,60 @@ impl<'a> Project<'a> {
 
     /// All files.
     pub(super) fn files(&self) -> Vec<File> {
-        let facts = facts(self.language);
-        let (source, kernel, command) = facts.sources;
-        let is_command = self.kind == KindName::Command;
-        let text = command.filter(|_| is_command).unwrap_or(kernel);
+        let facts = facts(self.language, self.kind);
+        let (source, text) = facts.source;
         let mut files = vec![file(source, text)];
         let mut rows = vec![(source.to_owned(), "the kernel")];
+        // Here all of it lies in one folder.
+        let here = |text: &str| text.replace("\"../c/", "\"").replace("\"../taskhost\"", "\"./taskhost\"");
+        files.extend(facts.library.iter().map(|(path, text)| file(*path, here(text))));
+        rows.extend(facts.library.first().map(|(path, _)| ((*path).to_owned(), "what it is written with")));
         if self.language == Language::Rust {
-            files.push(file("Cargo.toml", self.filled(rust::MANIFEST)));
-            files.push(file("Cargo.lock", rust::LOCK));
-            files.extend(rust::LIBRARY.iter().map(|(path, text)| file(*path, *text)));
-            rows.push(("vendor/sdk".into(), "what it is written with: `cargo doc --open -p taskhost-kernel`"));
-        } else if !is_command {
-            // Here all of it lies in one folder.
-            let here = |text: &str| text.replace("\"../c/", "\"");
-            files.extend(facts.library.iter().map(|(path, text)| file(*path, here(text))));
-            rows.extend(facts.library.first().map(|(path, _)| ((*path).to_owned(), "what it is written with")));
+            files.extend(self.rust());
+            let library = ("vendor/sdk".into(), "what it is written with: `cargo doc --open -p taskhost-kernel`");
+            rows.extend((self.kind != KindName::Command).then_some(library));
         }
         if self.language == Language::Go {
             let (path, text) = template::GO_MODULE;
             files.push(file(path, text));
         }
+        if self.kind == KindName::Component && facts.needs_section {
+            files.extend(template::SECTIONS.iter().map(|(path, bytes)| file(*path, *bytes)));
+            rows.push(("types".into(), "what says of which world a kernel is; `build.sh` appends one of them"));
+        }
         if self.kind == KindName::Raw {
             files.push(file("abi.md", template::ABI.replace("](../wit/", "](wit/")));
             rows.push(("abi.md".into(), "what taskhost calls, to the byte"));
         }
-        files.extend(template::WIT.iter().map(|(path, text)| file(*path, *text)));
-        rows.push(("wit/kernel.wit".into(), "the contract between kernels and taskhost"));
-        files.push(File { executable: true, ..file("build.sh", self.build(&facts)) });
+        if facts.has_world {
+            files.extend(template::WORLD.iter().map(|(path, text)| file(*path, *text)));
+            rows.push(("wit/world.wit".into(), "what the kernel exports"));
+        } else {
+            files.extend(template::WIT.iter().map(|(path, text)| file(*path, *text)));
+        }
+        rows.push((self.contract().into(), "the contract between kernels and taskhost"));
+        files.push(executable("build.sh", self.build(&facts)));
         rows.push(("build.sh".into(), "the one command that builds it"));
         files.push(file(INPUT, template::INPUT));
         rows.push((INPUT.into(), "something to try it with"));
         files.push(file(".gitignore", template::IGNORED));
         files.push(file("README.md", self.readme(&facts, &rows)));
+        files
+    }
+
+    /// Where the contract lies.
+    fn contract(&self) -> &'static str {
+        if facts(self.language, self.kind).has_world { "wit/deps/kernel.wit" } else { "wit/kernel.wit" }
+    }
+
+    /// What only projects in Rust have.
+    fn rust(&self) -> Vec<File> {
+        if self.kind == KindName::Command {
+            let (path, text) = template::WASI_LIBC;
+            return vec![file("Cargo.toml", self.filled(rust::PROGRAM)), executable(path, text)];
+        }
+        let mut files = vec![file("Cargo.toml", self.filled(rust::MANIFEST)), file("Cargo.lock", rust::LOCK)];
+        files.extend(rust::LIBRARY.iter().map(|(path, text)| file(*path, *text)));
         files
     }
 
@@ -113,12 +120,12 @@ impl<'a> Project<'a> {
         if let Some(version) = version {
             script = script.replace("{version}", version);
         }
-        if self.language == Language::Rust {
+        if self.language == Language::Rust && self.kind != KindName::Command {
             // It installs nothing by itself.
             let from = script.find("# The compilers that").unwrap_or(script.len());
             let to = script.find("target=wasm32").unwrap_or(from);
             script.replace_range(from..to, "");
-        } else {
+        } else if self.language != Language::Rust {
             script.push_str(&self.command(facts).unwrap_or_default());
             script.push('\n');
         }
@@ -141,8 +148,11 @@ impl<'a> Project<'a> {
             ("./KERNEL", "."),
             ("command/", ""),
             ("KERNEL", "kernel"),
-            ("WORLD", "map-kernel"),
-            ("../../../wit", "wit"),
+            ("WORLD", "this-kernel"),
+            ("SECTION", "map-kernel.section"),
+            ("../wit", "wit"),
+            ("../../types", "types"),
+            ("../types", "types"),
         ];
         Some(places.iter().fold(command.to_owned(), |command, (from, to)| command.replace(from, to)))
     }
@@ -155,7 +165,7 @@ impl<'a> Project<'a> {
             }
             KindName::Raw => ("it writes each line backwards.", "[abi.md](abi.md)"),
             KindName::Component | KindName::Typed => {
-                ("it writes each line backwards.", "[wit/kernel.wit](wit/kernel.wit)")
+                ("it writes each line backwards.", "its `wit` folder")
             }
         };
         let text = template::README.replace("{language}", facts.name).replace("{what}", what);
@@ -164,90 +174,12 @@ impl<'a> Project<'a> {
     }
 }
 
-fn file(path: impl Into<String>, text: impl Into<String>) -> File {
-    File { path: path.into(), text: text.into(), executable: false }
+fn file(path: impl Into<String>, content: impl Into<Vec<u8>>) -> File {
+    File { path: path.into(), content: content.into(), executable: false }
 }
 
-/// What kernels in a language can be, the usual first.
-fn kinds(language: Language) -> &'static [KindName] {
-    match language {
-        Language::C | Language::Cpp | Language::Zig => &[KindName::Component, KindName::Raw, KindName::Command],
-        Language::Go => &[KindName::Raw, KindName::Command],
-        Language::AssemblyScript => &[KindName::Raw],
-        Language::Rust | Language::JavaScript | Language::Python => &[KindName::Component],
-    }
-}
-
-fn facts(language: Language) -> Facts {
-    let zig = (template::ZIG, "zig_version");
-    let needs_zig = "Takes zig from PATH; without one, a pinned release is installed here from the Python registry.";
-    let half_a_minute = "the first time takes half a minute";
-    match language {
-        Language::C => Facts {
-            name: "C",
-            sources: ("kernel.c", template::KERNEL_C, Some(template::COMMAND_C)),
-            library: template::LIBRARY_C.to_vec(),
-            tools: zig,
-            needs: needs_zig,
-            first: half_a_minute,
-        },
-        Language::Cpp => Facts {
-            name: "C++",
-            sources: ("kernel.cpp", template::KERNEL_CPP, Some(template::COMMAND_CPP)),
-            library: std::iter::once(template::LIBRARY_CPP).chain(template::LIBRARY_C).collect(),
-            tools: zig,
-            needs: needs_zig,
-            first: half_a_minute,
-        },
-        Language::Zig => Facts {
-            name: "Zig",
-            sources: ("kernel.zig", template::KERNEL_ZIG, Some(template::COMMAND_ZIG)),
-            library: template::LIBRARY_ZIG.to_vec(),
-            tools: zig,
-            needs: needs_zig,
-            first: "some seconds",
-        },
-        Language::Go => Facts {
-            name: "Go",
-            sources: ("main.go", template::KERNEL_GO, Some(template::COMMAND_GO)),
-            library: template::LIBRARY_GO.to_vec(),
-            tools: (template::GO, "go_version"),
-            needs: "Takes go from PATH; without one, a pinned release is installed here from the Python registry.",
-            first: half_a_minute,
-        },
-        Language::AssemblyScript => Facts {
-            name: "AssemblyScript",
-            sources: ("kernel.ts", template::KERNEL_TS, None),
-            library: vec![template::LIBRARY_TS],
-            tools: (template::ASSEMBLYSCRIPT, "assemblyscript_version"),
-            needs: "Takes asc from PATH; without one, a pinned release is installed here with npm.",
-            first: "some seconds",
-        },
-        Language::JavaScript => Facts {
-            name: "JavaScript",
-            sources: ("kernel.js", template::KERNEL_JS, None),
-            library: vec![template::LIBRARY_JS],
-            tools: (template::JAVASCRIPT, "componentize_qjs_version"),
-            needs: "Takes componentize-qjs from PATH; without one, a pinned release is installed here with npm.",
-            first: "some seconds",
-        },
-        Language::Python => Facts {
-            name: "Python",
-            sources: ("kernel.py", template::KERNEL_PY, None),
-            library: vec![template::LIBRARY_PY],
-            tools: (template::PYTHON, "componentize_py_version"),
-            needs: "Takes componentize-py from PATH; without one, a pinned release is installed here from the Python registry.",
-            first: "some seconds",
-        },
-        Language::Rust => Facts {
-            name: "Rust",
-            sources: ("src/lib.rs", template::KERNEL_RS, None),
-            library: Vec::new(),
-            tools: (template::RUST, ""),
-            needs: "Takes cargo, with the target wasm32-unknown-unknown: rustup target add wasm32-unknown-unknown",
-            first: half_a_minute,
-        },
-    }
+fn executable(path: impl Into<String>, content: impl Into<Vec<u8>>) -> File {
+    File { executable: true, ..file(path, content) }
 }
 
 #[cfg(test)]
@@ -262,10 +194,10 @@ mod tests {
             for kind in kinds(*language) {
                 let project = Project::new("my-kernel", *language, Some(*kind)).expect("it is possible");
                 let files = project.files();
-                let text = |path: &str| &files.iter().find(|file| file.path == path).expect("it is there").text;
-                let build = text("build.sh");
+                let text = |file: &File| String::from_utf8_lossy(&file.content).into_owned();
+                let build = text(files.iter().find(|file| file.path == "build.sh").expect("it is there"));
                 assert!(
-                    build.contains("my-kernel.wasm") && !build.contains("KERNEL"),
+                    build.contains("my-kernel.wasm") && !["KERNEL.", "WORLD", "SECTION"].iter().any(|place| build.contains(place)),
                     "{language:?} {kind:?}:\n{build}"
                 );
                 assert!(
@@ -278,7 +210,7 @@ mod tests {
                     for place in
                         ["{name", "{version}", "{needs}", "{first}", "{flags}", "{files}", "{contract}", "{what}"]
                     {
-                        assert!(!file.text.contains(place), "{language:?} {kind:?}: {place} in {}", file.path);
+                        assert!(!text(file).contains(place), "{language:?} {kind:?}: {place} in {}", file.path);
                     }
                 }
                 let mut paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
@@ -292,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_a_language_cannot_be_is_refused_with_what_it_can() {
-        let refused = Project::new("a", Language::Go, Some(KindName::Component)).expect_err("Go has no components");
-        assert_eq!(refused.message, "kernels in Go are made as raw, command here, not as component");
+        let refused = Project::new("a", Language::Python, Some(KindName::Raw)).expect_err("Python has no raw modules");
+        assert_eq!(refused.message, "kernels in Python are made as component here, not as raw");
     }
 }

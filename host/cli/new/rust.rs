@@ -3,6 +3,9 @@
 /// The manifest of the project.
 pub(super) const MANIFEST: &str = include_str!("templates/rust/manifest.toml");
 
+/// The manifest of a program that knows nothing of taskhost.
+pub(super) const PROGRAM: &str = include_str!("templates/rust/program.toml");
+
 /// The releases that the first-party kernels are built with; cargo leaves out what the project does not need.
 pub(super) const LOCK: &str = include_str!("../../../plugins/Cargo.lock");
 

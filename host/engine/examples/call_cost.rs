@@ -23,7 +23,7 @@ const RAW: &str = r#"(module
 const TYPED: &str = r#"(module
     (memory (export "memory") 2)
     (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
-    (func (export "taskhost:kernel/mapper@0.1.0#process") (param $at i32) (param $len i32) (result i32)
+    (func (export "taskhost:kernel/mapper@1.0.0#process") (param $at i32) (param $len i32) (result i32)
         (i32.store (i32.const 16) (i32.const 0))
         (i32.store (i32.const 20) (local.get $at))
         (i32.store (i32.const 24) (local.get $len))

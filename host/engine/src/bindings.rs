@@ -6,14 +6,14 @@ wasmtime::component::bindgen!({
         package taskhost:engine;
 
         world kernel {
-            include taskhost:kernel/host@0.1.0;
-            export taskhost:kernel/mapper@0.1.0;
-            export taskhost:kernel/flat-mapper@0.1.0;
-            export taskhost:kernel/packed-mapper@0.1.0;
-            export taskhost:kernel/reducer@0.1.0;
-            export taskhost:kernel/image-filter@0.1.0;
-            export taskhost:kernel/describe@0.1.0;
-            export taskhost:kernel/lifecycle@0.1.0;
+            include taskhost:kernel/host@1.0.0;
+            export taskhost:kernel/mapper@1.0.0;
+            export taskhost:kernel/flat-mapper@1.0.0;
+            export taskhost:kernel/packed-mapper@1.0.0;
+            export taskhost:kernel/reducer@1.0.0;
+            export taskhost:kernel/image-filter@1.0.0;
+            export taskhost:kernel/describe@1.0.0;
+            export taskhost:kernel/lifecycle@1.0.0;
         }
     ",
     world: "taskhost:engine/kernel",
@@ -40,6 +40,7 @@ impl config::Host for HostState {
 
 impl item::Host for HostState {
     fn current(&mut self) -> item::Origin {
+        self.asked_item = true;
         match &self.item {
             Some(item) => {
                 item::Origin { position: item.position, source: item.source.as_ref().into(), offset: item.offset }

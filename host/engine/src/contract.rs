@@ -4,8 +4,8 @@
 /// What the names of the contract's interfaces begin with.
 pub(crate) const PACKAGE: &str = "taskhost:kernel/";
 
-/// Versions that kernels may be built for begin with this: below 1.0 a new minor version is a break.
-pub(crate) const VERSIONS: &str = "0.1.";
+/// Versions that kernels may be built for begin with this: from 1.0 on, whatever is added later only adds.
+pub(crate) const VERSIONS: &str = "1.";
 
 /// One function: interface, name, type.
 pub(crate) type Function = (&'static str, &'static str, &'static str);
@@ -122,11 +122,11 @@ mod tests {
     use super::*;
     use crate::survey::{Entry, Survey};
 
-    const WORLD: &str = "package taskhost:test; world whole { include taskhost:kernel/host@0.1.0; \
-        export taskhost:kernel/mapper@0.1.0; export taskhost:kernel/flat-mapper@0.1.0; \
-        export taskhost:kernel/packed-mapper@0.1.0; export taskhost:kernel/reducer@0.1.0; \
-        export taskhost:kernel/image-filter@0.1.0; export taskhost:kernel/describe@0.1.0; \
-        export taskhost:kernel/lifecycle@0.1.0; }";
+    const WORLD: &str = "package taskhost:test; world whole { include taskhost:kernel/host@1.0.0; \
+        export taskhost:kernel/mapper@1.0.0; export taskhost:kernel/flat-mapper@1.0.0; \
+        export taskhost:kernel/packed-mapper@1.0.0; export taskhost:kernel/reducer@1.0.0; \
+        export taskhost:kernel/image-filter@1.0.0; export taskhost:kernel/describe@1.0.0; \
+        export taskhost:kernel/lifecycle@1.0.0; }";
 
     /// The functions of the contract as a core module has them: with so many 32-bit parameters.
     const CORE_EXPORTS: [(&str, &str, usize); 9] = [
@@ -156,14 +156,14 @@ mod tests {
     fn whole_contract() -> Survey {
         let mut text = String::from("(module ");
         for (interface, name, params) in CORE_IMPORTS {
-            text += &format!("(import \"{PACKAGE}{interface}@0.1.0\" \"{name}\" (func (param {params})))");
+            text += &format!("(import \"{PACKAGE}{interface}@1.0.0\" \"{name}\" (func (param {params})))");
         }
         text += "(memory (export \"memory\") 1)\
             (func (export \"cabi_realloc\") (param i32 i32 i32 i32) (result i32) unreachable)";
         for (interface, name, params) in CORE_EXPORTS {
             let params = "i32 ".repeat(params);
             text += &format!(
-                "(func (export \"{PACKAGE}{interface}@0.1.0#{name}\") (param {params}) (result i32) unreachable)"
+                "(func (export \"{PACKAGE}{interface}@1.0.0#{name}\") (param {params}) (result i32) unreachable)"
             );
         }
         let mut module = wat::parse_str(text + ")").expect("the text parses");

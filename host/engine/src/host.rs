@@ -47,6 +47,8 @@ pub(crate) struct HostState {
     pub(crate) settings: Arc<Vec<(String, String)>>,
     pub(crate) broadcast: Arc<BroadcastData>,
     pub(crate) item: Option<ItemContext>,
+    /// Whether the kernel asked for its item since it was set.
+    pub(crate) asked_item: bool,
     pub(crate) logs: Logs,
     pub(crate) counters: Counters,
     /// Only for a kernel that imports WASI.
@@ -60,6 +62,7 @@ impl HostState {
             settings: Arc::clone(&host.settings),
             broadcast: Arc::clone(&host.broadcast),
             item: None,
+            asked_item: false,
             logs: Logs::default(),
             counters: Counters::default(),
             wasi,
@@ -75,6 +78,11 @@ impl HostState {
     /// The value of a setting.
     pub(crate) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.iter().find(|setting| setting.0 == name).map(|setting| setting.1.as_str())
+    }
+
+    /// Whether the kernel was given something that is of one item alone: its place, or its random numbers.
+    pub(crate) fn gave_of_item(&self) -> bool {
+        self.asked_item || self.wasi.as_ref().is_some_and(Wasi::drew)
     }
 
     /// Counts, for the item in hand.
@@ -110,6 +118,11 @@ impl Logs {
         } else {
             self.dropped += 1;
         }
+    }
+
+    /// Whether the item in hand has written lines.
+    pub(crate) fn has_lines(&self) -> bool {
+        self.of_item != 0
     }
 
     /// A new item may write as many again.

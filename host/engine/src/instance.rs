@@ -96,6 +96,8 @@ pub struct Instance {
     limits: WorkerLimits,
     runtime: Option<Arc<Runtime>>,
     poisoned: bool,
+    /// Whether a packed call gave the kernel what is of one item alone: it will again.
+    needs_single_calls: bool,
 }
 
 impl Instance {
@@ -105,7 +107,7 @@ impl Instance {
         limits: WorkerLimits,
         runtime: Option<Arc<Runtime>>,
     ) -> Self {
-        Self { store, calls, limits, runtime, poisoned: false }
+        Self { store, calls, limits, runtime, poisoned: false, needs_single_calls: false }
     }
 
     /// What the kernel says of itself; `None` when it says nothing. Not yet understood, and not capped beyond the
@@ -143,6 +145,7 @@ impl Instance {
             wasi.next_item(item.as_ref().map_or(NO_ITEM, |item| item.position));
         }
         state.item = item;
+        state.asked_item = false;
     }
 
     /// Runs one item, with the fuel of one. A mapper's sink is called once, a flat-mapper's once for each result; with a raw module the
@@ -165,15 +168,23 @@ impl Instance {
     /// # Errors
     /// [`Fault::Contract`] when the kernel exports no packed-mapper or its answer does not add up, [`Fault::Trap`],
     /// [`Fault::OutputLimit`] when all results together are over the limit. In all cases run the items one by one. With
-    /// fuel it is never offered, since each item has its own.
+    /// fuel it is never offered, since each item has its own; and it fails when the kernel asked for what each item has of its
+    /// own: its place, random numbers, log lines.
     pub fn process_packed(&mut self, bytes: &[u8], ends: &[u32]) -> Result<PackedResults, Fault> {
+        let of_one_item = || Fault::Failed("the kernel asks for what is of one item".into());
+        if self.needs_single_calls {
+            return Err(of_one_item());
+        }
         let has_fuel = self.limits.fuel.is_some();
-        self.call(Budget::Item, |calls, store, output| match calls {
+        let answer = self.call(Budget::Item, |calls, store, output| match calls {
             Calls::Component(calls) if !has_fuel => calls.process_packed(store, bytes, ends, output),
             Calls::Component(_) | Calls::Typed(_) | Calls::Raw(_) | Calls::Command(_) => {
                 Err(not_exported("packed-mapper"))
             }
-        })
+        });
+        let state = self.store.data();
+        self.needs_single_calls = state.gave_of_item();
+        if self.needs_single_calls || state.logs.has_lines() { Err(of_one_item()) } else { answer }
     }
 
     /// Asks an image filter what it makes of a format.

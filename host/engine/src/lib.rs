@@ -15,6 +15,7 @@ mod componentize;
 mod config;
 mod contract;
 mod detect;
+mod early_pages;
 mod fault;
 #[cfg(debug_assertions)]
 pub mod faults;

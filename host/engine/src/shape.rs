@@ -106,7 +106,7 @@ fn imported(entry: &Entry) -> Result<(), Refusal> {
     Ok(())
 }
 
-const OFFERED_TO_COMPONENTS: &str = "config, item, log, broadcast and counter of taskhost:kernel@0.1.0, and WASI 0.2 \
+const OFFERED_TO_COMPONENTS: &str = "config, item, log, broadcast and counter of taskhost:kernel@1.0.0, and WASI 0.2 \
      (wasi:cli, wasi:clocks, wasi:filesystem, wasi:io, wasi:random, wasi:sockets; nothing of it is granted)";
 
 const OFFERED_TO_MODULES: &str = "config_get, log, item_position, item_offset, counter_add, broadcast_size and \
@@ -211,7 +211,7 @@ fn no_work(survey: &Survey) -> String {
         listed.push_str(&format!(" and {more} more"));
     }
     let needed = if survey.is_component {
-        "a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or wasi:cli/run@0.2 (a program), or \
+        "a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@1.0.0, or wasi:cli/run@0.2 (a program), or \
          any functions to be called with --invoke"
     } else {
         "a kernel is a component (or carries a component-type section), or a core module that exports memory, \

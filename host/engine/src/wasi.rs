@@ -166,6 +166,11 @@ impl Wasi {
         }
     }
 
+    /// Whether the kernel drew random numbers of the item in hand.
+    pub(crate) fn drew(&self) -> bool {
+        self.seed.was_drawn()
+    }
+
     /// Random numbers depend on the item, not on what this worker did before; nor do last words.
     pub(crate) fn next_item(&self, position: u64) {
         self.seed.reset(position);

@@ -35,6 +35,11 @@ impl Seed {
         }
     }
 
+    /// Whether numbers that follow from the item were drawn since it began.
+    pub(crate) fn was_drawn(&self) -> bool {
+        self.real.is_none() && self.drawn.load(Ordering::Relaxed) > 0
+    }
+
     /// Where a program's own random numbers may start from.
     pub(crate) fn start(&self) -> u128 {
         let [low, high] = match &self.real {

@@ -1,5 +1,5 @@
 // A setting in front of each line; it is looked at once, before the first item.
-import { get } from "taskhost:kernel/config@0.1.0";
+import { get } from "taskhost:kernel/config@1.0.0";
 import { bytes, description, failed } from "./taskhost.js";
 
 export const describe = description({

@@ -8,7 +8,7 @@
 // What it exports has the names of the interfaces of its world, in JavaScript's spelling: mapper, flatMapper, packedMapper,
 // reducer, imageFilter, describe, lifecycle. What the host offers is imported by its full name:
 //
-//     import { get } from "taskhost:kernel/config@0.1.0";
+//     import { get } from "taskhost:kernel/config@1.0.0";
 //
 // A kernel keeps nothing from item to item: any worker may get any item, in any order, more than once.
 

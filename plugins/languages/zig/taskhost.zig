@@ -168,6 +168,8 @@ pub fn setting(name: []const u8) ?[]const u8 {
     }
     const length = host.get(name.ptr, name.len, null, 0);
     if (length == std.math.maxInt(u32)) return null;
+    // No bytes lie nowhere.
+    if (length == 0) return "";
     const value = arena().alloc(u8, length) catch noMemory();
     _ = host.get(name.ptr, name.len, value.ptr, value.len);
     return value;

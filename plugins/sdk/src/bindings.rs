@@ -7,7 +7,7 @@ pub mod host {
     //! What the host offers, and the types that all interfaces share.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-host; world sdk-host { import taskhost:kernel/types@0.1.0; include taskhost:kernel/host@0.1.0; }",
+        inline: "package taskhost:sdk-host; world sdk-host { import taskhost:kernel/types@1.0.0; include taskhost:kernel/host@1.0.0; }",
         world: "taskhost:sdk-host/sdk-host",
         generate_all,
     });
@@ -17,7 +17,7 @@ pub mod describe {
     //! The exported interface `describe`.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-describe; world sdk-describe { export taskhost:kernel/describe@0.1.0; }",
+        inline: "package taskhost:sdk-describe; world sdk-describe { export taskhost:kernel/describe@1.0.0; }",
         world: "taskhost:sdk-describe/sdk-describe",
         pub_export_macro: true,
         default_bindings_module: "taskhost_kernel::bindings::describe",
@@ -28,9 +28,9 @@ pub mod lifecycle {
     //! The exported interface `lifecycle`.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-lifecycle; world sdk-lifecycle { export taskhost:kernel/lifecycle@0.1.0; }",
+        inline: "package taskhost:sdk-lifecycle; world sdk-lifecycle { export taskhost:kernel/lifecycle@1.0.0; }",
         world: "taskhost:sdk-lifecycle/sdk-lifecycle",
-        with: { "taskhost:kernel/types@0.1.0": crate::bindings::host::taskhost::kernel::types },
+        with: { "taskhost:kernel/types@1.0.0": crate::bindings::host::taskhost::kernel::types },
         pub_export_macro: true,
         default_bindings_module: "taskhost_kernel::bindings::lifecycle",
     });
@@ -40,9 +40,9 @@ pub mod mapper {
     //! The exported interface `mapper`.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-mapper; world sdk-mapper { export taskhost:kernel/mapper@0.1.0; }",
+        inline: "package taskhost:sdk-mapper; world sdk-mapper { export taskhost:kernel/mapper@1.0.0; }",
         world: "taskhost:sdk-mapper/sdk-mapper",
-        with: { "taskhost:kernel/types@0.1.0": crate::bindings::host::taskhost::kernel::types },
+        with: { "taskhost:kernel/types@1.0.0": crate::bindings::host::taskhost::kernel::types },
         pub_export_macro: true,
         default_bindings_module: "taskhost_kernel::bindings::mapper",
     });
@@ -52,9 +52,9 @@ pub mod flat_mapper {
     //! The exported interface `flat-mapper`.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-flat-mapper; world sdk-flat-mapper { export taskhost:kernel/flat-mapper@0.1.0; }",
+        inline: "package taskhost:sdk-flat-mapper; world sdk-flat-mapper { export taskhost:kernel/flat-mapper@1.0.0; }",
         world: "taskhost:sdk-flat-mapper/sdk-flat-mapper",
-        with: { "taskhost:kernel/types@0.1.0": crate::bindings::host::taskhost::kernel::types },
+        with: { "taskhost:kernel/types@1.0.0": crate::bindings::host::taskhost::kernel::types },
         pub_export_macro: true,
         default_bindings_module: "taskhost_kernel::bindings::flat_mapper",
     });
@@ -64,9 +64,9 @@ pub mod packed_mapper {
     //! The exported interface `packed-mapper`.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-packed-mapper; world sdk-packed-mapper { export taskhost:kernel/packed-mapper@0.1.0; }",
+        inline: "package taskhost:sdk-packed-mapper; world sdk-packed-mapper { export taskhost:kernel/packed-mapper@1.0.0; }",
         world: "taskhost:sdk-packed-mapper/sdk-packed-mapper",
-        with: { "taskhost:kernel/types@0.1.0": crate::bindings::host::taskhost::kernel::types },
+        with: { "taskhost:kernel/types@1.0.0": crate::bindings::host::taskhost::kernel::types },
         pub_export_macro: true,
         default_bindings_module: "taskhost_kernel::bindings::packed_mapper",
     });
@@ -76,9 +76,9 @@ pub mod reducer {
     //! The exported interface `reducer`.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-reducer; world sdk-reducer { export taskhost:kernel/reducer@0.1.0; }",
+        inline: "package taskhost:sdk-reducer; world sdk-reducer { export taskhost:kernel/reducer@1.0.0; }",
         world: "taskhost:sdk-reducer/sdk-reducer",
-        with: { "taskhost:kernel/types@0.1.0": crate::bindings::host::taskhost::kernel::types },
+        with: { "taskhost:kernel/types@1.0.0": crate::bindings::host::taskhost::kernel::types },
         pub_export_macro: true,
         default_bindings_module: "taskhost_kernel::bindings::reducer",
     });
@@ -88,9 +88,9 @@ pub mod image_filter {
     //! The exported interface `image-filter`.
     wit_bindgen::generate!({
         path: "../../wit",
-        inline: "package taskhost:sdk-image-filter; world sdk-image-filter { export taskhost:kernel/image-filter@0.1.0; }",
+        inline: "package taskhost:sdk-image-filter; world sdk-image-filter { export taskhost:kernel/image-filter@1.0.0; }",
         world: "taskhost:sdk-image-filter/sdk-image-filter",
-        with: { "taskhost:kernel/types@0.1.0": crate::bindings::host::taskhost::kernel::types },
+        with: { "taskhost:kernel/types@1.0.0": crate::bindings::host::taskhost::kernel::types },
         pub_export_macro: true,
         default_bindings_module: "taskhost_kernel::bindings::image_filter",
     });

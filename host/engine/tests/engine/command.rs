@@ -136,8 +136,8 @@ fn a_component_has_words_too() {
 #[test]
 fn components_read_broadcast_data_in_slices() {
     let imports = r#"
-        (import "taskhost:kernel/broadcast@0.1.0" "size" (func $size (param i32 i32 i32)))
-        (import "taskhost:kernel/broadcast@0.1.0" "read" (func $slice (param i32 i32 i64 i32 i32)))"#;
+        (import "taskhost:kernel/broadcast@1.0.0" "size" (func $size (param i32 i32 i32)))
+        (import "taskhost:kernel/broadcast@1.0.0" "read" (func $slice (param i32 i32 i64 i32 i32)))"#;
     // The item is a name; gives the size and bytes 2 to 6, or the error.
     let body = "
         (call $size (local.get $at) (local.get $len) (i32.const 512))

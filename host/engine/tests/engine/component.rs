@@ -15,10 +15,10 @@ fn a_core_module_with_a_component_type_is_a_component() {
     assert_eq!(info.kind, Kind::Component);
     assert_eq!(
         info.why,
-        "component: it exports taskhost:kernel/mapper@0.1.0, made from a core module with a component-type section"
+        "component: it exports taskhost:kernel/mapper@1.0.0, made from a core module with a component-type section"
     );
     assert!(info.exports.mapper && !info.exports.reducer);
-    assert_eq!(info.export_names, ["taskhost:kernel/mapper@0.1.0"]);
+    assert_eq!(info.export_names, ["taskhost:kernel/mapper@1.0.0"]);
     assert_eq!(info.initial_memory, 2 * 65536);
     assert_eq!(info.code_bytes, compiled.code.len() as u64);
 }

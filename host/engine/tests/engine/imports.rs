@@ -11,7 +11,7 @@ const NAMES: &str = r#"(data (i32.const 1024) "by")"#;
 /// A mapper that imports one function of the contract, as `$import`.
 fn importing(interface: &str, name: &str, params: &str, body: &str) -> Vec<u8> {
     let imports =
-        format!(r#"(import "taskhost:kernel/{interface}@0.1.0" "{name}" (func $import (param {params}))) {NAMES}"#);
+        format!(r#"(import "taskhost:kernel/{interface}@1.0.0" "{name}" (func $import (param {params}))) {NAMES}"#);
     mapper(&imports, body)
 }
 

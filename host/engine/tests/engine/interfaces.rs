@@ -5,7 +5,7 @@ use taskhost_protocol::fault::Fault;
 use taskhost_protocol::kernel::{Description, ResultLength, Setting};
 use taskhost_protocol::picture::{Cut, Format, PicturePlan, Sample};
 
-use crate::support::{LIST, core, export, instance, results, world};
+use crate::support::{LIST, core, export, instance, item, result, results, world};
 
 /// One result for each byte of the item.
 const EXPLODE: &str = "
@@ -32,8 +32,14 @@ fn a_flat_mapper_gives_any_number_of_results() {
 
 /// Takes the lists of a packed call and answers with the same bytes and ends, these counts and these failures.
 fn packed(counts: &str, failures: &str, data: &str) -> Vec<u8> {
+    packed_with("", "", [counts, failures, data])
+}
+
+/// The same, with imports and something to be done first.
+fn packed_with(imports: &str, first: &str, [counts, failures, data]: [&str; 3]) -> Vec<u8> {
     let body = format!(
-        "(i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1))
+        "{first}
+         (i32.store (i32.const 16) (local.get 0)) (i32.store (i32.const 20) (local.get 1))
          (i32.store (i32.const 24) (local.get 2)) (i32.store (i32.const 28) (local.get 3))
          (i32.store (i32.const 32) (i32.const 1024)) (i32.store (i32.const 36) (i32.const {counts}))
          (i32.store (i32.const 40) (i32.const 2048)) (i32.store (i32.const 44) (i32.const {failures}))
@@ -44,7 +50,25 @@ fn packed(counts: &str, failures: &str, data: &str) -> Vec<u8> {
         export("mapper", "process", LIST, "(call $ok (local.get $at) (local.get $len))"),
         data.to_owned(),
     ];
-    core(&world(&["mapper", "packed-mapper"]), "", &functions.concat())
+    core(&world(&["mapper", "packed-mapper"]), imports, &functions.concat())
+}
+
+#[test]
+fn what_an_item_has_of_its_own_is_not_had_in_a_packed_call() {
+    let import = r#"(import "taskhost:kernel/item@1.0.0" "current" (func $current (param i32)))"#;
+    let mut asks = instance(&packed_with(import, "(call $current (i32.const 512))", ["0", "0", ""]));
+    let import = r#"(import "taskhost:kernel/log@1.0.0" "log" (func $log (param i32 i32 i32)))"#;
+    let log = "(if (local.get 1) (then (call $log (i32.const 0) (i32.const 512) (i32.const 1))))";
+    let mut logs = instance(&packed_with(import, log, ["0", "0", ""]));
+    for _ in 0..2 {
+        asks.set_item(Some(item(3)));
+        assert!(asks.process_packed(b"", &[0, 0]).is_err());
+        assert_eq!(result(&mut asks, b"x").as_deref(), Ok(b"x".as_slice()), "items are run one by one");
+        logs.set_item(Some(item(3)));
+        assert!(logs.process_packed(b"ab", &[1, 2]).is_err());
+        logs.set_item(Some(item(3)));
+        assert!(logs.process_packed(b"", &[0, 0]).is_ok(), "nothing was said");
+    }
 }
 
 #[test]
@@ -124,7 +148,7 @@ fn image() -> Vec<u8> {
         export("image-filter", "filter", "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)", filter),
         r#"(data (i32.const 1024) "8 bits")"#.to_owned(),
     ];
-    core("image-kernel", "", &functions.concat())
+    core(&world(&["image-filter"]), "", &functions.concat())
 }
 
 #[test]

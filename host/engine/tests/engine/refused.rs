@@ -53,7 +53,7 @@ fn a_module_with_nothing_to_call_is_told_what_is_needed() {
     let Refusal::WrongShape(text) = refusal(b"(component)") else { panic!("another refusal") };
     assert_eq!(
         text,
-        "it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@0.1.0, or \
+        "it exports nothing; a kernel exports mapper, flat-mapper or image-filter of taskhost:kernel@1.0.0, or \
          wasi:cli/run@0.2 (a program), or any functions to be called with --invoke"
     );
 }
@@ -80,7 +80,7 @@ fn proposals_that_are_off_are_refused() {
 #[test]
 fn an_import_that_is_not_offered_is_named() {
     let world = "package acme:test; interface api { call: func(); } \
-                 world test { import api; export taskhost:kernel/mapper@0.1.0; }";
+                 world test { import api; export taskhost:kernel/mapper@1.0.0; }";
     let imports = r#"(import "acme:test/api" "call" (func))"#;
     let process = crate::support::export("mapper", "process", crate::support::LIST, ECHO);
     let Refusal::ImportNotOffered(text) = refusal(&core(world, imports, &process)) else { panic!("another refusal") };
@@ -102,7 +102,7 @@ fn an_import_of_another_type_is_refused() {
     assert_eq!(text, "it imports taskhost.log as (i64) -> (), but that is (i32, i32, i32) -> ()");
     let other = CONTRACT.replace("log: func(level: level, message: string)", "log: func(message: string)");
     let text = format!(
-        r#"(module (import "taskhost:kernel/log@0.1.0" "log" (func (param i32 i32))) {} {})"#,
+        r#"(module (import "taskhost:kernel/log@1.0.0" "log" (func (param i32 i32))) {} {})"#,
         crate::support::PRELUDE,
         crate::support::export("mapper", "process", crate::support::LIST, ECHO)
     );
@@ -123,7 +123,7 @@ fn an_export_of_another_type_is_refused() {
     );
     let Refusal::WrongShape(text) = refusal(&core_of(&other, &text)) else { panic!("another refusal") };
     assert!(
-        text.starts_with("`process` of its export taskhost:kernel/mapper@0.1.0 is func(item: string) -> "),
+        text.starts_with("`process` of its export taskhost:kernel/mapper@1.0.0 is func(item: string) -> "),
         "{text}"
     );
     let Refusal::WrongShape(text) = refusal(&raw::module("", raw::ECHO, r#"(func (export "taskhost_start"))"#)) else {
@@ -135,15 +135,15 @@ fn an_export_of_another_type_is_refused() {
 /// The contract and a mapper for it in another version.
 fn of_version(version: &str) -> Vec<u8> {
     let process = crate::support::export("mapper", "process", crate::support::LIST, ECHO);
-    let text = format!("(module {} {process})", crate::support::PRELUDE).replace("@0.1.0", version);
-    core_of(&CONTRACT.replace("@0.1.0", version), &text)
+    let text = format!("(module {} {process})", crate::support::PRELUDE).replace("@1.0.0", version);
+    core_of(&CONTRACT.replace("@1.0.0", version), &text)
 }
 
 #[test]
 fn a_kernel_of_a_compatible_version_runs_and_of_another_does_not() {
-    assert_eq!(result(&mut instance(&of_version("@0.1.7")), b"x").as_deref(), Ok(b"x".as_slice()));
-    let Refusal::WrongShape(text) = refusal(&of_version("@0.2.0")) else { panic!("another refusal") };
-    assert!(text.starts_with("it exports taskhost:kernel/mapper@0.2.0; a kernel exports mapper"), "{text}");
+    assert_eq!(result(&mut instance(&of_version("@1.1.7")), b"x").as_deref(), Ok(b"x".as_slice()));
+    let Refusal::WrongShape(text) = refusal(&of_version("@2.0.0")) else { panic!("another refusal") };
+    assert!(text.starts_with("it exports taskhost:kernel/mapper@2.0.0; a kernel exports mapper"), "{text}");
 }
 
 #[test]

@@ -76,13 +76,13 @@ fn embedded(resolve: &Resolve, world: WorldId, text: &str) -> Vec<u8> {
 
 /// A world with everything that the host offers and these exports.
 pub(crate) fn world(exports: &[&str]) -> String {
-    let exports: Vec<String> = exports.iter().map(|export| format!("export taskhost:kernel/{export}@0.1.0;")).collect();
-    format!("package taskhost:test; world test {{ include taskhost:kernel/host@0.1.0; {} }}", exports.concat())
+    let exports: Vec<String> = exports.iter().map(|export| format!("export taskhost:kernel/{export}@1.0.0;")).collect();
+    format!("package taskhost:test; world test {{ include taskhost:kernel/host@1.0.0; {} }}", exports.concat())
 }
 
 /// A function that a component kernel exports from an interface of the contract.
 pub(crate) fn export(interface: &str, name: &str, params: &str, body: &str) -> String {
-    let full = format!("taskhost:kernel/{interface}@0.1.0#{name}");
+    let full = format!("taskhost:kernel/{interface}@1.0.0#{name}");
     format!(
         r#"(func (export "{full}") {params} (result i32) {body})
            (func (export "cabi_post_{full}") (param i32) (call $reset))"#

@@ -30,8 +30,8 @@ const PRELUDE: &str = r#"
 pub(crate) fn component(interfaces: &[&str], functions: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     resolve.push_str("kernel.wit", include_str!("../../../../wit/kernel.wit")).expect("the contract parses");
-    let exports: String = interfaces.iter().map(|name| format!("export taskhost:kernel/{name}@0.1.0;")).collect();
-    let world = format!("package taskhost:test; world test {{ include taskhost:kernel/host@0.1.0; {exports} }}");
+    let exports: String = interfaces.iter().map(|name| format!("export taskhost:kernel/{name}@1.0.0;")).collect();
+    let world = format!("package taskhost:test; world test {{ include taskhost:kernel/host@1.0.0; {exports} }}");
     let package = resolve.push_str("world.wit", &world).expect("the world parses");
     let world = resolve.select_world(&[package], None).expect("there is one world");
     let mut module = wat::parse_str(format!("(module {PRELUDE} {functions})")).expect("the kernel's text parses");
@@ -41,7 +41,7 @@ pub(crate) fn component(interfaces: &[&str], functions: &str) -> Vec<u8> {
 
 /// A function of an interface.
 pub(crate) fn export(interface: &str, name: &str, params: &str, body: &str) -> String {
-    let full = format!("taskhost:kernel/{interface}@0.1.0#{name}");
+    let full = format!("taskhost:kernel/{interface}@1.0.0#{name}");
     format!(
         r#"(func (export "{full}") {params} (result i32) {body})
            (func (export "cabi_post_{full}") (param i32) (call $reset))"#

@@ -169,7 +169,7 @@ export function described(
 }
 
 // @ts-ignore: decorator
-@external("taskhost:kernel/config@0.1.0", "get")
+@external("taskhost:kernel/config@1.0.0", "get")
 declare function configGet(name: usize, length: u32, into: usize): void;
 
 /** The value of a setting; null when it is not set. */
@@ -180,7 +180,7 @@ export function setting(name: string): string | null {
 }
 
 // @ts-ignore: decorator
-@external("taskhost:kernel/log@0.1.0", "log")
+@external("taskhost:kernel/log@1.0.0", "log")
 declare function hostLog(level: u32, at: usize, length: u32): void;
 
 /** A message for the user: 0 debug, 1 info, 2 warn, 3 error. */

@@ -1,7 +1,7 @@
 // What a kernel exports gets the names that a component's exports have, which no identifier can be: `mapper__process` becomes
 // `taskhost:kernel/mapper@VERSION#process`. For asc's --transform.
 
-const version = "0.1.0";
+const version = "1.0.0";
 
 const exports = [
   "mapper__process", "flat_mapper__process", "packed_mapper__process", "reducer__combine", "reducer__finish",

@@ -64,12 +64,12 @@ func outcome(bytes []byte, err error) unsafe.Pointer {
 	return answer(0, place[0], place[1], 0)
 }
 
-//go:wasmexport taskhost:kernel/mapper@0.1.0#process
+//go:wasmexport taskhost:kernel/mapper@1.0.0#process
 func process(at unsafe.Pointer, length uint32) unsafe.Pointer {
 	return outcome(processItem(unsafe.Slice((*byte)(at), length)))
 }
 
-//go:wasmexport taskhost:kernel/flat-mapper@0.1.0#process
+//go:wasmexport taskhost:kernel/flat-mapper@1.0.0#process
 func processMany(at unsafe.Pointer, length uint32) unsafe.Pointer {
 	results, err := processFlat(unsafe.Slice((*byte)(at), length))
 	if err != nil {
@@ -83,7 +83,7 @@ func processMany(at unsafe.Pointer, length uint32) unsafe.Pointer {
 	return answer(0, address(lists), uint32(len(results)), 0)
 }
 
-//go:wasmexport taskhost:kernel/packed-mapper@0.1.0#process
+//go:wasmexport taskhost:kernel/packed-mapper@1.0.0#process
 func processPacked(at unsafe.Pointer, length uint32, endsAt unsafe.Pointer, count uint32) unsafe.Pointer {
 	items := unsafe.Slice((*byte)(at), length)
 	var bytes []byte
@@ -117,7 +117,7 @@ func resultsOf(item []byte) ([][]byte, error) {
 	return [][]byte{result}, nil
 }
 
-//go:wasmexport taskhost:kernel/reducer@0.1.0#combine
+//go:wasmexport taskhost:kernel/reducer@1.0.0#combine
 func combine(at unsafe.Pointer, count uint32) unsafe.Pointer {
 	lists := unsafe.Slice((*uint32)(at), 2*count)
 	parts := make([][]byte, count)
@@ -127,12 +127,12 @@ func combine(at unsafe.Pointer, count uint32) unsafe.Pointer {
 	return outcome(combineParts(parts))
 }
 
-//go:wasmexport taskhost:kernel/reducer@0.1.0#finish
+//go:wasmexport taskhost:kernel/reducer@1.0.0#finish
 func finish(at unsafe.Pointer, length uint32) unsafe.Pointer {
 	return outcome(finishTotal(unsafe.Slice((*byte)(at), length)))
 }
 
-//go:wasmexport taskhost:kernel/image-filter@0.1.0#prepare
+//go:wasmexport taskhost:kernel/image-filter@1.0.0#prepare
 func prepare(width, height, channels, sample uint32) unsafe.Pointer {
 	plan, err := prepareImage(Format{width, height, channels, Sample(sample)})
 	if err != nil {
@@ -146,7 +146,7 @@ func prepare(width, height, channels, sample uint32) unsafe.Pointer {
 	return answer(0, whole, plan.Halo, output.Width, output.Height, output.Channels, uint32(output.Sample))
 }
 
-//go:wasmexport taskhost:kernel/image-filter@0.1.0#filter
+//go:wasmexport taskhost:kernel/image-filter@1.0.0#filter
 func filter(width, height, channels, sample, firstRow, rows, above, below uint32, at unsafe.Pointer, length uint32) unsafe.Pointer {
 	return outcome(filterTile(Tile{
 		Image:    Format{width, height, channels, Sample(sample)},
@@ -155,10 +155,10 @@ func filter(width, height, channels, sample, firstRow, rows, above, below uint32
 	}))
 }
 
-//go:wasmexport taskhost:kernel/lifecycle@0.1.0#start
+//go:wasmexport taskhost:kernel/lifecycle@1.0.0#start
 func start() unsafe.Pointer { return outcome(nil, startKernel()) }
 
-//go:wasmexport taskhost:kernel/describe@0.1.0#describe
+//go:wasmexport taskhost:kernel/describe@1.0.0#describe
 func describe() unsafe.Pointer {
 	var settings []uint32
 	for _, setting := range description.Settings {
@@ -182,29 +182,29 @@ func describe() unsafe.Pointer {
 
 // What the host calls when it has read a result.
 
-//go:wasmexport cabi_post_taskhost:kernel/mapper@0.1.0#process
+//go:wasmexport cabi_post_taskhost:kernel/mapper@1.0.0#process
 func afterProcess(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/flat-mapper@0.1.0#process
+//go:wasmexport cabi_post_taskhost:kernel/flat-mapper@1.0.0#process
 func afterProcessMany(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/packed-mapper@0.1.0#process
+//go:wasmexport cabi_post_taskhost:kernel/packed-mapper@1.0.0#process
 func afterProcessPacked(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/reducer@0.1.0#combine
+//go:wasmexport cabi_post_taskhost:kernel/reducer@1.0.0#combine
 func afterCombine(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/reducer@0.1.0#finish
+//go:wasmexport cabi_post_taskhost:kernel/reducer@1.0.0#finish
 func afterFinish(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/image-filter@0.1.0#prepare
+//go:wasmexport cabi_post_taskhost:kernel/image-filter@1.0.0#prepare
 func afterPrepare(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/image-filter@0.1.0#filter
+//go:wasmexport cabi_post_taskhost:kernel/image-filter@1.0.0#filter
 func afterFilter(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/lifecycle@0.1.0#start
+//go:wasmexport cabi_post_taskhost:kernel/lifecycle@1.0.0#start
 func afterStart(unsafe.Pointer) { held = held[:0] }
 
-//go:wasmexport cabi_post_taskhost:kernel/describe@0.1.0#describe
+//go:wasmexport cabi_post_taskhost:kernel/describe@1.0.0#describe
 func afterDescribe(unsafe.Pointer) { held = held[:0] }

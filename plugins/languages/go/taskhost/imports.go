@@ -25,14 +25,14 @@ func Count(name string, amount uint64) {
 	counterAdd(unsafe.StringData(name), uint32(len(name)), amount)
 }
 
-//go:wasmimport taskhost:kernel/config@0.1.0 get
+//go:wasmimport taskhost:kernel/config@1.0.0 get
 //go:noescape
 func configGet(name *byte, length uint32, into *[3]uint32)
 
-//go:wasmimport taskhost:kernel/log@0.1.0 log
+//go:wasmimport taskhost:kernel/log@1.0.0 log
 //go:noescape
 func hostLog(level uint32, text *byte, length uint32)
 
-//go:wasmimport taskhost:kernel/counter@0.1.0 add
+//go:wasmimport taskhost:kernel/counter@1.0.0 add
 //go:noescape
 func counterAdd(name *byte, length uint32, amount uint64)

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds one of the programs into a file: build.sh NAME FILE
+set -euo pipefail
+file=$(realpath "$2")
+cd "$(dirname "$0")"
+
+target=wasm32-wasip1
+export CARGO_TARGET_DIR=$PWD/target
+sysroot=$(rustc --print sysroot)
+host=$(rustc -vV | sed -n 's/^host: //p')
+linker=$sysroot/lib/rustlib/$host/bin/rust-lld
+build_std=()
+if ! compgen -G "$sysroot/lib/rustlib/$target/lib/libstd-*.rlib" >/dev/null; then
+    # A machine whose rustup cannot download the target may have Debian's compiler and the source of the library; the C library
+    # is zig's.
+    if ! { [ -x /usr/bin/rustc ] && [ -d /usr/lib/rustlib/src/rust/library ] && [ -x "$linker" ]; }; then
+        echo "build.sh: type 'rustup target add $target', or, where that cannot be, 'apt-get install rustc-web rust-web-src'" >&2
+        exit 1
+    fi
+    ../../wasi-libc.sh target/libc
+    libc=$PWD/target/libc
+    # -Zbuild-std is not stable; this makes a stable compiler take it.
+    export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_WASIP1_LINKER=$linker
+    export RUSTFLAGS="-Clink-self-contained=no -Clink-arg=$libc/crt1-command.o -Lnative=$libc"
+    build_std=(-Zbuild-std=std,panic_abort)
+fi
+cargo build --release --locked --target $target ${build_std[@]+"${build_std[@]}"} --bin "$1"
+install -m 644 "target/$target/release/$1.wasm" "$file"
