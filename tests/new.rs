@@ -89,7 +89,7 @@ languages! {
     c: "zig" ["component", "raw", "command"];
     cpp: "zig" ["component", "raw", "command"];
     zig: "zig" ["component", "raw", "command"];
-    go: "go" ["raw", "component", "command"];
+    go: "go" ["raw", "command"];
     assemblyscript: "assemblyscript" ["raw", "component"];
     javascript: "javascript" ["component"];
     python: "python" ["component"];
@@ -111,8 +111,7 @@ fn nothing_is_written_over() {
 #[test]
 fn what_cannot_be_made_is_refused() {
     let place = Place::new();
-    for arguments in
-        ["new Kernel --lang c", "new 3d --lang c", "new a --lang python --kind raw", "new a --lang cobol"]
+    for arguments in ["new Kernel --lang c", "new 3d --lang c", "new a --lang python --kind raw", "new a --lang cobol"]
     {
         place.taskhost(arguments).run().code(2);
     }

@@ -118,6 +118,7 @@ fn every_file_is_part_of_its_crate() {
         let (folder, stem) = (path.parent().unwrap(), path.file_stem().unwrap().to_str().unwrap());
         let is_root = ["lib", "main", "build", "mod"].contains(&stem)
             || folder.ends_with("examples")
+            || folder.ends_with("languages/rust/command")
             || folder.ends_with("fuzz_targets");
         // An integration test of one file is a crate of its own.
         if is_root || (folder.ends_with("tests") && folder.parent().unwrap().join("Cargo.toml").exists()) {
@@ -149,6 +150,8 @@ fn only_the_command_prints_or_exits() {
         "build.rs",
         // A program of its own, for those who embed the pool.
         "examples/embed/main.rs",
+        // A program that knows nothing of taskhost.
+        "plugins/languages/rust/command/primes.rs",
         // Programs of their own, for measuring.
         "benches/compare/src/library/main.rs",
         "benches/compare/src/main.rs",

@@ -148,7 +148,8 @@ fn minimal(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
 /// None, one or many results for an item.
 fn flat(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
     let words = |number: usize| (0..number % 4).map(move |word| format!("w{number}.{word}"));
-    let text: String = (0..500).map(|number| format!(" {} \n", words(number).collect::<Vec<_>>().join("\t "))).collect();
+    let text: String =
+        (0..500).map(|number| format!(" {} \n", words(number).collect::<Vec<_>>().join("\t "))).collect();
     let wanted: String = (0..500).flat_map(words).map(|word| word + "\n").collect();
     same(name, "many lines", run("--workers 2", text.as_bytes()), wanted.as_bytes());
     same(name, "a few at a time", run("--batch 7", text.as_bytes()), wanted.as_bytes());

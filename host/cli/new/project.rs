@@ -164,9 +164,7 @@ impl<'a> Project<'a> {
                 ("a program that reads one item from standard input and writes its result.", "the manual of taskhost")
             }
             KindName::Raw => ("it writes each line backwards.", "[abi.md](abi.md)"),
-            KindName::Component | KindName::Typed => {
-                ("it writes each line backwards.", "its `wit` folder")
-            }
+            KindName::Component | KindName::Typed => ("it writes each line backwards.", "its `wit` folder"),
         };
         let text = template::README.replace("{language}", facts.name).replace("{what}", what);
         let text = text.replace("{first}", facts.first).replace("{flags}", self.flags());
@@ -197,7 +195,8 @@ mod tests {
                 let text = |file: &File| String::from_utf8_lossy(&file.content).into_owned();
                 let build = text(files.iter().find(|file| file.path == "build.sh").expect("it is there"));
                 assert!(
-                    build.contains("my-kernel.wasm") && !["KERNEL.", "WORLD", "SECTION"].iter().any(|place| build.contains(place)),
+                    build.contains("my-kernel.wasm")
+                        && !["KERNEL.", "WORLD", "SECTION"].iter().any(|place| build.contains(place)),
                     "{language:?} {kind:?}:\n{build}"
                 );
                 assert!(

@@ -7,12 +7,8 @@ use wasi_preview1_component_adapter_provider::{
 };
 use wit_component::ComponentEncoder;
 
-use crate::early_pages;
-
 /// The component that `core` describes. What it imports from WASI preview 1 is translated to preview 2.
 pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, Refusal> {
-    let changed = early_pages::taken_early(core);
-    let core = changed.as_deref().unwrap_or(core);
     let encode = || {
         ComponentEncoder::default()
             // What comes out is validated with everything else that is surveyed.

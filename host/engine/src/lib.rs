@@ -15,7 +15,6 @@ mod componentize;
 mod config;
 mod contract;
 mod detect;
-mod early_pages;
 mod fault;
 #[cfg(debug_assertions)]
 pub mod faults;

@@ -39,9 +39,20 @@ const Planned = extern struct {
 
 const Failed = extern struct { position: u32, failure: Failure };
 
-const Packed = extern struct { bytes: List, ends: Numbers, counts: Numbers, failures: extern struct { at: [*]const Failed, count: usize } };
+const Packed = extern struct { bytes: List, ends: Numbers, counts: Numbers, failures: Array(Failed) };
 
-const Numbers = extern struct { at: [*]const u32, count: usize };
+const Numbers = Array(u32);
+
+fn Array(comptime Element: type) type {
+    return extern struct {
+        at: [*]const Element,
+        count: usize,
+
+        fn of(all: []const Element) @This() {
+            return .{ .at = if (all.len == 0) @ptrFromInt(16) else all.ptr, .count = all.len };
+        }
+    };
+}
 
 const DescribedSetting = extern struct { name: List, default: Option, help: List };
 
@@ -70,6 +81,7 @@ fn answer(outcome: Error![]const u8) *const Result {
 /// Many results, as a list of lists.
 fn answerMany(outcome: Error![]const []const u8) *const Result {
     const pieces = outcome catch |problem| return answer(problem);
+    if (pieces.len == 0) return answer("");
     const lists = arena().alloc(List, pieces.len) catch taskhost.noMemory();
     for (lists, pieces) |*list, piece| list.* = .of(piece);
     result = .{ .is_error = false, .value = .{ .ok = .{ .at = @ptrCast(lists.ptr), .length = lists.len } } };
@@ -101,9 +113,9 @@ fn pack(comptime Kernel: type, bytes: []u8, ends: []const u32) Error!Packed {
     }
     return .{
         .bytes = .of(all.items),
-        .ends = .{ .at = result_ends.items.ptr, .count = result_ends.items.len },
-        .counts = .{ .at = counts.ptr, .count = counts.len },
-        .failures = .{ .at = failures.items.ptr, .count = failures.items.len },
+        .ends = .of(result_ends.items),
+        .counts = .of(counts),
+        .failures = .of(failures.items),
     };
 }
 

@@ -201,7 +201,8 @@ pub const List = extern struct {
     length: usize,
 
     pub fn of(bytes: []const u8) List {
-        return .{ .at = bytes.ptr, .length = bytes.len };
+        // No bytes lie nowhere; a place they have to have.
+        return .{ .at = if (bytes.len == 0) @ptrFromInt(16) else bytes.ptr, .length = bytes.len };
     }
 
     pub fn slice(list: List) []const u8 {

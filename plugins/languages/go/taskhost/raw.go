@@ -1,5 +1,3 @@
-//go:build !component
-
 // A raw module: docs/abi.md.
 
 package taskhost

@@ -1,5 +1,3 @@
-//go:build !component
-
 package reduce
 
 import (
