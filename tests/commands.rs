@@ -271,7 +271,7 @@ fn kinds_are_told_apart() {
         let outcome = place.taskhost(arguments).run().code(code);
         format!("{}{}", outcome.text().lines().next().unwrap_or_default(), outcome.stderr.trim_end())
     };
-    assert_snapshot!(says("inspect both.wat", 0), @"raw module: it exports memory, taskhost_alloc and taskhost_process");
+    assert_snapshot!(says("inspect both.wat", 0), @"raw module: it exports memory, taskhost_alloc and taskhost_process; it is a WASI program as well: --kind command runs it as one");
     assert_snapshot!(says("inspect both.wat --kind command", 0), @"command: a WASI preview 1 program, it exports _start; an item is its standard input");
     assert_snapshot!(says("inspect no-memory.wat", 4), @"error: no-memory.wat: its export memory is missing, but a WASI program has memory: memory");
     assert_snapshot!(says("inspect takes.wat", 4), @"error: takes.wat: its export _start is (i32) -> (), but a WASI program has _start: () -> ()");

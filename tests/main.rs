@@ -50,3 +50,4 @@ mod signals;
 mod splits;
 mod tidy;
 mod wit;
+mod wrong;

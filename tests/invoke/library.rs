@@ -158,7 +158,7 @@ const NEEDY: &str = r#"(module
     (func (export "run") (param i32) (result i32) (call $help (local.get 0))))"#;
 
 /// A core module that says what component it wants to be.
-fn module(code: &str, wit: &str) -> Vec<u8> {
+pub(crate) fn module(code: &str, wit: &str) -> Vec<u8> {
     let mut module = wat::parse_str(code).unwrap();
     let mut resolve = Resolve::default();
     let package = resolve.push_str("library.wit", wit).unwrap();
