@@ -28,7 +28,13 @@ const fn line(what: &'static str, flags: &'static str, input: fn() -> Vec<u8>, s
 const LONG: usize = 100 << 20;
 
 const WRONG: &[Wrong] = &[
-    kernel("a missing export", || raw("", ""), 4, "its export taskhost_alloc is missing, but a raw module has"),
+    kernel("a missing export", || raw("", ""), 4, "it exports memory, taskhost_process; a kernel is a component"),
+    kernel(
+        "a program without memory",
+        || br#"(module (func (export "_start")))"#.to_vec(),
+        4,
+        "its export memory is missing, but a WASI program has memory: memory",
+    ),
     kernel(
         "a wrong signature",
         || raw(ALLOC, r#"(func (export "taskhost_combine") (param i32) (result i64) (i64.const 0))"#),
@@ -72,16 +78,26 @@ const WRONG: &[Wrong] = &[
         || b"\"ab\xffc\"\n".to_vec(),
         "the line is not UTF-8, from byte 3",
     ),
-    line("half of a character", "--invoke greet", || b"\"\\ud800\"\n".to_vec(), "\\\\ud800 is half of a character"),
+    line(
+        "half of a character",
+        "--invoke greet",
+        || b"\"\\ud800\"\n".to_vec(),
+        "the escape \\ud800 is half of a character",
+    ),
     line("no JSON", "--invoke greet", || b"hello\n".to_vec(), "this is not JSON, at byte 0"),
     line("JSON that ends early", "--invoke greet", || b"\"hel\n".to_vec(), "unexpected end of file"),
     line("two values", "--invoke greet", || b"\"a\" \"b\"\n".to_vec(), "already contains one root element"),
     line("no line", "--invoke greet", || b"\n".to_vec(), "the line is empty, but the arguments were expected"),
-    line("another type", "--invoke greet", || b"7\n".to_vec(), "argument name: expected string, but the number 7 came"),
+    line("another type", "--invoke greet", || b"7\n".to_vec(), "argument name: expected a string, but 7 came"),
     line("a list that is taken for the arguments", "--invoke longest", || b"[\"a\",\"b\"]\n".to_vec(), "[["),
-    line("an argument too many", "--invoke math.add", || b"[1,2,3]\n".to_vec(), "expected 2 arguments, but 3 came"),
+    line("an argument too many", "--invoke math.add", || b"[1,2,3]\n".to_vec(), "expected 2 arguments, but more came"),
     line("a name that is none", "--invoke math.add", || b"{\"a\":1,\"c\":2}\n".to_vec(), "there is no argument \"c\""),
-    line("a name twice", "--invoke math.add", || b"{\"a\":1,\"a\":1,\"b\":2}\n".to_vec(), "\"a\" twice"),
+    line(
+        "a name twice",
+        "--invoke math.add",
+        || b"{\"a\":1,\"a\":1,\"b\":2}\n".to_vec(),
+        "argument a: it is there twice",
+    ),
     line(
         "a number out of range",
         "--invoke math.add",
@@ -102,13 +118,13 @@ const WRONG: &[Wrong] = &[
         "deep nesting",
         "--invoke longest",
         || b"[".repeat(100_000),
-        "argument words[0]: expected string, but an array",
+        "argument words[0]: expected a string, but an array",
     ),
     line(
         "deep nesting that ends",
         "--invoke same",
         || [b"[".repeat(100_000), b"]".repeat(100_000)].concat(),
-        "argument value: expected a record",
+        "argument value: expected an object, a record {",
     ),
     line(
         "a long string for little output",
@@ -119,7 +135,7 @@ const WRONG: &[Wrong] = &[
     line("a long string for little memory", "--invoke greet --memory 64MiB", long_string, "--memory"),
 ];
 
-const ALLOC: &str = r#"(func (export "taskhost_alloc") (param i32) (result i32) (i32.const 0))"#;
+const ALLOC: &str = r#"(func (export "taskhost_alloc") (param i32) (result i32) (i32.const 1024))"#;
 
 /// A raw module with these exports.
 fn raw(alloc: &str, more: &str) -> Vec<u8> {

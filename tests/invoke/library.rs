@@ -168,21 +168,21 @@ pub(crate) fn module(code: &str, wit: &str) -> Vec<u8> {
 }
 
 /// The component.
-pub(super) fn library() -> Vec<u8> {
+pub(crate) fn library() -> Vec<u8> {
     ComponentEncoder::default().module(&module(CODE, WIT)).unwrap().encode().unwrap()
 }
 
 /// A core module with a component-type section that rolls dice with WASI.
-pub(super) fn dice() -> Vec<u8> {
+pub(crate) fn dice() -> Vec<u8> {
     module(DICE, DICE_WIT)
 }
 
 /// A component whose types are imported.
-pub(super) fn borrowed() -> Vec<u8> {
+pub(crate) fn borrowed() -> Vec<u8> {
     ComponentEncoder::default().module(&module(BORROWED, BORROWED_WIT)).unwrap().encode().unwrap()
 }
 
 /// A component that cannot be had.
-pub(super) fn needy() -> Vec<u8> {
+pub(crate) fn needy() -> Vec<u8> {
     ComponentEncoder::default().module(&module(NEEDY, NEEDY_WIT)).unwrap().encode().unwrap()
 }
