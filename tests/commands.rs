@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 
 use crate::harness::{Outcome, Place, Program};
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels/program.wat")
 }
 
@@ -22,7 +22,7 @@ fn run_file(place: &Place, program: PathBuf, flags: &str, arguments: &str) -> Pr
 }
 
 /// The same program for preview 2, by way of the adapter that everybody uses.
-fn component(place: &Place) -> PathBuf {
+pub(crate) fn component(place: &Place) -> PathBuf {
     let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
     let mut encoder = wit_component::ComponentEncoder::default()
         .module(&wat::parse_file(program()).unwrap())
