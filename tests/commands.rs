@@ -8,13 +8,28 @@ use insta::assert_snapshot;
 
 use crate::harness::{Outcome, Place, Program};
 
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels/program.wat")
 }
 
 /// The program of these tests, with flags, and with arguments of its own.
 fn command(place: &Place, flags: &str, arguments: &str) -> Program {
-    place.taskhost("run").argument(program()).arguments(flags).argument("--").arguments(arguments)
+    run_file(place, program(), flags, arguments)
+}
+
+fn run_file(place: &Place, program: PathBuf, flags: &str, arguments: &str) -> Program {
+    place.taskhost("run").argument(program).arguments(flags).argument("--").arguments(arguments)
+}
+
+/// The same program for preview 2, by way of the adapter that everybody uses.
+pub(crate) fn component(place: &Place) -> PathBuf {
+    let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
+    let mut encoder = wit_component::ComponentEncoder::default()
+        .module(&wat::parse_file(program()).unwrap())
+        .unwrap()
+        .adapter("wasi_snapshot_preview1", adapter)
+        .unwrap();
+    place.write("component.wasm", encoder.encode().unwrap())
 }
 
 /// Runs it on lines that are piped in.
@@ -158,14 +173,53 @@ fn broadcast_data_is_a_file() {
     place.write("words.txt", &words);
     place.write("other.txt", "x");
     let flags = "--broadcast other=other.txt --broadcast words=words.txt --split lines --merge concat";
-    let outcome = command(&place, flags, "b").input("1\n2\n").run().success();
-    assert_eq!(outcome.text(), words.repeat(2));
-    let listed = command(&place, flags, "d").input("1\n").run().success();
-    assert!(String::from_utf8_lossy(&listed.stdout).contains("other"), "{:?}", listed.stdout);
-    // ENOENT, and without any data EBADF: there is no folder.
-    let outcome = command(&place, "--broadcast other=other.txt", "b").input("").run().success();
-    assert_eq!(outcome.stdout, [44, 0, 0, 0]);
-    assert_eq!(run("", "b", "").success().stdout, [8, 0, 0, 0]);
+    for program in [program(), component(&place)] {
+        let run = |flags: &str, arguments: &str, input: &str| {
+            run_file(&place, program.clone(), flags, arguments).input(input).run().success().stdout
+        };
+        assert!(run(flags, "b", "1\n2\n") == words.repeat(2).into_bytes());
+        let listed = run(flags, "d", "1\n");
+        assert!(["other", "words"].iter().all(|name| contains(&listed, name)), "{listed:?}");
+        // ENOENT, and without any data EBADF: there is no folder.
+        assert_eq!(run("--broadcast other=other.txt", "b", ""), [44, 0, 0, 0]);
+        assert_eq!(run("", "b", ""), [8, 0, 0, 0]);
+    }
+}
+
+/// What is granted comes first, so that the folder of the data is the second one.
+#[test]
+fn broadcast_data_lie_beside_the_folders_of_a_component() {
+    let place = Place::new();
+    place.write("words.txt", "of all workers");
+    place.write("granted/words", "of a folder");
+    let program = component(&place);
+    let run = |flags: &str| run_file(&place, program.clone(), flags, "b").input("").run().success().text().to_owned();
+    assert_eq!(run("--broadcast words=words.txt"), "of all workers");
+    assert_eq!(run("--broadcast words=words.txt --dir granted"), "of a folder");
+    let outcome = command(&place, "--broadcast words=words.txt --dir granted", "b").input("").run().code(2);
+    assert!(outcome.stderr.contains("no --broadcast with --dir here: a WASI preview 1 program"), "{}", outcome.stderr);
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn a_program_for_preview_2_is_a_program() {
+    let place = Place::new();
+    let program = component(&place);
+    let outcome = run_file(&place, program.clone(), "--split lines --merge concat -j 2", "a --flag").input("1\n2\n");
+    assert_eq!(outcome.run().success().text(), "component.wasm\0a\0--flag\0".repeat(2));
+    let outcome = run_file(&place, program.clone(), "--env K=V", "e").input("").run().success();
+    assert_eq!(outcome.text(), "TASKHOST_ITEM=0\0TASKHOST_SOURCE=-\0K=V\0");
+    let lines: String = (0..300).map(|line| format!("{line}\n")).collect();
+    assert_eq!(run_file(&place, program.clone(), LINES, "").input(lines.as_str()).run().success().text(), lines);
+    assert_eq!(run_file(&place, program.clone(), LINES, "n").input("a\nb\n").run().success().text(), "1\n1\n");
+    // It can say that it failed, and not with which number.
+    let outcome = run_file(&place, program.clone(), "", "x").input("no good").run().code(3);
+    assert!(outcome.stderr.contains("the program ended with exit code 1: no good\n"), "{}", outcome.stderr);
+    let outcome = run_file(&place, program, "", "t").input("").run().code(3);
+    assert!(outcome.stderr.contains("it last said: out of luck"), "{}", outcome.stderr);
 }
 
 #[test]
@@ -217,7 +271,7 @@ fn kinds_are_told_apart() {
         let outcome = place.taskhost(arguments).run().code(code);
         format!("{}{}", outcome.text().lines().next().unwrap_or_default(), outcome.stderr.trim_end())
     };
-    assert_snapshot!(says("inspect both.wat", 0), @"raw module: it exports memory, taskhost_alloc and taskhost_process");
+    assert_snapshot!(says("inspect both.wat", 0), @"raw module: it exports memory, taskhost_alloc and taskhost_process; it is a WASI program as well: --kind command runs it as one");
     assert_snapshot!(says("inspect both.wat --kind command", 0), @"command: a WASI preview 1 program, it exports _start; an item is its standard input");
     assert_snapshot!(says("inspect no-memory.wat", 4), @"error: no-memory.wat: its export memory is missing, but a WASI program has memory: memory");
     assert_snapshot!(says("inspect takes.wat", 4), @"error: takes.wat: its export _start is (i32) -> (), but a WASI program has _start: () -> ()");

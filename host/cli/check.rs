@@ -1,10 +1,13 @@
 //! `taskhost check`: whether a kernel keeps the contract, found out by running it in several ways that must give the same.
 
+mod calls;
 mod compare;
 mod page;
+mod regroup;
 mod rule;
 mod sample;
 mod trial;
+mod unusual;
 mod verdicts;
 
 use std::time::{Duration, SystemTime};
@@ -12,11 +15,12 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use taskhost_data::split::split_name;
 use taskhost_protocol::fault::Refusal;
-use taskhost_protocol::kernel::{Exports, Kind};
+use taskhost_protocol::kernel::{Exports, KernelInfo, Kind};
 use taskhost_protocol::work::{Merge, Split};
 
 use crate::args::CheckArguments;
 use crate::exit_code::{Exit, Failure};
+use crate::invoke::Invocation;
 use crate::plan::Shape;
 use crate::report;
 
@@ -27,7 +31,7 @@ use sample::Sample;
 use trial::{How, Seen, Setup};
 
 /// The usual run: one worker, which keeps its instance.
-const PLAIN: How = How { flags: "--workers 1", split: None, header: false, merge: None, later: Duration::ZERO };
+const PLAIN: How = How { flags: "--workers 1", split: None, merge: None, later: Duration::ZERO };
 
 /// Items are run one by one when fuel is counted; nothing of a sample burns so much.
 const ONE_BY_ONE: &str = "--workers 1 --fuel 1000000000000";
@@ -37,9 +41,6 @@ const FEW_ITEMS: u64 = 4;
 
 /// Items that a sample is cut into when it is smaller than one of the kernel's blocks.
 const PIECES: u64 = 24;
-
-/// How far items are moved to be joined in other groups, in bytes: groups are of 16 positions, and of 16 such groups.
-const MOVES: [usize; 4] = [3, 7, 256 + 11, 4096 + 5];
 
 /// Largest items that are handed over many at a time.
 const PACKED_BYTES: u64 = 4096;
@@ -86,20 +87,20 @@ impl Check<'_> {
     }
 
     fn everything(&mut self) -> Result<(), Failure> {
-        let (shape, exports, kind) = match self.setup.ask() {
+        let (shape, exports, kind, samples) = match self.setup.ask() {
             Ok((pool, shape)) => {
                 let info = pool.kernel();
                 let is_silent = pool.description().is_none() && !exports_pictures(info.exports);
-                let seen = (shape, info.exports, info.kind);
-                if is_silent && info.kind != Kind::Command {
+                if is_silent && matches!(info.kind, Kind::Component | Kind::RawModule) {
                     self.found(Rule::SaysNothing, "it exports no `describe`");
                 }
-                self.page.kernel(info, shape);
-                seen
+                let called = self.setup.arguments.invoke.as_ref().map(Invocation::text);
+                self.page.kernel(info, shape, called);
+                (shape, info.exports, info.kind, self.samples(shape, info)?)
             }
             Err(failure) => return self.refused(failure),
         };
-        let Some((sample, shape)) = self.sample(shape)? else { return Ok(()) };
+        let Some((sample, shape)) = self.sample(shape, samples)? else { return Ok(()) };
         let how = How { split: split_of(shape), ..PLAIN };
         let base = self.setup.run(&sample, how)?;
         self.page.measured(&sample, shape, &base);
@@ -111,10 +112,19 @@ impl Check<'_> {
         } else if base.items < FEW_ITEMS && shape != Shape::Picture {
             self.found(Rule::TooFewItems, format!("it makes {}", report::count(base.items, "item")));
         }
+        if kind == Kind::Command && worked > 0 && base.output.iter().all(|byte| *byte == b'\n') {
+            self.found(Rule::PrintsNothing, format!("all results of {} are empty", sample.name));
+        }
         if self.by_runs(&sample, (shape, exports, kind), how, &base)?
-            && let Shape::Items { merge: (Merge::Reduce, _), split: (split, _), .. } = shape
+            && let Shape::Items { merge: (merge, _), split: (split, _), .. } = shape
         {
-            self.reduction(&sample, how, split)?;
+            self.blocks(&sample, &base, how, merge)?;
+            if merge == Merge::Reduce {
+                self.reduction(&sample, &base, how, split)?;
+            }
+        }
+        if kind != Kind::Typed {
+            self.unusual(shape)?;
         }
         if worked == 0 {
             // Runs that fail alike say nothing good.
@@ -142,12 +152,25 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// What the kernel could be tried with.
+    fn samples(&self, shape: Shape, info: &KernelInfo) -> Result<Vec<Sample>, Failure> {
+        let CheckArguments { sample, invoke, .. } = self.setup.arguments;
+        if let Some(path) = sample {
+            return Ok(vec![Sample::read(path, shape)?]);
+        }
+        let Some(invoke) = invoke else { return Sample::made_up(shape) };
+        let function = calls::function(&info.functions, &invoke.function);
+        match function.and_then(|function| Some((function.call.as_ref().ok()?, &function.ty))) {
+            Some((example, ty)) if !example.is_empty() => Ok(vec![Sample::of_calls(example, ty)?]),
+            _ => Err(Failure::usage(format!(
+                "no calls of {} can be made up: give some, a line of JSON for each, with --input",
+                invoke.function
+            ))),
+        }
+    }
+
     /// What the kernel is tried with, and how that is cut; the first of several that it does not refuse.
-    fn sample(&mut self, shape: Shape) -> Result<Option<(Sample, Shape)>, Failure> {
-        let samples = match &self.setup.arguments.sample {
-            Some(path) => vec![Sample::read(path, shape)?],
-            None => Sample::made_up(shape)?,
-        };
+    fn sample(&self, shape: Shape, samples: Vec<Sample>) -> Result<Option<(Sample, Shape)>, Failure> {
         let count = samples.len();
         for (number, sample) in samples.into_iter().enumerate() {
             let shape = cut_small(shape, sample.bytes.len() as u64);
@@ -203,33 +226,24 @@ impl Check<'_> {
         };
         Ok(is_good)
     }
+}
 
-    /// Joins in other groups, and nothing at all.
-    fn reduction(&mut self, sample: &Sample, how: How, split: Split) -> Result<(), Failure> {
-        // Groups follow from positions, which are bytes for lines and blocks.
-        if matches!(split, Split::Lines | Split::Blocks(_)) {
-            let how = How { header: true, ..how };
-            let first = self.setup.run(&sample.moved(0)?, how)?;
-            let mut is_good = true;
-            for by in MOVES {
-                let moved = self.setup.run(&sample.moved(by)?, how)?;
-                let Some(text) = difference(("one grouping", &first), ("another", &moved)) else { continue };
-                let rounds = differ_by_rounding(&first.output, &moved.output);
-                self.found(if rounds { Rule::JoinsRound } else { Rule::NotAssociative }, text);
-                is_good = false;
-                break;
-            }
-            if is_good {
-                self.page.passed(Rule::NotAssociative);
-            }
-        }
-        if split == Split::Whole {
+impl Check<'_> {
+    /// Cuts blocks elsewhere, where that may make no difference.
+    fn blocks(&mut self, sample: &Sample, base: &Seen, how: How, merge: Merge) -> Result<(), Failure> {
+        let Some(Split::Blocks(size)) = how.split else { return Ok(()) };
+        if !matches!(merge, Merge::Reduce | Merge::Concat) || base.items < 2 {
             return Ok(());
         }
-        let nothing = self.setup.run(&Sample::nothing()?, how)?;
-        match &nothing.failure {
-            None => self.page.passed(Rule::NoIdentity),
-            Some(failure) => self.found(Rule::NoIdentity, format!("an empty input ends with: {failure}")),
+        let larger = size.saturating_mul(3).saturating_add(7);
+        let other = self.setup.run(sample, How { split: Some(Split::Blocks(larger)), ..how })?;
+        let differs = other.output != base.output;
+        if differs && !(merge == Merge::Reduce && differ_by_rounding(&base.output, &other.output)) {
+            let (items, others) = (report::count(base.items, "block"), report::count(other.items, "block"));
+            let text = difference((&items, base), (&others, &other)).unwrap_or_default();
+            self.found(Rule::BlocksMatter, text);
+        } else {
+            self.page.passed(Rule::BlocksMatter);
         }
         Ok(())
     }

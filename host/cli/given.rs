@@ -125,6 +125,11 @@ fn open(folder: &FolderName) -> Result<GrantedFolder, Failure> {
     Ok(GrantedFolder { folder: file.into(), guest: folder.guest.clone(), writable: folder.writable })
 }
 
+/// Whether a command is a core module, whose files are either those of folders or broadcast data.
+fn is_preview_1(info: &KernelInfo) -> bool {
+    info.import_names.iter().any(|name| name.starts_with("wasi_snapshot_preview1."))
+}
+
 /// Refuses what this kernel cannot be given.
 pub(crate) fn check_kernel(arguments: &RunArguments, info: &KernelInfo) -> Result<(), Failure> {
     let given = &arguments.given;
@@ -136,9 +141,9 @@ pub(crate) fn check_kernel(arguments: &RunArguments, info: &KernelInfo) -> Resul
                 "a command has no settings: use --env or arguments after --",
             ),
             (
-                !given.broadcast.is_empty() && !given.dir.is_empty(),
+                !given.broadcast.is_empty() && !given.dir.is_empty() && is_preview_1(info),
                 "--broadcast with --dir",
-                "a command that is granted folders has no other files: put the data into one of them",
+                "a WASI preview 1 program that is granted folders has no other files: put the data into one of them",
             ),
         ]
     } else {

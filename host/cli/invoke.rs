@@ -39,6 +39,16 @@ impl Invocation {
         Ok(Self { function: function.to_owned(), call })
     }
 
+    /// The same where there are no arguments: they come with the input.
+    pub(crate) fn parse_name(text: &str) -> Result<Self, String> {
+        match Self::parse(text)? {
+            Self { function, call: Some(_) } => {
+                Err(format!("write the name alone, {function}: what it is called with is in the sample"))
+            }
+            name => Ok(name),
+        }
+    }
+
     /// As it was typed.
     pub(crate) fn text(&self) -> &str {
         self.call.as_deref().unwrap_or(&self.function)
@@ -120,6 +130,7 @@ mod tests {
         assert_eq!((name.function.as_str(), name.call.as_deref()), ("ns:pkg/iface@1.0.0#f", None));
         let call = Invocation::parse("math.add (1, \"(\")").expect("a call");
         assert_eq!((call.function.as_str(), call.text()), ("math.add", "math.add (1, \"(\")"));
+        assert!(Invocation::parse_name("f").is_ok() && Invocation::parse_name("f(1)").is_err());
         assert!(Invocation::parse("").is_err() && Invocation::parse("(1)").is_err());
         assert!(Invocation::parse(&"f".repeat(NAME_BYTES + 1)).is_err());
     }

@@ -1,5 +1,6 @@
 //! Kernels with one fault each.
 
+use crate::invoke::library::module;
 use crate::recorded::component;
 
 /// Where a kernel comes from.
@@ -35,10 +36,19 @@ pub(super) const PLANTED: &[Planted] = &[
     planted("TH010", Kernel::Text(waits), ""),
     planted("TH011", Kernel::Text(tells_the_time), ""),
     planted("TH012", Kernel::Text(counts), ""),
+    planted("TH010", Kernel::Text(waits_as_a_program), LINES),
+    planted("TH010", Kernel::Bytes(waits_as_a_function), "--invoke wait"),
+    planted("TH011", Kernel::Named("program"), "--split lines --input sample -- c"),
+    planted("TH012", Kernel::Bytes(counts_as_a_function), "--invoke counter.next"),
     planted("TH013", Kernel::Bytes(packs_badly), LINES),
     planted("TH014", Kernel::Text(wants_all_items), ""),
     planted("TH015", Kernel::Bytes(counts_rows), ""),
-    planted("TH020", Kernel::Text(counts_joins), ""),
+    planted("TH016", Kernel::Text(counts_blocks), ""),
+    planted("TH020", Kernel::Text(|| counts_joins("lines")), ""),
+    planted("TH020", Kernel::Text(|| counts_joins("blocks:20")), "--input sample"),
+    planted("TH020", Kernel::Text(|| counts_joins("records:4")), ""),
+    planted("TH020", Kernel::Text(|| counts_joins("chunks:6")), ""),
+    planted("TH020", Kernel::Text(|| counts_joins("whole")), ""),
     planted("TH021", Kernel::Text(rounds), ""),
     planted("TH022", Kernel::Text(wants_a_part), ""),
     planted("TH030", Kernel::Named("result-outside-memory"), LINES),
@@ -48,13 +58,15 @@ pub(super) const PLANTED: &[Planted] = &[
     planted("TH042", Kernel::Named("unknown-error"), LINES),
     planted("TH043", Kernel::Named("huge-result"), "--split lines --input sample --max-output 100K"),
     Planted { sample: "abort\n", ..planted("TH044", Kernel::Named("misbehave"), LINES) },
+    planted("TH045", Kernel::Text(wants_a_byte), ""),
     planted("TH050", Kernel::Named("echo"), LINES),
     Planted { sample: "one\n", ..planted("TH051", Kernel::Named("echo"), LINES) },
+    planted("TH052", Kernel::Named("program"), "--split lines --input sample -- s"),
 ];
 
-/// A raw module for lines. `$place` makes a place of address and length; items lie at 4096.
-fn raw(merge: &str, rest: &str) -> String {
-    let description = format!("split=lines\nmerge={merge}\n");
+/// A raw module. `$place` makes a place of address and length; items lie at 4096.
+fn raw(split: &str, merge: &str, rest: &str) -> String {
+    let description = format!("split={split}\nmerge={merge}\n");
     let (text, length) = (description.replace('\n', "\\0a"), description.len());
     format!(
         r#"(module
@@ -73,12 +85,17 @@ fn raw(merge: &str, rest: &str) -> String {
 }
 
 fn maps(body: &str) -> String {
-    raw("lines", &format!(r#"(func (export "taskhost_process") (param $at i32) (param $len i32) (result i64) {body})"#))
+    raw(
+        "lines",
+        "lines",
+        &format!(r#"(func (export "taskhost_process") (param $at i32) (param $len i32) (result i64) {body})"#),
+    )
 }
 
 /// What `combine` does, with the number of parts at 4096.
-fn reduces(process: &str, combine: &str) -> String {
+fn reduces(split: &str, process: &str, combine: &str) -> String {
     raw(
+        split,
         "reduce",
         &format!(
             r#"(data (i32.const 1024) "0.3") (data (i32.const 1040) "0.300000000000000040")
@@ -92,15 +109,7 @@ fn reduces(process: &str, combine: &str) -> String {
 
 /// How many rounds it makes until the clock moves on.
 fn waits() -> String {
-    maps(
-        "(drop (call $clock (i32.const 1) (i64.const 1) (i32.const 64)))
-         (i32.store (i32.const 80) (i32.const 0))
-         (loop $again
-           (i32.store (i32.const 80) (i32.add (i32.load (i32.const 80)) (i32.const 1)))
-           (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 72)))
-           (br_if $again (i64.eq (i64.load (i32.const 64)) (i64.load (i32.const 72)))))
-         (call $place (i32.const 80) (i32.const 4))",
-    )
+    maps(&format!("{ROUNDS} (call $place (i32.const 80) (i32.const 4))"))
 }
 
 fn tells_the_time() -> String {
@@ -116,28 +125,27 @@ pub(super) fn counts() -> String {
     )
 }
 
-/// Notices when an item between the last one and this one went elsewhere; slow enough for two workers to get some each.
+/// Notices when it was given items, and the first of the input was not among them; slow enough for two workers to get some
+/// each.
 fn wants_all_items() -> String {
     maps(
-        "(local $rounds i32) (local $missed i32)
+        "(local $rounds i32)
          (local.set $rounds (i32.const 10000000))
          (loop $again
            (i64.store (i32.const 96) (i64.extend_i32_u (local.get $rounds)))
            (local.set $rounds (i32.sub (local.get $rounds) (i32.const 1)))
            (br_if $again (local.get $rounds)))
-         (local.set $missed
-           (i32.and
-             (i64.ne (global.get $next) (i64.const -1))
-             (i64.ne (global.get $next) (call $position))))
-         (global.set $next
-           (i64.add (call $position) (i64.extend_i32_u (i32.add (local.get $len) (i32.const 1)))))
-         (i32.store (i32.const 64) (i32.add (i32.const 48) (local.get $missed)))
+         (if (i64.eqz (call $position)) (then (global.set $next (i64.const 1))))
+         (i32.store (i32.const 64) (i32.const 48))
+         (if (i32.and (i32.ne (global.get $count) (i32.const 0)) (i64.lt_s (global.get $next) (i64.const 0)))
+           (then (i32.store (i32.const 64) (i32.const 49))))
+         (global.set $count (i32.add (global.get $count) (i32.const 1)))
          (call $place (i32.const 64) (i32.const 1))",
     )
 }
 
 /// Adds one for each joining to what it joins.
-fn counts_joins() -> String {
+fn counts_joins(split: &str) -> String {
     let combine = "
         (local $i i32) (local $parts i32)
         (local.set $parts (i32.load (i32.const 4096)))
@@ -150,7 +158,7 @@ fn counts_joins() -> String {
             (local.set $i (i32.add (local.get $i) (i32.const 1)))
             (br $more)))
         (call $place (i32.const 64) (i32.const 4))";
-    reduces("(call $place (i32.const 128) (i32.const 4))", combine)
+    reduces(split, "(call $place (i32.const 128) (i32.const 4))", combine)
 }
 
 /// One of two ways to write what is nearly the same number, by the lengths of the parts.
@@ -158,13 +166,68 @@ fn rounds() -> String {
     let combine = "(if (result i64) (i32.and (i32.add (local.get $len) (i32.load (i32.const 4096))) (i32.const 1))
         (then (call $place (i32.const 1024) (i32.const 3)))
         (else (call $place (i32.const 1040) (i32.const 20))))";
-    reduces("(call $place (i32.const 1024) (i32.const 3))", combine)
+    reduces("lines", "(call $place (i32.const 1024) (i32.const 3))", combine)
 }
 
 fn wants_a_part() -> String {
     let combine =
         "(if (i32.eqz (i32.load (i32.const 4096))) (then unreachable)) (call $place (i32.const 1024) (i32.const 3))";
-    reduces("(call $place (i32.const 1024) (i32.const 3))", combine)
+    reduces("lines", "(call $place (i32.const 1024) (i32.const 3))", combine)
+}
+
+fn counts_blocks() -> String {
+    let process = r#"(func (export "taskhost_process") (param i32 i32) (result i64)
+        (call $place (i32.const 16) (i32.const 1)))"#;
+    raw("blocks", "concat", process)
+}
+
+/// Looks at the first byte of an item, and is sure that there is one.
+fn wants_a_byte() -> String {
+    maps("(if (i32.eqz (local.get $len)) (then unreachable)) (call $place (local.get $at) (i32.const 1))")
+}
+
+/// The rounds until the clock moves on, at 80.
+const ROUNDS: &str = "
+    (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 64)))
+    (i32.store (i32.const 80) (i32.const 0))
+    (loop $again
+      (i32.store (i32.const 80) (i32.add (i32.load (i32.const 80)) (i32.const 1)))
+      (drop (call $clock (i32.const 1) (i64.const 1) (i32.const 72)))
+      (br_if $again (i64.eq (i64.load (i32.const 64)) (i64.load (i32.const 72)))))";
+
+const CLOCK: &str =
+    r#"(import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))"#;
+
+fn waits_as_a_program() -> String {
+    format!(
+        r#"(module {CLOCK}
+          (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+          (memory (export "memory") 1)
+          (data (i32.const 0) "\50\00\00\00\04\00\00\00")
+          (func (export "_start") {ROUNDS}
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#
+    )
+}
+
+fn waits_as_a_function() -> Vec<u8> {
+    let code = format!(
+        r#"(module {CLOCK}
+          (memory (export "memory") 1)
+          (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+          (func (export "wait") (result i32) {ROUNDS} (i32.load (i32.const 80))))"#
+    );
+    module(&code, "package planted:waits; world waits { export wait: func() -> u32; }")
+}
+
+/// Numbers the calls that its instance has seen.
+fn counts_as_a_function() -> Vec<u8> {
+    let code = r#"(module (global $count (mut i32) (i32.const 0))
+        (func (export "planted:counts/counter#next") (param i32) (result i32)
+          (global.set $count (i32.add (global.get $count) (i32.const 1)))
+          (global.get $count)))"#;
+    let contract =
+        "package planted:counts; interface counter { next: func(of: u32) -> u32; } world counts { export counter; }";
+    module(code, contract)
 }
 
 /// Gives items back one by one, and empty results for those of a packed call.

@@ -158,7 +158,7 @@ const NEEDY: &str = r#"(module
     (func (export "run") (param i32) (result i32) (call $help (local.get 0))))"#;
 
 /// A core module that says what component it wants to be.
-fn module(code: &str, wit: &str) -> Vec<u8> {
+pub(crate) fn module(code: &str, wit: &str) -> Vec<u8> {
     let mut module = wat::parse_str(code).unwrap();
     let mut resolve = Resolve::default();
     let package = resolve.push_str("library.wit", wit).unwrap();
@@ -168,21 +168,21 @@ fn module(code: &str, wit: &str) -> Vec<u8> {
 }
 
 /// The component.
-pub(super) fn library() -> Vec<u8> {
+pub(crate) fn library() -> Vec<u8> {
     ComponentEncoder::default().module(&module(CODE, WIT)).unwrap().encode().unwrap()
 }
 
 /// A core module with a component-type section that rolls dice with WASI.
-pub(super) fn dice() -> Vec<u8> {
+pub(crate) fn dice() -> Vec<u8> {
     module(DICE, DICE_WIT)
 }
 
 /// A component whose types are imported.
-pub(super) fn borrowed() -> Vec<u8> {
+pub(crate) fn borrowed() -> Vec<u8> {
     ComponentEncoder::default().module(&module(BORROWED, BORROWED_WIT)).unwrap().encode().unwrap()
 }
 
 /// A component that cannot be had.
-pub(super) fn needy() -> Vec<u8> {
+pub(crate) fn needy() -> Vec<u8> {
     ComponentEncoder::default().module(&module(NEEDY, NEEDY_WIT)).unwrap().encode().unwrap()
 }

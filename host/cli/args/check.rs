@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use taskhost_protocol::work::{Merge, Split};
 
+use crate::invoke::Invocation;
+
 use super::values;
-use super::{InspectArguments, LimitArguments};
+use super::{GivenArguments, InspectArguments, LimitArguments};
 
 /// `taskhost check`.
 #[derive(Debug, Args)]
@@ -16,6 +18,9 @@ pub(crate) struct CheckArguments {
     /// A file to try the kernel with; without one, something is made up that suits what it says it takes
     #[arg(short, long = "input", value_name = "SAMPLE")]
     pub(crate) sample: Option<PathBuf>,
+    /// Check this function of a component: the sample has a line of JSON for each call
+    #[arg(long, value_name = "NAME", value_parser = Invocation::parse_name)]
+    pub(crate) invoke: Option<Invocation>,
     /// A setting of the kernel (may be repeated)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = values::setting)]
     pub(crate) config: Vec<(String, String)>,
@@ -33,4 +38,6 @@ pub(crate) struct CheckArguments {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) limits: LimitArguments,
+    #[command(flatten)]
+    pub(crate) given: GivenArguments,
 }

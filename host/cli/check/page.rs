@@ -59,9 +59,10 @@ impl Page {
         Self { kernel: kernel.display().to_string(), ..Self::default() }
     }
 
-    pub(super) fn kernel(&mut self, info: &KernelInfo, shape: Shape) {
+    pub(super) fn kernel(&mut self, info: &KernelInfo, shape: Shape, called: Option<&str>) {
         self.kind = Some(info.kind.name());
-        self.shape = Some(shape.describe());
+        let invoke = called.map_or_else(String::new, |function| format!("--invoke {function} "));
+        self.shape = Some(invoke + &shape.describe());
     }
 
     pub(super) fn measured(&mut self, sample: &Sample, shape: Shape, seen: &Seen) {
@@ -171,6 +172,8 @@ fn good(rule: Rule) -> &'static str {
         Rule::KeepsState => "it keeps nothing from item to item",
         Rule::PackedDiffers => "packed calls give what single ones give",
         Rule::WorkersDiffer => "two workers give what one gives",
+        Rule::BlocksMatter => "it does not matter where blocks are cut",
+        Rule::UnusualItems => "unusual items do not make it trap",
         Rule::CutMatters => "the picture does not depend on how it is cut",
         Rule::NotAssociative => "parts can be joined in any groups",
         Rule::NoIdentity => "no input has a result",

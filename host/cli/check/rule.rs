@@ -84,6 +84,8 @@ rules! {
         "see what the kernel takes from outside the item: item.current, counts, memory";
     CutMatters = "TH015" Error "The picture depends on how it is cut into strips"
         "ask for a halo as large as what the filter looks at, and use the rows above and below";
+    BlocksMatter = "TH016" Warning "Results depend on where blocks are cut"
+        "let results be what they would be for other blocks, or say in the help of the kernel that they are not";
     NotAssociative = "TH020" Error "Joining in other groups gives another result"
         "`combine` must give the same for [a, b, c] as for [[a, b], c]: keep in a partial result all that joining needs";
     JoinsRound = "TH021" Note "Joining in other groups rounds otherwise"
@@ -104,10 +106,14 @@ rules! {
         "raise the limit that is named, or let the kernel take less";
     EndsWorker = "TH044" Error "It ends its worker"
         "see what the message says about the end";
+    UnusualItems = "TH045" Warning "An unusual item makes it trap"
+        "answer with an error to what is empty, long or no text, or give a result";
     SaysNothing = "TH050" Note "It does not say what it takes"
         "export `describe`, so that its users need no --split and --merge";
     TooFewItems = "TH051" Note "The sample is too small to tell"
         "give a larger file with --input: some twenty items, of more than one sort";
+    PrintsNothing = "TH052" Warning "The program prints nothing"
+        "print results to standard output: what goes to standard error, or into a file, is no result";
 }
 
 impl Serialize for Rule {

@@ -13,6 +13,9 @@ use crate::exit_code::{Exit, Failure};
 use crate::inputs::{Found, FoundFile};
 use crate::plan::Shape;
 
+use super::calls;
+use super::regroup::Behind;
+
 /// The largest file that is taken for a sample, in bytes: it is run about ten times, and all results are kept.
 const SAMPLE_BYTES: u64 = 64 << 20;
 
@@ -27,27 +30,20 @@ pub(super) struct Sample {
     pub(super) name: String,
     /// How often it is an input: where a file is an item, one is not enough.
     pub(super) copies: usize,
-    /// An input that comes first, and has a header and no items.
-    before: Option<OwnedFd>,
+    /// Inputs that come first, and are taken for done.
+    pub(super) behind: Option<Behind>,
     file: OwnedFd,
 }
 
 impl Sample {
-    fn new(bytes: Vec<u8>, name: &str, copies: usize) -> Result<Self, Failure> {
-        let file = memfd::sealed_copy(c"taskhost-sample", &bytes)
-            .map_err(|error| Failure::new(Exit::Host, format!("there is no memory for the sample: {error}")))?;
-        Ok(Self { bytes, name: name.to_owned(), copies, before: None, file })
+    pub(super) fn new(bytes: Vec<u8>, name: &str, copies: usize) -> Result<Self, Failure> {
+        let file = in_memory(&bytes)?;
+        Ok(Self { bytes, name: name.to_owned(), copies, behind: None, file })
     }
 
-    /// The same to be run with a header, at positions that are so many bytes further on.
-    pub(super) fn moved(&self, by: usize) -> Result<Self, Failure> {
-        let moved = Self::new(self.bytes.clone(), &self.name, 1)?;
-        if by == 0 {
-            return Ok(moved);
-        }
-        let mut header = vec![b'-'; by - 1];
-        header.push(b'\n');
-        Ok(Self { before: Some(Self::new(header, "", 1)?.file), ..moved })
+    /// The same at other positions.
+    pub(super) fn behind(&self, behind: Behind) -> Result<Self, Failure> {
+        Ok(Self { behind: Some(behind), ..Self::new(self.bytes.clone(), &self.name, self.copies)? })
     }
 
     /// The user's file.
@@ -62,6 +58,12 @@ impl Sample {
             )));
         }
         Self::new(fs::read(path).map_err(failed)?, &path.display().to_string(), copies(shape))
+    }
+
+    /// Lines for a function, of one that it is known to take.
+    pub(super) fn of_calls(example: &str, ty: &str) -> Result<Self, Failure> {
+        let lines: String = (0..ITEMS).map(|number| calls::varied(example, ty, number) + "\n").collect();
+        Self::new(lines.into_bytes(), &format!("made up: {ITEMS} calls like {example}"), 1)
     }
 
     /// What may suit a kernel: several, for it says little about what it expects.
@@ -105,8 +107,15 @@ impl Sample {
             let path = format!("/proc/self/fd/{}", file.as_raw_fd());
             Found::File(FoundFile { path: path.into(), name: "sample".into(), relative: "sample".into() })
         };
-        self.before.iter().map(found).chain(std::iter::repeat_n(found(&self.file), self.copies)).collect()
+        let before = self.behind.iter().flat_map(|behind| std::iter::repeat_n(found(&behind.file), behind.times));
+        before.chain(std::iter::repeat_n(found(&self.file), self.copies)).collect()
     }
+}
+
+/// A file that nobody can change.
+pub(super) fn in_memory(bytes: &[u8]) -> Result<OwnedFd, Failure> {
+    memfd::sealed_copy(c"taskhost-sample", bytes)
+        .map_err(|error| Failure::new(Exit::Host, format!("there is no memory for the sample: {error}")))
 }
 
 fn copies(shape: Shape) -> usize {

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser as _;
+use taskhost_os::cores::ClaimedCores;
 use taskhost_os::memfd;
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::job::{CapturedItem, FailedItem, JobReport, JobSpec, JobWork, KeptParts, Output};
@@ -16,13 +17,15 @@ use taskhost_protocol::work::{Merge, Split};
 use crate::args::{Arguments, CheckArguments, Command, RunArguments};
 use crate::exit_code::{Exit, Failure};
 use crate::feed::{AllSources, OneJob, Sources};
-use crate::kernel::{self, KernelFile};
+use crate::given::{self, Gifts};
+use crate::invoke;
+use crate::kernel;
 use crate::plan::{self, Shape};
 use crate::report;
 use crate::run::{self, picture_work::PictureWork};
-use crate::start::start;
-use taskhost_os::cores::ClaimedCores;
+use crate::start::{Starting, start};
 
+use super::regroup::Behind;
 use super::sample::Sample;
 
 /// How one run differs from the others.
@@ -31,8 +34,6 @@ pub(super) struct How {
     /// Flags of `taskhost run`.
     pub(super) flags: &'static str,
     pub(super) split: Option<Split>,
-    /// The first line of each input is no item.
-    pub(super) header: bool,
     pub(super) merge: Option<Merge>,
     /// What the clocks show is so much later.
     pub(super) later: Duration,
@@ -74,23 +75,28 @@ impl Setup<'_> {
         run.limits = arguments.limits.clone();
         run.limits.fuel = run.limits.fuel.or(fuel);
         run.items.config.clone_from(&arguments.config);
-        run.items.header = arguments.header || how.header;
+        run.items.invoke.clone_from(&arguments.invoke);
+        run.given = arguments.given.clone();
+        run.items.header = arguments.header;
         run.items.split = how.split.or(arguments.split);
         run.items.merge = how.merge.or(arguments.merge);
         Ok(*run)
     }
 
-    fn kernel(&self) -> Result<KernelFile, Failure> {
-        kernel::find(&self.arguments.kernel.kernel)
+    fn starting(&self, run: &RunArguments, cores: &ClaimedCores, initial: usize) -> Result<Starting, Failure> {
+        let kernel = kernel::find(&self.arguments.kernel.kernel)?;
+        let given = Gifts::new(&run.given)?.prepare(&kernel.name)?;
+        Ok(Starting { given, ..run::starting(run, kernel, cores, initial) })
     }
 
     /// A pool that has asked the kernel what it is, and what becomes of an input.
     pub(super) fn ask(&self) -> Result<(Pool, Shape), Failure> {
         let run = self.typed(How { flags: "--workers 1", ..How::default() })?;
+        invoke::check_flags(&run)?;
         let cores = ClaimedCores::claim(run.workers.workers.0, false);
-        let starting = run::starting(&run, self.kernel()?, &cores, 1);
-        let (pool, name) = start(starting)?;
-        crate::invoke::check_kernel(&run, &name, pool.kernel())?;
+        let (pool, name) = start(self.starting(&run, &cores, 1)?)?;
+        invoke::check_kernel(&run, &name, pool.kernel())?;
+        given::check_kernel(&run, pool.kernel())?;
         let shape = plan::shape(&run, pool.kernel().exports, pool.description())?;
         Ok((pool, shape))
     }
@@ -99,7 +105,7 @@ impl Setup<'_> {
     pub(super) fn run(&self, sample: &Sample, how: How) -> Result<Seen, Failure> {
         let run = self.typed(how)?;
         let cores = ClaimedCores::claim(run.workers.workers.0, false);
-        let mut starting = run::starting(&run, self.kernel()?, &cores, cores.plan.len());
+        let mut starting = self.starting(&run, &cores, cores.plan.len())?;
         starting.clock = self.clock + how.later;
         let (mut pool, _) = start(starting)?;
         let shape = plan::shape(&run, pool.kernel().exports, pool.description())?;
@@ -142,14 +148,16 @@ fn items(sample: &Sample, output: Output, what: (&RunArguments, Shape)) -> Resul
     let bytes = sample.bytes.len() as u64 * sample.copies as u64;
     let plan = plan::items_plan(shape, run, Some(bytes), false)
         .ok_or_else(|| Failure::input("the kernel filters pictures, not items"))?;
+    let (resume, parts) = sample.behind.as_ref().map(Behind::as_done).unzip();
+    let parts: KeptParts = parts.unwrap_or_default();
     let work = JobWork::Items {
         plan,
         sources: Box::new(AllSources { sources: Sources::Known(sample.found()), unpack: true }),
         header: run.items.header,
         keep_header: false,
         output,
-        resume: None,
-        parts: KeptParts::new(),
+        resume,
+        parts,
         splice: None,
     };
     Ok(JobSpec { name: "sample".into(), work })

@@ -2,6 +2,7 @@
 //! program runs once; what can be prepared for all of them is prepared when the kernel is loaded.
 
 mod files;
+mod folder;
 mod guest;
 mod preview1;
 mod preview2;
@@ -15,16 +16,17 @@ use wasmtime::{ModuleExport, Store};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi::p2::bindings::sync::CommandIndices;
 
-use crate::component::{trim, within};
+use crate::component::trim;
+use crate::exchange::{Input, Results};
 use crate::fault::{CallError, HANDOVER_SLACK};
 use crate::folders::Folders;
 use crate::fuel;
 use crate::host::{HostContext, HostState};
-use crate::instance::{Input, Sink};
 use crate::sampler::SampleLog;
 use crate::wasi::Wasi;
 
 pub(crate) use files::Files;
+pub(crate) use folder::link_files;
 pub(crate) use preview1::{link, link_exit};
 pub(crate) use preview2::give;
 pub(crate) use stdio::{Gathered, Stdio};
@@ -96,14 +98,13 @@ impl CommandCalls {
         &mut self,
         store: &mut Store<HostState>,
         input: Input<'_>,
-        output: u64,
-        sink: &mut Sink<'_>,
+        mut results: Results<'_>,
     ) -> Result<(), CallError> {
         self.fill_input(store.data(), input)?;
-        self.renew(store, output);
+        self.renew(store, results.limit);
         let result = self.run(store);
         self.take_back(store);
-        let outcome = self.settle(result, store, output, sink);
+        let outcome = self.settle(result, store, &mut results);
         // Whatever came of it: the next item is likely small.
         trim(&mut self.output);
         trim(&mut self.input);
@@ -115,8 +116,7 @@ impl CommandCalls {
         &self,
         result: wasmtime::Result<()>,
         store: &mut Store<HostState>,
-        output: u64,
-        sink: &mut Sink<'_>,
+        results: &mut Results<'_>,
     ) -> Result<(), CallError> {
         let code = match result {
             Ok(()) => 0,
@@ -128,8 +128,7 @@ impl CommandCalls {
         if code != 0 {
             return Err(exited(code, store.data_mut()).into());
         }
-        within(self.output.len() as u64, output)?;
-        sink(&self.output)?;
+        results.give(&self.output)?;
         Ok(())
     }
 
@@ -146,14 +145,8 @@ impl CommandCalls {
         }
         let start = self.input.len();
         self.input.reserve_exact(len);
-        match input {
-            Input::Bytes(bytes) => self.input.extend_from_slice(bytes),
-            Input::Read { read, .. } => {
-                self.input.resize(start + len, 0);
-                read(&mut self.input[start..]).map_err(|error| Fault::Input(error.to_string()))?;
-            }
-        }
-        Ok(())
+        self.input.resize(start + len, 0);
+        input.put(&mut self.input[start..])
     }
 
     /// Puts a store for a new instance in the place of the old one, which goes with its instance.

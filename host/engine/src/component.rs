@@ -9,9 +9,10 @@ use wasmtime::component::{Instance, InstancePre};
 use crate::bindings::exports::taskhost::kernel::{
     describe, flat_mapper, image_filter, lifecycle, mapper, packed_mapper, reducer,
 };
+use crate::exchange::{Input, Results, Sink, within};
 use crate::fault::CallError;
 use crate::host::HostState;
-use crate::instance::{Input, Sink, Tile, not_exported};
+use crate::instance::{Tile, not_exported};
 use crate::packed::PackedResults;
 
 /// The input buffer is given back when an item was larger than this: the next are likely small.
@@ -85,20 +86,13 @@ impl ComponentCalls {
         &mut self,
         store: &mut Store<HostState>,
         input: Input<'_>,
-        output: u64,
-        sink: &mut Sink<'_>,
+        mut results: Results<'_>,
     ) -> Result<(), CallError> {
         let item = bytes(store, input, &mut self.buffer)?;
         if let Some(guest) = &self.mapper {
-            let result = guest.call_process(store, item)?.map_err(Fault::from)?;
-            within(result.len() as u64, output)?;
-            sink(&result)?;
+            results.give(&guest.call_process(store, item)?.map_err(Fault::from)?)?;
         } else if let Some(guest) = &self.flat_mapper {
-            let results = guest.call_process(store, item)?.map_err(Fault::from)?;
-            within(results.iter().map(|result| result.len() as u64).sum(), output)?;
-            for result in &results {
-                sink(result)?;
-            }
+            results.give_all(&guest.call_process(store, item)?.map_err(Fault::from)?)?;
         } else {
             return Err(not_exported("mapper"));
         }
@@ -199,7 +193,7 @@ pub(crate) fn bytes<'buffer, 'input: 'buffer>(
     store.data().allowance.cannot_hold(u64::from(len))?;
     match input {
         Input::Bytes(bytes) => Ok(bytes),
-        Input::Read { len, read } => {
+        Input::Read { len, .. } => {
             if buffer.len() < len {
                 // Emptied first, so that it is not copied, and no larger than needed: `most_memory` counts on it.
                 buffer.clear();
@@ -207,7 +201,7 @@ pub(crate) fn bytes<'buffer, 'input: 'buffer>(
                 buffer.resize(len, 0);
             }
             let bytes = &mut buffer[..len];
-            read(bytes).map_err(|error| Fault::Input(error.to_string()))?;
+            input.put(bytes)?;
             Ok(bytes)
         }
     }
@@ -217,11 +211,6 @@ pub(crate) fn trim(buffer: &mut Vec<u8>) {
     if buffer.len() > KEPT_BUFFER {
         *buffer = Vec::new();
     }
-}
-
-/// A result that is not longer than the limit.
-pub(crate) fn within(len: u64, limit: u64) -> Result<(), Fault> {
-    if len > limit { Err(Fault::OutputLimit { len, limit }) } else { Ok(()) }
 }
 
 fn to_guest(format: Format) -> image_filter::Format {

@@ -44,6 +44,9 @@ pub(crate) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     wat::parse_str(text).map(Cow::Owned).map_err(|error| Refusal::NotWasm(format!("its text has an error: {error}")))
 }
 
+/// What is said of a kernel that is a program, too.
+const ALSO_COMMAND: &str = "; it is a WASI program as well: --kind command runs it as one";
+
 /// Finds the kind of a binary, and checks that it is a whole and valid kernel of that kind. With `wanted` it is taken
 /// for that kind or refused.
 pub(crate) fn detect(wasm: &[u8], wanted: Option<Kind>) -> Result<Found<'_>, Refusal> {
@@ -89,7 +92,9 @@ pub(crate) fn detect(wasm: &[u8], wanted: Option<Kind>) -> Result<Found<'_>, Ref
         return Ok(Found { kind: Kind::Command, why, exports, survey, wasm: Cow::Borrowed(wasm) });
     }
     let exports = shape::raw(&survey)?;
-    let why = "raw module: it exports memory, taskhost_alloc and taskhost_process".into();
+    // Both kinds at once are no mistake of a compiler's, but nobody should have to guess which it is.
+    let also = if wanted.is_none() && shape::looks_command(&survey) { ALSO_COMMAND } else { "" };
+    let why = format!("raw module: it exports memory, taskhost_alloc and taskhost_process{also}");
     Ok(Found { kind: Kind::RawModule, why, exports, survey, wasm: Cow::Borrowed(wasm) })
 }
 
@@ -106,13 +111,15 @@ fn component<'a>(wasm: Cow<'a, [u8]>, survey: Survey, how: &str, wanted: Option<
         let why = format!("typed functions: a component{how}, and --invoke NAME calls one of its functions");
         return Ok(Found { kind: Kind::Typed, why, exports: Exports::default(), survey, wasm });
     }
+    let is_command = shape::looks_command(&survey);
     let has_work = || survey.exports.iter().any(|entry| contract::interface(&entry.name).is_some());
-    if wanted == Some(Kind::Command) || (wanted.is_none() && shape::looks_command(&survey) && !has_work()) {
+    if wanted == Some(Kind::Command) || (wanted.is_none() && is_command && !has_work()) {
         let exports = shape::command(&survey)?;
         let why = format!("command: a WASI 0.2 program, it exports wasi:cli/run{how}; an item is its standard input");
         return Ok(Found { kind: Kind::Command, why, exports, survey, wasm });
     }
     let (exports, work) = shape::component(&survey)?;
-    let why = format!("component: it exports {}{how}", work.join(" and "));
+    let also = if wanted.is_none() && is_command { ALSO_COMMAND } else { "" };
+    let why = format!("component: it exports {}{how}{also}", work.join(" and "));
     Ok(Found { kind: Kind::Component, why, exports, survey, wasm })
 }

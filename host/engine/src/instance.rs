@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::kernel::Description;
-use taskhost_protocol::limits::{ITEM_BYTES, WorkerLimits};
+use taskhost_protocol::limits::WorkerLimits;
 use taskhost_protocol::message::Level;
 use taskhost_protocol::picture::{Format, PicturePlan};
 use tokio::runtime::Runtime;
@@ -12,6 +12,7 @@ use wasmtime::Store;
 
 use crate::command::CommandCalls;
 use crate::component::ComponentCalls;
+use crate::exchange::{Input, Results};
 use crate::fault::{self, CallError};
 use crate::fuel::{self, Budget};
 use crate::host::{HostState, ItemContext};
@@ -21,46 +22,6 @@ use crate::raw::RawCalls;
 
 /// Position that seeds random numbers outside of items: no item has it.
 const NO_ITEM: u64 = u64::MAX;
-
-/// The bytes of an item, or how to get them.
-pub enum Input<'a> {
-    /// Here they are.
-    Bytes(&'a [u8]),
-    /// `read` fills a buffer of `len` bytes. For a raw module that buffer is its linear memory, for a component one
-    /// that is reused from item to item.
-    Read {
-        /// Bytes of the item.
-        len: usize,
-        /// Fills the buffer or fails.
-        read: &'a mut dyn FnMut(&mut [u8]) -> std::io::Result<()>,
-    },
-}
-
-impl Input<'_> {
-    /// Bytes of the item.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Bytes(bytes) => bytes.len(),
-            Self::Read { len, .. } => *len,
-        }
-    }
-
-    /// Whether the item has no bytes.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The length in the 32 bits that kernels count in, when an item may be as long.
-    pub(crate) fn checked_len(&self) -> Result<u32, Fault> {
-        let len = self.len() as u64;
-        match u32::try_from(len) {
-            Ok(short) if len <= ITEM_BYTES => Ok(short),
-            _ => Err(Fault::ItemTooLarge { len, limit: ITEM_BYTES }),
-        }
-    }
-}
 
 /// Which rows of a picture are to be filtered; the samples come beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +37,6 @@ pub struct Tile {
     /// Context rows after the own rows.
     pub below: u32,
 }
-
-/// Where results go: called with each, in order. What it returns as an error ends the call and is returned by it.
-pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<(), Fault> + 'a;
 
 /// The ways to call.
 pub(crate) enum Calls {
@@ -154,12 +112,15 @@ impl Instance {
     /// # Errors
     /// Every kind of [`Fault`]; of those from `sink` and from reading the input the instance is not the worse.
     pub fn process(&mut self, input: Input<'_>, sink: &mut dyn FnMut(&[u8]) -> Result<(), Fault>) -> Result<(), Fault> {
-        self.call(Budget::Item, |calls, store, output| match calls {
-            Calls::Component(calls) => calls.process(store, input, output, sink),
-            Calls::Typed(Some(calls)) => calls.process(store, input, output, sink),
-            Calls::Typed(None) => Err(not_exported("a function that was chosen")),
-            Calls::Raw(calls) => calls.process(store, input, output, sink),
-            Calls::Command(calls) => calls.process(store, input, output, sink),
+        self.call(Budget::Item, |calls, store, limit| {
+            let results = Results { limit, sink };
+            match calls {
+                Calls::Component(calls) => calls.process(store, input, results),
+                Calls::Typed(Some(calls)) => calls.process(store, input, results),
+                Calls::Typed(None) => Err(not_exported("a function that was chosen")),
+                Calls::Raw(calls) => calls.process(store, input, results),
+                Calls::Command(calls) => calls.process(store, input, results),
+            }
         })
     }
 

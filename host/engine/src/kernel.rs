@@ -221,7 +221,9 @@ fn load_command(
         let mut linker = wasmtime::component::Linker::new(engine);
         Kernel::add_to_linker::<_, HasSelf<HostState>>(&mut linker, |state| state)
             .map_err(|error| not_linked(&error))?;
-        wasi::link_component(&mut linker).map_err(|error| not_linked(&error))?;
+        wasi::link_component(&mut linker)
+            .and_then(|()| command::link_files(&mut linker))
+            .map_err(|error| not_linked(&error))?;
         let pre = linker.instantiate_pre(&component).and_then(|pre| command::Code::preview2(pre, folders));
         return Ok((Code::Command(pre.map_err(|error| not_linked(&error))?), true));
     }

@@ -15,6 +15,7 @@ mod componentize;
 mod config;
 mod contract;
 mod detect;
+mod exchange;
 mod fault;
 #[cfg(debug_assertions)]
 pub mod faults;
@@ -43,10 +44,11 @@ mod wasi_stdio;
 
 pub use broadcast::BroadcastData;
 pub use compile::{Compiled, compile};
+pub use exchange::Input;
 pub use folders::FolderGrant;
 pub use footprint::most_memory;
 pub use host::{HostContext, ItemContext};
-pub use instance::{Input, Instance, Tile};
+pub use instance::{Instance, Tile};
 #[doc(hidden)]
 pub use invoke::there_and_back as json_there_and_back;
 pub use kernel::{LoadOptions, LoadedKernel};

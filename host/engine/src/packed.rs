@@ -72,6 +72,10 @@ impl PackedResults {
                 ));
             }
         }
+        if self.counts.is_empty() {
+            // One result for each item, which suits either.
+            return Ok(());
+        }
         self.for_each(|item, results| match results {
             Ok(results) if !flat && results.len() != 1 => {
                 broken(format!("{} results for item {item} of a mapper", results.len()))

@@ -52,10 +52,10 @@ use taskhost_protocol::fault::Fault;
 use taskhost_protocol::kernel::{Description, Exports};
 use wasmtime::{Instance, Memory, Store, TypedFunc, WasmParams, WasmResults};
 
-use crate::component::within;
+use crate::exchange::{Input, Results, within};
 use crate::fault::CallError;
 use crate::host::HostState;
-use crate::instance::{Input, Sink, not_exported};
+use crate::instance::not_exported;
 use crate::raw_description;
 
 /// What makes a core module a raw module.
@@ -140,12 +140,12 @@ impl RawCalls {
         &mut self,
         store: &mut Store<HostState>,
         input: Input<'_>,
-        output: u64,
-        sink: &mut Sink<'_>,
+        mut results: Results<'_>,
     ) -> Result<(), CallError> {
         let argument = self.place(store, input)?;
         let place = self.process.call(&mut *store, argument)?;
-        sink(self.result(store, place, output)?)?;
+        let limit = results.limit;
+        results.give(self.result(store, place, limit)?)?;
         Ok(())
     }
 
@@ -188,10 +188,7 @@ impl RawCalls {
             let text = format!("taskhost_alloc({len}) gave {at}, which does not fit in its memory of {size} bytes");
             return Err(Fault::Contract(text).into());
         };
-        match input {
-            Input::Bytes(bytes) => place.copy_from_slice(bytes),
-            Input::Read { read, .. } => read(place).map_err(|error| Fault::Input(error.to_string()))?,
-        }
+        input.put(place)?;
         Ok((at, len))
     }
 

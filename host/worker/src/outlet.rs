@@ -81,6 +81,12 @@ impl<'r, 'f> Outlet<'r, 'f> {
         self.end_result()
     }
 
+    /// Whether many results can be taken at once, as the bytes that they are, when their lengths are.
+    pub(crate) fn takes_end_to_end(&self, are_lengths: impl FnOnce(ResultLength) -> bool) -> bool {
+        let is_plain = matches!(self.merge, Merge::Concat | Merge::Discard);
+        self.tree.is_none() && is_plain && are_lengths(self.length)
+    }
+
     /// Bytes of the result of an item of `len` bytes, where that is known.
     fn expected(&self, len: u64) -> Option<u64> {
         match self.length {

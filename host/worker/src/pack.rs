@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use taskhost_engine::{Input, PackedResults};
 use taskhost_protocol::fault::Fault;
+use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::work::Split;
 
 use crate::execute::{Executor, nanos_since};
@@ -170,6 +171,14 @@ impl Executor<'_> {
 
 /// Takes all results of a packed call. The results of one are the kernel's as much as those of single calls.
 fn put_all(answer: &PackedResults, pack: &Pack, outlet: &mut Outlet<'_, '_>) -> Result<(), Fault> {
+    // Bytes that nothing comes between, of the lengths that were described: as they are.
+    if outlet.takes_end_to_end(|length| match length {
+        ResultLength::Unknown => true,
+        ResultLength::Same => answer.counts.is_empty() && answer.ends == pack.ends,
+        ResultLength::Exactly(_) => false,
+    }) {
+        return outlet.results.write(&answer.bytes);
+    }
     answer.for_each(|index, results| {
         let len = pack.item(index).len() as u64;
         results.into_iter().flatten().try_for_each(|result| outlet.put(result, len))

@@ -91,27 +91,6 @@ impl Files {
         }
     }
 
-    /// What a path below the folder names: a file, or (`None`) the folder itself.
-    pub(super) fn look_up(&self, path: &str) -> Result<Option<usize>, Errno> {
-        if path.is_empty() {
-            return Err(Errno::Noent);
-        }
-        if path.starts_with('/') {
-            return Err(Errno::Notcapable);
-        }
-        let mut found = None;
-        for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
-            if part == ".." {
-                return Err(Errno::Notcapable);
-            }
-            if found.is_some() {
-                return Err(Errno::Notdir);
-            }
-            found = Some(self.data.find(part).ok_or(Errno::Noent)?);
-        }
-        if found.is_some() && path.ends_with('/') { Err(Errno::Notdir) } else { Ok(found) }
-    }
-
     /// Opens what was looked up.
     pub(super) fn open(&mut self, found: Option<usize>) -> Result<u32, Errno> {
         let opened = match found {
@@ -167,6 +146,27 @@ impl Files {
     }
 }
 
+/// What a path below the folder names: a file, or (`None`) the folder itself.
+pub(super) fn look_up(data: &BroadcastData, path: &str) -> Result<Option<usize>, Errno> {
+    if path.is_empty() {
+        return Err(Errno::Noent);
+    }
+    if path.starts_with('/') {
+        return Err(Errno::Notcapable);
+    }
+    let mut found = None;
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part == ".." {
+            return Err(Errno::Notcapable);
+        }
+        if found.is_some() {
+            return Err(Errno::Notdir);
+        }
+        found = Some(data.find(part).ok_or(Errno::Noent)?);
+    }
+    if found.is_some() && path.ends_with('/') { Err(Errno::Notdir) } else { Ok(found) }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -198,7 +198,7 @@ mod tests {
             ("/a", Err(Errno::Notcapable)),
             ("", Err(Errno::Noent)),
         ] {
-            assert_eq!(files.look_up(path), found, "{path}");
+            assert_eq!(look_up(files.data(), path), found, "{path}");
         }
     }
 

@@ -5,7 +5,7 @@ use taskhost_protocol::fault::Fault;
 use wasmtime::{Caller, Extern, Linker};
 use wasmtime_wasi::I32Exit;
 
-use super::files::{DIRECTORY, Descriptor, FOLDER, REGULAR};
+use super::files::{self, DIRECTORY, Descriptor, FOLDER, REGULAR};
 use super::guest::{Errno, Guest, Stop};
 use super::stdio::Stdio;
 use crate::host::HostState;
@@ -334,7 +334,7 @@ fn look_up(guest: &Guest<'_>, stdio: &Stdio, fd: u32, path: u32, len: u32) -> Re
     if len > PATH_BYTES {
         return Err(Errno::Nametoolong);
     }
-    stdio.files.look_up(guest.text(path, len)?)
+    files::look_up(stdio.files.data(), guest.text(path, len)?)
 }
 
 /// Bytes of a `dirent`.

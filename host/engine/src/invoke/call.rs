@@ -12,10 +12,10 @@ use super::problem::shown;
 use super::shape::Function;
 use super::write::Writer;
 use super::{compiled, names, read};
-use crate::component::{bytes, trim, within};
+use crate::component::{bytes, trim};
+use crate::exchange::{Input, Results};
 use crate::fault::CallError;
 use crate::host::HostState;
-use crate::instance::{Input, Sink};
 
 /// The function that is called.
 pub(crate) struct Chosen {
@@ -83,8 +83,7 @@ impl TypedCalls {
         &mut self,
         store: &mut Store<HostState>,
         input: Input<'_>,
-        output: u64,
-        sink: &mut Sink<'_>,
+        mut results: Results<'_>,
     ) -> Result<(), CallError> {
         let Chosen { ty, params, notation, room, .. } = &*self.chosen;
         let line = bytes(store, input, &mut self.line)?;
@@ -95,9 +94,8 @@ impl TypedCalls {
         self.results.clear();
         self.results.resize(usize::from(ty.result.is_some()), Val::Bool(false));
         self.function.call(&mut *store, &self.arguments, &mut self.results)?;
-        Writer::new(&mut self.text, output).result(ty.result.as_ref(), self.results.first())?;
-        within(self.text.len() as u64, output)?;
-        sink(&self.text)?;
+        Writer::new(&mut self.text, results.limit).result(ty.result.as_ref(), self.results.first())?;
+        results.give(&self.text)?;
         trim(&mut self.line);
         trim(&mut self.text);
         Ok(())

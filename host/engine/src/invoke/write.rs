@@ -7,7 +7,7 @@ use wasmtime::component::Val;
 
 use super::base64;
 use super::shape::Shape;
-use crate::component::within;
+use crate::exchange::within;
 
 /// Bytes of text between two looks at the limit.
 const STEP: usize = 4096;

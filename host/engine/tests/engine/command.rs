@@ -18,6 +18,12 @@ fn program(body: &str) -> String {
             (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "path_unlink_file" (func $unlink (param i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "path_filestat_get"
+                (func $stat (param i32 i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_seek" (func $seek (param i32 i64 i32 i32) (result i32)))
             (memory (export "memory") 1)
             (func $write (param $fd i32) (param $at i32) (param $len i32)
                 (i32.store (i32.const 0) (local.get $at))
@@ -157,6 +163,54 @@ fn components_read_broadcast_data_in_slices() {
     assert_eq!(result(&mut instance, b"short").expect("read"), b"\x03\0\0\0\0\0\0\x009");
     assert_eq!(result(&mut instance, b"empty").expect("read"), b"\0\0\0\0\0\0\0\0");
     assert_eq!(result(&mut instance, b"x").expect("read"), b"there is no broadcast data named `x`");
+}
+
+/// Opens, changes and reads `long`, with the path at 0x600. What comes of each is one byte at 2048.
+const FOLDER: &str = r#"
+    ;; As it is, as a folder, to be made, to be written, one that is not there, one above, the folder itself.
+    (call $put (i32.const 2048) (call $open (i32.const 0x600) (i32.const 4) (i32.const 0) (i64.const 2)))
+    (call $put (i32.const 2049) (call $open (i32.const 0x600) (i32.const 4) (i32.const 2) (i64.const 2)))
+    (call $put (i32.const 2050) (call $open (i32.const 0x600) (i32.const 4) (i32.const 1) (i64.const 2)))
+    (call $put (i32.const 2051) (call $open (i32.const 0x600) (i32.const 4) (i32.const 0) (i64.const 66)))
+    (call $put (i32.const 2052) (call $open (i32.const 0x600) (i32.const 3) (i32.const 0) (i64.const 2)))
+    (call $put (i32.const 2053) (call $open (i32.const 0x610) (i32.const 7) (i32.const 0) (i64.const 2)))
+    (call $put (i32.const 2054) (call $open (i32.const 0x610) (i32.const 1) (i32.const 2) (i64.const 2)))
+    (call $put (i32.const 2055) (call $unlink (i32.const 3) (i32.const 0x600) (i32.const 4)))
+    ;; Type and size.
+    (call $put (i32.const 2056) (call $stat (i32.const 3) (i32.const 0) (i32.const 0x600) (i32.const 4) (i32.const 3072)))
+    (call $put (i32.const 2057) (i32.load8_u (i32.const 3088)))
+    (call $put (i32.const 2058) (i32.load8_u (i32.const 3104)))
+    ;; The second half of it.
+    (drop (call $open (i32.const 0x600) (i32.const 4) (i32.const 0) (i64.const 6)))
+    (drop (call $seek (i32.load (i32.const 1024)) (i64.const -3) (i32.const 2) (i32.const 3072)))
+    (i32.store (i32.const 0) (i32.const 2059))
+    (i32.store (i32.const 4) (i32.const 100))
+    (if (call $fd_read (i32.load (i32.const 1024)) (i32.const 0) (i32.const 1) (i32.const 8)) (then unreachable))
+    (call $write (i32.const 1) (i32.const 2048) (i32.add (i32.const 11) (i32.load (i32.const 8)))))
+  (data (i32.const 0x600) "long") (data (i32.const 0x610) "./../up")
+  (func $put (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
+  (func $open (param $path i32) (param $len i32) (param $how i32) (param $rights i64) (result i32)
+    (call $path_open (i32.const 3) (i32.const 0) (local.get $path) (local.get $len) (local.get $how) (local.get $rights)
+        (i64.const 0) (i32.const 0) (i32.const 1024)))
+  (func (drop (i32.const 0))"#;
+
+#[test]
+fn broadcast_data_are_files_that_nobody_can_change() {
+    let mut file = tempfile::tempfile().expect("a file");
+    file.write_all(b"0123456789").expect("room");
+    let entry = |name: &str, at, len| Broadcast { name: name.into(), at, len };
+    let data = Arc::new(BroadcastData::new(vec![entry("other", 0, 2), entry("long", 3, 7)], Some(file)));
+    // What leads out of the folder has another number in each.
+    for (wasm, above) in both(FOLDER).into_iter().zip([76, 63]) {
+        let loaded = load(&wasm, WorkerLimits::default()).expect("it loads");
+        let mut instance =
+            loaded.instantiate(HostContext { broadcast: Arc::clone(&data), ..host() }).expect("it starts");
+        let mut wanted = vec![0, 54, 69, 69, 44, above, 0, 69, 0, 4, 7];
+        wanted.extend(b"789");
+        for _ in 0..2 {
+            assert_eq!(result(&mut instance, b"").expect("it runs"), wanted);
+        }
+    }
 }
 
 #[test]
