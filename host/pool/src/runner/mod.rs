@@ -46,7 +46,7 @@ mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use taskhost_os::descriptors;
@@ -103,10 +103,10 @@ struct OutBatch {
     job: JobId,
     /// What it is to run, when that is items.
     pieces: Vec<Piece>,
-    regions: Option<(Rc<Regions>, Region)>,
+    regions: Option<(Arc<Regions>, Region)>,
     /// Where its items are, as long as it may be read.
     #[expect(dead_code, reason = "it is held, not looked at")]
-    held: Option<Rc<Held>>,
+    held: Option<Arc<Held>>,
     written: u64,
     /// Items that were run.
     items: u64,
@@ -462,3 +462,9 @@ fn own_cpu_time() -> Duration {
 
 /// The slots that one assignment uses.
 type Used = Vec<SlotId>;
+
+/// Several threads may drive it, one at a time.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Pool>();
+};

@@ -151,7 +151,7 @@ impl Pool {
             Task::Items(_) | Task::Rows(_) | Task::Prepare(_) | Task::Combine(_) | Task::Finish(_) => {
                 if order.destination == Destination::Arena {
                     region =
-                        sender.worker.regions.as_ref().map(|regions| (std::rc::Rc::clone(regions), regions.take()));
+                        sender.worker.regions.as_ref().map(|regions| (std::sync::Arc::clone(regions), regions.take()));
                 }
                 let at = region.as_ref().map(|(_, region)| region.offset());
                 sender.run(job, &order, at, &self.parts)

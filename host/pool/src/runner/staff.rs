@@ -1,7 +1,7 @@
 //! The worker processes of a pool: starting them, and noting what became of them.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use taskhost_os::memfd::{self, OutputArena};
@@ -79,7 +79,7 @@ impl Pool {
             fds.extend(self.profiles.last().map(|(_, profile)| profile.as_fd()));
         }
         let sent = worker.begin(start, &fds);
-        worker.regions = Some(Rc::new(Regions::new(arena)));
+        worker.regions = Some(Arc::new(Regions::new(arena)));
         worker.progress = Some(progress);
         Ok(sent)
     }
