@@ -5,12 +5,14 @@
 //! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`].
 //! * [`form`] is how values become bytes, [`error`] what can go wrong and who is to blame.
 //! * [`source`] and [`broadcast`] are what a pool is given: the files of kernels, data for all workers.
-//! * [`reactor`] is the thread that owns the workers of a kernel; what it is asked for lies on a [`desk`].
+//! * [`reactor`] is the thread that owns the workers of a kernel; what it is asked for lies on a [`desk`]. It drives their pool,
+//!   or for a moment somebody else does: [`drive`].
 
 mod broadcast;
 mod builder;
 mod channel;
 mod desk;
+mod drive;
 mod error;
 mod flow;
 mod form;

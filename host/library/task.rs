@@ -115,6 +115,11 @@ impl<R> Task<R> {
         if self.is_over {
             return Some(Err(TaskError::Closed));
         }
+        if !self.channel.is_there()
+            && let Some(drive) = self.desk.drive()
+        {
+            drive.visit(until, || self.channel.is_there());
+        }
         let end = self.channel.take(&mut self.arrived, until);
         let result = match (self.arrived.pop_front(), end) {
             (Some(Arrived::Failed(item, verdict)), _) => Err(TaskError::of_verdict(item, verdict)),
@@ -136,6 +141,9 @@ impl<R> Future for Task<R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.is_over && self.channel.watch(context.waker()) {
+            if let Some(drive) = self.desk.drive() {
+                drive.send_home();
+            }
             return Poll::Pending;
         }
         match self.try_result() {

@@ -136,7 +136,7 @@ impl AsFd for Poller {
 ///
 /// # Errors
 /// When the descriptor cannot be watched.
-pub fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
+pub fn wait_readable_for(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
     let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::IN)];
     match rustix::event::poll(&mut fds, timeout.map(timespec).as_ref()) {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

@@ -132,7 +132,7 @@ impl Pool {
                     worker.kill(reason);
                 }
             }
-            Action::Spawn { post, after } if after.is_zero() => self.spawn_or_report(post),
+            Action::Spawn { post, after } if after.is_zero() && self.is_home() => self.spawn_or_report(post),
             Action::Spawn { post, after } => self.vigil.spawn_later(post, after),
         }
     }
