@@ -1,7 +1,7 @@
 //! The pool as Rust programs use it: values go in, values come out, in the shape that people know from `multiprocessing`
 //! and `concurrent.futures`.
 //!
-//! * [`builder`] and [`pool`] make a pool and end it, [`kernel`] is what is done with one; [`function`] are typed functions.
+//! * [`builder`] and [`pool`] make a pool and end it, [`stats`] is what it did, [`kernel`] what is done with one; [`function`] are typed functions.
 //! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`].
 //! * [`form`] is how values become bytes, [`error`] what can go wrong and who is to blame.
 //! * [`source`] and [`broadcast`] are what a pool is given: the files of kernels, data for all workers.
@@ -22,6 +22,7 @@ mod map;
 mod pool;
 mod reactor;
 mod source;
+mod stats;
 mod task;
 
 pub use builder::{Builder, Logged};
@@ -30,6 +31,7 @@ pub use form::{Bytes, Form, Json, Values};
 pub use function::Function;
 pub use kernel::Kernel;
 pub use map::{Map, MapUnordered};
-pub use pool::{Pool, Stats};
+pub use pool::Pool;
 pub use source::KernelSource;
+pub use stats::{Stats, WorkerStats};
 pub use task::Task;

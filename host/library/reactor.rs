@@ -17,6 +17,8 @@ use super::drive::Drive;
 /// A reactor. Dropping it ends the workers and waits for that.
 pub(crate) struct Reactor {
     pub(crate) desk: Arc<Desk>,
+    /// What the kernel is called.
+    pub(crate) name: Arc<str>,
     pub(crate) info: KernelInfo,
     pub(crate) description: Option<Description>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -24,7 +26,7 @@ pub(crate) struct Reactor {
 
 impl Reactor {
     /// Starts the thread, which starts the workers: they live as long as the thread that made them.
-    pub(crate) fn start(config: PoolConfig, cores: SharedCores, hooks: Hooks) -> Result<Self, PoolError> {
+    pub(crate) fn start(name: &str, config: PoolConfig, cores: SharedCores, hooks: Hooks) -> Result<Self, PoolError> {
         let desk = Arc::new(Desk::new());
         let (tell, told) = sync_channel(1);
         let counter = Arc::clone(&desk);
@@ -66,7 +68,7 @@ impl Reactor {
                 return Err(failed.ok().and_then(Result::err).unwrap_or_else(died));
             }
         };
-        Ok(Self { desk, info, description, thread: Mutex::new(Some(thread)) })
+        Ok(Self { desk, name: name.into(), info, description, thread: Mutex::new(Some(thread)) })
     }
 
     /// Finishes what was asked for, or with `now` gives it up, and ends the workers.

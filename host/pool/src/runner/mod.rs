@@ -79,7 +79,7 @@ use timeline::Recorder;
 use tokens::Watched;
 use vigil::Vigil;
 
-pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
+pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerNow, WorkerReport};
 pub use course::{Course, Next};
 pub use keeper::Journaling;
 pub use process::WORKER_ARGUMENT;
@@ -323,6 +323,12 @@ impl Pool {
             observer.warning(&warning);
         }
         observer.progress(&self.progress);
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Ends all workers and says what they did.
