@@ -14,7 +14,7 @@ use taskhost_protocol::fault::ItemPlace;
 use taskhost_protocol::ids::{BatchId, JobId};
 use taskhost_protocol::message::{FromWorker, Level, LogLine, StartExecute, ToWorker};
 use taskhost_protocol::progress::Progress;
-use taskhost_protocol::work::{Assignment, Done, Place, Spent, Work};
+use taskhost_protocol::work::{Assignment, Done, Place, Spent, Split, Work};
 
 use crate::begin::begin;
 use crate::files::Files;
@@ -143,7 +143,8 @@ impl<'a> Executor<'a> {
                     }
                     let done = self.run(&assignment)?;
                     // Whoever waits for a single item may have the next one.
-                    let is_quick = assignment.budget.items == 1 && done.spent.total < QUICK.as_nanos() as u64;
+                    let is_single = assignment.split == Split::Table && assignment.budget.items == 1;
+                    let is_quick = is_single && done.spent.total < QUICK.as_nanos() as u64;
                     look = if is_quick { LOOK } else { Duration::ZERO };
                     self.channel.send(&FromWorker::Done(done))?;
                 }

@@ -77,7 +77,8 @@ impl Channel {
         if !look.is_zero() {
             let began = Instant::now();
             while received.is_none() && began.elapsed() < look {
-                received = self.socket.try_recv(&mut self.buffer[..MESSAGE_BYTES], Descriptors::Accept).map_err(closed)?;
+                received =
+                    self.socket.try_recv(&mut self.buffer[..MESSAGE_BYTES], Descriptors::Accept).map_err(closed)?;
             }
         }
         let received = match received {
