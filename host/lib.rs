@@ -11,7 +11,7 @@ mod library;
 
 pub use library::{
     Builder, Bytes, Error, Form, Function, Json, Kernel, KernelSource, Logged, Map, MapUnordered, Pool, Stats, Task,
-    TaskError, Values,
+    TaskError, Values, WorkerStats,
 };
 pub use taskhost_pool as pool;
 pub use taskhost_pool::verdict::Blame;

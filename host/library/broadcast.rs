@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use taskhost_os::memfd;
@@ -10,6 +11,13 @@ use taskhost_protocol::given::Broadcast;
 use taskhost_protocol::limits::{BROADCASTS, NAME_BYTES};
 
 use super::error::Error;
+
+/// Where data comes from.
+#[derive(Clone, Debug)]
+pub(crate) enum Content {
+    Bytes(Arc<[u8]>),
+    File(PathBuf),
+}
 
 /// The data of a pool.
 #[derive(Debug, Default)]
@@ -21,7 +29,7 @@ pub(crate) struct Laid {
 
 impl Laid {
     /// Lays data out, end to end.
-    pub(crate) fn out(data: &[(String, Arc<[u8]>)]) -> Result<Self, Error> {
+    pub(crate) fn out(data: &[(String, Content)]) -> Result<Self, Error> {
         if data.is_empty() {
             return Ok(Self::default());
         }
@@ -33,12 +41,18 @@ impl Laid {
         let mut file = File::from(memfd::create(c"taskhost-broadcast").map_err(no_memory)?);
         let mut entries: Vec<Broadcast> = Vec::new();
         let mut at = 0;
-        for (name, bytes) in data {
+        for (name, content) in data {
             if name.is_empty() || name.len() > NAME_BYTES || entries.iter().any(|entry| entry.name == *name) {
                 return wrong(format!("broadcast `{name}`: a name has 1 to {NAME_BYTES} bytes, and is given once"));
             }
-            file.write_all(bytes).map_err(no_memory)?;
-            let len = bytes.len() as u64;
+            let len = match content {
+                Content::Bytes(bytes) => file.write_all(bytes).map(|()| bytes.len() as u64).map_err(no_memory)?,
+                // From file to file: it never is in the memory of this process.
+                Content::File(path) => {
+                    let copied = File::open(path).and_then(|mut from| io::copy(&mut from, &mut file));
+                    copied.map_err(|error| Error::Broadcast { name: name.clone(), path: path.clone(), error })?
+                }
+            };
             entries.push(Broadcast { name: name.clone(), at, len });
             at += len;
         }

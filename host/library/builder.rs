@@ -13,6 +13,7 @@ use taskhost_pool::runner::Policy;
 use taskhost_protocol::limits::WorkerLimits;
 use taskhost_protocol::message::{Fresh, Level, Sandbox};
 
+use super::broadcast::Content;
 use super::error::Error;
 use super::pool::Pool;
 
@@ -66,7 +67,7 @@ pub struct Builder {
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) cache: Option<PathBuf>,
     pub(crate) hooks: Hooks,
-    pub(crate) broadcast: Vec<(String, Arc<[u8]>)>,
+    pub(crate) broadcast: Vec<(String, Content)>,
     program: Option<PathBuf>,
 }
 
@@ -98,12 +99,28 @@ impl Default for Builder {
 impl Builder {
     /// So many workers at work at a time, of all kernels together; at least one. Without this one for each physical core, or as
     /// many as the quota of a container allows.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().workers(2).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Workers::Exactly(workers.max(1));
         self
     }
 
     /// Whether each worker is pinned to a core of its own, as far as other pools leave some. It is unless this says no.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().pin(false).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pin(mut self, pin: bool) -> Self {
         self.pin = pin;
         self
@@ -111,54 +128,126 @@ impl Builder {
 
     /// How many workers are kept beyond those that can be at work at a time, for kernels that have nothing to do now: of more,
     /// those that were not used for the longest time are ended. Without this, as many as can be at work.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().warm(0).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn warm(mut self, workers: usize) -> Self {
         self.warm = Some(workers);
         self
     }
 
     /// Bytes that the linear memories of a kernel may have together in one worker. 1 GiB without this.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().memory(64 << 20).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn memory(mut self, bytes: u64) -> Self {
         self.limits.memory = bytes;
         self
     }
 
     /// Bytes that the result of one item may have. 256 MiB without this.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().max_output(1 << 20).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_output(mut self, bytes: u64) -> Self {
         self.limits.output = bytes;
         self
     }
 
     /// How long one item may take: CPU time, or four times as much by the clock. Without this, for ever.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().timeout(std::time::Duration::from_millis(200)).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.policy.timeout = Some(limit);
         self
     }
 
     /// How often an item is run again whose failure may be nobody's fault. Twice without this.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().retries(0).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn retries(mut self, retries: u32) -> Self {
         self.policy.retries = retries;
         self
     }
 
     /// Items after which a worker is replaced (`maxtasksperchild`). Never without this.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().recycle(std::num::NonZeroUsize::MIN).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn recycle(mut self, items: NonZeroUsize) -> Self {
         self.policy.recycle = Some(items.get() as u64);
         self
     }
 
     /// How long an instance of the kernel is kept: as long as its worker, unless this says for one batch or one item.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().fresh(taskhost::Fresh::Item).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fresh(mut self, fresh: Fresh) -> Self {
         self.fresh = fresh;
         self
     }
 
     /// How much of the sandbox is insisted on. Without this, every layer that the machine offers.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().sandbox(taskhost::Sandbox::Full).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sandbox(mut self, sandbox: Sandbox) -> Self {
         self.sandbox = sandbox;
         self
     }
 
     /// A setting of the kernels: what `--config NAME=VALUE` is on the command line.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().config("pattern", "error").build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
@@ -166,12 +255,43 @@ impl Builder {
 
     /// Data that every worker can read, in slices, by this name (`shared_memory`): kept once, however many workers there
     /// are.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().broadcast("words", *b"to be or not").build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn broadcast(mut self, name: impl Into<String>, data: impl Into<Arc<[u8]>>) -> Self {
-        self.broadcast.push((name.into(), data.into()));
+        self.broadcast.push((name.into(), Content::Bytes(data.into())));
+        self
+    }
+
+    /// The same with what a file holds when the pool is made: it is copied once, and never into the memory of this program.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().broadcast_file("model", "model.bin").build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn broadcast_file(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.broadcast.push((name.into(), Content::File(path.into())));
         self
     }
 
     /// The folder of compiled kernels; `None` compiles each time. Without this, that of the command of the same name.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().cache(None).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cache(mut self, folder: Option<&Path>) -> Self {
         self.cache = folder.map(Path::to_owned);
         self
@@ -180,6 +300,14 @@ impl Builder {
     /// The program that workers are: an installed `taskhost`, or any that calls
     /// [`run_if_worker`](crate::worker::run_if_worker). Without this the one that TASKHOST_WORKER names in the environment,
     /// else this program itself. It has to be of the same version.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().worker_program("/usr/bin/taskhost").build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn worker_program(mut self, path: impl Into<PathBuf>) -> Self {
         self.program = Some(path.into());
         self
@@ -187,6 +315,14 @@ impl Builder {
 
     /// Called with each line that a kernel writes with `log`, and with warnings of the pool. In a thread of the pool, which
     /// waits for it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().on_log(|line| eprintln!("{:?}", line.text)).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_log(mut self, log: impl Fn(&Logged) + Send + Sync + 'static) -> Self {
         self.hooks.log = Some(Arc::new(log));
         self
@@ -196,7 +332,8 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::NoWorkerEntry`] when this program cannot be started as a worker and no other was named,
-    /// [`Error::WorkerProgram`] when the one that was cannot be used, [`Error::Start`] when broadcast data cannot be kept.
+    /// [`Error::WorkerProgram`] when the one that was cannot be used, [`Error::Broadcast`] or [`Error::Start`] when broadcast data
+    /// cannot be read or kept.
     pub fn build(self) -> Result<Pool, Error> {
         taskhost_worker::exit_if_stray();
         let program = self.program()?;

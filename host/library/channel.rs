@@ -27,6 +27,8 @@ struct Waiting {
     /// Nothing more will come; with the reason, unless all is there.
     end: Option<Result<(), TaskError>>,
     waker: Option<Waker>,
+    /// Threads that sleep until something comes.
+    sleepers: usize,
 }
 
 /// Where results wait until they are taken.
@@ -41,8 +43,11 @@ impl Channel {
         let mut waiting = lock(&self.waiting);
         change(&mut waiting);
         let waker = waiting.waker.take();
+        let is_awaited = waiting.sleepers > 0;
         drop(waiting);
-        self.changed.notify_all();
+        if is_awaited {
+            self.changed.notify_all();
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -67,17 +72,26 @@ impl Channel {
             if waiting.end.is_some() {
                 return waiting.end.clone();
             }
+            waiting.sleepers += 1;
             waiting = match until {
                 None => self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() {
+                        waiting.sleepers -= 1;
                         return None;
                     }
                     self.changed.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
+            waiting.sleepers -= 1;
         }
+    }
+
+    /// Whether something has come.
+    pub(crate) fn is_there(&self) -> bool {
+        let waiting = lock(&self.waiting);
+        !waiting.arrived.is_empty() || waiting.end.is_some()
     }
 
     /// Has this waker woken when something comes; false when something has come already.

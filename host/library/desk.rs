@@ -2,13 +2,14 @@
 //! desk; only the reactor takes it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-use taskhost_os::eventfd::Waker;
 use taskhost_pool::job::{Blocks, Feed, JobFeed, JobSpec, JobWork, Recipient, Request};
 use taskhost_pool::plan::{ItemsPlan, Share};
 use taskhost_pool::runner::Progress;
 use taskhost_protocol::ids::JobId;
+
+use super::drive::Drive;
 
 /// A job that is to begin.
 pub(crate) struct NewJob {
@@ -44,7 +45,8 @@ struct Inbox {
 /// The desk of a reactor.
 pub(crate) struct Desk {
     inbox: Mutex<Inbox>,
-    waker: OnceLock<Waker>,
+    /// What takes things from it, once that is there; it is gone before the desk.
+    drive: OnceLock<Weak<Drive>>,
     progress: Mutex<Progress>,
 }
 
@@ -70,19 +72,24 @@ impl Desk {
             open_ended: BTreeSet::new(),
             running: BTreeSet::new(),
         };
-        Self { inbox: Mutex::new(inbox), waker: OnceLock::new(), progress: Mutex::default() }
+        Self { inbox: Mutex::new(inbox), drive: OnceLock::new(), progress: Mutex::default() }
     }
 
     /// The reactor is there.
-    pub(crate) fn opened(&self, waker: Waker) {
+    pub(crate) fn opened(&self, drive: &Arc<Drive>) {
         // There is one reactor to a desk, which says this once.
-        let _ = self.waker.set(waker);
+        let _ = self.drive.set(Arc::downgrade(drive));
+    }
+
+    /// What takes things from the desk.
+    pub(crate) fn drive(&self) -> Option<Arc<Drive>> {
+        self.drive.get()?.upgrade()
     }
 
     /// Makes the reactor look.
     pub(crate) fn wake(&self) {
-        if let Some(waker) = self.waker.get() {
-            waker.wake();
+        if let Some(drive) = self.drive() {
+            drive.wake();
         }
     }
 
@@ -103,7 +110,11 @@ impl Desk {
             inbox.open_ended.insert(id);
         }
         drop(inbox);
-        self.wake();
+        if open_ended {
+            self.wake();
+        } else if let Some(drive) = self.drive() {
+            drive.begin();
+        }
         Ok(id)
     }
 
@@ -163,9 +174,9 @@ impl Desk {
 }
 
 /// The desk as the reactor sees it.
-pub(crate) struct Counter<'a>(pub(crate) &'a Desk);
+pub(crate) struct Counter(pub(crate) Arc<Desk>);
 
-impl JobFeed for Counter<'_> {
+impl JobFeed for Counter {
     fn next(&mut self) -> Feed<JobSpec> {
         let mut inbox = lock(&self.0.inbox);
         let Some(NewJob { plan, blocks, recipient, share }) = inbox.jobs.pop_front() else {

@@ -29,6 +29,16 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// A file that all workers are to read cannot be read.
+    #[error("broadcast {name}: {}: {error}", path.display())]
+    Broadcast {
+        /// What kernels call it.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A kernel's file cannot be read.
     #[error("the kernel {name} cannot be read: {error}")]
     Kernel {
@@ -86,6 +96,7 @@ impl Error {
             Self::NoWorkerEntry
             | Self::WorkerProgram { .. }
             | Self::Kernel { .. }
+            | Self::Broadcast { .. }
             | Self::Sandbox(_)
             | Self::Start(_)
             | Self::Closed => Blame::Host,

@@ -23,6 +23,15 @@ impl Function {
 
     /// Calls it, and waits for its result.
     ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let add = pool.kernel("library.wasm")?.function("math#add")?;
+    /// assert_eq!(add.call(&(1, 2))?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the arguments cannot be written, are not what the function takes, or the call fails.
     pub fn call<T: Serialize + ?Sized>(&self, arguments: &T) -> Result<Value, Error> {
@@ -31,6 +40,16 @@ impl Function {
 
     /// Has it called.
     ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let add = pool.kernel("library.wasm")?.function("math#add")?;
+    /// let sum = add.submit(&(1, 2))?;
+    /// assert_eq!(sum.wait()?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the arguments cannot be written, or the pool is closed.
     pub fn submit<T: Serialize + ?Sized>(&self, arguments: &T) -> Result<Task<Value>, Error> {
@@ -38,6 +57,17 @@ impl Function {
     }
 
     /// Calls it for each item (`starmap` where items are arrays): see [`Kernel::map`].
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let add = pool.kernel("library.wasm")?.function("math#add")?;
+    /// for sum in add.map((0..10).map(|n| (n, n + 1))) {
+    ///     println!("{}", sum?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map<I>(&self, items: I) -> Map<I::IntoIter, Json>
     where
         I: IntoIterator,

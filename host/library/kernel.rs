@@ -83,6 +83,16 @@ impl Kernel {
     /// A function that it exports, by the name that `taskhost inspect` shows, or what of it tells it from all others. The
     /// component needs to know nothing of taskhost.
     ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let library = pool.kernel("library.wasm")?;
+    /// let divide = library.function("divide")?;
+    /// assert_eq!(divide.call(&[7, 2])?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Refused`] when there is no such function, or it cannot be called; otherwise as
     /// [`Pool::kernel`](crate::Pool::kernel).
@@ -234,6 +244,15 @@ impl Kernel {
     }
 
     /// The same with bytes as they are.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let echo = pool.kernel("echo.wasm")?;
+    /// assert_eq!(echo.submit_bytes(b"hello")?.wait()?, b"hello");
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the item is larger than an item may be, or the pool is closed.

@@ -59,6 +59,16 @@ macro_rules! settings {
     () => {
         /// How many items may be taken before their results are read. Without this, as many as are run in a quarter of a
         /// second, and 32 MiB.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), taskhost::Error> {
+        /// # let pool = taskhost::Pool::new()?;
+        /// let primes = pool.kernel("primes.wasm")?;
+        /// let few = primes.map::<_, u64>((0u64..).map(|n| (n, n + 10))).read_ahead(100);
+        /// # drop(few);
+        /// # Ok(())
+        /// # }
+        /// ```
         #[must_use]
         pub fn read_ahead(mut self, items: u64) -> Self {
             self.0.flow.set_read_ahead(items);
@@ -66,6 +76,17 @@ macro_rules! settings {
         }
 
         /// Most workers that are at it at a time. Without this, all there are.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), taskhost::Error> {
+        /// # let pool = taskhost::Pool::new()?;
+        /// # use std::num::NonZeroUsize;
+        /// let primes = pool.kernel("primes.wasm")?;
+        /// let slow = primes.map::<_, u64>((0u64..).map(|n| (n, n + 10))).workers(NonZeroUsize::MIN);
+        /// # drop(slow);
+        /// # Ok(())
+        /// # }
+        /// ```
         #[must_use]
         pub fn workers(mut self, most: NonZeroUsize) -> Self {
             self.0.flow.set_most(most);
@@ -73,6 +94,16 @@ macro_rules! settings {
         }
 
         /// How many items go to a worker at a time (`chunksize`). Without this, as many as take about 10 ms.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), taskhost::Error> {
+        /// # let pool = taskhost::Pool::new()?;
+        /// let primes = pool.kernel("primes.wasm")?;
+        /// let one_by_one = primes.map::<_, u64>((0u64..).map(|n| (n, n + 10))).batch(1);
+        /// # drop(one_by_one);
+        /// # Ok(())
+        /// # }
+        /// ```
         #[must_use]
         pub fn batch(mut self, items: u64) -> Self {
             self.0.flow.set_batch(items);
@@ -81,6 +112,18 @@ macro_rules! settings {
 
         /// Its share of the cores' time when other maps and tasks run, of whatever kernel of the pool: twice as much for twice
         /// the weight. 1 without this, and 1 for all tasks of a kernel together.
+        ///
+        /// ```no_run
+        /// # fn main() -> Result<(), taskhost::Error> {
+        /// # let pool = taskhost::Pool::new()?;
+        /// # use std::num::NonZeroU32;
+        /// let primes = pool.kernel("primes.wasm")?;
+        /// let urgent = primes.map::<_, u64>((0u64..).map(|n| (n, n + 10))).weight(NonZeroU32::new(3).expect("not 0"));
+        /// let other = primes.map::<_, u64>((0u64..).map(|n| (n, n + 10)));
+        /// # drop((urgent, other));
+        /// # Ok(())
+        /// # }
+        /// ```
         #[must_use]
         pub fn weight(mut self, weight: NonZeroU32) -> Self {
             self.0.flow.set_weight(weight);

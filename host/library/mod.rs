@@ -1,16 +1,18 @@
 //! The pool as Rust programs use it: values go in, values come out, in the shape that people know from `multiprocessing`
 //! and `concurrent.futures`.
 //!
-//! * [`builder`] and [`pool`] make a pool and end it, [`kernel`] is what is done with one; [`function`] are typed functions.
+//! * [`builder`] and [`pool`] make a pool and end it, [`stats`] is what it did, [`kernel`] what is done with one; [`function`] are typed functions.
 //! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`].
 //! * [`form`] is how values become bytes, [`error`] what can go wrong and who is to blame.
 //! * [`source`] and [`broadcast`] are what a pool is given: the files of kernels, data for all workers.
-//! * [`reactor`] is the thread that owns the workers of a kernel; what it is asked for lies on a [`desk`].
+//! * [`reactor`] is the thread that owns the workers of a kernel; what it is asked for lies on a [`desk`]. It drives their pool,
+//!   or for a moment somebody else does: [`drive`].
 
 mod broadcast;
 mod builder;
 mod channel;
 mod desk;
+mod drive;
 mod error;
 mod flow;
 mod form;
@@ -20,6 +22,7 @@ mod map;
 mod pool;
 mod reactor;
 mod source;
+mod stats;
 mod task;
 
 pub use builder::{Builder, Logged};
@@ -28,6 +31,7 @@ pub use form::{Bytes, Form, Json, Values};
 pub use function::Function;
 pub use kernel::Kernel;
 pub use map::{Map, MapUnordered};
-pub use pool::{Pool, Stats};
+pub use pool::Pool;
 pub use source::KernelSource;
+pub use stats::{Stats, WorkerStats};
 pub use task::Task;

@@ -17,6 +17,7 @@ use super::error::Error;
 use super::kernel::Kernel;
 use super::reactor::Reactor;
 use super::source::KernelSource;
+use super::stats::Stats;
 
 /// What a reactor is for: a kernel, and the function of it that is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,18 +70,6 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// What a pool has done so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Items that were run, failed ones included.
-    pub items: u64,
-    /// Items that failed.
-    pub failed: u64,
-    /// Workers that are ready now, of all kernels together.
-    pub workers: usize,
-}
-
 impl Pool {
     /// A pool with one pinned worker for each physical core.
     ///
@@ -107,6 +96,16 @@ impl Pool {
     /// what is wrong with it is known. Asked for again, it is the same. Any component that exports functions will do, for
     /// [`Kernel::invoke`].
     ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let from_file = pool.kernel("primes.wasm")?;
+    /// let from_bytes = pool.kernel(std::fs::read("primes.wasm").expect("a file"))?;
+    /// # drop((from_file, from_bytes));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Kernel`] when its file cannot be read, [`Error::Refused`] when it cannot be run,
     /// [`Error::Sandbox`] or [`Error::Start`] when workers cannot be started here.
@@ -121,21 +120,49 @@ impl Pool {
         Ok(Kernel::new(&reactor, &self.inner, &name, &bytes))
     }
 
-    /// What the pool has done so far. Told some ten times a second while there is work.
+    /// What the pool has done so far, and what each of its workers is at.
+    ///
+    /// ```standalone_crate
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(1).build()?;
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed")).expect("it is there");
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// let counts: Vec<u64> = primes.map((0..100u64).map(|n| (n, n + 10))).collect::<Result<_, _>>()?;
+    /// let stats = pool.stats();
+    /// assert_eq!((counts.len() as u64, stats.items, stats.failed), (100, 100, 0));
+    /// let worker = &stats.workers[0];
+    /// assert_eq!((worker.items, worker.kernel.as_ref()), (100, "primes.wasm"));
+    /// println!("{} bytes, {:?}", worker.private, worker.cpu);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn stats(&self) -> Stats {
+        let reactors = lock(&self.inner.reactors).clone().unwrap_or_default();
         let mut stats = Stats::default();
-        for (_, reactor) in lock(&self.inner.reactors).iter().flatten() {
-            let progress = reactor.desk.progress();
-            stats.items += progress.items;
-            stats.failed += progress.failed_items;
-            stats.workers += progress.workers;
+        for (purpose, reactor) in reactors {
+            stats.add(&reactor.name, purpose.function.as_deref(), &reactor.desk);
         }
         stats
     }
 
     /// Finishes all tasks that were submitted, and ends the workers. Maps are given up: nobody reads them now, and they
     /// go no further than somebody reads.
+    ///
+    /// ```standalone_crate
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(1).build()?;
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed")).expect("it is there");
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// let count = primes.submit::<_, u64>(&(0u64, 1000u64))?;
+    /// pool.close();
+    /// assert_eq!(count.wait()?, 168);
+    /// assert!(primes.submit::<_, u64>(&(0u64, 1u64)).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn close(self) {
         self.inner.end(false);
     }
@@ -179,7 +206,7 @@ impl Inner {
             return Ok(Arc::clone(reactor));
         }
         let config = self.config(name, bytes, function)?;
-        let reactor = Reactor::start(config, self.shared.clone(), self.builder.hooks.clone());
+        let reactor = Reactor::start(name, config, self.shared.clone(), self.builder.hooks.clone());
         let reactor = Arc::new(reactor.map_err(|error| Error::of_pool(error, name))?);
         reactors.push((purpose, Arc::clone(&reactor)));
         Ok(reactor)

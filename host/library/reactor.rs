@@ -12,10 +12,13 @@ use taskhost_protocol::message::Level;
 
 use super::builder::{Hooks, Logged};
 use super::desk::{Counter, Desk, lock};
+use super::drive::Drive;
 
 /// A reactor. Dropping it ends the workers and waits for that.
 pub(crate) struct Reactor {
     pub(crate) desk: Arc<Desk>,
+    /// What the kernel is called.
+    pub(crate) name: Arc<str>,
     pub(crate) info: KernelInfo,
     pub(crate) description: Option<Description>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -23,13 +26,21 @@ pub(crate) struct Reactor {
 
 impl Reactor {
     /// Starts the thread, which starts the workers: they live as long as the thread that made them.
-    pub(crate) fn start(config: PoolConfig, cores: SharedCores, hooks: Hooks) -> Result<Self, PoolError> {
+    pub(crate) fn start(name: &str, config: PoolConfig, cores: SharedCores, hooks: Hooks) -> Result<Self, PoolError> {
         let desk = Arc::new(Desk::new());
         let (tell, told) = sync_channel(1);
         let counter = Arc::clone(&desk);
         let live = move || {
-            let mut pool = match Pool::start(config) {
-                Ok(pool) => pool,
+            let started = Pool::start(config).and_then(|mut pool| {
+                pool.share_cores(cores);
+                let told = (pool.kernel().clone(), pool.description().cloned());
+                let watcher = Watcher { desk: Arc::clone(&counter), hooks: hooks.clone() };
+                let drive = Drive::new(pool, Counter(Arc::clone(&counter)), watcher);
+                let drive = drive.map_err(|error| PoolError::Host { what: "duplicating a descriptor", error })?;
+                Ok((Arc::new(drive), told))
+            });
+            let (drive, told) = match started {
+                Ok(started) => started,
                 Err(error) => {
                     counter.over(None);
                     // Whoever waits for this is there.
@@ -37,17 +48,14 @@ impl Reactor {
                     return;
                 }
             };
-            pool.share_cores(cores);
-            counter.opened(pool.waker());
-            let _ = tell.send(Ok((pool.kernel().clone(), pool.description().cloned())));
-            let mut watcher = Watcher { desk: &counter, hooks };
-            let result = pool.run(&mut Counter(&counter), &mut watcher);
-            let why = result.err().map(|error| error.to_string());
+            counter.opened(&drive);
+            let _ = tell.send(Ok(told));
+            // Ends the workers in the end, and tells everybody who still waits.
+            let why = drive.run().err().map(|error| error.to_string());
             if let Some(why) = &why {
-                watcher.warning(why);
+                Watcher { desk: Arc::clone(&counter), hooks }.warning(why);
             }
-            // Ends the workers, and tells everybody who still waits.
-            drop(pool);
+            drop(drive);
             counter.over(why);
         };
         let host = |error| PoolError::Host { what: "starting a thread", error };
@@ -60,7 +68,7 @@ impl Reactor {
                 return Err(failed.ok().and_then(Result::err).unwrap_or_else(died));
             }
         };
-        Ok(Self { desk, info, description, thread: Mutex::new(Some(thread)) })
+        Ok(Self { desk, name: name.into(), info, description, thread: Mutex::new(Some(thread)) })
     }
 
     /// Finishes what was asked for, or with `now` gives it up, and ends the workers.
@@ -81,12 +89,12 @@ impl Drop for Reactor {
 }
 
 /// Takes what the pool tells.
-struct Watcher<'a> {
-    desk: &'a Desk,
+pub(crate) struct Watcher {
+    desk: Arc<Desk>,
     hooks: Hooks,
 }
 
-impl Observer for Watcher<'_> {
+impl Observer for Watcher {
     fn progress(&mut self, progress: &Progress) {
         self.desk.tell(progress);
     }

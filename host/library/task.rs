@@ -81,6 +81,16 @@ impl<R> Task<R> {
 
     /// Waits for the result.
     ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// let count = primes.submit::<_, u64>(&(0u64, 100u64))?;
+    /// assert_eq!(count.wait()?, 25);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the item fails, is cancelled, or the pool is closed.
     pub fn wait(mut self) -> Result<R, TaskError> {
@@ -92,17 +102,53 @@ impl<R> Task<R> {
     }
 
     /// Waits for the result, but not longer than this. `None` when it is not there by then; the item goes on.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// # use std::time::Duration;
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// let mut count = primes.submit::<_, u64>(&(0u64, 1_000_000_000u64))?;
+    /// while count.wait_timeout(Duration::from_secs(1)).is_none() {
+    ///     println!("still at it");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_timeout(&mut self, limit: Duration) -> Option<Result<R, TaskError>> {
         self.look(Some(Instant::now() + limit))
     }
 
     /// The result, if it is there.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// let mut count = primes.submit::<_, u64>(&(0u64, 100u64))?;
+    /// if let Some(count) = count.try_result() {
+    ///     println!("{}", count?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_result(&mut self) -> Option<Result<R, TaskError>> {
         self.look(Some(Instant::now()))
     }
 
     /// Gives it up, running or not: a kernel that never ends is ended with its worker. Whoever waits hears
     /// [`TaskError::Cancelled`], unless the result was there before.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let forever = pool.kernel("never-returns.wat")?;
+    /// let task = forever.submit_bytes(b"x")?;
+    /// task.cancel();
+    /// assert_eq!(task.wait(), Err(taskhost::TaskError::Cancelled));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel(&self) {
         if !self.is_over {
             self.channel.end(TaskError::Cancelled);
@@ -114,6 +160,11 @@ impl<R> Task<R> {
     fn look(&mut self, until: Option<Instant>) -> Option<Result<R, TaskError>> {
         if self.is_over {
             return Some(Err(TaskError::Closed));
+        }
+        if !self.channel.is_there()
+            && let Some(drive) = self.desk.drive()
+        {
+            drive.visit(until, || self.channel.is_there());
         }
         let end = self.channel.take(&mut self.arrived, until);
         let result = match (self.arrived.pop_front(), end) {
@@ -136,6 +187,9 @@ impl<R> Future for Task<R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if !self.is_over && self.channel.watch(context.waker()) {
+            if let Some(drive) = self.desk.drive() {
+                drive.send_home();
+            }
             return Poll::Pending;
         }
         match self.try_result() {

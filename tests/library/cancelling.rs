@@ -15,25 +15,36 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("a_late_item_fails", a_late_item_fails),
 ];
 
-/// What a cancel may take, told and done.
-const MOMENT: Duration = Duration::from_millis(500);
+/// What a cancel may take, told and done, at least once in a while: others use the machine as well.
+const MOMENT: Duration = Duration::from_millis(50);
 
 fn an_item_that_never_ends_can_be_cancelled() {
     let pool = pool();
     let kernel = bytes(&pool, "echo");
     let never = bytes(&pool, "never-returns");
-    for _ in 0..5 {
+    let mut best = Duration::MAX;
+    for _ in 0..10 {
         let mut tasks: Vec<_> = (0..3).map(|_| never.submit_bytes(b"7").expect("the pool is open")).collect();
         assert_eq!(tasks[0].wait_timeout(Duration::from_millis(30)), None);
+        let busy: Vec<i32> = busy(&pool);
         let began = Instant::now();
         tasks.iter().for_each(taskhost::Task::cancel);
         for task in tasks {
             assert_eq!(task.wait(), Err(TaskError::Cancelled));
         }
-        assert!(began.elapsed() < MOMENT, "{:?}", began.elapsed());
+        // Told at once, and soon it is done: nobody is at it any more.
+        while busy.iter().any(|process| self::busy(&pool).contains(process)) {
+            thread::yield_now();
+        }
+        best = best.min(began.elapsed());
+        assert!(kernel.submit_bytes(b"1").expect("the pool is open").wait().is_ok());
     }
-    assert!(kernel.submit_bytes(b"1").expect("the pool is open").wait().is_ok());
-    drop(never);
+    assert!(best < MOMENT, "{best:?}");
+}
+
+/// The processes of workers that have something to do.
+fn busy(pool: &taskhost::Pool) -> Vec<i32> {
+    pool.stats().workers.into_iter().filter(|worker| worker.is_busy).map(|worker| worker.process).collect()
 }
 
 fn a_dropped_map_is_cancelled() {

@@ -7,6 +7,7 @@ mod example;
 mod functions;
 mod kernels;
 mod mapping;
+mod memory;
 mod sharing;
 mod speed;
 mod tasks;
@@ -33,6 +34,7 @@ fn main() {
         functions::SCENARIOS,
         cancelling::SCENARIOS,
         sharing::SCENARIOS,
+        memory::SCENARIOS,
         ending::SCENARIOS,
         example::SCENARIOS,
     ]

@@ -32,8 +32,14 @@ fn speed_of_tasks() {
             began.elapsed().as_secs_f64() * 1e6
         })
         .collect();
-    took.sort_by(f64::total_cmp);
-    let _ = writeln!(std::io::stdout(), "a task: median {:.0} µs, 9 of 10 within {:.0} µs", took[1500], took[2700]);
+    let median = |took: &mut [f64]| {
+        took.sort_by(f64::total_cmp);
+        took[took.len() / 2]
+    };
+    // What it takes when nobody else has the machine.
+    let best = took.chunks_mut(50).map(median).fold(f64::MAX, f64::min);
+    let all = median(&mut took);
+    let _ = writeln!(std::io::stdout(), "a task: median {all:.0} µs, of the best fifty {best:.0} µs");
 }
 
 /// From the cancel of two items that never end until another item has its result.

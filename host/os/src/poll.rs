@@ -1,6 +1,7 @@
 //! Waiting for many descriptors at once.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -54,7 +55,6 @@ pub struct Event {
 /// Waits for descriptors, level-triggered: what is not dealt with is told again.
 pub struct Poller {
     fd: OwnedFd,
-    buffer: Vec<epoll::Event>,
 }
 
 impl std::fmt::Debug for Poller {
@@ -69,7 +69,7 @@ impl Poller {
     /// # Errors
     /// When there are no descriptors left.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { fd: epoll::create(CreateFlags::CLOEXEC)?, buffer: Vec::with_capacity(BATCH) })
+        Ok(Self { fd: epoll::create(CreateFlags::CLOEXEC)? })
     }
 
     /// Watches `fd`, which has to be removed before it is closed.
@@ -104,14 +104,14 @@ impl Poller {
     /// None are expected.
     pub fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
         events.clear();
-        self.buffer.clear();
         let timeout = timeout.map(timespec);
-        let spare = rustix::buffer::spare_capacity(&mut self.buffer);
-        match epoll::wait(&self.fd, spare, timeout.as_ref()) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+        let mut buffer = [const { MaybeUninit::uninit() }; BATCH];
+        let told: &[epoll::Event] = match epoll::wait(&self.fd, &mut buffer[..], timeout.as_ref()) {
+            Ok((told, _)) => told,
+            Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(errno) => return Err(errno.into()),
-        }
-        events.extend(self.buffer.iter().map(|event| {
+        };
+        events.extend(told.iter().map(|event| {
             let (flags, data) = (event.flags, event.data);
             let closed = flags.intersects(EventFlags::HUP | EventFlags::ERR);
             Event {
@@ -122,6 +122,25 @@ impl Poller {
             }
         }));
         Ok(())
+    }
+}
+
+/// It is readable when something has happened.
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Waits until a read would return at once, at most for `timeout`.
+///
+/// # Errors
+/// When the descriptor cannot be watched.
+pub fn wait_readable_for(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<()> {
+    let mut fds = [rustix::event::PollFd::from_borrowed_fd(fd, rustix::event::PollFlags::IN)];
+    match rustix::event::poll(&mut fds, timeout.map(timespec).as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

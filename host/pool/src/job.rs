@@ -187,7 +187,7 @@ pub enum Feed<T> {
 }
 
 /// The inputs of a job, in order, opened as they are needed.
-pub trait SourceFeed {
+pub trait SourceFeed: Send {
     /// The next input, or what is wrong with it.
     fn next(&mut self) -> Feed<Result<SourceFile, JobFailure>>;
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use taskhost_data::lines::ItemCursor;
 use taskhost_engine::{BroadcastData, FolderGrant, LoadOptions, LoadedKernel};
@@ -14,7 +14,7 @@ use taskhost_protocol::fault::ItemPlace;
 use taskhost_protocol::ids::{BatchId, JobId};
 use taskhost_protocol::message::{FromWorker, Level, LogLine, StartExecute, ToWorker};
 use taskhost_protocol::progress::Progress;
-use taskhost_protocol::work::{Assignment, Done, Place, Spent, Work};
+use taskhost_protocol::work::{Assignment, Done, Place, Spent, Split, Work};
 
 use crate::begin::begin;
 use crate::files::Files;
@@ -26,6 +26,12 @@ use crate::profile::ProfileWriter;
 use crate::results::Results;
 use crate::startup::{Channel, Fatal};
 use crate::tally::Tally;
+
+/// How long the next item is looked for after a single one that was quick: to be woken takes as long.
+const LOOK: Duration = Duration::from_micros(50);
+
+/// What is quick.
+const QUICK: Duration = Duration::from_micros(200);
 
 /// Everything a worker keeps from batch to batch.
 pub(crate) struct Executor<'a> {
@@ -122,8 +128,9 @@ impl<'a> Executor<'a> {
     }
 
     fn serve(&mut self) -> Result<(), Fatal> {
+        let mut look = Duration::ZERO;
         loop {
-            let (message, fds) = self.channel.receive()?;
+            let (message, fds) = self.channel.receive_after(look)?;
             match message {
                 ToWorker::Open { slot, open } => self.files.open(slot, open, fds)?,
                 ToWorker::Close { slot } => self.files.close(slot)?,
@@ -135,6 +142,10 @@ impl<'a> Executor<'a> {
                         continue;
                     }
                     let done = self.run(&assignment)?;
+                    // Whoever waits for a single item may have the next one.
+                    let is_single = assignment.split == Split::Table && assignment.budget.items == 1;
+                    let is_quick = is_single && done.spent.total < QUICK.as_nanos() as u64;
+                    look = if is_quick { LOOK } else { Duration::ZERO };
                     self.channel.send(&FromWorker::Done(done))?;
                 }
                 ToWorker::Start(..)

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use taskhost_os::last_words::LastWords;
 use taskhost_os::sandbox::{self, Folder, Grants, Insistence, Layers, Policy, Role, SandboxError};
@@ -63,9 +64,26 @@ impl Channel {
 
     /// Waits for a message.
     pub(crate) fn receive(&mut self) -> Result<(ToWorker, Vec<OwnedFd>), Fatal> {
-        let received = match self.socket.recv(&mut self.buffer[..MESSAGE_BYTES], Descriptors::Accept) {
-            Err(SocketError::Closed) => return Err(Fatal::Closed),
-            result => result.map_err(|error| Fatal::Protocol(error.to_string()))?,
+        self.receive_after(Duration::ZERO)
+    }
+
+    /// Receives the next message: looks for it for so long before it sleeps until it comes.
+    pub(crate) fn receive_after(&mut self, look: Duration) -> Result<(ToWorker, Vec<OwnedFd>), Fatal> {
+        let closed = |error| match error {
+            SocketError::Closed => Fatal::Closed,
+            error => Fatal::Protocol(error.to_string()),
+        };
+        let mut received = None;
+        if !look.is_zero() {
+            let began = Instant::now();
+            while received.is_none() && began.elapsed() < look {
+                received =
+                    self.socket.try_recv(&mut self.buffer[..MESSAGE_BYTES], Descriptors::Accept).map_err(closed)?;
+            }
+        }
+        let received = match received {
+            Some(received) => received,
+            None => self.socket.recv(&mut self.buffer[..MESSAGE_BYTES], Descriptors::Accept).map_err(closed)?,
         };
         if received.closed {
             return Err(Fatal::Closed);

@@ -165,6 +165,25 @@ pub struct WorkerReport {
     pub times: WorkerTimes,
 }
 
+/// What one worker is at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerNow {
+    /// Its number.
+    pub id: u32,
+    /// The number of its process.
+    pub process: i32,
+    /// The cpu it is pinned to.
+    pub core: Option<u32>,
+    /// Whether it has something to do.
+    pub is_busy: bool,
+    /// Items that it ran.
+    pub items: u64,
+    /// CPU time that it had, as the system measures it.
+    pub cpu: Duration,
+    /// Bytes of memory that it holds and shares with nobody.
+    pub private: u64,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
 pub struct RunReport {

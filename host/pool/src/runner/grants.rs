@@ -1,7 +1,7 @@
 //! Folders that the user grants to the kernel: what workers are told of them, and how they must look there from outside.
 
 use std::os::fd::AsFd as _;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use taskhost_os::sandbox::HeldFolder;
 use taskhost_protocol::fault::Refusal;
@@ -17,7 +17,7 @@ pub(super) fn for_message(granted: &[GrantedFolder]) -> Vec<Grant> {
 }
 
 /// What workers hold of them.
-pub(super) fn held(granted: &[GrantedFolder]) -> Result<Rc<[HeldFolder]>, PoolError> {
+pub(super) fn held(granted: &[GrantedFolder]) -> Result<Arc<[HeldFolder]>, PoolError> {
     if granted.len() > GRANTS {
         return Err(setting(format!("{} folders are granted; at most {GRANTS} can be", granted.len())));
     }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use taskhost_os::atomic_file::AtomicFile;
@@ -33,7 +32,7 @@ pub(crate) struct OpenSource {
     /// Where it begins in the file.
     pub(crate) at: u64,
     /// The part of the file that it has for itself, when it is not all of it.
-    pub(crate) held: Option<Rc<Held>>,
+    pub(crate) held: Option<Arc<Held>>,
 }
 
 /// Where the results of a running job go.

@@ -1,7 +1,7 @@
 //! Performs what the state machine decides: one thread, one loop. Descriptors become ready, that becomes events, events
 //! become actions, actions are performed.
 //!
-//! * [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
+//! * [`course`] is a run from its beginning to its end, in steps. [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
 //! * [`jobs`] are the files of a running job, [`sources`] opens its inputs, [`pipe`] and [`cutter`] read one that is a pipe.
 //! * [`table`] takes items from, and hands results to, the program that this is part of.
 //! * [`room`] is how much may be open at a time; [`sink`] writes outputs in a thread of its own; [`converters`] are workers
@@ -15,6 +15,7 @@
 
 mod config;
 mod converters;
+mod course;
 pub(crate) mod cutter;
 mod failed;
 mod grants;
@@ -46,10 +47,10 @@ mod watch;
 
 use std::collections::{BTreeMap, HashMap};
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
-use taskhost_os::descriptors;
 use taskhost_os::eventfd::Waker;
 use taskhost_os::poll::{Event as Readiness, Interest, Poller};
 use taskhost_os::process_id::ProcessId;
@@ -64,7 +65,6 @@ use crate::artifact::{self, Artifact, Cache, Digest};
 use crate::death::Reason;
 use crate::error::{PoolError, Tried as _};
 use crate::event::{Event, Post};
-use crate::job::{Feed, JobFeed};
 use crate::state::{Rules, State};
 use converters::Converters;
 use jobs::RunningJob;
@@ -72,7 +72,6 @@ use keeper::Keeper;
 use parts::Parts;
 use process::{Phase, Starter, WorkerProcess};
 use regions::{Region, Regions};
-use room::jobs_at_once;
 use seat::Seat;
 use sink::Sink;
 use table::{Held, Tables};
@@ -80,7 +79,8 @@ use timeline::Recorder;
 use tokens::Watched;
 use vigil::Vigil;
 
-pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerReport};
+pub use config::{GrantedFolder, Observer, Policy, PoolConfig, Progress, RunReport, WorkerNow, WorkerReport};
+pub use course::{Course, Next};
 pub use keeper::Journaling;
 pub use process::WORKER_ARGUMENT;
 pub use seat::SharedCores;
@@ -103,10 +103,10 @@ struct OutBatch {
     job: JobId,
     /// What it is to run, when that is items.
     pieces: Vec<Piece>,
-    regions: Option<(Rc<Regions>, Region)>,
+    regions: Option<(Arc<Regions>, Region)>,
     /// Where its items are, as long as it may be read.
     #[expect(dead_code, reason = "it is held, not looked at")]
-    held: Option<Rc<Held>>,
+    held: Option<Arc<Held>>,
     written: u64,
     /// Items that were run.
     items: u64,
@@ -165,6 +165,10 @@ pub struct Pool {
     broken: Option<PoolError>,
     /// What happened while actions were performed.
     pending: std::collections::VecDeque<Event>,
+    /// How many descriptors this process may have, when that is known.
+    descriptors: Option<u64>,
+    /// The thread that starts workers: they end with it.
+    home: ThreadId,
     /// Its place among pools that share cores. Given up last, when the workers are gone.
     seat: Option<Seat>,
 }
@@ -236,6 +240,8 @@ impl Pool {
             cpu_before: own_cpu_time(),
             broken: None,
             pending: std::collections::VecDeque::new(),
+            descriptors: taskhost_os::descriptors::limit(),
+            home: std::thread::current().id(),
             seat: None,
         };
         for _ in 0..initial {
@@ -310,43 +316,6 @@ impl Pool {
         self.keeper.as_ref().is_some_and(|keeper| !keeper.is_empty())
     }
 
-    /// Runs all jobs that the feed has. Jobs that fail are reported and do not end the run.
-    ///
-    /// # Errors
-    /// When the pool as a whole cannot go on, or a signal asked for an end. Outputs of unfinished jobs are removed.
-    pub fn run(&mut self, jobs: &mut dyn JobFeed, observer: &mut dyn Observer) -> Result<RunReport, PoolError> {
-        let at_once = jobs.at_once().unwrap_or_else(|| jobs_at_once(self.config.cores.len(), descriptors::limit()));
-        let mut more = true;
-        let mut next_tick = Instant::now() + TICK;
-        loop {
-            while more && !self.vigil.is_ending() && self.state.job_count() < at_once {
-                match jobs.next() {
-                    Feed::Next(spec) => self.add_job(spec, observer),
-                    Feed::Later => break,
-                    Feed::Ended => more = false,
-                }
-            }
-            self.attend(jobs, observer);
-            self.balance(observer);
-            if !more && self.state.is_idle() && self.finishing.is_empty() && !self.vigil.is_ending() {
-                break;
-            }
-            // Nothing changes while there is nothing to do.
-            let is_idle = more && self.state.is_idle() && self.warnings.is_empty();
-            if let Err(error) = self.turn_with(Some(next_tick).filter(|_| !is_idle), observer) {
-                self.save_all();
-                self.discard_unsaved();
-                return Err(error);
-            }
-            if Instant::now() >= next_tick {
-                next_tick = Instant::now() + TICK;
-                self.tell(observer);
-            }
-        }
-        self.tell(observer);
-        Ok(self.shut_down())
-    }
-
     fn tell(&mut self, observer: &mut dyn Observer) {
         self.progress.elapsed = self.began.elapsed();
         self.progress.workers = self.workers.values().filter(|worker| worker.phase == Phase::Ready).count();
@@ -354,6 +323,12 @@ impl Pool {
             observer.warning(&warning);
         }
         observer.progress(&self.progress);
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Ends all workers and says what they did.
@@ -388,18 +363,23 @@ impl Pool {
         self.turn_with(until, &mut Nobody)
     }
 
-    /// Waits until something happens, but not beyond `until`, and deals with it.
-    fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
+    /// How long nothing has to be done, if nothing happens; not beyond `until`.
+    fn time_left(&mut self, until: Option<Instant>) -> Option<Duration> {
         let vigil = self.next_vigil();
         let all = self.workers.values().chain(self.converters.workers());
         let starting = all.filter(|worker| worker.phase != Phase::Ready || worker.is_closing());
         let deadline = starting.map(|worker| worker.ready_by).chain(until).chain(vigil);
         let deadline = deadline.chain(self.keeper.as_ref().and_then(Keeper::next)).min();
-        let timeout = if self.pending.is_empty() && !self.waits_for_busy_input() {
+        if self.pending.is_empty() && !self.waits_for_busy_input() {
             deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
         } else {
             Some(Duration::ZERO)
-        };
+        }
+    }
+
+    /// Waits until something happens, but not beyond `until`, and deals with it.
+    fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
+        let timeout = self.time_left(until);
         let mut ready: Vec<Readiness> = Vec::new();
         self.poller.wait(timeout, &mut ready).tried("waiting for events")?;
         for event in &ready {
@@ -462,3 +442,9 @@ fn own_cpu_time() -> Duration {
 
 /// The slots that one assignment uses.
 type Used = Vec<SlotId>;
+
+/// Several threads may drive it, one at a time.
+const _: fn() = || {
+    fn is_send<T: Send>() {}
+    is_send::<Pool>();
+};

@@ -132,7 +132,7 @@ impl Pool {
                     worker.kill(reason);
                 }
             }
-            Action::Spawn { post, after } if after.is_zero() => self.spawn_or_report(post),
+            Action::Spawn { post, after } if after.is_zero() && self.is_home() => self.spawn_or_report(post),
             Action::Spawn { post, after } => self.vigil.spawn_later(post, after),
         }
     }
@@ -151,7 +151,7 @@ impl Pool {
             Task::Items(_) | Task::Rows(_) | Task::Prepare(_) | Task::Combine(_) | Task::Finish(_) => {
                 if order.destination == Destination::Arena {
                     region =
-                        sender.worker.regions.as_ref().map(|regions| (std::rc::Rc::clone(regions), regions.take()));
+                        sender.worker.regions.as_ref().map(|regions| (std::sync::Arc::clone(regions), regions.take()));
                 }
                 let at = region.as_ref().map(|(_, region)| region.offset());
                 sender.run(job, &order, at, &self.parts)

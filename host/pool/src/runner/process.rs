@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use taskhost_os::cgroup_leaf::Leaf;
@@ -56,7 +56,7 @@ pub(crate) struct WorkerProcess {
     pub(crate) role: Role,
     pub(crate) phase: Phase,
     pub(crate) slots: Slots,
-    pub(crate) regions: Option<Rc<Regions>>,
+    pub(crate) regions: Option<Arc<Regions>>,
     pub(crate) progress: Option<ProgressCell>,
     /// When it must be ready.
     pub(crate) ready_by: Instant,
@@ -93,7 +93,7 @@ pub(crate) struct WorkerProcess {
     child: Child,
     socket: Socket,
     /// The folders that it was granted.
-    folders: Rc<[HeldFolder]>,
+    folders: Arc<[HeldFolder]>,
     /// Given back last, when the process is gone.
     user: Option<UserLease>,
     _leaf: Option<Leaf>,
@@ -135,7 +135,7 @@ pub(crate) struct Starter {
     /// A control group for each worker, where that is possible.
     leaves: Leaves,
     /// The folders that the kernel is granted.
-    folders: Rc<[HeldFolder]>,
+    folders: Arc<[HeldFolder]>,
 }
 
 impl Starter {
@@ -158,8 +158,8 @@ impl Starter {
     }
 
     /// What a worker of this role is granted.
-    fn folders(&self, role: Role) -> Rc<[HeldFolder]> {
-        if role == Role::Execute { Rc::clone(&self.folders) } else { Rc::default() }
+    fn folders(&self, role: Role) -> Arc<[HeldFolder]> {
+        if role == Role::Execute { Arc::clone(&self.folders) } else { Arc::default() }
     }
 
     /// The program that workers are.

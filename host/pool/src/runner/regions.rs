@@ -1,8 +1,7 @@
 //! The output arena of one worker, in regions: a batch writes its results from the start of a free one, which is free
 //! again when they were merged.
 
-use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use taskhost_os::memfd::OutputArena;
 
@@ -17,7 +16,7 @@ const KEPT: u64 = 2 << 20;
 #[derive(Debug)]
 pub(crate) struct Regions {
     arena: Arc<OutputArena>,
-    used: RefCell<Vec<bool>>,
+    used: Mutex<Vec<bool>>,
 }
 
 /// A region, by number.
@@ -36,7 +35,11 @@ pub(crate) const REGION_BYTES: u64 = 1 << REGION_BITS;
 
 impl Regions {
     pub(crate) fn new(arena: OutputArena) -> Self {
-        Self { arena: Arc::new(arena), used: RefCell::new(Vec::new()) }
+        Self { arena: Arc::new(arena), used: Mutex::default() }
+    }
+
+    fn used(&self) -> MutexGuard<'_, Vec<bool>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn arena(&self) -> Arc<OutputArena> {
@@ -45,7 +48,7 @@ impl Regions {
 
     /// A free region, the lowest, so that warm pages are used again.
     pub(crate) fn take(&self) -> Region {
-        let mut used = self.used.borrow_mut();
+        let mut used = self.used();
         let index = used.iter().position(|used| !used).unwrap_or(used.len());
         if index == used.len() {
             used.push(true);
@@ -57,7 +60,7 @@ impl Regions {
 
     /// The region is free again; `written` bytes were in it.
     pub(crate) fn release(&self, region: Region, written: u64) {
-        if let Some(used) = self.used.borrow_mut().get_mut(region.0) {
+        if let Some(used) = self.used().get_mut(region.0) {
             *used = false;
         }
         if written > KEPT {

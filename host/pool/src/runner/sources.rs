@@ -4,7 +4,7 @@
 use std::os::fd::AsFd as _;
 
 use taskhost_data::formats::{PACKING_BYTES, Sniffed, packing};
-use taskhost_os::{descriptors, exact};
+use taskhost_os::exact;
 use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::stream::{Conversion, Packing};
 
@@ -30,7 +30,7 @@ impl Pool {
     pub(super) fn next_source(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         // Those that are open are closed when they are merged.
-        job.waits_for_source = job.sources.len() >= sources_at_once(self.config.cores.len(), descriptors::limit());
+        job.waits_for_source = job.sources.len() >= sources_at_once(self.config.cores.len(), self.descriptors);
         if job.waits_for_source {
             return;
         }

@@ -1,17 +1,18 @@
 //! The worker processes of a pool: starting them, and noting what became of them.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use taskhost_os::memfd::{self, OutputArena};
 use taskhost_os::poll::Interest;
 use taskhost_os::progress::ProgressCell;
-use taskhost_os::usage::oom_kills;
+use taskhost_os::usage::{oom_kills, resident};
 use taskhost_protocol::ids::WorkerId;
 use taskhost_protocol::message::{Role, Start, StartExecute};
 
-use super::process::{Circumstances, WorkerProcess};
+use super::config::WorkerNow;
+use super::process::{Circumstances, Phase, WorkerProcess};
 use super::regions::Regions;
 use super::timeline::lane_name;
 use super::{Pool, Watched, WorkerReport};
@@ -79,7 +80,7 @@ impl Pool {
             fds.extend(self.profiles.last().map(|(_, profile)| profile.as_fd()));
         }
         let sent = worker.begin(start, &fds);
-        worker.regions = Some(Rc::new(Regions::new(arena)));
+        worker.regions = Some(Arc::new(Regions::new(arena)));
         worker.progress = Some(progress);
         Ok(sent)
     }
@@ -88,6 +89,23 @@ impl Pool {
     /// of `taskhost_engine::SampleLog`; nothing of it is evidence.
     pub fn take_profiles(&mut self) -> Vec<(u32, OwnedFd)> {
         std::mem::take(&mut self.profiles)
+    }
+
+    /// The workers that are ready, and what they are at.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerNow> {
+        let ready = self.workers.values().filter(|worker| worker.phase == Phase::Ready && !worker.is_killed());
+        let now = |worker: &WorkerProcess| WorkerNow {
+            id: worker.id.0,
+            process: worker.process().get(),
+            core: worker.core().filter(|_| worker.is_pinned()),
+            is_busy: !worker.asked.is_empty(),
+            items: worker.times.items(),
+            cpu: worker.cpu_time(),
+            // One that has just ended has none.
+            private: resident(worker.process()).map_or(0, |memory| memory.private()),
+        };
+        ready.map(now).collect()
     }
 
     /// Waits for a process that is gone or killed, and notes what it did.

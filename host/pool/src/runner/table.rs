@@ -3,12 +3,10 @@
 //! Blocks of items that are short lie in one arena that all workers have open, whatever the job: nothing has to be sent
 //! but where they are. A long one is a file of its own.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use taskhost_os::exact;
@@ -27,23 +25,30 @@ pub const SHORT_BLOCK: usize = 256 << 10;
 /// Regions: as much as is read ahead of a job that does well, and address space only until they are used.
 const REGIONS: usize = 1024;
 
+/// Regions that nobody has.
+type Free = Arc<Mutex<Vec<usize>>>;
+
+fn lock(free: &Free) -> MutexGuard<'_, Vec<usize>> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The arena of short blocks.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     arena: Option<(InputArena, Arc<OwnedFd>)>,
-    free: Rc<RefCell<Vec<usize>>>,
+    free: Free,
 }
 
 /// A region in use. It is free again when nobody holds it: neither the job, nor a worker that may still read it.
 #[derive(Debug)]
 pub(crate) struct Held {
     region: usize,
-    free: Rc<RefCell<Vec<usize>>>,
+    free: Free,
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.free.borrow_mut().push(self.region);
+        lock(&self.free).push(self.region);
     }
 }
 
@@ -51,7 +56,7 @@ impl Drop for Held {
 struct Placed {
     file: Arc<OwnedFd>,
     at: u64,
-    held: Option<Rc<Held>>,
+    held: Option<Arc<Held>>,
 }
 
 impl Tables {
@@ -65,19 +70,19 @@ impl Tables {
             none => {
                 let arena = InputArena::create(SHORT_BLOCK * REGIONS)?;
                 let shared = Arc::new(arena.as_fd().try_clone_to_owned()?);
-                self.free.replace((0..REGIONS).rev().collect());
+                *lock(&self.free) = (0..REGIONS).rev().collect();
                 none.insert((arena, shared))
             }
         };
         // The one that was free last is still in the cache.
-        let region = if bytes.len() <= SHORT_BLOCK { self.free.borrow_mut().pop() } else { None };
+        let region = if bytes.len() <= SHORT_BLOCK { lock(&self.free).pop() } else { None };
         let Some(region) = region else {
             let file = taskhost_os::memfd::sealed_copy(c"taskhost-items", &bytes).map_err(io::Error::other)?;
             return Ok(Placed { file: Arc::new(file), at: 0, held: None });
         };
         let at = region * SHORT_BLOCK;
         arena.bytes_mut(at..at + bytes.len()).copy_from_slice(&bytes);
-        let held = Some(Rc::new(Held { region, free: Rc::clone(&self.free) }));
+        let held = Some(Arc::new(Held { region, free: Arc::clone(&self.free) }));
         Ok(Placed { file: Arc::clone(shared), at: at as u64, held })
     }
 }

@@ -92,6 +92,11 @@ impl TimeBook {
         Some(since)
     }
 
+    /// Items that it says it ran.
+    pub(crate) fn items(&self) -> u64 {
+        self.items
+    }
+
     /// What it says of a batch.
     pub(crate) fn spent(&mut self, spent: &Spent, items: u64) {
         for (sum, more) in [

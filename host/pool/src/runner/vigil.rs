@@ -51,6 +51,11 @@ impl Vigil {
         self.spawns.push((Instant::now() + after, post));
     }
 
+    /// Whether workers are to be started.
+    pub(super) fn has_spawns(&self) -> bool {
+        !self.spawns.is_empty()
+    }
+
     /// The worker is to be stopped unless it finishes the batch in a moment.
     pub(super) fn stop_later(&mut self, worker: WorkerId, batch: BatchId) {
         self.stops.push((Instant::now() + MOMENT, worker, batch));
@@ -110,7 +115,8 @@ impl Pool {
         if self.vigil.next_look.is_some_and(|at| at <= now) {
             self.look_at_workers(now, observer);
         }
-        while let Some(index) = self.vigil.spawns.iter().position(|(at, _)| *at <= now) {
+        let is_home = self.vigil.has_spawns() && self.is_home();
+        while let Some(index) = self.vigil.spawns.iter().position(|(at, _)| is_home && *at <= now) {
             let (_, post) = self.vigil.spawns.swap_remove(index);
             self.spawn_or_report(post);
         }

@@ -286,7 +286,7 @@ mod tests {
         }
         let got = run(&mut turns, [7_000_000, 10_000_000], 10_000_000_000);
         let ratio = got[0] as f64 / got[1] as f64;
-        assert!((2.9..3.1).contains(&ratio), "{ratio}");
+        assert!((2.95..3.05).contains(&ratio), "{ratio}");
     }
 
     #[test]
