@@ -73,7 +73,7 @@ impl Setup<'_> {
         run.kernel = arguments.kernel.clone();
         run.limits = arguments.limits.clone();
         run.limits.fuel = run.limits.fuel.or(fuel);
-        run.items.config.clone_from(&arguments.config);
+        run.items.call.config.clone_from(&arguments.config);
         run.items.header = arguments.header || how.header;
         run.items.split = how.split.or(arguments.split);
         run.items.merge = how.merge.or(arguments.merge);
@@ -90,7 +90,7 @@ impl Setup<'_> {
         let cores = ClaimedCores::claim(run.workers.workers.0, false);
         let starting = run::starting(&run, self.kernel()?, &cores, 1);
         let (pool, name) = start(starting)?;
-        crate::invoke::check_kernel(&run, &name, pool.kernel())?;
+        crate::invoke::check_kernel(&run.items.call, &name, pool.kernel())?;
         let shape = plan::shape(&run, pool.kernel().exports, pool.description())?;
         Ok((pool, shape))
     }
