@@ -5,7 +5,7 @@ use insta::assert_snapshot;
 use crate::harness::{Outcome, Place};
 
 mod foreign;
-mod library;
+pub(crate) mod library;
 
 fn place() -> Place {
     let place = Place::new();

@@ -48,5 +48,6 @@ mod sandbox;
 mod service;
 mod signals;
 mod splits;
+mod stdio;
 mod tidy;
 mod wit;

@@ -23,7 +23,7 @@ use taskhost_pool::event::{ItemsPlan, OnError, Placement};
 use taskhost_pool::job::{Feed, JobFeed, JobSpec, JobWork, Request};
 use taskhost_pool::runner::Policy;
 use taskhost_pool::state::sizing::BatchRule;
-use taskhost_protocol::kernel::{CompileOptions, Profile, ResultLength};
+use taskhost_protocol::kernel::{CompileOptions, Exports, Profile, ResultLength};
 use taskhost_protocol::work::{Merge, Split};
 
 use crate::args::StdioArguments;
@@ -36,7 +36,7 @@ use crate::report::errors::ErrorFile;
 use crate::report::{self, message};
 use crate::start::{Cores, Starting, start};
 
-use exchange::{Exchange, Items};
+use exchange::{End, Exchange, Items};
 use frames::Notation;
 use replies::Replies;
 use watcher::Watcher;
@@ -53,11 +53,7 @@ pub(crate) fn run(arguments: &StdioArguments) -> Result<Exit> {
     let (mut pool, kernel) = start(starting(arguments, kernel, &cores, given))?;
     invoke::check_kernel(&arguments.call, &kernel, pool.kernel())?;
     given::check_kernel(&arguments.given, &arguments.call, pool.kernel())?;
-    let exports = pool.kernel().exports;
-    if exports.image_filter && !(exports.mapper || exports.flat_mapper) {
-        let why = format!("{kernel} filters pictures, and items here are bytes: taskhost run {kernel} PICTURE");
-        return Err(Failure::usage(why).into());
-    }
+    check_kernel(&kernel, pool.kernel().exports)?;
     let exchange = Arc::new(Exchange::new(pool.waker(), cores.plan.len()));
     let mut watcher = Watcher::new(&arguments.messages);
     let replies = Replies::new(Arc::clone(&exchange), notation, errors);
@@ -65,14 +61,18 @@ pub(crate) fn run(arguments: &StdioArguments) -> Result<Exit> {
     let writing = begin(&exchange, notation)?;
     let result = pool.run(&mut job, &mut watcher);
     exchange.over();
-    let run = match result {
+    let mut run = match result {
         Ok(run) => run,
         // Whoever does not read would be waited for.
         Err(error) => return Err(Failure::from(error).into()),
     };
     // A thread that panicked has said so.
     let _ = writing.join();
-    let (exit, failed) = conclude(&exchange, &watcher);
+    let end = exchange.end();
+    // The pool knows how many items there were, and not how long they were.
+    run.progress.input = end.bytes;
+    let failed = end.failed;
+    let exit = conclude(end, &watcher);
     if !arguments.messages.quiet && exit != Exit::ReaderGone {
         let summary = Summary {
             report: &run,
@@ -107,6 +107,17 @@ fn check(arguments: &StdioArguments, notation: Notation) -> Result<(), Failure> 
         ));
     }
     Ok(())
+}
+
+/// Refuses kernels that do not have one result for each item.
+fn check_kernel(kernel: &str, exports: Exports) -> Result<(), Failure> {
+    let why = match exports {
+        Exports { mapper: true, .. } => return Ok(()),
+        Exports { flat_mapper: true, .. } => "gives none, one or many results for an item, and here each has one reply",
+        Exports { image_filter: true, .. } => "filters pictures, and items here are bytes",
+        _ => return Ok(()),
+    };
+    Err(Failure::usage(format!("{kernel} {why}; type: taskhost run {kernel} INPUT")))
 }
 
 fn starting(arguments: &StdioArguments, kernel: KernelFile, cores: &Cores, given: Prepared) -> Starting {
@@ -170,28 +181,26 @@ fn begin(exchange: &Arc<Exchange>, notation: Notation) -> Result<thread::JoinHan
     start("taskhost-outlet", |exchange, _| outlet::write(exchange)).map_err(failed)
 }
 
-/// How it ended, and how many items failed.
-fn conclude(exchange: &Exchange, watcher: &Watcher) -> (Exit, u64) {
-    let end = exchange.end();
+/// Says what went wrong, if something did.
+fn conclude(end: End, watcher: &Watcher) -> Exit {
     if let Some(failure) = end.outlet {
         if failure.exit != Exit::ReaderGone {
             message("error", &failure.message);
         }
-        return (failure.exit, end.failed);
+        return failure.exit;
     }
     if let Some((exit, text)) = watcher.failure() {
         message("error", &text);
-        return (exit, end.failed);
+        return exit;
     }
     for failure in [&end.intake, &end.errors].into_iter().flatten() {
         message("error", &failure.message);
     }
-    let exit = match (end.intake.or(end.errors), end.failed) {
+    match (end.intake.or(end.errors), end.failed) {
         (Some(failure), _) => failure.exit,
         (None, 0) => Exit::Done,
         (None, _) => Exit::ItemsFailed,
-    };
-    (exit, end.failed)
+    }
 }
 
 /// Gives the pool its one job, and what is wanted of that.

@@ -168,7 +168,7 @@ fn module(code: &str, wit: &str) -> Vec<u8> {
 }
 
 /// The component.
-pub(super) fn library() -> Vec<u8> {
+pub(crate) fn library() -> Vec<u8> {
     ComponentEncoder::default().module(&module(CODE, WIT)).unwrap().encode().unwrap()
 }
 

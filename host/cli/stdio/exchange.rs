@@ -42,6 +42,8 @@ pub(super) struct End {
     pub(super) errors: Option<Failure>,
     /// Items that failed.
     pub(super) failed: u64,
+    /// Bytes of all items.
+    pub(super) bytes: u64,
 }
 
 #[derive(Default)]
@@ -58,9 +60,10 @@ struct Books {
     items_given: u64,
     answered: u64,
     replies: Vec<u8>,
-    /// Items of which the replies are there, and bytes of their results that the pool was not told of.
+    /// Items of which the replies are there.
     replied: u64,
-    owed: u64,
+    /// Bytes of results of which the pool was not told that nobody waits for them, as they came: it counts whole pages.
+    owed: Vec<u64>,
     no_more_replies: bool,
     requests: Vec<Request>,
     end: End,
@@ -90,6 +93,7 @@ impl Books {
     fn count(&mut self, length: u64) {
         self.lengths.push_back(length);
         self.bytes += length;
+        self.end.bytes += length;
     }
 
     /// Ends the table.
@@ -189,7 +193,7 @@ impl Exchange {
         let may_have_more = books.given.len() < before && before >= self.most_blocks;
         let waits = books.replies.len() > MOST_REPLIES;
         if waits {
-            books.owed += bytes;
+            books.owed.push(bytes);
         }
         drop(books);
         self.replies.notify_one();
@@ -223,12 +227,11 @@ impl Exchange {
             books.bytes -= length;
         }
         let owed = std::mem::take(&mut books.owed);
-        if owed > 0 {
-            books.requests.push(Request::Taken(JOB, owed));
-        }
+        let is_owed = !owed.is_empty();
+        books.requests.extend(owed.into_iter().map(|bytes| Request::Taken(JOB, bytes)));
         let has_room = was_full && books.has_room();
         drop(books);
-        if owed > 0 {
+        if is_owed {
             self.waker.wake();
         }
         if has_room {
