@@ -176,7 +176,7 @@ fn begin(exchange: &Arc<Exchange>, notation: Notation) -> Result<thread::JoinHan
         let exchange = Arc::clone(exchange);
         thread::Builder::new().name(name.into()).spawn(move || live(&exchange, notation))
     };
-    start("taskhost-intake", |exchange, notation| intake::read(exchange, notation)).map_err(failed)?;
+    start("taskhost-intake", intake::read).map_err(failed)?;
     start("taskhost-reader", |exchange, _| outlet::watch(exchange)).map_err(failed)?;
     start("taskhost-outlet", |exchange, _| outlet::write(exchange)).map_err(failed)
 }
