@@ -7,6 +7,7 @@ mod example;
 mod functions;
 mod kernels;
 mod mapping;
+mod pipelines;
 mod sharing;
 mod speed;
 mod tasks;
@@ -31,6 +32,7 @@ fn main() {
         mapping::SCENARIOS,
         tasks::SCENARIOS,
         functions::SCENARIOS,
+        pipelines::SCENARIOS,
         cancelling::SCENARIOS,
         sharing::SCENARIOS,
         ending::SCENARIOS,
