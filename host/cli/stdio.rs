@@ -13,14 +13,15 @@ mod replies;
 mod watcher;
 
 use std::io::IsTerminal as _;
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
+use taskhost_os::cores::ClaimedCores;
 use taskhost_pool::event::{ItemsPlan, OnError, Placement};
 use taskhost_pool::job::{Feed, JobFeed, JobSpec, JobWork, Request};
+use taskhost_pool::plan::Share;
 use taskhost_pool::runner::Policy;
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_protocol::kernel::{CompileOptions, Exports, Profile, ResultLength};
@@ -34,7 +35,7 @@ use crate::kernel::{self, KernelFile};
 use crate::report::Summary;
 use crate::report::errors::ErrorFile;
 use crate::report::{self, message};
-use crate::start::{Cores, Starting, start};
+use crate::start::{Starting, start};
 
 use exchange::{End, Exchange, Items};
 use frames::Notation;
@@ -46,7 +47,7 @@ pub(crate) fn run(arguments: &StdioArguments) -> Result<Exit> {
     let began = Instant::now();
     let notation = if arguments.lines { Notation::Lines } else { Notation::Frames };
     check(arguments, notation)?;
-    let cores = Cores::plan(arguments.workers.workers, arguments.workers.no_pin);
+    let cores = ClaimedCores::claim(arguments.workers.workers.0, !arguments.workers.no_pin);
     let kernel = kernel::find(&arguments.kernel.kernel)?;
     let errors = arguments.attempts.errors.as_deref().map(ErrorFile::create).transpose()?;
     let given = Gifts::new(&arguments.given)?.prepare(&kernel.name)?;
@@ -120,7 +121,7 @@ fn check_kernel(kernel: &str, exports: Exports) -> Result<(), Failure> {
     Err(Failure::usage(format!("{kernel} {why}; type: taskhost run {kernel} INPUT")))
 }
 
-fn starting(arguments: &StdioArguments, kernel: KernelFile, cores: &Cores, given: Prepared) -> Starting {
+fn starting(arguments: &StdioArguments, kernel: KernelFile, cores: &ClaimedCores, given: Prepared) -> Starting {
     let profile = if arguments.limits.fuel.is_some() { Profile::Fuel } else { Profile::Plain };
     Starting {
         kernel,
@@ -164,7 +165,7 @@ fn spec(arguments: &StdioArguments, replies: Replies, exchange: &Arc<Exchange>) 
         plan,
         blocks: Box::new(Items(Arc::clone(exchange))),
         recipient: Box::new(replies),
-        weight: NonZeroU32::MIN,
+        share: Share::default(),
     };
     JobSpec { name: "-".to_owned(), work }
 }

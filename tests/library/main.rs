@@ -23,8 +23,8 @@ fn main() {
     if ending::forgets_the_entry() {
         return ending::forgetful();
     }
-    if std::env::args().nth(1).is_some_and(|argument| argument == example::ARGUMENT) {
-        return example::live();
+    if example::live() {
+        return;
     }
     taskhost::worker::run_if_worker();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();

@@ -1,6 +1,6 @@
 //! How a stage of a pipeline is to be.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use taskhost_protocol::message::Fresh;
@@ -13,6 +13,7 @@ use crate::library::terms::Terms;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Share {
     weight: Option<NonZeroU32>,
+    workers: Option<NonZeroUsize>,
     batch: Option<u64>,
     read_ahead: Option<u64>,
 }
@@ -21,6 +22,9 @@ impl Share {
     pub(super) fn apply(self, flow: &mut Flow) {
         if let Some(weight) = self.weight {
             flow.set_weight(weight);
+        }
+        if let Some(workers) = self.workers {
+            flow.set_most(workers);
         }
         if let Some(items) = self.batch {
             flow.set_batch(items);
@@ -115,6 +119,12 @@ impl Stage {
     /// Its share of the cores' time: twice as much for twice the weight. 1 without this.
     pub fn weight(mut self, weight: NonZeroU32) -> Self {
         self.share.weight = Some(weight);
+        self
+    }
+
+    /// Most workers that are at work here at a time. Without this, all there are.
+    pub fn workers(mut self, most: NonZeroUsize) -> Self {
+        self.share.workers = Some(most);
         self
     }
 
