@@ -27,7 +27,7 @@ page() {
     printf '# The command line\n\n'
     printf 'Written by `docs/update.sh` from the program itself; a test compares.\n'
     section taskhost
-    for command in run inspect new check compile resume replay bench doctor; do
+    for command in run stdio inspect new check compile resume replay bench doctor; do
         section "taskhost $command" "$command"
     done
     section 'taskhost tenant' tenant

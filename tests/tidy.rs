@@ -148,10 +148,12 @@ fn only_the_command_prints_or_exits() {
         "host/worker/src/lib.rs",
         // Speaks to cargo.
         "build.rs",
-        // A program of its own, for those who embed the pool.
+        // Programs of their own, for those who embed the pool.
+        "examples/articles/",
         "examples/embed/main.rs",
         // A program that knows nothing of taskhost.
         "plugins/languages/rust/command/primes.rs",
+        "examples/pipeline/main.rs",
         // Programs of their own, for measuring.
         "benches/compare/src/library/main.rs",
         "benches/compare/src/main.rs",

@@ -9,6 +9,7 @@ mod given;
 mod names;
 mod new;
 mod run;
+mod stdio;
 #[cfg(feature = "service")]
 mod tenant;
 mod values;
@@ -23,11 +24,14 @@ pub(crate) use again::{ReplayArguments, ResumeArguments};
 pub(crate) use bench::BenchArguments;
 pub(crate) use check::CheckArguments;
 pub(crate) use doctor::DoctorArguments;
-pub(crate) use failures::{FailureArguments, JournalArguments, LimitArguments};
+pub(crate) use failures::{AttemptArguments, FailureArguments, JournalArguments, LimitArguments};
 pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use new::{Language, NewArguments};
-pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
+pub(crate) use run::{
+    CallArguments, MessageArguments, PictureArguments, ReportArguments, RunArguments, WorkerArguments,
+};
+pub(crate) use stdio::StdioArguments;
 #[cfg(feature = "service")]
 pub(crate) use tenant::{ServiceArguments, TenantArguments, TenantCommand, TokenArguments};
 pub(crate) use values::FolderName;
@@ -48,6 +52,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Apply a kernel to an input
     Run(Box<RunArguments>),
+    /// Serve another program: items come on standard input, replies go to standard output
+    Stdio(Box<StdioArguments>),
     /// Say what a kernel is and what it takes
     Inspect(InspectArguments),
     /// Write a kernel of your own: a folder that builds

@@ -22,7 +22,7 @@ const LISTED: usize = 10;
 pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Shape) -> Exit {
     let mut text = String::new();
     let info = pool.kernel();
-    match &request.arguments.items.invoke {
+    match &request.arguments.items.call.invoke {
         Some(invoke) => {
             let _ = writeln!(
                 text,

@@ -11,7 +11,7 @@ use taskhost_protocol::given::{Allow, Broadcast, Given, Program};
 use taskhost_protocol::kernel::{KernelInfo, Kind};
 use taskhost_protocol::limits::{BROADCASTS, PROGRAM_BYTES};
 
-use crate::args::{AllowName, FolderName, GivenArguments, RunArguments};
+use crate::args::{AllowName, CallArguments, FolderName, GivenArguments};
 use crate::exit_code::{Exit, Failure};
 
 /// What was typed, as it is kept with a failed item.
@@ -131,15 +131,10 @@ fn is_preview_1(info: &KernelInfo) -> bool {
 }
 
 /// Refuses what this kernel cannot be given.
-pub(crate) fn check_kernel(arguments: &RunArguments, info: &KernelInfo) -> Result<(), Failure> {
-    let given = &arguments.given;
+pub(crate) fn check_kernel(given: &GivenArguments, call: &CallArguments, info: &KernelInfo) -> Result<(), Failure> {
     let refused = if info.kind == Kind::Command {
         [
-            (
-                !arguments.items.config.is_empty(),
-                "--config",
-                "a command has no settings: use --env or arguments after --",
-            ),
+            (!call.config.is_empty(), "--config", "a command has no settings: use --env or arguments after --"),
             (
                 !given.broadcast.is_empty() && !given.dir.is_empty() && is_preview_1(info),
                 "--broadcast with --dir",
@@ -157,16 +152,16 @@ pub(crate) fn check_kernel(arguments: &RunArguments, info: &KernelInfo) -> Resul
 }
 
 /// What is said at the end of a run that may differ from the next.
-pub(crate) fn not_reproducible(arguments: &RunArguments) -> Option<String> {
+pub(crate) fn not_reproducible(arguments: &GivenArguments) -> Option<String> {
     let allowed: Vec<&str> = [(AllowName::Clock, "clock"), (AllowName::Random, "random")]
         .into_iter()
-        .filter(|(name, _)| arguments.given.allow.contains(name))
+        .filter(|(name, _)| arguments.allow.contains(name))
         .map(|(_, text)| text)
         .collect();
     let list = allowed.join(",");
     if !allowed.is_empty() {
         return Some(format!("not reproducible: the kernel had --allow {list}, so another run may differ"));
     }
-    let written = arguments.given.dir.iter().any(|folder| folder.writable);
+    let written = arguments.dir.iter().any(|folder| folder.writable);
     written.then(|| "not reproducible: items could write to folders (--dir …:rw) and read what others wrote".into())
 }

@@ -4,7 +4,7 @@ use taskhost_data::split::split_name;
 use taskhost_protocol::kernel::{Function, Invoke, KernelInfo, Kind, Notation};
 use taskhost_protocol::work::Split;
 
-use crate::args::{KindName, RunArguments};
+use crate::args::{CallArguments, KindName, RunArguments};
 use crate::exit_code::{Exit, Failure};
 use crate::report::escape;
 
@@ -73,15 +73,8 @@ pub(crate) fn kind(kind: Option<KindName>, invoke: Option<&Invocation>) -> Optio
 
 /// Refuses flags that make no sense together.
 pub(crate) fn check_flags(arguments: &RunArguments) -> Result<(), Failure> {
-    let Some(invoke) = &arguments.items.invoke else { return Ok(()) };
-    if arguments.kernel.kind == Some(KindName::Raw) {
-        return Err(Failure::usage("--invoke is for components; --kind raw is not for those"));
-    }
-    if !arguments.items.config.is_empty() {
-        return Err(Failure::usage(
-            "--config has no meaning here: a function that is called by --invoke has no settings",
-        ));
-    }
+    let Some(invoke) = &arguments.items.call.invoke else { return Ok(()) };
+    check_call(&arguments.items.call, arguments.kernel.kind)?;
     if invoke.call.is_none() {
         return Ok(());
     }
@@ -103,9 +96,25 @@ pub(crate) fn check_flags(arguments: &RunArguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses what nothing can be called with.
+pub(crate) fn check_call(call: &CallArguments, kind: Option<KindName>) -> Result<(), Failure> {
+    if call.invoke.is_none() {
+        return Ok(());
+    }
+    if kind == Some(KindName::Raw) {
+        return Err(Failure::usage("--invoke is for components; --kind raw is not for those"));
+    }
+    if !call.config.is_empty() {
+        return Err(Failure::usage(
+            "--config has no meaning here: a function that is called by --invoke has no settings",
+        ));
+    }
+    Ok(())
+}
+
 /// Refuses to run a kernel of which nobody says what to call.
-pub(crate) fn check_kernel(arguments: &RunArguments, name: &str, info: &KernelInfo) -> Result<(), Failure> {
-    if info.kind != Kind::Typed || arguments.items.invoke.is_some() {
+pub(crate) fn check_kernel(call: &CallArguments, name: &str, info: &KernelInfo) -> Result<(), Failure> {
+    if info.kind != Kind::Typed || call.invoke.is_some() {
         return Ok(());
     }
     let functions: Vec<String> =

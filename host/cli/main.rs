@@ -30,6 +30,7 @@ mod resume;
 mod run;
 mod shell;
 mod start;
+mod stdio;
 #[cfg(feature = "service")]
 mod tenant;
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     };
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
+        Command::Stdio(arguments) => stdio::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

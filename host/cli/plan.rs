@@ -96,7 +96,7 @@ pub(crate) fn shape(
             let text = &description.split;
             (parse_split(text).map_err(|error| described(text, "split", &error))?, Origin::Kernel)
         }
-        (None, _) => (items.invoke.as_ref().map_or(Split::Whole, Invocation::split), Origin::Default),
+        (None, _) => (items.call.invoke.as_ref().map_or(Split::Whole, Invocation::split), Origin::Default),
     };
     let merge = match (items.merge, description) {
         (Some(merge), _) => (merge, Origin::Flag),
@@ -105,7 +105,7 @@ pub(crate) fn shape(
             (parse_merge(text).map_err(|error| described(text, "merge", &error))?, Origin::Kernel)
         }
         // What was split at line ends is joined with line ends.
-        (None, _) if split.0 == Split::Lines || items.invoke.is_some() => (Merge::Lines, Origin::Default),
+        (None, _) if split.0 == Split::Lines || items.call.invoke.is_some() => (Merge::Lines, Origin::Default),
         (None, _) => (Merge::Concat, Origin::Default),
     };
     if merge.0 == Merge::Reduce && !exports.reducer {

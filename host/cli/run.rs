@@ -115,8 +115,8 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     }
     let clock = starting.clock;
     let (mut pool, kernel) = start(starting)?;
-    invoke::check_kernel(&arguments, &kernel, pool.kernel())?;
-    given::check_kernel(&arguments, pool.kernel())?;
+    invoke::check_kernel(&arguments.items.call, &kernel, pool.kernel())?;
+    given::check_kernel(&arguments.given, &arguments.items.call, pool.kernel())?;
     let shape = plan::shape(&arguments, pool.kernel().exports, pool.description())?;
     if let Some(again) = &again {
         again.check_shape(shape)?;
@@ -223,16 +223,19 @@ pub(crate) fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cla
     };
     Starting {
         kernel,
-        options: CompileOptions { profile, kind: invoke::kind(arguments.kernel.kind, arguments.items.invoke.as_ref()) },
-        invoke: arguments.items.invoke.as_ref().map(Invocation::invoke),
-        settings: arguments.items.config.clone(),
+        options: CompileOptions {
+            profile,
+            kind: invoke::kind(arguments.kernel.kind, arguments.items.call.invoke.as_ref()),
+        },
+        invoke: arguments.items.call.invoke.as_ref().map(Invocation::invoke),
+        settings: arguments.items.call.config.clone(),
         limits: arguments.limits.of_worker(),
         fresh: arguments.workers.fresh.into(),
         sandbox: arguments.kernel.sandbox.insistence.into(),
         policy: Policy {
             timeout: arguments.limits.timeout,
             deadline: arguments.limits.deadline,
-            retries: arguments.failures.retries,
+            retries: arguments.failures.attempts.retries,
             recycle: arguments.workers.recycle,
             drain: arguments.journal.drain_timeout,
             ..Policy::default()
@@ -279,7 +282,7 @@ fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure
         .input_list
         .as_ref()
         .map(|path| ListSource { path: (path.as_os_str() != "-").then(|| path.clone()), nul: arguments.input.null });
-    if let Some(call) = arguments.items.invoke.as_ref().and_then(|invoke| invoke.call.as_ref()) {
+    if let Some(call) = arguments.items.call.invoke.as_ref().and_then(|invoke| invoke.call.as_ref()) {
         return Ok(Given::Known(VecDeque::from([Found::Call(call.clone())])));
     }
     let mut paths = arguments.inputs.clone();
@@ -336,8 +339,8 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
         journal.iter().filter(|_| left.is_none()).for_each(RunJournal::remove);
     })?;
     let shown = Shown {
-        level: arguments.report.log.into(),
-        quiet: arguments.report.quiet,
+        level: arguments.report.messages.log.into(),
+        quiet: arguments.report.messages.quiet,
         many,
         named: arguments.output.output.is_some(),
         stops: many && arguments.failures.on_error == Some(OnErrorName::Fail),
@@ -377,7 +380,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
     let ending = Ending { run: &run, cores: &cores, reporter: &reporter, pool, kernel, arguments };
     let mut exit = ending.conclude(began.elapsed());
     if let Some(path) = &arguments.report.profile
-        && let Err(failure) = profile::write(path, kernel, pool.take_profiles(), arguments.report.quiet)
+        && let Err(failure) = profile::write(path, kernel, pool.take_profiles(), arguments.report.messages.quiet)
     {
         report::message("error", &failure.message);
         exit = if exit == Exit::Done { failure.exit } else { exit };

@@ -70,6 +70,9 @@ pub enum Error {
     /// An item has failed: what `?` makes of it where a program ends with the first.
     #[error(transparent)]
     Task(#[from] TaskError),
+    /// An item has failed in a pipeline.
+    #[error(transparent)]
+    Stage(#[from] StageError),
 }
 
 impl Error {
@@ -93,6 +96,7 @@ impl Error {
             Self::Refused { .. } => Blame::Kernel,
             Self::Write(_) => Blame::Item,
             Self::Task(error) => error.blame(),
+            Self::Stage(error) => error.error.blame(),
             Self::NoWorkerEntry
             | Self::WorkerProgram { .. }
             | Self::Kernel { .. }
@@ -102,6 +106,19 @@ impl Error {
             | Self::Closed => Blame::Host,
         }
     }
+}
+
+/// Why there is no result of an item of a [`Pipeline`](crate::Pipeline).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stage {stage}, {kernel}: {error}")]
+#[non_exhaustive]
+pub struct StageError {
+    /// The stage that it has not left, counted from 0.
+    pub stage: usize,
+    /// The kernel of that stage.
+    pub kernel: String,
+    /// What became of it. The item's number is that among all that went into the pipeline.
+    pub error: TaskError,
 }
 
 /// Why there is no result of an item. The others are not affected, and the pool goes on.
@@ -218,6 +235,23 @@ impl TaskError {
             JobFailure::ReaderGone => Self::Cancelled,
             failure => Self::Lost(failure.to_string()),
         }
+    }
+
+    /// The same about an item that has another number for whoever is told.
+    pub(crate) fn renumbered(mut self, number: u64) -> Self {
+        match &mut self {
+            Self::InvalidInput { item, .. }
+            | Self::Failed { item, .. }
+            | Self::Trapped { item, .. }
+            | Self::Late { item, .. }
+            | Self::Limit { item, .. }
+            | Self::Crashed { item, .. }
+            | Self::Other { item, .. }
+            | Self::Write { item, .. }
+            | Self::Read { item, .. } => *item = number,
+            Self::Cancelled | Self::Closed | Self::Lost(_) => {}
+        }
+        self
     }
 
     /// Who is to blame.

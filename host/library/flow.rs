@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use taskhost_pool::job::{Request, Results};
@@ -65,6 +66,15 @@ impl Reading {
         }
         (self.ordinal < self.results.items).then_some(self.results.first + self.ordinal)
     }
+}
+
+/// Whether more has come.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    Nothing,
+    Something,
+    /// Nothing more will come: what to say of the items that are left, if any are.
+    End(Option<(u64, TaskError)>),
 }
 
 /// Items that follow each other, and their results.
@@ -333,12 +343,31 @@ impl Flow {
 
     /// Waits until more has come. Otherwise there is nothing more: what to say of the items that are left, if any are.
     pub(crate) fn wait(&mut self) -> Option<Option<(u64, TaskError)>> {
+        self.hear(None)
+    }
+
+    /// Looks whether more has come.
+    pub(crate) fn look(&mut self) -> Seen {
+        match self.hear(Some(Instant::now())) {
+            Some(end) => Seen::End(end),
+            None if self.arrived.is_empty() => Seen::Nothing,
+            None => Seen::Something,
+        }
+    }
+
+    /// Has this waker woken when more comes; false when something has come already.
+    pub(crate) fn watch(&self, waker: &Waker) -> bool {
+        self.channel.watch(waker)
+    }
+
+    /// Waits until more has come, or until then. See [`Flow::wait`].
+    fn hear(&mut self, until: Option<Instant>) -> Option<Option<(u64, TaskError)>> {
         let is_done = self.ended && self.got == self.sent && self.to_tell.is_empty();
         if self.is_over || is_done {
             self.finish();
             return Some(None);
         }
-        let end = self.channel.take(&mut self.arrived, None)?;
+        let end = self.channel.take(&mut self.arrived, until)?;
         // The job ends well only when everything was given out.
         let error = end.err().unwrap_or(TaskError::Closed);
         let item = self.given;
@@ -354,13 +383,21 @@ impl Flow {
     }
 }
 
-impl Drop for Flow {
-    fn drop(&mut self) {
+impl Flow {
+    /// Nothing more is wanted of it.
+    pub(crate) fn give_up(&mut self) {
         if !self.is_over
             && let Some(job) = self.job
         {
             self.desk.request(Request::Cancel(job));
             self.desk.forget(job);
         }
+        self.is_over = true;
+    }
+}
+
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }

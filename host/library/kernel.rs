@@ -264,6 +264,11 @@ impl Kernel {
         Task::submit(&self.desk, |bytes| F::write(item, bytes), F::read)
     }
 
+    /// A way for items to it, and for their results.
+    pub(crate) fn flow(&self, ordered: bool) -> Flow {
+        Flow::new(Arc::clone(&self.desk), self.workers, ordered)
+    }
+
     /// How the kernel is called.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -18,12 +18,14 @@ use super::kernel::Kernel;
 use super::reactor::Reactor;
 use super::source::KernelSource;
 use super::stats::Stats;
+use super::terms::Terms;
 
 /// What a reactor is for: a kernel, and the function of it that is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Purpose {
     kernel: Digest,
     function: Option<String>,
+    terms: Terms,
 }
 
 /// Those that were asked for, by what they are for.
@@ -120,6 +122,10 @@ impl Pool {
         Ok(Kernel::new(&reactor, &self.inner, &name, &bytes))
     }
 
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// What the pool has done so far, and what each of its workers is at.
     ///
     /// ```standalone_crate
@@ -198,23 +204,40 @@ impl Inner {
         }
     }
 
+    /// What all kernels are run on that have no terms of their own.
+    pub(crate) fn terms(&self) -> Terms {
+        Terms::of(&self.builder)
+    }
+
     pub(crate) fn reactor(&self, name: &str, bytes: &[u8], function: Option<&str>) -> Result<Arc<Reactor>, Error> {
-        let purpose = Purpose { kernel: Digest::of(bytes), function: function.map(str::to_owned) };
+        self.reactor_on(name, bytes, function, self.terms())
+    }
+
+    /// One on terms of its own.
+    pub(crate) fn reactor_on(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        function: Option<&str>,
+        terms: Terms,
+    ) -> Result<Arc<Reactor>, Error> {
+        let purpose = Purpose { kernel: Digest::of(bytes), function: function.map(str::to_owned), terms };
         let mut reactors = lock(&self.reactors);
         let reactors = reactors.as_mut().ok_or(Error::Closed)?;
         if let Some((_, reactor)) = reactors.iter().find(|(known, _)| *known == purpose) {
             return Ok(Arc::clone(reactor));
         }
-        let config = self.config(name, bytes, function)?;
+        let config = self.config(name, bytes, function, &purpose.terms)?;
         let reactor = Reactor::start(name, config, self.shared.clone(), self.builder.hooks.clone());
         let reactor = Arc::new(reactor.map_err(|error| Error::of_pool(error, name))?);
         reactors.push((purpose, Arc::clone(&reactor)));
         Ok(reactor)
     }
 
-    fn config(&self, name: &str, bytes: &[u8], function: Option<&str>) -> Result<PoolConfig, Error> {
+    fn config(&self, name: &str, bytes: &[u8], function: Option<&str>, terms: &Terms) -> Result<PoolConfig, Error> {
         let (entries, broadcast) = self.broadcast.share()?;
-        let Builder { limits, sandbox, fresh, policy, settings, cache, .. } = &self.builder;
+        let Builder { sandbox, cache, .. } = &self.builder;
+        let Terms { limits, fresh, policy, settings } = terms;
         let invoke = function.map(|name| Invoke { function: name.to_owned(), notation: Notation::Json });
         Ok(PoolConfig {
             kernel_name: name.to_owned(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use taskhost::{Kernel, Pool};
 
-fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 

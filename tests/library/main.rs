@@ -8,6 +8,7 @@ mod functions;
 mod kernels;
 mod mapping;
 mod memory;
+mod pipelines;
 mod sharing;
 mod speed;
 mod tasks;
@@ -23,8 +24,8 @@ fn main() {
     if ending::forgets_the_entry() {
         return ending::forgetful();
     }
-    if std::env::args().nth(1).is_some_and(|argument| argument == example::ARGUMENT) {
-        return example::live();
+    if example::live() {
+        return;
     }
     taskhost::worker::run_if_worker();
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
@@ -32,6 +33,7 @@ fn main() {
         mapping::SCENARIOS,
         tasks::SCENARIOS,
         functions::SCENARIOS,
+        pipelines::SCENARIOS,
         cancelling::SCENARIOS,
         sharing::SCENARIOS,
         memory::SCENARIOS,

@@ -66,7 +66,7 @@ impl ChangedArguments {
         command.limits.deadline = self.deadline.or(command.limits.deadline);
         command.limits.memory = self.memory.unwrap_or(command.limits.memory);
         command.limits.max_output = self.max_output.unwrap_or(command.limits.max_output);
-        command.failures.retries = self.retries.unwrap_or(command.failures.retries);
+        command.failures.attempts.retries = self.retries.unwrap_or(command.failures.attempts.retries);
         command.failures.on_error = self.on_error.or(command.failures.on_error);
         if let Some(sandbox) = self.sandbox {
             command.kernel.sandbox.insistence = sandbox;

@@ -48,12 +48,20 @@ pub(crate) struct FailureArguments {
     /// What becomes of a result of which an item failed [default: skip when each input has a result of its own, else fail]
     #[arg(long, value_enum, value_name = "HOW")]
     pub(crate) on_error: Option<OnErrorName>,
-    /// Write a line of JSON for each failed item; `-` is standard error
-    #[arg(long, value_name = "FILE.jsonl")]
-    pub(crate) errors: Option<PathBuf>,
     /// Keep each failed item with its kernel, for `taskhost replay`
     #[arg(long, value_name = "FOLDER")]
     pub(crate) capture: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) attempts: AttemptArguments,
+}
+
+/// How often an item is run, and where it is told of when that was in vain.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Failed items")]
+pub(crate) struct AttemptArguments {
+    /// Write a line of JSON for each failed item; `-` is standard error
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) errors: Option<PathBuf>,
     /// Run an item again so often when nobody is to blame: its worker was killed, or the kernel says `temporary`
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(..=100))]
     pub(crate) retries: u32,

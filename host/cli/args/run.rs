@@ -65,9 +65,10 @@ pub(crate) struct InputArguments {
     pub(crate) no_compression: bool,
 }
 
-#[derive(Debug, Args)]
+/// What is called for an item.
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Items")]
-pub(crate) struct ItemArguments {
+pub(crate) struct CallArguments {
     /// Call this function of a component for each item: JSON in, JSON out. With arguments, 'NAME(1, "x")': once,
     /// without input
     #[arg(long, value_name = "NAME", value_parser = Invocation::parse)]
@@ -75,6 +76,13 @@ pub(crate) struct ItemArguments {
     /// A setting of the kernel (may be repeated; `taskhost inspect KERNEL` lists them)
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = values::setting)]
     pub(crate) config: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Items")]
+pub(crate) struct ItemArguments {
+    #[command(flatten)]
+    pub(crate) call: CallArguments,
     /// What an item is: whole, lines, blocks[:SIZE], records:SIZE, chunks[:SIZE]
     #[arg(long, value_name = "HOW", value_parser = values::split)]
     pub(crate) split: Option<Split>,
@@ -117,7 +125,7 @@ pub(crate) struct OutputArguments {
     pub(crate) skip_existing: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Workers")]
 pub(crate) struct WorkerArguments {
     /// Number of workers, or one for each `physical` or `logical` core
@@ -146,15 +154,23 @@ pub(crate) struct ReportArguments {
     /// Show progress: auto is a bar on a terminal, and now and then a line elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: ProgressMode,
-    /// Least grave lines of the kernel's log to print
-    #[arg(long, value_enum, value_name = "LEVEL", default_value = "info")]
-    pub(crate) log: LevelName,
     /// Write what happened: as JSON (`-` is standard output), or as a page to look at when the name ends with .html
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
     /// Write down where the kernel spends its time, for the Firefox Profiler; the run takes up to twice as long
     #[arg(long, value_name = "FILE.json", conflicts_with = "fuel")]
     pub(crate) profile: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) messages: MessageArguments,
+}
+
+/// What is printed beside results.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Reporting")]
+pub(crate) struct MessageArguments {
+    /// Least grave lines of the kernel's log to print
+    #[arg(long, value_enum, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log: LevelName,
     /// Print nothing but errors and results
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -74,8 +74,8 @@ impl Setup<'_> {
         run.kernel = arguments.kernel.clone();
         run.limits = arguments.limits.clone();
         run.limits.fuel = run.limits.fuel.or(fuel);
-        run.items.config.clone_from(&arguments.config);
-        run.items.invoke.clone_from(&arguments.invoke);
+        run.items.call.config.clone_from(&arguments.config);
+        run.items.call.invoke.clone_from(&arguments.invoke);
         run.given = arguments.given.clone();
         run.items.header = arguments.header;
         run.items.split = how.split.or(arguments.split);
@@ -95,8 +95,8 @@ impl Setup<'_> {
         invoke::check_flags(&run)?;
         let cores = ClaimedCores::claim(run.workers.workers.0, false);
         let (pool, name) = start(self.starting(&run, &cores, 1)?)?;
-        invoke::check_kernel(&run, &name, pool.kernel())?;
-        given::check_kernel(&run, pool.kernel())?;
+        invoke::check_kernel(&run.items.call, &name, pool.kernel())?;
+        given::check_kernel(&run.given, &run.items.call, pool.kernel())?;
         let shape = plan::shape(&run, pool.kernel().exports, pool.description())?;
         Ok((pool, shape))
     }

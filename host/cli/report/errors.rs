@@ -74,7 +74,16 @@ impl ErrorFile {
 
 /// The line of an item, with its end.
 pub(crate) fn line(item: &FailedItem) -> String {
-    let bytes = |number: u64| (!item.is_row).then_some(number);
+    written(item, !item.is_row) + "\n"
+}
+
+/// The same without its end, for an item that stood in no file, so that only its number says which it is.
+pub(crate) fn record(item: &FailedItem) -> String {
+    written(item, false)
+}
+
+fn written(item: &FailedItem, has_bytes: bool) -> String {
+    let bytes = |number: u64| has_bytes.then_some(number);
     let line = Line {
         version: VERSION,
         item: if item.is_row { None } else { item.item },
@@ -92,7 +101,7 @@ pub(crate) fn line(item: &FailedItem) -> String {
         core: item.core,
     };
     // A structure of numbers and texts can always be written.
-    serde_json::to_string(&line).unwrap_or_default() + "\n"
+    serde_json::to_string(&line).unwrap_or_default()
 }
 
 #[cfg(test)]

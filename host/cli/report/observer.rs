@@ -62,7 +62,7 @@ impl Reporter {
     /// `bytes` is the size of all input, when known.
     pub(crate) fn new(arguments: &ReportArguments, shown: Shown, bytes: Option<u64>, notes: Rc<Notes>) -> Self {
         Self {
-            meter: Meter::new(arguments.progress, arguments.quiet, bytes),
+            meter: Meter::new(arguments.progress, arguments.messages.quiet, bytes),
             shown,
             notes,
             jobs: Vec::new(),

@@ -39,7 +39,7 @@ pub(super) fn check(arguments: &RunArguments, place: &Place, inputs: &Given) -> 
     let named = |path: &'_ Option<PathBuf>| path.clone().filter(|path| path.as_os_str() != "-");
     let others = [
         ("--journal", named(&arguments.journal.journal)),
-        ("--errors", named(&arguments.failures.errors)),
+        ("--errors", named(&arguments.failures.attempts.errors)),
         ("--report", named(&arguments.report.report)),
     ];
     let mut taken: Vec<(&str, Identity)> = Vec::new();

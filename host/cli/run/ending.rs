@@ -61,9 +61,9 @@ impl Ending<'_> {
             let advice = if failures.errors.is_some() { "" } else { "; --errors FILE lists all of them" };
             report::message("error", &format!("{} failed{advice}", report::count(failures.unshown, "more item")));
         }
-        if !arguments.report.quiet && exit != Exit::ReaderGone {
+        if !arguments.report.messages.quiet && exit != Exit::ReaderGone {
             summary.print();
-            if let Some(note) = given::not_reproducible(arguments) {
+            if let Some(note) = given::not_reproducible(&arguments.given) {
                 report::note(&note);
             }
             closing_line(exit, reporter, arguments);

@@ -28,7 +28,7 @@ pub(super) struct Keeping {
 
 impl Keeping {
     pub(super) fn new(arguments: &RunArguments, kernel: &KernelFile) -> Result<Self, Failure> {
-        let errors = arguments.failures.errors.as_deref().map(ErrorFile::create).transpose()?;
+        let errors = arguments.failures.attempts.errors.as_deref().map(ErrorFile::create).transpose()?;
         let folder = arguments.failures.capture.as_deref().map(CaptureFolder::create).transpose()?;
         Ok(Self { errors, capture: folder.map(|folder| (folder, kernel.bytes.clone())) })
     }
@@ -54,10 +54,10 @@ impl Keeping {
                 kernel: Kernel {
                     name: kernel.into(),
                     kind: arguments.kernel.kind.map(|kind| Kind::from(kind).name().into()),
-                    invoke: arguments.items.invoke.as_ref().map(|invoke| invoke.text().to_owned()),
+                    invoke: arguments.items.call.invoke.as_ref().map(|invoke| invoke.text().to_owned()),
                     blake3: pool.digest().to_string(),
                 },
-                settings: arguments.items.config.clone(),
+                settings: arguments.items.call.config.clone(),
                 // It was understood before anything began.
                 given: Gifts::new(&arguments.given).unwrap_or_default(),
                 limits: limits(arguments),
