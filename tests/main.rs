@@ -18,6 +18,7 @@ mod check;
 mod commands;
 mod compressed;
 mod counts;
+mod database;
 mod death;
 mod debugging;
 mod doctor;
