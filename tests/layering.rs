@@ -26,11 +26,13 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 ];
 
 /// Packages that one of ours alone may name, since everything about them has to be in one place.
-const OWNED: [(&str, &str); 5] = [
+const OWNED: [(&str, &str); 7] = [
     ("wasmtime", "taskhost-engine"),
     ("wasmtime-wasi", "taskhost-engine"),
     ("wit-component", "taskhost-engine"),
     ("image", "taskhost-codec"),
+    ("flate2", "taskhost-codec"),
+    ("ruzstd", "taskhost-codec"),
     ("clap", "taskhost"),
 ];
 

@@ -19,6 +19,7 @@ mod commands;
 mod compressed;
 mod costs;
 mod counts;
+mod database;
 mod death;
 mod debugging;
 mod doctor;

@@ -75,8 +75,8 @@ pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Sha
     let _ = writeln!(text, "limits   {}", limited.join(", "));
     let output = match &request.place {
         Place::Stdout { .. } => "standard output".to_owned(),
-        Place::File(path) => match output::packing(path, request.arguments) {
-            Some(packing) => format!("{} ({}, compressed by a worker)", path.display(), packing.name()),
+        Place::File(path) => match output::work(path, request.arguments) {
+            Some(work) => format!("{} ({}, by a worker)", path.display(), output::kind(&work)),
             None => path.display().to_string(),
         },
         Place::PerInput(_) => {

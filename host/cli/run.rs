@@ -159,12 +159,12 @@ fn new_journal<'a>(
         ));
     }
     if let Place::File(path) = place
-        && let Some(packing) = output::packing(path, arguments)
+        && let Some(work) = output::work(path, arguments)
     {
         return Err(Failure::usage(format!(
-            "--journal cannot go on in the middle of a result that is compressed with {}: name one that is not, and compress \
-             it afterwards; or have a result made for each input, with -o FOLDER/",
-            packing.name()
+            "--journal cannot go on in the middle of a result that is {}: name a file that is not, and make one of it afterwards; \
+             or have a result made for each input, with -o FOLDER/",
+            output::kind(&work)
         )));
     }
     let Given::Known(known) = inputs else {

@@ -117,7 +117,8 @@ pub(crate) struct PictureArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArguments {
-    /// Where results go: a file, a folder (one result per input), or a name made from the input's: 'out/{stem}.png'
+    /// Where results go: a file, a folder (one result per input), a name made from the input's: 'out/{stem}.png', or a table
+    /// of a database: x.sqlite::TABLE
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
     /// Leave out inputs whose result is there already

@@ -96,7 +96,7 @@ impl<'a> ManyJobs<'a> {
         let sources = std::collections::VecDeque::from([found.clone()]);
         let unpack = !self.arguments.input.no_compression;
         let bytes = total_bytes(&sources, unpack);
-        let output = output::file_of_many(path, output::packing(path, self.arguments)).map_err(failed)?;
+        let output = output::file_of_many(path, output::work(path, self.arguments)).map_err(failed)?;
         let own_file = matches!(output, taskhost_pool::job::Output::File(_));
         let mut plan = plan::items_plan(self.shape, self.arguments, bytes, own_file)
             .ok_or_else(|| JobFailure::Kernel("the kernel filters pictures, not items".into()))?;

@@ -28,11 +28,9 @@ impl PictureWork {
         let file = source.file.try_clone().map_err(|error| wrong(error.to_string()))?;
         let file = std::fs::File::from(file);
         let input = picture::look(&file, path_of(found), len, &arguments.picture).map_err(&wrong)?;
-        if let Some(packing) = output.and_then(|path| output::packing(path, arguments)) {
-            let packing = packing.name();
-            return Err(JobFailure::Output(format!(
-                "{name}: no picture is compressed with {packing}: name the result otherwise, or add --no-compression"
-            )));
+        if let Some(work) = output.and_then(|path| output::work(path, arguments)) {
+            let kind = output::kind(&work);
+            return Err(JobFailure::Output(format!("{name}: no picture can be {kind}: name the result otherwise")));
         }
         let form = picture::form(&input, output.or_else(|| path_of(found))).map_err(&wrong)?;
         Ok(Self { source, input, form })

@@ -45,7 +45,7 @@ impl SingleJob<'_> {
         let mut resume = None;
         let mut splice = None;
         let mut parts = KeptParts::new();
-        let new_file = |path: &Path| output::file(path, output::packing(path, arguments));
+        let new_file = |path: &Path| output::file(path, output::work(path, arguments));
         let unpack = !arguments.input.no_compression;
         let output = match &place {
             Place::File(path) => match left {

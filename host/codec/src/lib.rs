@@ -6,12 +6,14 @@
 #[cfg(not(target_endian = "little"))]
 compile_error!("pictures are handed to kernels as they lie in memory, so taskhost needs a little-endian machine");
 
+mod database;
 mod decode;
 mod encode;
 mod error;
 mod jpeg;
 mod packing;
 
+pub use database::load;
 pub use decode::decode;
 pub use encode::encode;
 pub use error::CodecError;

@@ -32,6 +32,17 @@ pub enum StreamError {
         /// Bytes of it.
         at: u64,
     },
+    /// Something in it is no row of a table.
+    #[error("cannot take result {number}: {what}")]
+    Row {
+        /// Which, from 1.
+        number: u64,
+        /// Why not.
+        what: String,
+    },
+    /// The database it is to be put into is none, or there is too much of it.
+    #[error("cannot be written: {0}")]
+    Database(String),
     /// It is not what it says it is.
     #[error("is damaged: its {} data cannot be decompressed at byte {at}: {what}", .packing.name())]
     Damaged {
@@ -48,7 +59,7 @@ impl From<StreamError> for Fault {
     fn from(error: StreamError) -> Self {
         let text = error.to_string();
         match error {
-            StreamError::Write(_) => Self::Output(text),
+            StreamError::Write(_) | StreamError::Row { .. } | StreamError::Database(_) => Self::Output(text),
             StreamError::Read(_) | StreamError::Truncated { .. } | StreamError::Damaged { .. } => Self::Input(text),
         }
         .capped()

@@ -201,6 +201,15 @@ impl AtomicFile {
         self.place.parent.join(&self.temporary.name)
     }
 
+    /// Whether what it will replace is what it was when this was begun: the same file, as it was written then.
+    #[must_use]
+    pub fn would_replace_what_was_there(&self) -> bool {
+        let now = rustix::fs::statat(&self.place.folder, &self.place.name, AtFlags::SYMLINK_NOFOLLOW).ok();
+        let facts =
+            |stat: &rustix::fs::Stat| (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+        now.as_ref().map(facts) == self.place.previous.as_ref().map(facts)
+    }
+
     /// From now on dropping it leaves what was written under its temporary name, so that
     /// [`AtomicFile::reopen`] can go on with it.
     pub fn preserve(&mut self) {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use taskhost_os::atomic_file::AtomicFile;
 use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
-use taskhost_protocol::stream::Packing;
+use taskhost_protocol::stream::StreamWork;
 use taskhost_protocol::work::Split;
 
 use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan, Resume};
@@ -212,8 +212,8 @@ pub trait JobFeed {
 pub enum Output {
     /// A file that appears whole or not at all.
     File(Box<AtomicFile>),
-    /// The same, of which a worker writes compressed what is made.
-    Packed(Box<AtomicFile>, Packing),
+    /// The same, to which a worker writes what it makes of the results.
+    Converted(Box<AtomicFile>, StreamWork),
     /// A pipe, a terminal, a device, or a file that something else has open: written from front to back.
     Stream(OwnedFd),
     /// Nowhere.

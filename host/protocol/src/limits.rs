@@ -27,6 +27,9 @@ pub const PACKING_WINDOW: u64 = 128 << 20;
 /// enlarged, and what a block needs.
 pub const STREAM_MEMORY: u64 = 3 * PACKING_WINDOW;
 
+/// Largest SQLite database that rows are put into, in bytes: what SQLite allows one that is held in memory.
+pub const DATABASE_BYTES: u64 = 1 << 30;
+
 /// Failed items that one reply may report. A batch that has more stops there, and its rest is run as another batch.
 pub const FAILURES_PER_BATCH: usize = 6;
 

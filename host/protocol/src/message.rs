@@ -70,7 +70,10 @@ pub enum Start {
     /// Descriptors: none. For pictures.
     Convert,
     /// Descriptors: none. For one stream.
-    Stream,
+    Stream {
+        /// Private memory that it may have beyond what it starts with, in bytes.
+        memory: u64,
+    },
 }
 
 /// What an execute worker needs to begin.

@@ -186,7 +186,7 @@ fn live(channel: &mut Channel) -> Result<(), Fatal> {
         }
         Start::Execute(start) => execute::run(channel, start, fds),
         Start::Convert => convert::run(channel),
-        Start::Stream => stream::run(channel),
+        Start::Stream { memory } => stream::run(channel, memory),
     }
 }
 

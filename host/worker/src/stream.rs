@@ -8,17 +8,16 @@ use taskhost_os::rlimits::Rlimits;
 use taskhost_os::sandbox::Role;
 use taskhost_os::{exact, poll};
 use taskhost_protocol::fault::Fault;
-use taskhost_protocol::limits::STREAM_MEMORY;
 use taskhost_protocol::message::{FromWorker, ToWorker};
-use taskhost_protocol::stream::StreamOrder;
+use taskhost_protocol::stream::{Load, StreamOrder, StreamWork};
 
 use crate::startup::{Channel, Fatal};
 
 /// Converts one stream.
-pub(crate) fn run(channel: &mut Channel) -> Result<(), Fatal> {
+pub(crate) fn run(channel: &mut Channel, memory: u64) -> Result<(), Fatal> {
     // A decoder's panic is caught and becomes an error of the stream; it must not end the worker.
     std::panic::set_hook(Box::new(|_| {}));
-    Rlimits { more_data: STREAM_MEMORY, cpu: None }.set().map_err(|error| Fatal::failed("limiting itself")(&error))?;
+    Rlimits { more_data: memory, cpu: None }.set().map_err(|error| Fatal::failed("limiting itself")(&error))?;
     channel.lock(Role::Stream, 1)?;
     channel.locked()?;
     channel.send(&FromWorker::Ready { description: None })?;
@@ -29,12 +28,30 @@ pub(crate) fn run(channel: &mut Channel) -> Result<(), Fatal> {
     let Ok([from, to]) = <[OwnedFd; 2]>::try_from(fds) else {
         return Err(Fatal::Protocol("a stream has two ends".into()));
     };
-    let StreamOrder { conversion, prefix, from_start } = order;
+    let StreamOrder { work, prefix, from_start } = order;
     let source = Source { file: from.into(), offset: from_start.then_some(0) };
+    let source = io::Cursor::new(prefix).chain(source);
     let mut target = Target { file: to.into(), written: 0 };
-    let converted = taskhost_codec::convert(conversion, io::Cursor::new(prefix).chain(source), &mut target);
+    let made = match work {
+        StreamWork::Convert(conversion) => {
+            taskhost_codec::convert(conversion, source, &mut target).map_err(Fault::from)
+        }
+        StreamWork::Load(load) => append(&load, source, &mut target),
+    };
     // Said before either end is closed: who sees the end of the stream can rely on having heard how it ended.
-    channel.send(&FromWorker::Streamed(converted.map(|()| target.written).map_err(Fault::from)))
+    channel.send(&FromWorker::Streamed(made.map(|()| target.written)))
+}
+
+/// Puts rows into a database that is there, in place of what is there.
+fn append(load: &Load, rows: impl Read, target: &mut Target) -> Result<(), Fault> {
+    let mut before = vec![0; usize::try_from(load.before).unwrap_or(0)];
+    exact::pread_exact(target.file.as_fd(), &mut before, 0)
+        .map_err(|error| Fault::Output(format!("cannot be read: {error}")))?;
+    taskhost_codec::load(&load.table, rows, before, |database| {
+        target.written = database.len() as u64;
+        exact::pwrite_all(target.file.as_fd(), database, 0).map_err(io::Error::other)
+    })
+    .map_err(Fault::from)
 }
 
 /// What a stream is read from.

@@ -21,7 +21,7 @@ use taskhost_protocol::message::{
 };
 use taskhost_protocol::picture::{Cut, Format, PictureFile, PicturePlan, Sample};
 use taskhost_protocol::progress::Progress;
-use taskhost_protocol::stream::{Conversion, Packing, StreamOrder};
+use taskhost_protocol::stream::{Conversion, Load, Packing, StreamOrder, StreamWork};
 use taskhost_protocol::work::{
     Assignment, Budget, Care, Done, Join, Merge, Partial, Piece, Place, Rest, Rows, Spent, Split, Work,
 };
@@ -132,9 +132,17 @@ fn messages() -> Vec<Seed> {
         (
             "stream",
             ToWorker::Stream(StreamOrder {
-                conversion: Conversion::Unpack(Packing::Gzip),
+                work: StreamWork::Convert(Conversion::Unpack(Packing::Gzip)),
                 prefix: b"\x1f\x8b\x08".to_vec(),
                 from_start: true,
+            }),
+        ),
+        (
+            "load",
+            ToWorker::Stream(StreamOrder {
+                work: StreamWork::Load(Load { table: "parts".into(), before: 8192 }),
+                prefix: Vec::new(),
+                from_start: false,
             }),
         ),
     ];

@@ -155,7 +155,8 @@ fn every_attack_is_stopped() {
                     (_, "thread", Outcome::CameThrough) => role == Role::Compile,
                     (_, "clone3", Outcome::Refused(libc::ENOSYS)) => role == Role::Compile,
                     (_, name, Outcome::Refused(libc::ENOENT)) => {
-                        role == Role::Compile && (name.starts_with("open") || name == "create-file")
+                        matches!(role, Role::Compile | Role::Stream)
+                            && (name.starts_with("open") || name == "create-file")
                     }
                     // Threads ask by their number, which a filter cannot tell from another's.
                     (_, "affinity", Outcome::Refused(libc::ESRCH)) => role == Role::Compile && without.is_empty(),

@@ -10,7 +10,7 @@ use taskhost_os::poll::Interest;
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::ids::{JobId, SourceId, WorkerId};
 use taskhost_protocol::message::{FromWorker, Role, Start, ToWorker};
-use taskhost_protocol::stream::{Conversion, StreamOrder};
+use taskhost_protocol::stream::{StreamOrder, StreamWork};
 
 use super::jobs::JobOutput;
 use super::process::{Incoming, Phase, WorkerProcess};
@@ -74,11 +74,13 @@ impl Converters {
 impl Converter {
     /// What is said of a failure: the faults of streams are written as the end of a sentence.
     fn failure(&self, text: &str) -> JobFailure {
-        let name = if self.name == "-" { "standard input" } else { &self.name };
-        let text = format!("{name} {text}");
         match self.end {
-            End::Input(_) => JobFailure::Input(text),
-            End::Output => JobFailure::Output(text),
+            End::Input(_) => {
+                let name = if self.name == "-" { "standard input" } else { &self.name };
+                JobFailure::Input(format!("{name} {text}"))
+            }
+            // Whoever tells of it names the output.
+            End::Output => JobFailure::Output(text.to_owned()),
         }
     }
 }
@@ -93,7 +95,7 @@ impl Pool {
             JobFailure::Lost(format!("no worker can be started that converts {name}: {error}"))
         };
         let mut worker = self.starter.start(id, Role::Convert, None).map_err(|error| failed(&error))?;
-        if let Err(reason) = worker.begin(Start::Stream, &[]) {
+        if let Err(reason) = worker.begin(Start::Stream { memory: order.work.memory() }, &[]) {
             worker.violated(reason);
         }
         let watch = |fd: BorrowedFd<'_>, watched: Watched| self.poller.add(fd, watched.token(), Interest::Read);
@@ -170,6 +172,7 @@ impl Pool {
     fn converted(&mut self, id: WorkerId, result: Result<u64, Fault>, observer: &mut dyn Observer) {
         let Some(converter) = self.converters.0.get(&id) else { return };
         let (job, end) = (converter.job, converter.end);
+        let written = result.as_ref().copied().unwrap_or(0);
         let failure = match result {
             Ok(_) => None,
             Err(fault) => Some(match fault.capped() {
@@ -186,7 +189,10 @@ impl Pool {
                 }
             }
             (None, End::Output) => match self.finishing.remove(&job) {
-                Some(finishing) => self.over(job, finishing.job, finishing.totals, None, observer),
+                Some(finishing) => {
+                    let failure = finish(&finishing.job.output, written);
+                    self.over(job, finishing.job, finishing.totals, failure, observer);
+                }
                 None => {
                     let text = "ended before all was written".to_owned();
                     self.convert_failed(job, JobFailure::Lost(text), observer);
@@ -196,28 +202,28 @@ impl Pool {
     }
 
     /// Whether a worker writes the job's output.
-    pub(super) fn is_packed(&self, job: JobId) -> bool {
+    pub(super) fn is_converted(&self, job: JobId) -> bool {
         let job = self.jobs.get(&job).or_else(|| Some(&self.finishing.get(&job)?.job));
-        job.is_some_and(|job| matches!(job.output, JobOutput::Packed { .. }))
+        job.is_some_and(|job| matches!(job.output, JobOutput::Converted { .. }))
     }
 
     /// Something could not be written to the pipe: the worker that is to read it has failed, and its word or its end says why.
-    pub(super) fn stop_packing(&mut self, job: JobId) {
-        if let Some(JobOutput::Packed { target, .. }) = self.jobs.get_mut(&job).map(|job| &mut job.output) {
+    pub(super) fn stop_converting(&mut self, job: JobId) {
+        if let Some(JobOutput::Converted { target, .. }) = self.jobs.get_mut(&job).map(|job| &mut job.output) {
             // If it has not, it ends now, too early.
             *target = None;
         }
     }
 
     /// Starts the worker that writes the job's output, when one is to do that.
-    pub(super) fn pack_output(&mut self, id: JobId) -> Result<(), JobFailure> {
+    pub(super) fn convert_output(&mut self, id: JobId) -> Result<(), JobFailure> {
         let Some(job) = self.jobs.get_mut(&id) else { return Ok(()) };
-        let JobOutput::Packed { atomic, packing, target } = &mut job.output else { return Ok(()) };
+        let JobOutput::Converted { atomic, work, target } = &mut job.output else { return Ok(()) };
         let failed = |error: io::Error| JobFailure::Output(format!("no pipe can be made for the output: {error}"));
         let (reader, writer) = io::pipe().map_err(failed)?;
         *target = Some(Arc::new(Target::new(writer.into())));
         let to = atomic.file().try_clone().map_err(failed)?.into();
-        let order = order(Conversion::Pack(*packing), Vec::new(), false);
+        let order = StreamOrder { work: work.clone(), prefix: Vec::new(), from_start: false };
         let name = atomic.path().display().to_string();
         self.convert(Stream { job: id, end: End::Output, name, order, from: reader.into(), to }).map(drop)
     }
@@ -312,7 +318,16 @@ fn lost(end: End, name: &str, death: &Death) -> JobFailure {
     }
 }
 
-/// An order to read all of a file, or what is left of a pipe of which this came first.
-pub(super) fn order(conversion: Conversion, prefix: Vec<u8>, from_start: bool) -> StreamOrder {
-    StreamOrder { conversion, prefix, from_start }
+/// The last look at a file to which `written` bytes were written: what is in the way of giving it its name.
+fn finish(output: &JobOutput, written: u64) -> Option<JobFailure> {
+    let JobOutput::Converted { atomic, work: StreamWork::Load(_), .. } = output else { return None };
+    if !atomic.would_replace_what_was_there() {
+        let text = "was changed by somebody else meanwhile, and nothing was added to it: run it again".to_owned();
+        return Some(JobFailure::Output(text));
+    }
+    // It may have got shorter.
+    let file = atomic.file();
+    let cut =
+        file.metadata().and_then(|metadata| if metadata.len() > written { file.set_len(written) } else { Ok(()) });
+    cut.err().map(|error| JobFailure::Output(format!("cannot be written: {error}")))
 }

@@ -206,7 +206,7 @@ impl Pool {
                         Ok(bytes)
                     }
                     (JobOutput::File { direct, .. }, _) => trim(direct, bytes)?.map(|()| 0),
-                    (JobOutput::Packed { .. } | JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(0),
+                    (JobOutput::Converted { .. } | JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(0),
                 }
             }
         };
@@ -260,7 +260,7 @@ impl Pool {
             }
             match (written.result, written.purpose) {
                 // The worker that is to read it has failed, and its word or its end says why.
-                (Err(_), _) if self.is_packed(job) => self.stop_packing(job),
+                (Err(_), _) if self.is_converted(job) => self.stop_converting(job),
                 (Err(failure), _) if self.finishing.contains_key(&job) => self.finish_failed(job, failure, observer),
                 (Err(failure), _) => self.tell_state(Event::JobBroken { job, failure }),
                 (Ok(()), Purpose::Commit) => self.finish_saved(job, observer),

@@ -11,7 +11,7 @@ use taskhost_os::{exact, memfd, transfer};
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::limits::HEADER_BYTES;
 use taskhost_protocol::picture::{Format, PicturePlan};
-use taskhost_protocol::stream::Packing;
+use taskhost_protocol::stream::StreamWork;
 use taskhost_protocol::work::Split;
 
 use super::Progress;
@@ -45,9 +45,9 @@ pub(crate) enum JobOutput {
         direct: Arc<OwnedFd>,
     },
     /// A file that is not yet in its place, to which a worker writes what it makes of what is written to the pipe.
-    Packed {
+    Converted {
         atomic: Box<AtomicFile>,
-        packing: Packing,
+        work: StreamWork,
         /// The pipe, until everything is written.
         target: Option<Arc<Target>>,
     },
@@ -158,7 +158,7 @@ impl RunningJob {
                 let target = Arc::new(Target::new(direct.try_clone()?));
                 JobOutput::File { atomic, target, direct }
             }
-            Output::Packed(atomic, packing) => JobOutput::Packed { atomic, packing, target: None },
+            Output::Converted(atomic, work) => JobOutput::Converted { atomic, work, target: None },
             Output::Stream(fd) => JobOutput::Stream(Arc::new(Target::new(fd))),
             Output::Nothing => JobOutput::Nothing,
         };
@@ -288,7 +288,7 @@ impl RunningJob {
     pub(crate) fn target(&self) -> Option<Arc<Target>> {
         match &self.output {
             JobOutput::File { target, .. } | JobOutput::Stream(target) => Some(Arc::clone(target)),
-            JobOutput::Packed { target, .. } => target.clone(),
+            JobOutput::Converted { target, .. } => target.clone(),
             JobOutput::Nothing => None,
         }
     }
@@ -300,14 +300,14 @@ impl RunningJob {
         }
         match &self.output {
             JobOutput::File { direct, .. } => Some(Arc::clone(direct)),
-            JobOutput::Packed { .. } | JobOutput::Stream(_) | JobOutput::Nothing => None,
+            JobOutput::Converted { .. } | JobOutput::Stream(_) | JobOutput::Nothing => None,
         }
     }
 
     /// Where the output file will be.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         match &self.output {
-            JobOutput::File { atomic, .. } | JobOutput::Packed { atomic, .. } => Some(atomic.path().to_owned()),
+            JobOutput::File { atomic, .. } | JobOutput::Converted { atomic, .. } => Some(atomic.path().to_owned()),
             JobOutput::Stream(_) | JobOutput::Nothing => None,
         }
     }

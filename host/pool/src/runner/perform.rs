@@ -66,7 +66,7 @@ impl Pool {
                 }
                 self.jobs.insert(id, job);
                 self.tell_state(Event::JobAdded { job: id, plan, resume });
-                if let Err(failure) = possible.and(reserved).and(kept).and_then(|()| self.pack_output(id)) {
+                if let Err(failure) = possible.and(reserved).and(kept).and_then(|()| self.convert_output(id)) {
                     self.tell_state(Event::JobBroken { job: id, failure });
                 }
                 self.settle(observer);
@@ -232,7 +232,7 @@ impl Pool {
     fn finish(&mut self, id: JobId, totals: JobTotals, observer: &mut dyn Observer) {
         let copies = self.splice_rest(id);
         let Some(mut job) = self.jobs.remove(&id) else { return };
-        if let JobOutput::Packed { target, .. } = &mut job.output {
+        if let JobOutput::Converted { target, .. } = &mut job.output {
             // The worker at the other end of the pipe reads its end, and says when everything is in the file.
             *target = None;
             self.finishing.insert(id, Finishing { job, totals });
@@ -301,7 +301,7 @@ impl Pool {
             }
             // Dropping the output removes what was written so far, unless it is kept to go on with.
             (Some(failure), _) => Some(failure),
-            (None, JobOutput::File { atomic, .. } | JobOutput::Packed { atomic, .. }) => atomic
+            (None, JobOutput::File { atomic, .. } | JobOutput::Converted { atomic, .. }) => atomic
                 .commit(durability)
                 .err()
                 .map(|error| JobFailure::Output(format!("the result could not be put in its place: {error}"))),
@@ -429,7 +429,7 @@ impl Sender<'_> {
         let result = picture.result.clone().ok_or("was to encode a result that is not there")?;
         let output: Arc<OwnedFd> = match &job.output {
             JobOutput::File { direct, .. } => Arc::clone(direct),
-            JobOutput::Packed { .. } | JobOutput::Stream(_) | JobOutput::Nothing => {
+            JobOutput::Converted { .. } | JobOutput::Stream(_) | JobOutput::Nothing => {
                 Arc::new(memfd::create(c"taskhost-encoded").map_err(|error| error.to_string())?)
             }
         };

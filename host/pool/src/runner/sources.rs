@@ -6,9 +6,9 @@ use std::os::fd::AsFd as _;
 use taskhost_data::formats::{PACKING_BYTES, Sniffed, packing};
 use taskhost_os::exact;
 use taskhost_protocol::ids::{JobId, SourceId};
-use taskhost_protocol::stream::{Conversion, Packing};
+use taskhost_protocol::stream::{Conversion, Packing, StreamOrder, StreamWork};
 
-use super::converters::{End, Stream, order};
+use super::converters::{End, Stream};
 use super::jobs::Opened;
 use super::pipe::Brought;
 use super::room::sources_at_once;
@@ -73,7 +73,7 @@ impl Pool {
         };
         let Some(packing) = packing else { return self.jobs.get_mut(&id).ok_or_else(lost)?.open(file) };
         let source = SourceId(self.jobs.get(&id).ok_or_else(lost)?.next_source);
-        let order = order(Conversion::Unpack(packing), Vec::new(), true);
+        let order = order(packing, Vec::new(), true);
         let (reader, _) = self.unpack((id, source), &file.name, order, file.file)?;
         let job = self.jobs.get_mut(&id).ok_or_else(lost)?;
         let opened =
@@ -96,7 +96,7 @@ impl Pool {
         }
         pipe.is_busy = false;
         let (prefix, from) = pipe.replace(reader.into());
-        let order = order(Conversion::Unpack(packing), prefix, false);
+        let order = order(packing, prefix, false);
         self.convert(Stream { job: id, end: End::Input(source), name, order, from, to: writer.into() })?;
         self.watch_pipe(id);
         Ok(())
@@ -219,4 +219,9 @@ fn sniff(file: &SourceFile) -> Result<Option<Packing>, JobFailure> {
         Sniffed::Packed(packing) => Some(packing),
         Sniffed::Plain | Sniffed::Unknown => None,
     })
+}
+
+/// An order to decompress all of a file, or what is left of a pipe of which this came first.
+fn order(packing: Packing, prefix: Vec<u8>, from_start: bool) -> StreamOrder {
+    StreamOrder { work: StreamWork::Convert(Conversion::Unpack(packing)), prefix, from_start }
 }
