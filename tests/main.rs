@@ -21,6 +21,7 @@ mod counts;
 mod death;
 mod debugging;
 mod doctor;
+mod engines;
 mod errors;
 mod examples;
 mod exit_codes;
@@ -46,6 +47,7 @@ mod run;
 mod sandbox;
 #[cfg(feature = "service")]
 mod service;
+mod shards;
 mod signals;
 mod splits;
 mod tidy;

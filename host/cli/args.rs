@@ -9,6 +9,7 @@ mod given;
 mod names;
 mod new;
 mod run;
+mod shards;
 #[cfg(feature = "service")]
 mod tenant;
 mod values;
@@ -28,6 +29,10 @@ pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use new::{Language, NewArguments};
 pub(crate) use run::{PictureArguments, ReportArguments, RunArguments};
+pub(crate) use shards::{
+    AttachArguments, EngineArguments, EngineName, MergeArguments, PlanArguments, ShardArguments, ShardCommand,
+    ShardRunArguments,
+};
 #[cfg(feature = "service")]
 pub(crate) use tenant::{ServiceArguments, TenantArguments, TenantCommand, TokenArguments};
 pub(crate) use values::FolderName;
@@ -60,6 +65,14 @@ pub(crate) enum Command {
     Resume(ResumeArguments),
     /// Run one failed item again, alone
     Replay(ReplayArguments),
+    /// Cut a run into shards, to be run one by one and on other machines
+    Plan(Box<PlanArguments>),
+    /// Run one shard of a plan
+    Shard(ShardArguments),
+    /// Join what the shards of a plan have made
+    Merge(MergeArguments),
+    /// Wait again for a run that a cluster's scheduler has
+    Attach(AttachArguments),
     /// Measure how a kernel scales, and what an item costs
     Bench(BenchArguments),
     /// Look after the compiled kernels

@@ -17,6 +17,7 @@ mod config;
 mod converters;
 pub(crate) mod cutter;
 mod failed;
+mod frontier;
 mod grants;
 mod incoming;
 mod jobs;
