@@ -37,7 +37,8 @@ pub(super) fn into_file(path: &Path, parts: &[Part]) -> Result<Joined, Failure> 
     match output::file(path, None)? {
         Output::File(file) => into_atomic(*file, parts),
         Output::Stream(device) => into_stream(&mut File::from(device), parts),
-        Output::Nothing => Ok(Joined::Made),
+        // Neither is what a name that says nothing of compression comes to.
+        Output::Nothing | Output::Packed(..) => Ok(Joined::Made),
     }
 }
 
