@@ -27,9 +27,11 @@ page() {
     printf '# The command line\n\n'
     printf 'Written by `docs/update.sh` from the program itself; a test compares.\n'
     section taskhost
-    for command in run stdio inspect new check compile resume replay bench doctor; do
+    for command in run stdio inspect new check compile resume replay plan merge attach bench doctor; do
         section "taskhost $command" "$command"
     done
+    section 'taskhost shard' shard
+    section 'taskhost shard run' shard run
     section 'taskhost tenant' tenant
     for command in create list show set rotate disable; do
         section "taskhost tenant $command" tenant "$command"

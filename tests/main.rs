@@ -23,6 +23,7 @@ mod database;
 mod death;
 mod debugging;
 mod doctor;
+mod engines;
 mod errors;
 mod examples;
 mod exit_codes;
@@ -48,6 +49,7 @@ mod run;
 mod sandbox;
 #[cfg(feature = "service")]
 mod service;
+mod shards;
 mod signals;
 mod splits;
 mod stdio;

@@ -9,6 +9,7 @@ mod given;
 mod names;
 mod new;
 mod run;
+mod shards;
 mod stdio;
 #[cfg(feature = "service")]
 mod tenant;
@@ -30,6 +31,10 @@ pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use new::{Language, NewArguments};
 pub(crate) use run::{
     CallArguments, MessageArguments, PictureArguments, ReportArguments, RunArguments, WorkerArguments,
+};
+pub(crate) use shards::{
+    AttachArguments, EngineArguments, EngineName, MergeArguments, PlanArguments, ShardArguments, ShardCommand,
+    ShardRunArguments,
 };
 pub(crate) use stdio::StdioArguments;
 #[cfg(feature = "service")]
@@ -66,6 +71,14 @@ pub(crate) enum Command {
     Resume(ResumeArguments),
     /// Run one failed item again, alone
     Replay(ReplayArguments),
+    /// Cut a run into shards, to be run one by one and on other machines
+    Plan(Box<PlanArguments>),
+    /// Run one shard of a plan
+    Shard(ShardArguments),
+    /// Join what the shards of a plan have made
+    Merge(MergeArguments),
+    /// Wait again for a run that a cluster's scheduler has
+    Attach(AttachArguments),
     /// Measure how a kernel scales, and what an item costs
     Bench(BenchArguments),
     /// Look after the compiled kernels

@@ -46,7 +46,7 @@ pub(crate) const TABLE: [(u8, &str); 11] = [
         6,
         "this machine does not allow a wall around the workers that is insisted on: --sandbox full; or one does not hold: doctor --attack",
     ),
-    (7, "a limit of the whole run was hit: --deadline"),
+    (7, "a limit of the whole run was hit: --deadline, or the memory or time that a scheduler was asked for"),
     (130, "interrupted (Ctrl-C)"),
     (141, "the reader of standard output went away"),
     (143, "terminated"),

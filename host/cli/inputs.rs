@@ -13,6 +13,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 pub(crate) use filter::Filter;
 pub(crate) use list::{List, ListSource};
 pub(crate) use walk::Skipped;
@@ -31,7 +33,7 @@ pub(crate) enum Found {
 }
 
 /// A file to be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FoundFile {
     /// Where it is.
     pub(crate) path: PathBuf,

@@ -257,6 +257,7 @@ impl Left {
             output: last.output,
             counters: last.counters.iter().cloned().collect(),
             busy: 0,
+            last: None,
         }
     }
 

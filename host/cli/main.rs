@@ -9,6 +9,7 @@ mod cache;
 mod capsule;
 mod capture;
 mod check;
+mod cluster;
 mod doctor;
 mod dry_run;
 mod exit_code;
@@ -28,6 +29,7 @@ mod replay;
 mod report;
 mod resume;
 mod run;
+mod shards;
 mod shell;
 mod start;
 mod stdio;
@@ -57,6 +59,10 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Plan(arguments) => shards::plan(*arguments),
+        Command::Shard(arguments) => shards::shard(arguments),
+        Command::Merge(arguments) => shards::merge(&arguments),
+        Command::Attach(arguments) => cluster::attach(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Compile(arguments) => inspect::compile(&arguments),
         Command::Resume(arguments) => resume::resume(arguments),

@@ -173,6 +173,7 @@ pub(crate) fn plan(
         encode,
         batch,
         on_error,
+        rows: None,
     }
 }
 

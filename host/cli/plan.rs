@@ -164,6 +164,7 @@ pub(crate) fn items_plan(
         bytes,
         on_error: on_error(arguments),
         origin: None,
+        portion: None,
     })
 }
 

@@ -144,6 +144,7 @@ fn work(capsule: &Capsule) -> Result<JobWork, String> {
         bytes: Some(len),
         on_error: OnError::Fail,
         origin: Some(Origin { offset: item.offset, position: item.position }),
+        portion: None,
     };
     let header = capsule.header.is_some();
     Ok(JobWork::Items {

@@ -19,6 +19,7 @@ use taskhost_protocol::message::Level;
 use crate::exit_code::Exit;
 
 pub(crate) use observer::{Notes, Reporter, Shown};
+pub(crate) use progress::Meter;
 pub(crate) use summary::Summary;
 
 /// Prints bytes to standard output. A reader that went away is an exit code, not an error.

@@ -1,9 +1,9 @@
 //! `taskhost run`: from the command line to an exit code.
 
-mod clashes;
+pub(crate) mod clashes;
 mod ending;
 mod keeping;
-mod many;
+pub(crate) mod many;
 pub(crate) mod picture_work;
 mod single;
 
@@ -63,6 +63,12 @@ pub(crate) enum Given {
 
 /// Runs a kernel over its inputs.
 pub(crate) fn run(arguments: RunArguments) -> Result<Exit> {
+    if let Some(engine) = arguments.cluster.engine {
+        return crate::cluster::run(arguments, engine);
+    }
+    if arguments.cluster.shards.is_some() {
+        return Err(Failure::usage("--shards is for --engine, or for taskhost plan").into());
+    }
     run_with(arguments, None)
 }
 
@@ -262,7 +268,7 @@ struct Started<'a> {
 }
 
 /// A kernel that stands where inputs stand.
-fn misplaced_kernel(arguments: &RunArguments) -> Result<(), Failure> {
+pub(crate) fn misplaced_kernel(arguments: &RunArguments) -> Result<(), Failure> {
     let is_wasm = |path: &Path| path.extension().is_some_and(|extension| extension == "wasm" || extension == "wat");
     let first = &arguments.kernel.kernel;
     if let Some(kernel) = arguments.inputs.iter().find(|input| is_wasm(input))
@@ -276,7 +282,7 @@ fn misplaced_kernel(arguments: &RunArguments) -> Result<(), Failure> {
 }
 
 /// The inputs, standard input when there are none and it is no terminal.
-fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure> {
+pub(crate) fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Given, Failure> {
     let list = arguments
         .input
         .input_list

@@ -160,6 +160,7 @@ fn spec(arguments: &StdioArguments, replies: Replies, exchange: &Arc<Exchange>) 
         bytes: None,
         on_error: OnError::Skip,
         origin: None,
+        portion: None,
     };
     let work = JobWork::Table {
         plan,

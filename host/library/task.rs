@@ -32,6 +32,7 @@ pub(crate) fn plan(ordered: bool, batch: BatchRule) -> ItemsPlan {
         bytes: None,
         on_error: OnError::Skip,
         origin: None,
+        portion: None,
     }
 }
 

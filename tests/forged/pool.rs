@@ -119,6 +119,7 @@ impl Machine {
             bytes: Some(len),
             on_error: OnError::Skip,
             origin: None,
+            portion: None,
         };
         let work = JobWork::Items {
             plan,

@@ -10,7 +10,7 @@ use crate::invoke::Invocation;
 
 use super::names::{FreshName, LevelName, ProgressMode};
 use super::values::{self, BatchSize, WorkerCount};
-use super::{FailureArguments, GivenArguments, InspectArguments, JournalArguments, LimitArguments};
+use super::{EngineArguments, FailureArguments, GivenArguments, InspectArguments, JournalArguments, LimitArguments};
 
 /// `taskhost run`.
 #[derive(Debug, Args)]
@@ -40,6 +40,8 @@ pub(crate) struct RunArguments {
     pub(crate) journal: JournalArguments,
     #[command(flatten)]
     pub(crate) report: ReportArguments,
+    #[command(flatten)]
+    pub(crate) cluster: EngineArguments,
 }
 
 #[derive(Debug, Args)]

@@ -31,7 +31,7 @@ impl Identity {
 }
 
 /// Refuses two uses of one file. Results may take the place of their input, which is read until they are complete.
-pub(super) fn check(arguments: &RunArguments, place: &Place, inputs: &Given) -> Result<(), Failure> {
+pub(crate) fn check(arguments: &RunArguments, place: &Place, inputs: &Given) -> Result<(), Failure> {
     let output = match place {
         Place::File(path) => Some(path.as_path()),
         Place::Stdout { .. } | Place::PerInput(_) => None,

@@ -22,7 +22,7 @@ use crate::plan::{self, Shape};
 use crate::report::Notes;
 
 /// The jobs of a run that makes a result for each input.
-pub(super) struct ManyJobs<'a> {
+pub(crate) struct ManyJobs<'a> {
     notes: Rc<Notes>,
     sources: Sources,
     names: Names,
@@ -33,11 +33,11 @@ pub(super) struct ManyJobs<'a> {
 }
 
 /// Where results go, and who is told of what is special about them.
-pub(super) struct Outputs<'l> {
-    pub(super) destination: Destination,
-    pub(super) notes: Rc<Notes>,
+pub(crate) struct Outputs<'l> {
+    pub(crate) destination: Destination,
+    pub(crate) notes: Rc<Notes>,
     /// What another run left behind.
-    pub(super) left: Option<&'l Left>,
+    pub(crate) left: Option<&'l Left>,
 }
 
 /// The outputs' names.
@@ -49,7 +49,7 @@ enum Names {
 }
 
 impl<'a> ManyJobs<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         inputs: Given,
         outputs: Outputs<'a>,
         arguments: &'a RunArguments,
@@ -188,6 +188,7 @@ fn failed_job(name: String, failure: JobFailure) -> JobSpec {
         batch: taskhost_pool::state::sizing::BatchRule::Auto,
         bytes: None,
         origin: None,
+        portion: None,
         on_error: OnError::Fail,
     };
     let work = JobWork::Items {

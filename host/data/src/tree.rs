@@ -59,6 +59,12 @@ impl NodeId {
         Self { level: self.level + 1, index: self.index >> FANOUT_BITS }
     }
 
+    /// The nodes below it, in order. There are none below a leaf.
+    fn children(self) -> impl Iterator<Item = Self> {
+        let level = self.level.saturating_sub(1);
+        (0..FANOUT as u64).map(move |slot| Self { level, index: self.index << FANOUT_BITS | slot })
+    }
+
     /// Which child of its parent it is.
     fn slot(self) -> usize {
         // Four bits always fit.

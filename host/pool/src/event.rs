@@ -9,11 +9,12 @@ use taskhost_protocol::ids::{BatchId, Generation, JobId, SourceId, WorkerId};
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::message::Role;
 use taskhost_protocol::picture::{Format, PicturePlan};
-use taskhost_protocol::work::{Budget, Care, Done, Merge, Piece, Rows, Split};
+use taskhost_protocol::work::{Budget, Care, Done, Merge, Partial, Piece, Rows, Split};
 
 use crate::death::{Death, Reason};
 pub use crate::plan::{
-    DirectLength, DoneRange, ItemsPlan, JobPlan, JobTotals, OnError, Origin, PictureJobPlan, Placement, Prefix, Resume,
+    DirectLength, DoneRange, ItemsPlan, JobPlan, JobTotals, OnError, Origin, PictureJobPlan, Placement, Portion,
+    Prefix, Resume,
 };
 use crate::verdict::Verdict;
 
@@ -337,6 +338,8 @@ pub enum Action {
         plan: PicturePlan,
         /// How many pictures.
         planes: u32,
+        /// How long the results are together.
+        bytes: u64,
     },
     /// An item failed, and the job goes on without it.
     ItemFailed {
@@ -379,6 +382,13 @@ pub enum Action {
         batch: BatchId,
         /// The stretches, with their parts end to end in the results of the batch.
         ranges: Vec<DoneRange>,
+    },
+    /// Write parts to the job's output, in order: the nodes above them have other parts elsewhere.
+    WriteParts {
+        /// The job.
+        job: JobId,
+        /// The parts, and what of the reduction each is.
+        parts: Vec<(PartId, Partial)>,
     },
     /// Keep parts that another run has made.
     RestoreParts {

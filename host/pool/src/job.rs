@@ -8,7 +8,7 @@ use taskhost_os::atomic_file::AtomicFile;
 use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::picture::{Format, PictureFile, PicturePlan};
 use taskhost_protocol::stream::StreamWork;
-use taskhost_protocol::work::Split;
+use taskhost_protocol::work::{Partial, Split};
 
 use crate::event::{ItemsPlan, JobFailure, JobTotals, PictureJobPlan, Resume};
 use crate::journal::FailedRecord;
@@ -235,6 +235,8 @@ pub struct JobReport {
     pub totals: JobTotals,
     /// With a [`Splice`]: the items that failed again, with their places in the new output.
     pub failed_again: Vec<FailedRecord>,
+    /// Of a portion of a reduction: what its output consists of, in order.
+    pub partials: Vec<Partial>,
     /// The names of its inputs, by number, as far as a failure may need them.
     pub failure: Option<ReportedFailure>,
 }

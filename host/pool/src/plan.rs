@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 
+use serde::{Deserialize, Serialize};
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::kernel::ResultLength;
 use taskhost_protocol::picture::Format;
@@ -63,6 +64,32 @@ pub struct ItemsPlan {
     pub on_error: OnError,
     /// Where its one input stood in the input of another run, of which it is one item.
     pub origin: Option<Origin>,
+    /// The part of the input that is to be run, when other processes run the rest.
+    pub portion: Option<Portion>,
+}
+
+/// A stretch of the input of a run, of which alone the results are made. The files of the job are those in which it lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Portion {
+    /// Position in the whole run of an item at byte 0 of the first file, see
+    /// [`taskhost_protocol::work::Piece::position`].
+    pub base: u64,
+    /// In the first file, items begin at this byte or later.
+    pub start: u64,
+    /// The number of the last file, counted from the first.
+    pub last: u32,
+    /// In the last file, items begin before this byte.
+    pub end: u64,
+}
+
+impl Portion {
+    /// The range of a file of `len` bytes in which items of the portion begin.
+    #[must_use]
+    pub fn within(&self, source: SourceId, len: u64) -> (u64, u64) {
+        let start = if source.0 == 0 { self.start } else { 0 };
+        let end = if source.0 == self.last { self.end.min(len) } else { len };
+        (start.min(end), end)
+    }
 }
 
 /// Where the bytes of an input stood.
@@ -91,6 +118,9 @@ pub struct PictureJobPlan {
     pub batch: BatchRule,
     /// What becomes of it when a row fails.
     pub on_error: OnError,
+    /// The rows that are to be run, when other processes run the rest: the first, and the one behind the last, counted
+    /// over all pictures. A picture that cannot be cut belongs to whoever has its first row.
+    pub rows: Option<(u64, u64)>,
 }
 
 /// A job's share of the workers, beside other jobs.
@@ -181,4 +211,6 @@ pub struct JobTotals {
     pub counters: BTreeMap<String, u64>,
     /// Nanoseconds workers were busy with it.
     pub busy: u64,
+    /// Of a portion: the last input that has items in it, and their number.
+    pub last: Option<(SourceId, u64)>,
 }

@@ -95,6 +95,24 @@ impl<H> TreePlan<H> {
         if self.result().is_some() { Some(self.result) } else { None }
     }
 
+    /// The results that can be joined no further before others come, in order; `None` while a join is due or being made.
+    #[must_use]
+    pub fn frontier(&self) -> Option<Vec<(NodeId, &H)>> {
+        if !self.due.is_empty() || self.open.values().any(|node| node.joining) {
+            return None;
+        }
+        let mut results: Vec<(NodeId, &H)> = self.result.iter().map(|result| (NodeId::TOP, result)).collect();
+        for (parent, node) in &self.open {
+            let ready = parent.children().zip(&node.children).filter_map(|(id, child)| match child {
+                Child::Ready(handle) => Some((id, handle)),
+                Child::Empty | Child::Open => None,
+            });
+            results.extend(ready);
+        }
+        results.sort_by_key(|(node, _)| node.start());
+        Some(results)
+    }
+
     fn cover_wide(&mut self, start: u128, end: u128) {
         if start >= end {
             return;

@@ -12,7 +12,7 @@ use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::limits::HEADER_BYTES;
 use taskhost_protocol::picture::{Format, PicturePlan};
 use taskhost_protocol::stream::StreamWork;
-use taskhost_protocol::work::Split;
+use taskhost_protocol::work::{Partial, Split};
 
 use super::Progress;
 use super::pipe::{Before, Pipe, header_too_long};
@@ -93,6 +93,8 @@ pub(crate) struct RunningJob {
     pub(crate) picture: Option<Picture>,
     /// Partial results that another run has made, by input and first byte of their stretch.
     pub(crate) parts: KeptParts,
+    /// Of a portion of a reduction: what its output consists of.
+    pub(crate) partials: Vec<Partial>,
     /// The output that is made anew.
     pub(crate) splicing: Option<Splicing>,
     /// Whoever hands its items over and gets the results.
@@ -178,6 +180,7 @@ impl RunningJob {
             output,
             picture,
             parts: kept,
+            partials: Vec::new(),
             splicing,
             table,
             share,
@@ -313,10 +316,14 @@ impl RunningJob {
     }
 
     /// Makes the output ready for a picture. Returns where the first row goes, and what has to be appended in front.
-    pub(crate) fn open_picture(&mut self, plan: &PicturePlan, planes: u32) -> Result<(u64, Vec<u8>), JobFailure> {
+    pub(crate) fn open_picture(
+        &mut self,
+        plan: &PicturePlan,
+        planes: u32,
+        bytes: u64,
+    ) -> Result<(u64, Vec<u8>), JobFailure> {
         let Some(picture) = &mut self.picture else { return Ok((0, Vec::new())) };
         picture.result_format = Some(plan.output);
-        let bytes = plan.output.bytes().unwrap_or(u64::MAX).saturating_mul(u64::from(planes));
         match &picture.form {
             PictureForm::File(_) => {
                 let result = memfd::create_sized(c"taskhost-result", bytes)

@@ -18,6 +18,7 @@ mod converters;
 mod course;
 pub(crate) mod cutter;
 mod failed;
+mod frontier;
 mod grants;
 mod incoming;
 mod jobs;

@@ -41,6 +41,7 @@ impl Pool {
                     result: None,
                     totals: JobTotals::default(),
                     failed_again: Vec::new(),
+                    partials: Vec::new(),
                     failure: Some(ReportedFailure { failure, source: None }),
                 });
             }
@@ -86,9 +87,9 @@ impl Pool {
                 }
                 self.watch_pipe(job);
             }
-            Action::OpenOutput { job, plan, planes } => {
+            Action::OpenOutput { job, plan, planes, bytes } => {
                 let Some(running) = self.jobs.get_mut(&job) else { return };
-                match running.open_picture(&plan, planes) {
+                match running.open_picture(&plan, planes, bytes) {
                     Ok((at, header)) => {
                         if let Some(target) = running.target().filter(|_| !header.is_empty()) {
                             self.tell_state(Event::Appended { job, bytes: header.len() as u64 });
@@ -108,6 +109,7 @@ impl Pool {
             }
             Action::Append { job, batch, bytes } => self.append(job, batch, bytes),
             Action::TakeParts { batch, parts } => self.take_parts(batch, &parts),
+            Action::WriteParts { job, parts } => self.write_parts(job, &parts),
             Action::Reduced { job, batch, ranges } => self.keep_parts(job, batch, ranges),
             Action::RestoreParts { job, source, start, parts } => self.restore_parts(job, (source, start), &parts),
             Action::DropParts { parts } => {
@@ -317,7 +319,8 @@ impl Pool {
         let failure = failure.map(|failure| ReportedFailure { failure, source });
         let split = job.picture.is_none().then_some(job.split);
         let failed_again = job.splicing.map(|splicing| splicing.failed).unwrap_or_default();
-        observer.job_finished(JobReport { name: job.name, path, split, result, totals, failed_again, failure });
+        let (name, partials) = (job.name, job.partials);
+        observer.job_finished(JobReport { name, path, split, result, totals, failed_again, partials, failure });
     }
 }
 
@@ -492,6 +495,7 @@ mod tests {
                 bytes: None,
                 on_error: OnError::Fail,
                 origin,
+                portion: None,
             })
         };
         let origin = Some(Origin { offset: 7, position: 1 });

@@ -32,6 +32,12 @@ impl Input {
         Self { split, next: Next::Idle, next_base: 0, next_bytes: 0 }
     }
 
+    /// The first input has inputs of others in front of it: the position of an item at its byte 0.
+    pub(crate) fn behind(mut self, base: u64) -> Self {
+        self.next_base = base;
+        self
+    }
+
     pub(crate) fn next(&self) -> Next {
         self.next
     }

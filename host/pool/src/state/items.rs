@@ -73,7 +73,7 @@ impl ItemsJob {
             id,
             plan,
             sizing: if plan.split == Split::Table { Sizing::of_items(plan.batch) } else { Sizing::new(plan.batch) },
-            input: Input::new(plan.split),
+            input: Input::new(plan.split).behind(plan.portion.map_or(0, |portion| portion.base)),
             supply: Supply::default(),
             window: Window::new(plan.ordered),
             reduction: (plan.merge == Merge::Reduce).then(Reduction::new),
@@ -100,9 +100,14 @@ impl ItemsJob {
             Placement::Append => Destination::Arena,
             Placement::Nowhere => Destination::Nowhere,
             Placement::Direct(DirectLength::Exactly(len)) => {
-                Destination::Output(piece.position(self.plan.split, piece.start) * u64::from(len))
+                let portion = self.plan.portion.unwrap_or_default();
+                let first = Piece { base: portion.base, ..*piece }.position(self.plan.split, portion.start);
+                Destination::Output((piece.position(self.plan.split, piece.start) - first) * u64::from(len))
             }
-            Placement::Direct(DirectLength::Same) => Destination::Output(self.supply.before(piece) + piece.start),
+            Placement::Direct(DirectLength::Same) => {
+                let before = self.plan.portion.map_or(0, |portion| portion.start);
+                Destination::Output(self.supply.before(piece) + piece.start - before)
+            }
         }
     }
 
@@ -118,6 +123,26 @@ impl ItemsJob {
     /// Whether a stretch can be given out.
     fn can_run(&self, post: Post) -> bool {
         self.supply.first_for(post).is_some_and(|first| self.window.has_room_at(first))
+    }
+
+    /// Whether all items were run and merged.
+    fn is_run(&self) -> bool {
+        self.input.next() == Next::Ended && self.supply.len() == 0 && self.window.is_empty()
+    }
+
+    /// Of a portion, it is told how its lines go on, and what cannot be joined without the rest of the input is the result.
+    fn hand_over(&mut self, actions: &mut Vec<Action>) {
+        if self.plan.portion.is_none() || self.ledger.has_failed() || !self.is_run() {
+            return;
+        }
+        let prefix = self.ledger.prefix();
+        self.ledger.totals_mut().last = (prefix.source_items > 0).then_some((prefix.source, prefix.source_items));
+        if let Some(parts) = self.reduction.as_mut().and_then(Reduction::hand_over) {
+            let bytes = parts.iter().map(|(_, partial)| partial.len).sum();
+            self.ledger.totals_mut().output = bytes;
+            self.window.append(bytes);
+            actions.push(Action::WriteParts { job: self.id, parts });
+        }
     }
 
     /// Zeros that stand in the place of the result of a failed item of `len` bytes.
@@ -152,6 +177,7 @@ impl Job for ItemsJob {
             }
             Next::Idle | Next::Pipe { .. } | Next::Asked | Next::Ended => {}
         }
+        self.hand_over(actions);
     }
 
     fn next(&mut self, post: Post, workers: usize) -> Option<Pick> {
@@ -212,7 +238,7 @@ impl Job for ItemsJob {
             });
             return Ok(None);
         }
-        let (part, next) = reduction.joined(pick, next_part);
+        let (part, next) = reduction.joined(pick, done.output, next_part);
         actions.push(Action::TakeParts { batch, parts: vec![(part, done.output)] });
         actions.push(Action::ReleaseBatch { batch });
         if let Task::Combine(parts) = &pick.task {
@@ -280,11 +306,10 @@ impl Job for ItemsJob {
     }
 
     fn is_finished(&self) -> bool {
-        if self.ledger.has_failed() {
-            return false;
-        }
-        let all_run = self.input.next() == Next::Ended && self.supply.len() == 0 && self.window.is_empty();
-        all_run && self.window.is_written() && self.reduction.as_ref().is_none_or(Reduction::is_finished)
+        !self.ledger.has_failed()
+            && self.is_run()
+            && self.window.is_written()
+            && self.reduction.as_ref().is_none_or(Reduction::is_finished)
     }
 
     fn abandon(&mut self, actions: &mut Vec<Action>) {

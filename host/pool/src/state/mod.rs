@@ -18,6 +18,7 @@ mod ledger;
 mod losses;
 mod mark;
 mod picture;
+mod portion;
 mod reduction;
 mod rest;
 pub mod sizing;

@@ -12,6 +12,7 @@ use super::check::check_rows;
 use super::job::{Job, Pick, Ran, Regained};
 use super::ledger::{Ledger, failed_items};
 use super::mark::{Lost, Mark, Sentence};
+use super::portion::{own_rows, place, result_bytes};
 use super::sizing::{BatchRule, Sizing};
 use super::window::{Finished, Window};
 use crate::event::{Action, Destination, FailedItem, JobFailure, JobTotals, OnError, PictureJobPlan, Post, Task};
@@ -56,6 +57,8 @@ pub(crate) struct PictureJob {
     window: Window<(u32, u32)>,
     /// Offset of the first result in the output.
     output_at: u64,
+    /// Which rows these are.
+    first: (u32, u32),
     ledger: Ledger,
     /// The first rows in which one fails the job, if one does. What comes before them is still run.
     failed: Option<(u32, u32)>,
@@ -72,6 +75,7 @@ impl PictureJob {
             left: Vec::new(),
             window: Window::new(true),
             output_at: 0,
+            first: (0, 0),
             ledger: Ledger::new(id, Split::Whole, plan.on_error, true).with_direct(plan.direct),
             failed: None,
         }
@@ -96,10 +100,12 @@ impl PictureJob {
         let Stage::Open(format, plan) = self.stage else { return };
         self.output_at = at;
         // Taken from the end, so the first rows are last.
-        self.left = (0..self.plan.planes)
-            .rev()
-            .map(|plane| Stretch { plane, first: 0, end: format.height, mark: None })
+        let rows = (0..self.plan.planes).rev().map(|plane| (plane, own_rows(self.plan.rows, format, plan.cut, plane)));
+        self.left = rows
+            .filter(|(_, (first, end))| first < end)
+            .map(|(plane, (first, end))| Stretch { plane, first, end, mark: None })
             .collect();
+        self.first = self.left.last().map_or((0, 0), |first| (first.plane, first.first));
         if plan.cut == Cut::Whole {
             // The picture is the item: without it there is nothing.
             self.ledger.fail_on_error();
@@ -154,9 +160,8 @@ impl PictureJob {
             count,
         };
         let destination = if self.plan.direct {
-            let before = u64::from(plane) * plan.output.bytes().unwrap_or(0);
-            let row = if plan.cut == Cut::Whole { 0 } else { u64::from(first) * plan.output.row_bytes().unwrap_or(0) };
-            Destination::Output(self.output_at + before + row)
+            let place = |(plane, row)| place(plan, plane, row);
+            Destination::Output(self.output_at + place((plane, first)) - place(self.first))
         } else {
             Destination::Arena
         };
@@ -339,11 +344,13 @@ impl PictureJob {
 
 impl Job for PictureJob {
     fn pump(&mut self, _workers: usize, actions: &mut Vec<Action>) {
-        if let Stage::Open(_, plan) = self.stage
+        if let Stage::Open(format, plan) = self.stage
             && !self.asked
         {
             self.asked = true;
-            actions.push(Action::OpenOutput { job: self.id, plan, planes: self.plan.planes });
+            let planes = self.plan.planes;
+            let bytes = result_bytes(self.plan.rows, format, plan, planes);
+            actions.push(Action::OpenOutput { job: self.id, plan, planes, bytes });
         }
     }
 

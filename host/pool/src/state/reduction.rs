@@ -1,6 +1,6 @@
 //! A reduction: the parts of results that exist, the joins that are due, and what comes after the last item.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use taskhost_data::tree::{NodeId, TreePlan};
 use taskhost_protocol::work::Partial;
@@ -26,20 +26,20 @@ pub(crate) struct Reduction {
     /// Joins that can be made.
     due: VecDeque<(NodeId, Vec<PartId>)>,
     closing: Closing,
-    /// Parts that are kept.
-    parts: BTreeSet<PartId>,
+    /// Parts that are kept, and their lengths.
+    parts: BTreeMap<PartId, u64>,
 }
 
 impl Reduction {
     pub(crate) fn new() -> Self {
-        Self { tree: TreePlan::new(), due: VecDeque::new(), closing: Closing::No, parts: BTreeSet::new() }
+        Self { tree: TreePlan::new(), due: VecDeque::new(), closing: Closing::No, parts: BTreeMap::new() }
     }
 
     /// Takes in what a batch returned, which was checked. To be called before the positions of the batch are covered.
     pub(crate) fn add(&mut self, partials: &[Partial], next_part: &mut u64) -> Vec<(PartId, u64)> {
         let mut parts = Vec::with_capacity(partials.len());
         for partial in partials {
-            let part = self.new_part(next_part);
+            let part = self.new_part(partial.len, next_part);
             self.tree.add(NodeId { level: partial.level, index: partial.index }, part);
             parts.push((part, partial.len));
         }
@@ -63,10 +63,10 @@ impl Reduction {
         self.due.extend(std::iter::from_fn(|| self.tree.next_join()));
     }
 
-    fn new_part(&mut self, next_part: &mut u64) -> PartId {
+    fn new_part(&mut self, len: u64, next_part: &mut u64) -> PartId {
         let part = PartId(*next_part);
         *next_part += 1;
-        self.parts.insert(part);
+        self.parts.insert(part, len);
         part
     }
 
@@ -91,9 +91,9 @@ impl Reduction {
         !self.due.is_empty() || (self.closing == Closing::No && self.tree.result().is_some())
     }
 
-    /// A join was made. Returns its result, and what is to be done with that, if it is clear already.
-    pub(crate) fn joined(&mut self, pick: &Pick, next_part: &mut u64) -> (PartId, Option<Pick>) {
-        let part = self.new_part(next_part);
+    /// A join was made, of `len` bytes. Returns its result, and what is to be done with that, if it is clear already.
+    pub(crate) fn joined(&mut self, pick: &Pick, len: u64, next_part: &mut u64) -> (PartId, Option<Pick>) {
+        let part = self.new_part(len, next_part);
         let Some(node) = pick.node else {
             // That was the identity.
             return (part, Some(Pick::new(Task::Finish(part), Destination::Arena)));
@@ -109,6 +109,21 @@ impl Reduction {
         self.drop_parts(vec![part], actions);
     }
 
+    /// The parts that can be joined no further, in order, once nothing else is left to be joined; what stands behind
+    /// and in front of them is elsewhere. Given once.
+    pub(crate) fn hand_over(&mut self) -> Option<Vec<(PartId, Partial)>> {
+        if self.closing != Closing::No || !self.due.is_empty() {
+            return None;
+        }
+        let frontier = self.tree.frontier()?;
+        self.closing = Closing::Finished;
+        let partial = |(node, part): (NodeId, &PartId)| {
+            let len = self.parts.get(part).copied().unwrap_or(0);
+            (*part, Partial { level: node.level, index: node.index, len })
+        };
+        Some(frontier.into_iter().map(partial).collect())
+    }
+
     /// Whether the result was made.
     pub(crate) fn is_finished(&self) -> bool {
         self.closing == Closing::Finished
@@ -116,7 +131,7 @@ impl Reduction {
 
     /// Forgets all parts.
     pub(crate) fn abandon(&mut self, actions: &mut Vec<Action>) {
-        self.drop_parts(self.parts.iter().copied().collect(), actions);
+        self.drop_parts(self.parts.keys().copied().collect(), actions);
     }
 
     /// Forgets these parts.

@@ -14,6 +14,7 @@ mod items;
 mod jobs;
 mod outcome;
 mod pictures;
+mod portions;
 mod random;
 mod reduce;
 mod skip;

@@ -46,10 +46,11 @@ impl ItemsJob {
         }
         // What comes before the first item cannot be read: in blocks, it would take part in the first window.
         let from = start.min(len);
-        let start = self.merged_until(source, len).max(from);
-        let has_items = start < len || (self.plan.split == Split::Whole && source >= self.merged.source);
+        let (own, end) = self.plan.portion.map_or((0, len), |portion| portion.within(source, len));
+        let start = self.merged_until(source, len).max(from).max(own);
+        let has_items = start < end || (self.plan.split == Split::Whole && source >= self.merged.source);
         if has_items && self.failed.is_none() {
-            let piece = Piece { source, slot: NO_SLOT, start, end: len, from, to: len, at: from, base };
+            let piece = Piece { source, slot: NO_SLOT, start, end, from, to: len, at: from, base };
             self.supply.add(piece, before);
         } else {
             actions.push(Action::Release { job: self.id, source, from });
@@ -140,7 +141,9 @@ impl ItemsJob {
 
     pub(crate) fn sources_ended(&mut self) {
         self.input.end();
-        if let Some(reduction) = &mut self.reduction {
+        if let Some(reduction) = &mut self.reduction
+            && self.plan.portion.is_none()
+        {
             reduction.end(self.input.positions());
         }
     }

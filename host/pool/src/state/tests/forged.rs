@@ -223,6 +223,7 @@ fn picture(cut: Cut) -> PictureSpec {
         encode: false,
         batch: BatchRule::Items(10),
         on_error: OnError::Fail,
+        rows: None,
     };
     PictureSpec { plan, format, kernel: PicturePlan { cut, output: format }, bad: Vec::new() }
 }

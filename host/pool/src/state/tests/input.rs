@@ -54,6 +54,7 @@ impl Spec {
             bytes,
             on_error: OnError::Fail,
             origin: None,
+            portion: None,
         };
         Self { plan, inputs, header: false, scale: 1 }
     }

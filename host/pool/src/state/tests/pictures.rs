@@ -23,6 +23,7 @@ fn spec() -> PictureSpec {
         encode: false,
         batch: BatchRule::Auto,
         on_error: OnError::Fail,
+        rows: None,
     };
     PictureSpec { plan, format, kernel, bad: Vec::new() }
 }

@@ -330,6 +330,7 @@ proptest! {
             encode,
             batch,
             on_error: OnError::Skip,
+            rows: None,
         };
         let mut world = World::new(workers);
         let jobs = [0, 1].map(|number| world.add_picture(number, PictureSpec { plan, format, kernel, bad: bad.clone() }));

@@ -12,7 +12,7 @@ use taskhost_protocol::ids::{BatchId, JobId, SourceId, WorkerId};
 use taskhost_protocol::limits::PIECES_PER_BATCH;
 use taskhost_protocol::picture::PicturePlan;
 use taskhost_protocol::progress::Progress;
-use taskhost_protocol::work::{Done, Piece, Split};
+use taskhost_protocol::work::{Done, Partial, Piece, Split};
 
 use super::filter::{PictureSpec, run_rows};
 use super::input::{Input, Spec};
@@ -105,6 +105,8 @@ pub(super) struct FakeJob {
     totals: JobTotals,
     /// Stretches of a reduction that are done, with their parts.
     pub(super) reduced: Vec<(DoneRange, Vec<u8>)>,
+    /// Of a portion of a reduction: its parts.
+    pub(super) handed_over: Option<(Vec<Partial>, Vec<u8>)>,
     is_over: bool,
 }
 
@@ -243,6 +245,7 @@ impl World {
             prefix: Prefix::default(),
             totals: JobTotals::default(),
             reduced: Vec::new(),
+            handed_over: None,
             is_over: false,
         };
         assert!(self.jobs.insert(job, fake).is_none(), "job numbers are never used twice");

@@ -25,7 +25,7 @@ impl World {
                 assert!(self.jobs[&job].pipe.is_some() && bytes > 0);
                 assert!(self.reads.insert(job, bytes).is_none(), "asked twice for the pipe to be read");
             }
-            Action::OpenOutput { job, plan, planes } => {
+            Action::OpenOutput { job, plan, planes, .. } => {
                 assert!(self.opening.insert(job, (plan, planes)).is_none(), "asked twice for the output");
             }
             Action::Append { job, batch, bytes } => {
@@ -70,6 +70,16 @@ impl World {
                     at = end;
                 }
                 assert_eq!(at, results.len(), "all parts are taken");
+            }
+            Action::WriteParts { job, parts } => {
+                let bytes: Vec<u8> =
+                    parts.iter().flat_map(|(part, _)| self.parts.remove(part).expect("it is there")).collect();
+                let partials = parts.iter().map(|(_, partial)| *partial).collect();
+                let fake = self.jobs.get_mut(&job).unwrap();
+                assert!(fake.handed_over.is_none(), "handed over twice");
+                let count = bytes.len() as u64;
+                fake.handed_over = Some((partials, bytes));
+                self.tell(Event::Written { job, bytes: count });
             }
             Action::DropParts { parts } => {
                 for part in parts {
