@@ -46,8 +46,9 @@ pub(crate) fn row(name: &'static str, row: &Row, rounds: usize) -> Measured {
     'rounds: for number in 0..=rounds {
         let mut round = Round::new();
         for contender in row.contenders.iter().filter(|contender| contender.missing().is_none()) {
-            // What takes minutes is not warmed up: it is no matter of milliseconds.
-            let first = if contender.most_rounds < rounds { rounds + 1 - contender.most_rounds } else { 0 };
+            // What takes seconds is not warmed up: it is no matter of milliseconds.
+            let takes_long = contender.most_rounds < usize::MAX;
+            let first = if takes_long { rounds + 1 - contender.most_rounds.min(rounds) } else { 0 };
             if number < first {
                 continue;
             }
