@@ -16,8 +16,8 @@ pub(crate) struct Measured {
     pub(crate) targets: Vec<Reached>,
     /// Why its figures mean nothing: something was computed wrongly, or not at all.
     pub(crate) failures: Vec<String>,
-    /// Of the machine, before it was run.
-    pub(crate) load: f64,
+    /// When, how often, and how busy the machine was before.
+    pub(crate) circumstances: String,
 }
 
 pub(crate) struct Program {
@@ -40,7 +40,7 @@ pub(crate) struct Reached {
 
 /// Runs a row so many times, and once before without counting.
 pub(crate) fn row(name: &'static str, row: &Row, rounds: usize) -> Measured {
-    let load = machine::load();
+    let circumstances = format!("{}, {rounds} rounds, load {:.1} before.", machine::date(), machine::load());
     let mut failures = Vec::new();
     let mut counted: Vec<Round> = Vec::new();
     'rounds: for number in 0..=rounds {
@@ -76,7 +76,7 @@ pub(crate) fn row(name: &'static str, row: &Row, rounds: usize) -> Measured {
         programs: programs(row, &counted),
         targets: targets(row, &counted),
         failures,
-        load,
+        circumstances,
     }
 }
 
