@@ -10,13 +10,17 @@ pub(crate) fn describe(taskhost: &std::path::Path) -> Vec<(&'static str, String)
     let memory = field("/proc/meminfo", "MemTotal").and_then(|text| text.trim_end_matches(" kB").parse::<f64>().ok());
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     vec![
-        ("Date", first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"])),
         ("Machine", format!("{processor}, {cores} cores, {:.0} GiB", memory.unwrap_or_default() / f64::from(1 << 20))),
         ("Linux", release.trim().to_owned()),
         ("taskhost", first_line(&taskhost.display().to_string(), &["--version"])),
         ("Compiler", first_line("rustc", &["--version"])),
         ("Python", first_line("python3", &["--version"])),
     ]
+}
+
+/// Now, to the minute.
+pub(crate) fn date() -> String {
+    first_line("date", &["-u", "+%Y-%m-%d %H:%M UTC"])
 }
 
 /// How many processes wanted to run during the last minute, those of the measurement among them.

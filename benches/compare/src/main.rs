@@ -9,6 +9,7 @@ mod contender;
 mod machine;
 mod measure;
 mod page;
+mod record;
 mod row;
 mod rows;
 mod setup;
@@ -17,9 +18,12 @@ mod statistics;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use arguments::Arguments;
+use measure::Measured;
+use record::Entry;
 use setup::Setup;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -40,7 +44,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         build()?;
     }
     let setup = Setup::new(arguments.full, arguments.folder.clone(), &arguments.python)?;
-    let before = machine::load();
     let mut measured = Vec::new();
     for (name, make) in rows {
         eprintln!("{name} …");
@@ -48,28 +51,37 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let found = measure::row(name, &row, arguments.rounds);
         print!("{}", page::row(&found));
         measured.push(found);
-    }
-    let targets = page::targets(&measured, arguments.full);
-    println!("{targets}");
-    if let Some(path) = &arguments.write {
-        let mut text = String::new();
-        for (what, value) in machine::describe(&setup.taskhost_path()) {
-            let _ = writeln!(text, "* {what}: {value}");
+        if let Some(path) = &arguments.write {
+            // After each row: what takes an hour may be interrupted.
+            write(path, &setup, &measured)?;
         }
-        let sizes = if arguments.full { "full sizes" } else { "small sizes, which say nothing about the targets" };
-        let _ = writeln!(text, "* {} rounds after one that is not counted; {sizes}", arguments.rounds);
-        let _ = writeln!(text, "* Load before the first row: {before:.2}; on a quiet machine it is below 0.1");
-        let _ = write!(text, "\n## Targets\n\n{targets}\n## Rows\n\n");
-        measured.iter().for_each(|row| text.push_str(&page::row(row)));
-        let page = fs::read_to_string(path).unwrap_or_default();
-        fs::write(path, page::replace(&page, &text))?;
     }
+    let targets: String = measured.iter().map(|row| page::targets(row, arguments.full)).collect();
+    println!("{}{targets}", page::HEAD);
     let failed: Vec<&str> = measured.iter().filter(|row| !row.failures.is_empty()).map(|row| row.name).collect();
     if !failed.is_empty() {
         eprintln!("failed: {}", failed.join(", "));
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Puts what was measured into the page.
+fn write(path: &Path, setup: &Setup, measured: &[Measured]) -> Result<(), Box<dyn Error>> {
+    let mut machine = String::new();
+    for (what, value) in machine::describe(&setup.taskhost_path()) {
+        let _ = writeln!(machine, "* {what}: {value}");
+    }
+    if !setup.is_full {
+        let _ = writeln!(machine, "* Small sizes, which say nothing about the targets");
+    }
+    let entry = |row: &Measured| {
+        let targets = page::targets(row, setup.is_full);
+        (row.name, Entry { targets, section: page::row(row) })
+    };
+    let order = rows::ALL.map(|(name, _)| name);
+    let page = fs::read_to_string(path).unwrap_or_default();
+    Ok(fs::write(path, record::update(&page, &machine, measured.iter().map(entry).collect(), &order))?)
 }
 
 /// Builds everything that is measured.

@@ -16,8 +16,8 @@ pub(crate) struct Measured {
     pub(crate) targets: Vec<Reached>,
     /// Why its figures mean nothing: something was computed wrongly, or not at all.
     pub(crate) failures: Vec<String>,
-    /// Of the machine, before it was run.
-    pub(crate) load: f64,
+    /// When, how often, and how busy the machine was before.
+    pub(crate) circumstances: String,
 }
 
 pub(crate) struct Program {
@@ -40,14 +40,15 @@ pub(crate) struct Reached {
 
 /// Runs a row so many times, and once before without counting.
 pub(crate) fn row(name: &'static str, row: &Row, rounds: usize) -> Measured {
-    let load = machine::load();
+    let circumstances = format!("{}, {rounds} rounds, load {:.1} before.", machine::date(), machine::load());
     let mut failures = Vec::new();
     let mut counted: Vec<Round> = Vec::new();
     'rounds: for number in 0..=rounds {
         let mut round = Round::new();
         for contender in row.contenders.iter().filter(|contender| contender.missing().is_none()) {
-            // What takes minutes is not warmed up: it is no matter of milliseconds.
-            let first = if contender.most_rounds < rounds { rounds + 1 - contender.most_rounds } else { 0 };
+            // What takes seconds is not warmed up: it is no matter of milliseconds.
+            let takes_long = contender.most_rounds < usize::MAX;
+            let first = if takes_long { rounds + 1 - contender.most_rounds.min(rounds) } else { 0 };
             if number < first {
                 continue;
             }
@@ -75,7 +76,7 @@ pub(crate) fn row(name: &'static str, row: &Row, rounds: usize) -> Measured {
         programs: programs(row, &counted),
         targets: targets(row, &counted),
         failures,
-        load,
+        circumstances,
     }
 }
 

@@ -5,13 +5,13 @@ use std::fmt::Write as _;
 use crate::measure::{Measured, Reached};
 use crate::statistics::Spread;
 
-/// What stands in front of the part that is written by the program, and behind it: the rest is written by hand.
-const BEGIN: &str = "<!-- measured: begin -->";
-const END: &str = "<!-- measured: end -->";
+/// The head of the table of targets.
+pub(crate) const HEAD: &str =
+    "| row | figure | target | median | quartiles | |\n| --- | --- | --- | --- | --- | --- |\n";
 
 /// A row as Markdown.
 pub(crate) fn row(measured: &Measured) -> String {
-    let mut text = format!("### {}\n\n{}. Load before: {:.1}.\n\n", measured.name, measured.work, measured.load);
+    let mut text = format!("### {}\n\n{}. {}\n\n", measured.name, measured.work, measured.circumstances);
     for failure in &measured.failures {
         let _ = writeln!(text, "**FAILED**: {failure}\n");
     }
@@ -42,23 +42,13 @@ pub(crate) fn row(measured: &Measured) -> String {
     text
 }
 
-/// All targets, with what was reached. Small sizes say nothing about that.
-pub(crate) fn targets(all: &[Measured], is_full: bool) -> String {
-    let mut text =
-        "| row | figure | target | median | quartiles | |\n| --- | --- | --- | --- | --- | --- |\n".to_owned();
-    for measured in all {
-        for target in &measured.targets {
-            let _ = writeln!(
-                text,
-                "| {} | {} | {} | {} |",
-                measured.name,
-                target.what,
-                target.bound,
-                reached(target, is_full)
-            );
-        }
-    }
-    text
+/// The lines of a row in the table of targets. Small sizes say nothing about those.
+pub(crate) fn targets(measured: &Measured, is_full: bool) -> String {
+    let line = |target: &Reached| {
+        let reached = reached(target, is_full);
+        format!("| {} | {} | {} | {reached} |\n", measured.name, target.what, target.bound)
+    };
+    measured.targets.iter().map(line).collect()
 }
 
 fn reached(target: &Reached, is_full: bool) -> String {
@@ -70,15 +60,6 @@ fn reached(target: &Reached, is_full: bool) -> String {
     };
     let Some(Spread { low, median, high }) = target.figure else { return format!("– | – | {holds}") };
     format!("{}{} | {} – {} | {holds}", figure(median), target.unit, figure(low), figure(high))
-}
-
-/// The page with the measured part replaced.
-pub(crate) fn replace(page: &str, measured: &str) -> String {
-    let (before, after) = match (page.split_once(BEGIN), page.split_once(END)) {
-        (Some((before, _)), Some((_, after))) => (before, after),
-        _ => (page, ""),
-    };
-    format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", measured.trim())
 }
 
 /// Three digits that count.
@@ -99,14 +80,6 @@ fn time(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_written_by_hand_stays() {
-        let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        let replaced = replace(&page, "new");
-        assert_eq!(replaced, format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"));
-        assert_eq!(replace(&replaced, "new"), replaced);
-    }
 
     #[test]
     fn three_digits() {

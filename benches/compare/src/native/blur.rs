@@ -58,17 +58,15 @@ impl Filter for Blur {
         self.weights.len() / 2
     }
 
-    fn filter<T: Pixel>(&self, strip: &Strip<T>) -> Vec<T> {
+    fn filter<T: Pixel>(&self, strip: &Strip<'_, T>, made: &mut Vec<T>) {
         let rows = strip.samples.len() / strip.row_samples;
         let across: Vec<Vec<f64>> = (0..rows).map(|y| self.across(strip.row(strip.top + y), strip.channels)).collect();
         let mut column = vec![0.0; strip.row_samples];
-        let mut made = Vec::with_capacity((strip.last - strip.first) * strip.row_samples);
         for y in strip.first..strip.last {
             let near = |offset: usize| (y + offset).saturating_sub(self.halo()).min(strip.height - 1) - strip.top;
             let rows: Vec<&[f64]> = (0..self.weights.len()).map(|offset| across[near(offset)].as_slice()).collect();
             self.sum(&rows, &mut column);
             made.extend(column.iter().map(|value| T::rounded(*value)));
         }
-        made
     }
 }

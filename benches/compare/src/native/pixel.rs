@@ -4,7 +4,8 @@
 pub(crate) trait Pixel: Copy + Default + Send + Sync {
     const BYTES: usize;
 
-    fn read(bytes: &[u8]) -> Vec<Self>;
+    /// Takes the place of what is in `samples`.
+    fn read(bytes: &[u8], samples: &mut Vec<Self>);
     fn write(samples: &[Self], bytes: &mut [u8]);
     fn to_f64(self) -> f64;
     /// Rounded half up and kept within the type.
@@ -16,8 +17,9 @@ pub(crate) trait Pixel: Copy + Default + Send + Sync {
 impl Pixel for f64 {
     const BYTES: usize = 8;
 
-    fn read(bytes: &[u8]) -> Vec<Self> {
-        bytes.as_chunks().0.iter().map(|bytes| Self::from_le_bytes(*bytes)).collect()
+    fn read(bytes: &[u8], samples: &mut Vec<Self>) {
+        samples.clear();
+        samples.extend(bytes.as_chunks().0.iter().map(|bytes| Self::from_le_bytes(*bytes)));
     }
 
     fn write(samples: &[Self], bytes: &mut [u8]) {
@@ -43,8 +45,9 @@ impl Pixel for f64 {
 impl Pixel for u8 {
     const BYTES: usize = 1;
 
-    fn read(bytes: &[u8]) -> Vec<Self> {
-        bytes.to_vec()
+    fn read(bytes: &[u8], samples: &mut Vec<Self>) {
+        samples.clear();
+        samples.extend_from_slice(bytes);
     }
 
     fn write(samples: &[Self], bytes: &mut [u8]) {

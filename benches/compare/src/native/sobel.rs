@@ -10,14 +10,13 @@ impl Filter for Sobel {
         1
     }
 
-    fn filter<T: Pixel>(&self, strip: &Strip<T>) -> Vec<T> {
-        let mut made = vec![T::default(); (strip.last - strip.first) * strip.row_samples];
+    fn filter<T: Pixel>(&self, strip: &Strip<'_, T>, made: &mut Vec<T>) {
+        made.resize((strip.last - strip.first) * strip.row_samples, T::default());
         for (y, out) in (strip.first..strip.last).zip(made.chunks_exact_mut(strip.row_samples)) {
             if y > 0 && y + 1 < strip.height {
                 row([strip.row(y - 1), strip.row(y), strip.row(y + 1)], strip.channels, out);
             }
         }
-        made
     }
 }
 

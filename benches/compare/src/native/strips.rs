@@ -33,9 +33,9 @@ impl Picture {
 }
 
 /// Rows of a picture, and where they lie in it.
-pub(crate) struct Strip<T> {
+pub(crate) struct Strip<'a, T> {
     /// Samples of the rows from `top`.
-    pub(crate) samples: Vec<T>,
+    pub(crate) samples: &'a [T],
     pub(crate) top: usize,
     /// The rows to be made.
     pub(crate) first: usize,
@@ -46,7 +46,7 @@ pub(crate) struct Strip<T> {
     pub(crate) channels: usize,
 }
 
-impl<T> Strip<T> {
+impl<T> Strip<'_, T> {
     pub(crate) fn row(&self, y: usize) -> &[T] {
         &self.samples[(y - self.top) * self.row_samples..][..self.row_samples]
     }
@@ -55,7 +55,8 @@ impl<T> Strip<T> {
 pub(crate) trait Filter: Sync {
     /// Rows that it needs on each side.
     fn halo(&self) -> usize;
-    fn filter<T: Pixel>(&self, strip: &Strip<T>) -> Vec<T>;
+    /// Adds the rows that are to be made.
+    fn filter<T: Pixel>(&self, strip: &Strip<'_, T>, made: &mut Vec<T>);
 }
 
 pub(crate) fn run(picture: &Picture, filter: &impl Filter) -> Outcome {
@@ -74,18 +75,21 @@ fn of_type<T: Pixel>(picture: &Picture, filter: &impl Filter, channels: usize) -
     )?;
     let rows = (STRIP / row_bytes).max(1);
     let strips = (0..picture.height.div_ceil(rows)).into_par_iter();
-    strips.try_for_each(|number| {
+    // Buffers of each thread are used again and again.
+    let buffers = || (Vec::new(), Vec::new(), Vec::new());
+    strips.try_for_each_init(buffers, |(bytes, samples, made), number| {
         let (first, last) = (number * rows, ((number + 1) * rows).min(picture.height));
         let top = first.saturating_sub(filter.halo());
         let bottom = (last + filter.halo()).min(picture.height);
-        let mut bytes = vec![0; (bottom - top) * row_bytes];
-        picture.input.read_exact_at(&mut bytes, (top * row_bytes) as u64)?;
-        let samples = T::read(&bytes);
+        bytes.resize((bottom - top) * row_bytes, 0);
+        picture.input.read_exact_at(bytes, (top * row_bytes) as u64)?;
+        T::read(bytes, samples);
         let strip = Strip { samples, top, first, last, height: picture.height, row_samples, channels };
-        let made = filter.filter(&strip);
-        bytes.truncate((last - first) * row_bytes);
-        T::write(&made, &mut bytes);
-        picture.output.write_all_at(&bytes, (first * row_bytes) as u64)
+        made.clear();
+        filter.filter(&strip, made);
+        let written = &mut bytes[..(last - first) * row_bytes];
+        T::write(made, written);
+        picture.output.write_all_at(written, (first * row_bytes) as u64)
     })?;
     Ok(())
 }

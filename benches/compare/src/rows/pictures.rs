@@ -8,8 +8,8 @@ use crate::setup::Setup;
 const RAYON: &str = "native Rust + rayon, 2 threads";
 const EXECUTOR: &str = "Python, ProcessPoolExecutor(2)";
 
-/// Python takes seconds for what everything else does in milliseconds.
-const PYTHON_ROUNDS: usize = 3;
+/// Python takes seconds for what everything else does in milliseconds; the first way is the one that a target is for.
+const PYTHON_ROUNDS: [(&str, usize); 3] = [("executor", 3), ("pool", 1), ("joblib", 1)];
 
 /// `sample` is `f64` or `rgb` (three u8). Python filters the small f64 pictures only: the others would take it minutes.
 pub(crate) fn row(setup: &Setup, filter: &str, side: u64, sample: &str) -> io::Result<Row> {
@@ -39,9 +39,9 @@ pub(crate) fn row(setup: &Setup, filter: &str, side: u64, sample: &str) -> io::R
         }
     }
     if is_float && is_small {
-        for kind in ["executor", "pool", "joblib"] {
+        for (kind, rounds) in PYTHON_ROUNDS {
             let contender = setup.python(kind, &format!("{filter}.py")).arguments("2").argument(&input);
-            contenders.push(contender.argument(&output).arguments(&format!("{side} {side}")).rounds(PYTHON_ROUNDS));
+            contenders.push(contender.argument(&output).arguments(&format!("{side} {side}")).rounds(rounds));
         }
     }
     let targets = match (filter, sample, is_small) {

@@ -15,10 +15,11 @@ pub(crate) fn packed(setup: &Setup) -> io::Result<Row> {
     let mut row = of(setup, items)?;
     let input = setup.noise(items * SIZE)?;
     let output = setup.file("records");
-    for kind in ["executor", "pool", "joblib"] {
+    // These take half a minute.
+    for (kind, rounds) in [("executor", 2), ("pool", 1), ("joblib", 1)] {
         // A twentieth of the items to a chunk for each process, as the articles advise.
         let python = setup.python(kind, "records.py").arguments("2").argument(&input).argument(&output);
-        row.contenders.push(python.arguments(&format!("{SIZE} {}", items / 40)).writes(&output).rounds(3));
+        row.contenders.push(python.arguments(&format!("{SIZE} {}", items / 40)).writes(&output).rounds(rounds));
     }
     let micros = move |round: &_| Some(1e6 * seconds(round, OURS)? * WORKERS / items as f64);
     row.targets.push(Target::new("an item, for a worker", " µs", Bound::AtMost(0.1), micros));
