@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds every kernel in plugins/kernels to a component in plugins/dist, with SHA256SUMS and README.md.
+# Builds every kernel in plugins/kernels to a component in plugins/dist, with SHA256SUMS and README.md, and those of the
+# examples.
 #
 #   plugins/build.sh                build into plugins/dist
 #   plugins/build.sh --output DIR   build into DIR
@@ -43,7 +44,7 @@ while [ $# -gt 0 ]; do
             shift 2
             ;;
         -h | --help)
-            sed -n '2,14s/^# \{0,1\}//p' "$0"
+            sed -n '2,15s/^# \{0,1\}//p' "$0"
             exit 0
             ;;
         *) fail "unknown argument $1 (see --help)" ;;
@@ -104,6 +105,12 @@ if [ $mode = kernel ]; then
 fi
 cargo build --release --locked --target $target "${build_std[@]}" --workspace --exclude taskhost-kernel
 
+# Kernels of the examples, each beside the program that uses it: package and file.
+of_examples=(
+    'csv-sum articles/csv-sum' 'row-sum articles/row-sum' 'sobel-strip articles/sobel-strip' 'squares articles/squares'
+    'primes-of-values embed/primes' 'csv-transform pipeline/transform' 'csv-validate pipeline/validate'
+)
+
 names=()
 for manifest in kernels/*/Cargo.toml; do
     names+=("$(basename "$(dirname "$manifest")")")
@@ -133,10 +140,21 @@ for name in "${names[@]}"; do
 done
 printf '%s\n' "$readme" >"$output/README.md"
 
-[ $mode = build ] && exit 0
-
 different=0
 failed=0
+for pair in "${of_examples[@]}"; do
+    read -r package file <<<"$pair"
+    built=$CARGO_TARGET_DIR/$target/release/${package//-/_}.wasm
+    kept=$repository/examples/$file.wasm
+    if [ $mode = build ]; then
+        [ "$output" = "$plugins/dist" ] && install -m 644 "$built" "$kept"
+    elif [ "$(interfaces "$kept")" != "$(interfaces "$built")" ]; then
+        printf 'examples/%s.wasm: other interfaces than its source; run plugins/build.sh\n' "$file" >&2
+        failed=1
+    fi
+done
+[ $mode = build ] && exit 0
+
 for name in "${names[@]}"; do
     kept=dist/$name.wasm
     new=$output/$name.wasm

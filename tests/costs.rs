@@ -47,7 +47,7 @@ fn at_most(most: f64, place: &Place, kernel: &Path, flags: &str) {
 #[test]
 fn a_mapper_makes_none() {
     let place = Place::new();
-    at_most(0.1, &place, &repository("tests/recorded/0.1.0/minimal.wasm"), "--merge lines");
+    at_most(0.1, &place, &repository("tests/recorded/1.0.0/minimal.wasm"), "--merge lines");
     at_most(0.1, &place, &repository("plugins/dist/echo.wasm"), "--merge lines");
 }
 

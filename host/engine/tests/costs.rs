@@ -77,7 +77,7 @@ const TYPED: &str = r#"(component
 #[test]
 fn a_mapper() {
     // The result, which the canonical ABI copies.
-    at_most(1.0, of_items(&mut instance(&repository("tests/recorded/0.1.0/minimal.wasm"), None), b"12345678"));
+    at_most(1.0, of_items(&mut instance(&repository("tests/recorded/1.0.0/minimal.wasm"), None), b"12345678"));
 }
 
 #[test]
