@@ -103,11 +103,11 @@ fn cancelling_leaves_nothing_in_the_queue_and_one_can_come_back() {
 fn too_little_memory_is_said_and_not_tried_again() {
     let Some(cluster) = cluster("too_little_memory_is_said_and_not_tried_again", false) else { return };
     if !cluster.script(&["limits"]).status.success() {
-        crate::harness::skipped(
+        // Not even root can help it: that is a matter of how the system was started.
+        return crate::harness::not_for_this_user(
             "too_little_memory_is_said_and_not_tried_again",
-            "jobs are not held to their memory here",
+            "jobs are not held to their memory here: there is no memory controller of the first version of control groups",
         );
-        return;
     }
     let bomb = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernels/memory-bomb.wat");
     cluster.place.write("line", "1\n");
