@@ -288,7 +288,7 @@ impl Pool {
         self.description.as_ref()?.as_ref()
     }
 
-    /// Wakes the pool when a feed that said [`Feed::Later`] has something.
+    /// Wakes the pool when a feed that said [`Feed::Later`](crate::job::Feed::Later) has something.
     #[must_use]
     pub fn waker(&self) -> Waker {
         self.waker.clone()
