@@ -71,13 +71,19 @@ impl Setup {
         self.root.join(name)
     }
 
+    /// A program of this workspace, as it is released.
+    fn released(&self, name: &str) -> PathBuf {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| self.root.join("target"), PathBuf::from);
+        target.join("release").join(name)
+    }
+
     fn program(&self, name: &str) -> Result<PathBuf, String> {
-        let path = self.root.join("target/release").join(name);
+        let path = self.released(name);
         if path.exists() { Ok(path) } else { Err(format!("{} was not built", path.display())) }
     }
 
     pub(crate) fn taskhost_path(&self) -> PathBuf {
-        self.root.join("target/release/taskhost")
+        self.released("taskhost")
     }
 
     /// The program that everything is about.
@@ -129,7 +135,7 @@ impl Setup {
     }
 
     pub(crate) fn in_process_path(&self) -> PathBuf {
-        self.root.join("target/release/in_process")
+        self.released("in_process")
     }
 
     /// A file that is made once: when it is there with this length, it stays.

@@ -29,6 +29,8 @@ pub(super) struct Line {
     read_ahead: Option<u64>,
     /// Why it cannot go on.
     broken: Option<StageError>,
+    /// It has said why, and has nothing more to say.
+    is_given_up: bool,
     bell: Arc<Bell>,
     waker: Waker,
 }
@@ -46,6 +48,7 @@ impl Line {
             told: 0,
             read_ahead: None,
             broken: None,
+            is_given_up: false,
             waker: Waker::from(Arc::clone(&bell)),
             bell,
         }
@@ -142,6 +145,9 @@ impl Line {
         &mut self,
         read: impl FnOnce(&[u8]) -> Result<R, String>,
     ) -> Option<(u64, Result<R, StageError>)> {
+        if self.is_given_up {
+            return None;
+        }
         let failed = if self.ordered { self.failed.remove_entry(&self.given) } else { self.failed.pop_first() };
         let next = match failed {
             Some((number, error)) => (number, Err(error)),
@@ -181,6 +187,7 @@ impl Line {
             lane.is_over = true;
         }
         self.failed.clear();
+        self.is_given_up = true;
     }
 
     /// Waits until there is something to be moved or taken.
