@@ -166,7 +166,8 @@ impl Drive {
         drop(order);
         match lead {
             Lead::Home if is_late => self.waker.wake(),
-            Lead::Nobody if is_urgent => self.wake(),
+            // It may sleep still: a guest can have taken what was to wake it.
+            Lead::Nobody if is_urgent || is_late => self.wake(),
             Lead::Home | Lead::Guest | Lead::Nobody => {}
         }
     }
@@ -259,6 +260,8 @@ impl Drop for Visit<'_> {
         lock(&self.drive.order).lead = if self.is_done { Lead::Nobody } else { Lead::Home };
         if !self.is_done {
             self.drive.changed.notify_all();
+            // It may sleep still, and know of nothing that was begun since: what was to wake it, this guest can have taken.
+            self.drive.waker.wake();
         }
     }
 }
