@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use taskhost_codec::convert;
 use taskhost_protocol::stream::{Conversion, Packing};
 
-use crate::harness::{Place, Process, Running, eventually, skipped};
+use crate::harness::{Place, Process, eventually, skipped};
 
 const BOTH: [(Packing, &str); 2] = [(Packing::Gzip, "gz"), (Packing::Zstandard, "zst")];
 
@@ -193,27 +193,11 @@ fn a_bomb_costs_no_memory() {
         assert!(running.bytes(16 << 20).iter().all(|byte| *byte == 0));
         let peak = |process: &Process| process.status("VmHWM").trim_end_matches(" kB").parse::<u64>().unwrap_or(0);
         assert!(peak(&running.process) < MOST_MEMORY, "{} kB", peak(&running.process));
-        let converter = converter(&running);
+        let converter = running.converter();
         assert!(peak(&converter) < MOST_MEMORY, "{} kB", peak(&converter));
         running.stop_reading();
         running.end().code(141);
     }
-}
-
-/// The worker that converts a stream: the only one with a pipe.
-fn converter(running: &Running) -> Process {
-    let mut found = None;
-    eventually("a worker reads or writes a pipe", || {
-        let has_pipe = |worker: &Process| descriptors(worker).iter().any(|name| name.starts_with("pipe:["));
-        found = running.process.workers().into_iter().find(has_pipe);
-        found.is_some()
-    });
-    found.unwrap()
-}
-
-fn descriptors(process: &Process) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(process.file("fd")) else { return Vec::new() };
-    entries.filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.display().to_string())).collect()
 }
 
 #[test]
@@ -230,14 +214,14 @@ fn whoever_decompresses_is_locked_in() {
             "only root sees a locked worker's descriptors",
         );
     }
-    let worker = converter(&running);
+    let worker = running.converter();
     assert_eq!(worker.status("Seccomp"), "2");
     assert_eq!(worker.status("NoNewPrivs"), "1");
     assert_eq!(worker.status("Threads"), "1");
     for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
         assert_eq!(worker.status(set), "0000000000000000", "{set}");
     }
-    let held = descriptors(&worker);
+    let held = worker.open_files();
     let is_given = |name: &String| name == "/dev/null" || name.starts_with("socket:[") || name.starts_with("pipe:[");
     assert!(held.iter().all(is_given), "{held:?}");
     assert_eq!(held.iter().filter(|name| name.starts_with("socket:[")).count(), 1, "{held:?}");
@@ -258,13 +242,13 @@ fn a_worker_that_is_killed_while_it_converts_is_told() {
     let mut running = place.taskhost("run echo --split lines --merge lines").start();
     running.write(&whole[..whole.len() / 2]);
     assert_eq!(running.line(), "0 0");
-    converter(&running).signal(Signal::KILL);
+    running.converter().signal(Signal::KILL);
     let outcome = running.end().code(1);
     let message = "error: -: the worker that converts standard input died of signal 9";
     assert!(outcome.messages().starts_with(message), "{}", outcome.messages());
     let mut running = place.taskhost("run echo --split lines --merge lines -o out.gz").start();
     running.write("1\n");
-    converter(&running).signal(Signal::KILL);
+    running.converter().signal(Signal::KILL);
     let outcome = running.end().code(1);
     let message = "error: -: the worker that converts out.gz died of signal 9";
     assert!(outcome.messages().starts_with(message), "{}", outcome.messages());
@@ -278,7 +262,7 @@ fn an_interrupted_run_leaves_nothing_of_a_compressed_result() {
         place.write("out.gz", "what was there before");
         let mut running = place.taskhost("run echo --split lines --merge lines -o out.gz --drain-timeout 0s").start();
         running.write("1\n2\n3\n");
-        converter(&running);
+        running.converter();
         running.process.signal(signal);
         running.end().code(if signal == Signal::INT { 130 } else { 143 });
         assert_eq!(place.files(), ["out.gz"]);

@@ -1,12 +1,10 @@
 //! What an item costs, in system calls: counted by strace, so that a path which has become longer is seen without a clock.
 //! Allocations are counted beside the engine (`host/engine/tests/costs.rs`).
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use crate::commands;
-use crate::harness::{Place, Program, skipped};
+use crate::harness::{Place, strace};
 use crate::invoke::library;
 
 /// Items of the shorter run; the longer one has three times as many.
@@ -20,26 +18,19 @@ fn repository(path: &str) -> PathBuf {
 }
 
 /// System calls of all processes of a run.
-fn calls(place: &Place, kernel: &Path, flags: &str, items: usize) -> f64 {
+fn total(place: &Place, kernel: &Path, flags: &str, items: usize) -> f64 {
     place.write("input", "7\n".repeat(items));
-    let strace = Program::of(OsStr::new("strace"), &place.path(""));
-    let run = strace.arguments("-f -qq -c -o counted").argument(env!("CARGO_BIN_EXE_taskhost"));
-    run.arguments("run").argument(kernel).arguments(flags).arguments(FLAGS).arguments("input").run().success();
-    let counted = place.text("counted");
-    let total = counted.lines().rfind(|line| line.ends_with(" total")).expect("a line with the total");
-    total.split_whitespace().nth(3).and_then(|calls| calls.parse().ok()).expect("a number of calls")
+    strace::calls(place, &format!("run {} {flags} {FLAGS} input", kernel.display()))["total"] as f64
 }
 
 #[track_caller]
 fn at_most(most: f64, place: &Place, kernel: &Path, flags: &str) {
-    let tried =
-        Command::new("strace").args(["-f", "-qq", "-c", "-o", "/dev/null", "true"]).stdin(Stdio::null()).output();
-    if !tried.is_ok_and(|output| output.status.success()) {
-        return skipped("costs: system calls of an item", "there is no strace, or it may not look at programs");
+    if !strace::can_trace("costs: system calls of an item") {
+        return;
     }
     // So that it is compiled.
-    calls(place, kernel, flags, 1);
-    let [short, long] = [ITEMS, 3 * ITEMS].map(|items| calls(place, kernel, flags, items));
+    total(place, kernel, flags, 1);
+    let [short, long] = [ITEMS, 3 * ITEMS].map(|items| total(place, kernel, flags, items));
     let counted = (long - short) / (2 * ITEMS) as f64;
     assert!(counted <= most, "{counted} system calls for an item, more than {most}");
 }

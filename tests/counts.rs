@@ -1,39 +1,9 @@
 //! What is done for a batch, counted: system calls are the same on every machine, times are not.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::process::{Command, Stdio};
 
-use crate::harness::{Place, Program, skipped};
-
-/// System calls of all processes of a run, by name.
-type Calls = BTreeMap<String, u64>;
-
-/// Whether strace is there and may trace.
-fn can_trace(test: &str) -> bool {
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-c", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let works = strace.status().is_ok_and(|status| status.success());
-    if !works {
-        skipped(test, "strace is not there, or may not trace: apt-get install strace");
-    }
-    works
-}
-
-/// The system calls of `taskhost run` with these flags.
-#[track_caller]
-fn calls(place: &Place, flags: &str) -> Calls {
-    let traced = Program::of(OsStr::new("strace"), &place.path("")).arguments("-f -c -o calls");
-    traced.argument(env!("CARGO_BIN_EXE_taskhost")).arguments(flags).run().success();
-    // `% time, seconds, usecs/call, calls, errors if any, name`
-    let row = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        Some(((*words.last()?).to_owned(), words.get(3)?.parse().ok()?))
-    };
-    let calls: Calls = place.text("calls").lines().filter_map(row).collect();
-    assert!(calls.contains_key("execve"), "strace saw nothing: {calls:?}");
-    calls
-}
+use crate::harness::Place;
+use crate::harness::strace::{Calls, calls, can_trace};
 
 /// What each of some batches cost more than none: that of a long run less that of a short one.
 fn per_batch(short: &Calls, long: &Calls, batches: u64) -> BTreeMap<String, f64> {
@@ -51,6 +21,15 @@ fn lines(count: u64) -> String {
 const SHORT: u64 = 100;
 const LONG: u64 = 400;
 
+/// The system calls of a run over so many lines, in batches of so many, by a kernel that was compiled before.
+fn echo(place: &Place, count: u64, batch: u64) -> Calls {
+    let kernel = place.write("echo.wat", include_str!("kernels/echo.wat"));
+    let kernel = kernel.display();
+    place.taskhost(&format!("compile {kernel}")).run().success();
+    place.write("lines", lines(count));
+    calls(place, &format!("run -q -j 1 --split lines --merge lines --batch {batch} {kernel} lines -o out"))
+}
+
 /// A batch of a line whose result is appended to a file. The worker: a message in, a read, a write, a message out. The
 /// coordinator: a message out, two looks for one in, two waits; a thread that writes is woken, looks at its file, writes,
 /// and wakes. That is 16 when every side sleeps; two more are for waits that end early.
@@ -60,14 +39,7 @@ fn system_calls_of_a_batch() {
         return;
     }
     let place = Place::new();
-    let kernel = place.write("echo.wat", include_str!("kernels/echo.wat"));
-    let kernel = kernel.display();
-    // So that neither of the two compiles.
-    place.taskhost(&format!("compile {kernel}")).run().success();
-    let run = |count: u64| {
-        place.write("lines", lines(count));
-        calls(&place, &format!("run -q -j 1 --split lines --merge lines --batch 1 {kernel} lines -o out"))
-    };
+    let run = |count| echo(&place, count, 1);
     let (short, long) = (run(SHORT), run(LONG));
     let each = per_batch(&short, &long, LONG - SHORT);
     let total: f64 = each.values().sum();
@@ -85,14 +57,8 @@ fn system_calls_of_an_item() {
         return;
     }
     let place = Place::new();
-    let kernel = place.write("echo.wat", include_str!("kernels/echo.wat"));
-    let kernel = kernel.display();
-    place.taskhost(&format!("compile {kernel}")).run().success();
     // One batch, each time.
-    let run = |count: u64| {
-        place.write("lines", lines(count));
-        calls(&place, &format!("run -q -j 1 --split lines --merge lines --batch 100000 {kernel} lines -o out"))
-    };
+    let run = |count| echo(&place, count, 100000);
     let (few, many) = (run(10), run(10_000));
     let more = per_batch(&few, &many, 1);
     let total: f64 = more.values().sum();

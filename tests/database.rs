@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use rusqlite::Connection;
 use rustix::process::Signal;
 
-use crate::harness::{Place, Process, eventually, skipped};
+use crate::harness::{Place, skipped};
 
 const ROWS: &str = "{\"name\":\"wing\",\"mass\":12.5}\n{\"name\":\"gear\",\"mass\":7}\n";
 
@@ -120,22 +120,6 @@ fn what_cannot_be_written_to_is_said_first() {
     assert_eq!(place.text("a::b"), ROWS);
 }
 
-/// The worker that has the database: the only one with a pipe.
-fn loader(running: &crate::harness::Running) -> Process {
-    let mut found = None;
-    eventually("a worker reads the results", || {
-        let has_pipe = |worker: &Process| descriptors(worker).iter().any(|name| name.starts_with("pipe:["));
-        found = running.process.workers().into_iter().find(has_pipe);
-        found.is_some()
-    });
-    found.unwrap()
-}
-
-fn descriptors(process: &Process) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(process.file("fd")) else { return Vec::new() };
-    entries.filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.display().to_string())).collect()
-}
-
 #[test]
 fn an_interrupted_run_adds_nothing() {
     for signal in [Signal::INT, Signal::TERM] {
@@ -151,7 +135,7 @@ fn an_interrupted_run_adds_nothing() {
                 "only root sees a locked worker's descriptors",
             );
         }
-        loader(&running);
+        running.converter();
         running.process.signal(signal);
         running.end().code(if signal == Signal::INT { 130 } else { 143 });
         assert!(place.read("x.sqlite") == before);
@@ -170,11 +154,11 @@ fn whoever_writes_a_database_is_locked_in() {
             "only root sees a locked worker's descriptors",
         );
     }
-    let worker = loader(&running);
+    let worker = running.converter();
     assert_eq!(worker.status("Seccomp"), "2");
     assert_eq!(worker.status("NoNewPrivs"), "1");
     assert_eq!(worker.status("CapBnd"), "0000000000000000");
-    let held = descriptors(&worker);
+    let held = worker.open_files();
     let is_given = |name: &&String| {
         let parts = ["socket:[", "pipe:[", "/dev/null"];
         parts.iter().any(|part| name.starts_with(part)) || name.contains(".taskhost-")
@@ -199,7 +183,7 @@ fn a_database_that_was_changed_meanwhile_is_left_alone() {
             "only root sees a locked worker's descriptors",
         );
     }
-    loader(&running);
+    running.converter();
     made(&place, "x.sqlite", "INSERT INTO t VALUES (77)");
     let outcome = running.end().code(5);
     let message = "error: x.sqlite: was changed by somebody else meanwhile, and nothing was added to it: run it again";

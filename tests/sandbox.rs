@@ -103,7 +103,7 @@ fn workers_hold_no_descriptor_but_those_they_were_given() {
         worker.as_ref().is_some_and(|worker| worker.status("State").starts_with('R') && has_input(worker))
     });
     let worker = worker.unwrap();
-    let held: Vec<String> = descriptors(&worker);
+    let held: Vec<String> = worker.open_files();
     let is_given = |name: &String| {
         let parts = ["socket:[", "/memfd:taskhost-"];
         name == "/dev/null" || parts.iter().any(|part| name.starts_with(part)) || name.ends_with("/ranges.txt")
@@ -115,14 +115,8 @@ fn workers_hold_no_descriptor_but_those_they_were_given() {
     running.end().code(143);
 }
 
-/// What the process has open.
-fn descriptors(process: &Process) -> Vec<String> {
-    let Ok(entries) = fs::read_dir(process.file("fd")) else { return Vec::new() };
-    entries.filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.display().to_string())).collect()
-}
-
 fn has_input(process: &Process) -> bool {
-    descriptors(process).iter().any(|name| name.ends_with("/ranges.txt"))
+    process.open_files().iter().any(|name| name.ends_with("/ranges.txt"))
 }
 
 #[test]

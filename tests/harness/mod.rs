@@ -6,6 +6,7 @@ mod place;
 mod processes;
 mod program;
 mod random;
+pub(crate) mod strace;
 
 use std::io::Write as _;
 

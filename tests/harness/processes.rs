@@ -46,6 +46,12 @@ impl Process {
         fs::read_dir(self.file("fd")).unwrap().count()
     }
 
+    /// What it has open, by the names that the system has for it.
+    pub(crate) fn open_files(&self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.file("fd")) else { return Vec::new() };
+        entries.filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.display().to_string())).collect()
+    }
+
     /// The CPU time that it has had itself.
     pub(crate) fn cpu_time(&self) -> Duration {
         // `PID (NAME) STATE …`: fields 14 and 15 of all, in ticks of 10 ms.

@@ -150,6 +150,17 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// The worker that converts a stream: the only one with a pipe.
+    pub(crate) fn converter(&self) -> Process {
+        let mut found = None;
+        super::eventually("a worker reads or writes a pipe", || {
+            let has_pipe = |worker: &Process| worker.open_files().iter().any(|name| name.starts_with("pipe:["));
+            found = self.process.workers().into_iter().find(has_pipe);
+            found.is_some()
+        });
+        found.expect("it was waited for")
+    }
+
     /// Writes to its standard input.
     #[track_caller]
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
