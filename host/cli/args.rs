@@ -60,7 +60,7 @@ pub(crate) enum Command {
     /// Serve another program: items come on standard input, replies go to standard output
     Stdio(Box<StdioArguments>),
     /// Say what a kernel is and what it takes
-    Inspect(InspectArguments),
+    Inspect(LookArguments),
     /// Write a kernel of your own: a folder that builds
     New(NewArguments),
     /// Say whether a kernel keeps the contract, and what to do when not
@@ -120,6 +120,16 @@ pub(crate) struct InspectArguments {
     pub(crate) kind: Option<KindName>,
     #[command(flatten)]
     pub(crate) sandbox: SandboxArguments,
+}
+
+/// A kernel that is looked at.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LookArguments {
+    #[command(flatten)]
+    pub(crate) kernel: InspectArguments,
+    /// Print it as JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use serde_json::{Value, json};
 use taskhost_data::size::human_size;
 use taskhost_pool::runner::Pool;
 use taskhost_protocol::kernel::{CompileOptions, Description, Function, KernelInfo, Kind, ResultLength};
 
-use crate::args::InspectArguments;
+use crate::args::{InspectArguments, LookArguments};
 use crate::exit_code::Exit;
 use crate::kernel;
 use crate::report;
@@ -19,8 +20,11 @@ fn pool(arguments: &InspectArguments) -> Result<(Pool, String)> {
 }
 
 /// Prints what a kernel is.
-pub(crate) fn run(arguments: &InspectArguments) -> Result<Exit> {
-    let (pool, name) = pool(arguments)?;
+pub(crate) fn run(arguments: &LookArguments) -> Result<Exit> {
+    let (pool, name) = pool(&arguments.kernel)?;
+    if arguments.json {
+        return Ok(report::line(&facts(pool.kernel(), pool.description()).to_string()));
+    }
     Ok(report::text(&describe(&name, pool.kernel(), pool.description())))
 }
 
@@ -30,6 +34,48 @@ pub(crate) fn compile(arguments: &InspectArguments) -> Result<Exit> {
     let size = human_size(pool.kernel().code_bytes);
     let what = if pool.compiled() { "compiled" } else { "was compiled already" };
     Ok(report::line(&format!("{name}: {what}, {size} of code")))
+}
+
+/// What `inspect --json` says. Fields are added and keep their meanings.
+fn facts(info: &KernelInfo, description: Option<&Description>) -> Value {
+    let function = |function: &Function| {
+        let (call, why) = match &function.call {
+            Ok(call) => (Some(call), None),
+            Err(why) => (None, Some(why)),
+        };
+        json!({ "name": function.name, "type": function.ty, "example": call, "cannot_be_called": why })
+    };
+    let described = description.map(|description| {
+        let length = match description.result_length {
+            ResultLength::Unknown => Value::Null,
+            ResultLength::Same => "same".into(),
+            ResultLength::Exactly(bytes) => bytes.into(),
+        };
+        let settings: Vec<Value> = description
+            .settings
+            .iter()
+            .map(|setting| json!({ "name": setting.name, "default": setting.default, "help": setting.help }))
+            .collect();
+        json!({
+            "summary": description.summary,
+            "split": description.split,
+            "merge": description.merge,
+            "result_length": length,
+            "settings": settings,
+        })
+    });
+    json!({
+        "kind": info.kind.name(),
+        "why": info.why,
+        "is_image_filter": info.exports.image_filter,
+        "exports": info.export_names,
+        "imports": info.import_names,
+        "functions": info.functions.iter().map(function).collect::<Vec<_>>(),
+        "description": described,
+        "wasm_bytes": info.wasm_bytes,
+        "code_bytes": info.code_bytes,
+        "initial_memory_bytes": info.initial_memory,
+    })
 }
 
 /// The text of `inspect`.

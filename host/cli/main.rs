@@ -29,6 +29,8 @@ mod replay;
 mod report;
 mod resume;
 mod run;
+#[cfg(feature = "service")]
+mod served;
 mod shards;
 mod shell;
 mod start;
@@ -49,6 +51,10 @@ static ALLOCATOR: taskhost_os::allocator::Reporting = taskhost_os::allocator::Re
 
 fn main() -> ExitCode {
     taskhost_worker::run_if_worker();
+    #[cfg(feature = "service")]
+    if !served::belongs_to_server() {
+        return Exit::Terminated.into();
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return args::explain(&error).into(),

@@ -28,6 +28,7 @@ pub mod lease;
 pub mod machine;
 mod mapping;
 pub mod memfd;
+pub mod parent;
 pub mod poll;
 pub mod process_id;
 pub mod progress;

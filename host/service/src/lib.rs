@@ -3,6 +3,7 @@
 //! * [`store`] is what must survive: tenants, tokens, kernels, jobs, usage and the audit log, in one embedded database.
 //! * [`blobs`] are contents by digest: kernels, inputs, results.
 //! * [`tenant`] is who may do what, and how much of it.
+//! * [`job`] is the work: jobs, whose turn it is, the processes that do it; `http` is how tenants ask for it.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
 //! This crate starts no worker and knows no engine: work is done by processes of their own.
@@ -10,8 +11,13 @@
 pub mod admin;
 pub mod blobs;
 pub mod data;
+#[cfg(feature = "http")]
+pub mod http;
+pub mod job;
 pub mod name;
 pub mod random;
+#[cfg(feature = "http")]
+pub mod service;
 pub mod store;
 pub mod tenant;
 pub mod time;

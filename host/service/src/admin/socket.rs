@@ -45,11 +45,11 @@ pub struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Listens from now on.
+    /// Listens from now on; `changed` is called when something may have been changed.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn listen(folder: &DataFolder, directory: Arc<Directory>) -> io::Result<Self> {
+    pub fn listen(folder: &DataFolder, directory: Arc<Directory>, changed: Box<dyn Fn() + Send>) -> io::Result<Self> {
         let path = admin_socket(folder.path());
         // Of a server that died: this one has the lock.
         match fs::remove_file(&path) {
@@ -62,7 +62,7 @@ impl AdminSocket {
         std::thread::Builder::new().name("admin".into()).spawn(move || {
             for stream in listener.incoming().filter_map(Result::ok) {
                 // One at a time; one that says nothing is given up.
-                let _ = serve(&stream, &directory);
+                let _ = serve(&stream, &directory, &changed);
             }
         })?;
         Ok(Self { path })
@@ -89,11 +89,12 @@ fn send(mut stream: &UnixStream, value: &impl serde::Serialize) -> io::Result<()
     stream.write_all(&text)
 }
 
-fn serve(stream: &UnixStream, directory: &Directory) -> io::Result<()> {
+fn serve(stream: &UnixStream, directory: &Directory, changed: &dyn Fn()) -> io::Result<()> {
     let answer = match serde_json::from_str(&line(stream)?) {
         Ok(request) => perform(directory, request),
         Err(error) => AdminAnswer::Refused(format!("the request is not understood: {error}")),
     };
+    changed();
     send(stream, &answer)
 }
 
@@ -146,7 +147,7 @@ mod tests {
         let folder = DataFolder::take(&data).expect("free");
         let store = Store::open(&folder.database()).expect("a store");
         let directory = Arc::new(Directory::new(store).expect("a directory"));
-        let socket = AdminSocket::listen(&folder, Arc::clone(&directory)).expect("a socket");
+        let socket = AdminSocket::listen(&folder, Arc::clone(&directory), Box::new(|| ())).expect("a socket");
         let mode = fs::metadata(admin_socket(folder.path())).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let bert = token(ask(&data, create("bert")).expect("answered"));

@@ -6,6 +6,9 @@
 
 pub mod access;
 pub mod audit;
+pub mod contents;
+pub mod jobs;
+pub mod kernels;
 mod schema;
 pub mod usage;
 

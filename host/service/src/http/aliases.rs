@@ -1,0 +1,107 @@
+//! `/v1/aliases`: names of kernels. Each change counts up a version, by which a race is noticed (`ETag`, `If-Match`).
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::guard::need;
+use super::kernels::act;
+use super::{App, Problem, body};
+use crate::blobs::Digest;
+use crate::name;
+use crate::store::audit;
+use crate::store::kernels::{self, AliasRow, Named};
+use crate::tenant::{Caller, Scope};
+
+type Who = Extension<Arc<Caller>>;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meaning {
+    digest: Digest,
+}
+
+fn answer(alias: &AliasRow) -> Response {
+    ([(header::ETAG, format!("\"{}\"", alias.version))], Json(json!(alias))).into_response()
+}
+
+/// The version that `If-Match` names.
+fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let version = value.to_str().ok().and_then(|value| value.trim_matches('"').parse().ok());
+    version.map(Some).ok_or_else(|| Problem::bad("bad-etag", "If-Match is not an ETag that was given out"))
+}
+
+pub(super) async fn put(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(alias): Path<String>,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::KernelsWrite)?;
+    name::check(&alias).map_err(|error| Problem::bad("bad-name", error.to_string()))?;
+    let expected = expected(&headers)?;
+    let text = body::text(&headers, bytes).await?;
+    let meaning: Meaning =
+        serde_json::from_slice(&text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
+    let tenant = caller.tenant.id;
+    let act = act(&caller, "alias.put", &alias);
+    let named = app.write(move |rows| {
+        let named = kernels::name(rows, tenant, &alias, &meaning.digest, expected)?;
+        if matches!(named, Named::Done(_)) {
+            audit::add(rows, &act)?;
+        }
+        Ok(named)
+    });
+    match named.await? {
+        Named::Done(alias) => Ok(answer(&alias)),
+        Named::UnknownKernel => Err(Problem::not_found("kernel")),
+        Named::Changed => Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "changed",
+            "somebody has given the name another meaning since; look again",
+        )),
+    }
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(alias): Path<String>,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::KernelsRead)?;
+    let tenant = caller.tenant.id;
+    let alias = app.read(move |rows| kernels::alias_of(rows, tenant, &alias)).await?;
+    Ok(answer(&alias.ok_or_else(|| Problem::not_found("alias"))?))
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>, Extension(caller): Who) -> Result<Json<Value>, Problem> {
+    need(&caller, Scope::KernelsRead)?;
+    let tenant = caller.tenant.id;
+    Ok(Json(json!({ "aliases": app.read(move |rows| kernels::aliases(rows, tenant)).await? })))
+}
+
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(alias): Path<String>,
+) -> Result<StatusCode, Problem> {
+    need(&caller, Scope::KernelsWrite)?;
+    let tenant = caller.tenant.id;
+    let act = act(&caller, "alias.delete", &alias);
+    let was_there = app.write(move |rows| {
+        let was_there = kernels::unname(rows, tenant, &alias)?;
+        if was_there {
+            audit::add(rows, &act)?;
+        }
+        Ok(was_there)
+    });
+    if was_there.await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("alias")) }
+}

@@ -1,0 +1,111 @@
+//! `/v1/blobs`: inputs that are stored before a job needs them, and everything that is read by its digest.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::{Extension, Json};
+use serde_json::{Value, json};
+
+use super::guard::need;
+use super::{App, Problem, blocking, body, range};
+use crate::blobs::Digest;
+use crate::store::contents::{self, Removed};
+use crate::tenant::{Caller, Scope};
+
+type Who = Extension<Arc<Caller>>;
+
+fn digest(text: &str) -> Result<Digest, Problem> {
+    text.parse().map_err(|error: crate::blobs::DigestError| Problem::bad("bad-digest", error.to_string()))
+}
+
+async fn store(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    bytes: Body,
+    expected: Option<Digest>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    need(caller, Scope::JobsWrite)?;
+    let limit = ("the content", u64::MAX);
+    let blob = body::content(app, caller, headers, bytes, limit).await?;
+    if let Some(expected) = expected
+        && blob.digest() != expected
+    {
+        let found = blob.digest();
+        return Err(Problem::unprocessable("digest-mismatch", format!("what came is {found}")));
+    }
+    let (digest, bytes) = body::keep(app, caller, blob).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "digest": digest, "bytes": bytes }))))
+}
+
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    store(&app, &caller, &headers, bytes, None).await
+}
+
+pub(super) async fn put(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let digest = digest(&name)?;
+    store(&app, &caller, &headers, bytes, Some(digest)).await
+}
+
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::ResultsRead)?;
+    send(&app, &caller, &headers, &digest(&name)?, "application/octet-stream").await
+}
+
+/// Answers with a content of the caller's.
+pub(super) async fn send(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    digest: &Digest,
+    content_type: &'static str,
+) -> Result<Response, Problem> {
+    let (blobs, tenant, digest) = (Arc::clone(&app.shared.blobs), caller.tenant.id, *digest);
+    if app.read(move |rows| contents::bytes(rows, tenant, &digest)).await?.is_none() {
+        return Err(Problem::not_found("content"));
+    }
+    let file = blocking(move || blobs.open(tenant, &digest)).await?;
+    let file = file.map_err(|error| Problem::internal(&error.to_string()))?;
+    range::send(headers, &digest, file.ok_or_else(|| Problem::not_found("content"))?, content_type)
+}
+
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    need(&caller, Scope::JobsWrite)?;
+    let (tenant, digest) = (caller.tenant.id, digest(&name)?);
+    match app.write(move |rows| contents::remove(rows, tenant, &digest)).await? {
+        Removed::Unknown => Err(Problem::not_found("content")),
+        Removed::Held => Err(Problem::conflict("in-use", "a job needs it, or has made it")),
+        Removed::Gone => {
+            let kernels = app.read(move |rows| crate::store::kernels::find(rows, tenant, &digest)).await?;
+            if kernels.is_none() {
+                let blobs = Arc::clone(&app.shared.blobs);
+                // It counts no more, whether its bytes go now or not.
+                let _ = blocking(move || blobs.remove(tenant, &digest)).await?;
+            }
+            Ok(StatusCode::NO_CONTENT)
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! `/v1/kernels`: kernels by digest. One that is stored was looked at in a sandbox and compiled for its tenant alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::{Extension, Json};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::guard::need;
+use super::{App, Problem, blocking, body};
+use crate::blobs::Digest;
+use crate::job::KernelCheck;
+use crate::store::audit::{self, Act};
+use crate::store::contents;
+use crate::store::kernels::{self, KernelRow, Removed};
+use crate::tenant::{Caller, Scope};
+
+type Who = Extension<Arc<Caller>>;
+
+/// Most rows of one answer.
+const MOST: u32 = 100;
+
+fn digest(text: &str) -> Result<Digest, Problem> {
+    text.parse().map_err(|error: crate::blobs::DigestError| Problem::bad("bad-digest", error.to_string()))
+}
+
+/// The kernel that a digest or an alias of this tenant means.
+pub(super) async fn resolve(app: &App, caller: &Caller, reference: &str) -> Result<KernelRow, Problem> {
+    let tenant = caller.tenant.id;
+    let name = reference.to_owned();
+    let found = app.read(move |rows| {
+        let digest = match name.parse() {
+            Ok(digest) => Some(digest),
+            Err(_) => kernels::alias_of(rows, tenant, &name)?.and_then(|alias| alias.digest.parse().ok()),
+        };
+        digest.map(|digest| kernels::find(rows, tenant, &digest)).transpose().map(Option::flatten)
+    });
+    found.await?.ok_or_else(|| Problem::not_found("kernel"))
+}
+
+pub(super) fn act(caller: &Caller, action: &'static str, object: impl ToString) -> Act {
+    Act {
+        tenant: Some(caller.tenant.id),
+        actor: caller.key.clone(),
+        action,
+        object: object.to_string(),
+        outcome: "done".into(),
+    }
+}
+
+pub(super) async fn put(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(reference): Path<String>,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    need(&caller, Scope::KernelsWrite)?;
+    let digest = digest(&reference)?;
+    if let Some(kernel) = find(&app, &caller, digest).await? {
+        // It was sent before: what comes now need not be read to know what it is.
+        return Ok((StatusCode::OK, Json(json!(kernel))));
+    }
+    store(&app, &caller, &headers, bytes, Some(digest)).await
+}
+
+/// For those who have nothing at hand that computes a digest: the answer tells it.
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    need(&caller, Scope::KernelsWrite)?;
+    store(&app, &caller, &headers, bytes, None).await
+}
+
+async fn find(app: &App, caller: &Caller, digest: Digest) -> Result<Option<KernelRow>, Problem> {
+    let tenant = caller.tenant.id;
+    app.read(move |rows| kernels::find(rows, tenant, &digest)).await
+}
+
+async fn store(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    bytes: Body,
+    expected: Option<Digest>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let limit = ("the kernel", caller.tenant.quotas.kernel_bytes);
+    let blob = body::content(app, caller, headers, bytes, limit).await?;
+    let digest = blob.digest();
+    if expected.is_some_and(|expected| expected != digest) {
+        return Err(Problem::unprocessable("digest-mismatch", format!("what came is {digest}")));
+    }
+    if let Some(kernel) = find(app, caller, digest).await? {
+        return Ok((StatusCode::OK, Json(json!(kernel))));
+    }
+    let (blobs, len, tenant) = (Arc::clone(&app.shared.blobs), blob.len(), caller.tenant.id);
+    blocking(move || blobs.keep(blob)).await?.map_err(|error| Problem::internal(&error.to_string()))?;
+    let info = match check(app, caller, &digest).await {
+        Ok(info) => info,
+        Err(problem) => {
+            // The same bytes may be an input, too.
+            if app.read(move |rows| contents::bytes(rows, tenant, &digest)).await?.is_none() {
+                let blobs = Arc::clone(&app.shared.blobs);
+                // One that stays behind counts for nobody, and the next of its digest takes its place.
+                let _ = blocking(move || blobs.remove(tenant, &digest)).await?;
+            }
+            return Err(problem);
+        }
+    };
+    let act = act(caller, "kernel.put", digest);
+    let kept = app.write(move |rows| {
+        kernels::add(rows, tenant, &digest, len, &info)?;
+        audit::add(rows, &act)?;
+        kernels::find(rows, tenant, &digest)
+    });
+    Ok((StatusCode::CREATED, Json(json!(kept.await?))))
+}
+
+/// Looks at a kernel that is stored, in a sandbox.
+async fn check(app: &Arc<App>, caller: &Caller, digest: &Digest) -> Result<Value, Problem> {
+    // A few at a time, whoever's: each waits for its turn.
+    let permit = app.checks.acquire().await.map_err(|_| Problem::busy("the server stops"))?;
+    let (tenant, digest, state) = (caller.tenant.id, *digest, Arc::clone(app));
+    let checked = blocking(move || {
+        let folder = state.shared.data.join("work").join(format!("kernel-{}", crate::random::word(12)));
+        let kernel = folder.join("kernel.wasm");
+        let laid = std::fs::create_dir_all(&folder).and_then(|()| state.shared.blobs.lay_out(tenant, &digest, &kernel));
+        let checked = match laid {
+            Ok(()) => state.shared.launcher.check(&kernel, &state.shared.cache(tenant)),
+            Err(error) => KernelCheck::Failed(error.to_string()),
+        };
+        // What remains is removed when a server starts.
+        let _ = std::fs::remove_dir_all(&folder);
+        checked
+    });
+    let checked = checked.await?;
+    drop(permit);
+    match checked {
+        KernelCheck::Fits(info) => Ok(info),
+        KernelCheck::Refused(why) => Err(Problem::unprocessable("kernel-refused", why)),
+        KernelCheck::Failed(why) => Err(Problem::internal(&why)),
+    }
+}
+
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(reference): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    need(&caller, Scope::KernelsRead)?;
+    Ok(Json(json!(resolve(&app, &caller, &reference).await?)))
+}
+
+/// Where a list goes on.
+#[derive(Debug, Deserialize)]
+pub(super) struct After {
+    #[serde(default)]
+    cursor: String,
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Query(After { cursor }): Query<After>,
+) -> Result<Json<Value>, Problem> {
+    need(&caller, Scope::KernelsRead)?;
+    let tenant = caller.tenant.id;
+    let kernels = app.read(move |rows| kernels::list(rows, tenant, &cursor, MOST)).await?;
+    let next = kernels.last().filter(|_| kernels.len() == MOST as usize).map(|last| last.digest.clone());
+    Ok(Json(json!({ "kernels": kernels, "next": next })))
+}
+
+pub(super) async fn delete(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(reference): Path<String>,
+) -> Result<StatusCode, Problem> {
+    need(&caller, Scope::KernelsWrite)?;
+    let (tenant, digest) = (caller.tenant.id, digest(&reference)?);
+    let act = act(&caller, "kernel.delete", digest);
+    let removed = app.write(move |rows| {
+        let removed = kernels::remove(rows, tenant, &digest)?;
+        if removed == Removed::Gone {
+            audit::add(rows, &act)?;
+        }
+        Ok(removed)
+    });
+    match removed.await? {
+        Removed::Unknown => Err(Problem::not_found("kernel")),
+        Removed::Held => {
+            Err(Problem::conflict("in-use", "an alias means this kernel, or a job that is not over needs it"))
+        }
+        Removed::Gone => {
+            if app.read(move |rows| contents::bytes(rows, tenant, &digest)).await?.is_none() {
+                let blobs = Arc::clone(&app.shared.blobs);
+                // It counts no more, whether its bytes go now or not.
+                let _ = blocking(move || blobs.remove(tenant, &digest)).await?;
+            }
+            Ok(StatusCode::NO_CONTENT)
+        }
+    }
+}
+
+/// How long a caller should wait for a day's quota.
+pub(super) fn until_tomorrow() -> Duration {
+    crate::time::Moment::now().until_tomorrow()
+}

@@ -1,0 +1,156 @@
+//! Every error that a caller sees: `application/problem+json`, RFC 9457. Its `code` is for programs, its `detail` for people.
+
+use std::time::Duration;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value, json};
+
+use crate::store::StoreError;
+
+/// What went wrong.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    members: Map<String, Value>,
+    retry_after: Option<Duration>,
+}
+
+impl Problem {
+    /// With a status, a code and a text.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), members: Map::new(), retry_after: None }
+    }
+
+    /// The request makes no sense.
+    #[must_use]
+    pub fn bad(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// It makes sense, and cannot be done.
+    #[must_use]
+    pub fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    /// There is no such thing, or it is somebody else's: nobody is told which.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", format!("there is no such {what}"))
+    }
+
+    /// Something is in the way.
+    #[must_use]
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, detail)
+    }
+
+    /// The token is not accepted.
+    #[must_use]
+    pub fn denied() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "show a token that is good: Authorization: Bearer th_…")
+    }
+
+    /// The token is good, but not for this.
+    #[must_use]
+    pub fn lacks(scope: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "scope-missing", format!("the token is not good for {scope}"))
+    }
+
+    /// A quota is used up.
+    #[must_use]
+    pub fn quota(quota: &'static str, limit: u64, used: u64, retry_after: Duration) -> Self {
+        let detail = format!("the quota {quota} is used up: {used} of {limit}");
+        let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", detail);
+        problem.members.insert("quota".into(), quota.into());
+        problem.members.insert("limit".into(), limit.into());
+        problem.members.insert("used".into(), used.into());
+        problem.retry_after(retry_after)
+    }
+
+    /// More than is taken.
+    #[must_use]
+    pub fn too_large(what: &str, limit: u64) -> Self {
+        let detail = format!("{what} has more than {limit} bytes");
+        let mut problem = Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail);
+        problem.members.insert("limit".into(), limit.into());
+        problem
+    }
+
+    /// The server has no room for this now.
+    #[must_use]
+    pub fn busy(detail: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail).retry_after(Duration::from_secs(1))
+    }
+
+    /// Something that should always work did not. What it was is for the log alone.
+    #[must_use]
+    pub fn internal(what: &str) -> Self {
+        let mut problem =
+            Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on the server's side");
+        problem.members.insert(LOGGED.into(), what.into());
+        problem
+    }
+
+    /// The store did not do its work.
+    #[must_use]
+    pub fn store(error: &StoreError) -> Self {
+        let mut problem = Self::busy("the server cannot keep anything now");
+        problem.members.insert(LOGGED.into(), error.to_string().into());
+        problem
+    }
+
+    fn retry_after(mut self, time: Duration) -> Self {
+        self.retry_after = Some(time);
+        self
+    }
+}
+
+/// What is for the log alone.
+const LOGGED: &str = "logged";
+
+/// What is for the log alone, on its way there.
+#[derive(Clone, Debug)]
+pub(super) struct Logged(pub(super) String);
+
+impl IntoResponse for Problem {
+    fn into_response(mut self) -> Response {
+        let logged = self.members.remove(LOGGED);
+        let mut body = json!({
+            "type": format!("urn:taskhost:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Value::Object(body) = &mut body {
+            body.append(&mut self.members);
+        }
+        let mut response = (self.status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(time) = self.retry_after {
+            // Whole seconds, and never none: that would be at once.
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs_f64().ceil().max(1.0) as u64));
+        }
+        if let Some(Value::String(text)) = logged {
+            response.extensions_mut().insert(Logged(text));
+        }
+        response
+    }
+}
+
+pub(super) async fn no_such_place() -> Problem {
+    Problem::not_found("place")
+}
+
+pub(super) async fn no_such_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "that cannot be done here")
+}

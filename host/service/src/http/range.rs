@@ -1,0 +1,136 @@
+//! Sending a content, or a part of it: `Range: bytes=FROM-TO`.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use hyper::body::{Frame, SizeHint};
+
+use super::Problem;
+use crate::blobs::Digest;
+
+/// Read and sent at a time. Small enough that reading it from a disk does not keep others waiting for long.
+const PART: u64 = 64 << 10;
+
+/// What is asked for of a content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    All,
+    /// From here, up to there exclusively.
+    Part(u64, u64),
+    Nothing,
+}
+
+/// One range, as everybody asks for; of several, all is sent, as is allowed.
+fn wanted(headers: &HeaderMap, len: u64) -> Wanted {
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()?.strip_prefix("bytes="));
+    let Some((from, to)) = range.and_then(|range| range.split_once('-')) else { return Wanted::All };
+    let number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten();
+    let part = match (from, number(from), number(to)) {
+        ("", _, Some(last)) => Wanted::Part(len.saturating_sub(last), len),
+        (_, Some(from), None) if to.is_empty() => Wanted::Part(from, len),
+        (_, Some(from), Some(to)) if from <= to => Wanted::Part(from, to.saturating_add(1).min(len)),
+        _ => return Wanted::All,
+    };
+    match part {
+        Wanted::Part(from, to) if from < to => part,
+        _ => Wanted::Nothing,
+    }
+}
+
+/// A part of a file as a body: read as it is sent.
+struct FileBody {
+    file: File,
+    at: u64,
+    end: u64,
+}
+
+impl hyper::body::Body for FileBody {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        if self.at >= self.end {
+            return Poll::Ready(None);
+        }
+        let len = PART.min(self.end - self.at);
+        let mut part = vec![0; usize::try_from(len).unwrap_or(0)];
+        if let Err(error) = self.file.read_exact_at(&mut part, self.at) {
+            return Poll::Ready(Some(Err(error)));
+        }
+        self.at += len;
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(part)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.at >= self.end
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.end - self.at)
+    }
+}
+
+/// Answers with a content, or with the part of it that is asked for.
+pub(super) fn send(
+    headers: &HeaderMap,
+    digest: &Digest,
+    file: File,
+    content_type: &'static str,
+) -> Result<Response, Problem> {
+    let len = file.metadata().map_err(|error| Problem::internal(&error.to_string()))?.len();
+    let (status, from, to) = match wanted(headers, len) {
+        Wanted::All => (StatusCode::OK, 0, len),
+        Wanted::Part(from, to) => (StatusCode::PARTIAL_CONTENT, from, to),
+        Wanted::Nothing => {
+            let text = format!("there are {len} bytes");
+            return Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "bad-range", text));
+        }
+    };
+    let mut response = Response::new(Body::new(FileBody { file, at: from, end: to }));
+    *response.status_mut() = status;
+    let answer = response.headers_mut();
+    answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.insert(header::CONTENT_LENGTH, HeaderValue::from(to - from));
+    answer.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let mut text = |name: header::HeaderName, text: String| {
+        // Digits and letters of our own.
+        HeaderValue::from_str(&text).map(|value| answer.insert(name, value)).is_ok()
+    };
+    text(header::ETAG, format!("\"{digest}\""));
+    if status == StatusCode::PARTIAL_CONTENT {
+        text(header::CONTENT_RANGE, format!("bytes {from}-{}/{len}", to - 1));
+    }
+    Ok(response.into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_the_standard() {
+        let of = |text: &str, len| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::RANGE, HeaderValue::from_str(text).expect("a value"));
+            wanted(&headers, len)
+        };
+        assert_eq!(wanted(&HeaderMap::new(), 10), Wanted::All);
+        assert_eq!(of("bytes=0-0", 10), Wanted::Part(0, 1));
+        assert_eq!(of("bytes=3-", 10), Wanted::Part(3, 10));
+        assert_eq!(of("bytes=-3", 10), Wanted::Part(7, 10));
+        assert_eq!(of("bytes=-99", 10), Wanted::Part(0, 10));
+        assert_eq!(of("bytes=5-999", 10), Wanted::Part(5, 10));
+        for nothing in ["bytes=10-", "bytes=10-20", "bytes=-0"] {
+            assert_eq!(of(nothing, 10), Wanted::Nothing, "{nothing}");
+        }
+        for senseless in ["bytes=5-4", "bytes=a-b", "bytes=+1-2", "lines=1-2", "bytes=1", "bytes=0-1,3-4"] {
+            assert_eq!(of(senseless, 10), Wanted::All, "{senseless}");
+        }
+    }
+}

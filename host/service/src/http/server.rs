@@ -1,0 +1,185 @@
+//! The connections: how many there are, from where, and how long each may be silent.
+
+use std::collections::HashMap;
+use std::future::Future as _;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::guard::Peer;
+use super::patient::Patient;
+use super::{App, router};
+
+/// How much of a server strangers may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Connections at a time from one address.
+    pub per_address: usize,
+    /// How long the head of a request may take, the wait for its first byte included.
+    pub head: Duration,
+    /// How long a connection may be silent, in the middle of something or between two requests.
+    pub silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 2000,
+            per_address: 500,
+            head: Duration::from_secs(10),
+            // Longer than any request waits for its job.
+            silence: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Bytes and lines of the head of a request.
+const HEAD_BYTES: usize = 32 << 10;
+const HEAD_LINES: usize = 64;
+
+/// How long requests that are under way may take after the server was told to stop.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// A server that listens, in a thread of its own.
+#[derive(Debug)]
+pub struct Listening {
+    /// Where.
+    pub address: SocketAddr,
+    stop: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+impl Listening {
+    /// Takes no new connection, answers what is under way, and returns.
+    pub fn stop(self) {
+        // It may have stopped by itself.
+        let _ = self.stop.send(true);
+        let _ = self.thread.join();
+    }
+}
+
+/// Listens from now on.
+///
+/// # Errors
+/// When the address cannot be had, or no thread.
+pub fn serve(app: Arc<App>, address: SocketAddr, limits: Limits) -> io::Result<Listening> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = watch::channel(false);
+    let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
+        runtime.block_on(accept(&app, listener, limits, stopped));
+        // What still waits for a disk or a process is not waited for.
+        runtime.shutdown_background();
+    })?;
+    Ok(Listening { address, stop, thread })
+}
+
+/// Connections by address, and all of them.
+type Count = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// A connection that is counted as long as this lives.
+struct Counted {
+    count: Count,
+    peer: IpAddr,
+}
+
+impl Counted {
+    fn new(count: &Count, peer: IpAddr, limits: Limits) -> Option<Self> {
+        let mut all = count.lock().unwrap_or_else(PoisonError::into_inner);
+        let total: usize = all.values().sum();
+        let own = all.entry(peer).or_default();
+        if *own >= limits.per_address || total >= limits.connections {
+            return None;
+        }
+        *own += 1;
+        Some(Self { count: Arc::clone(count), peer })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut all = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get_mut(&self.peer) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.peer);
+            }
+        }
+    }
+}
+
+async fn accept(app: &Arc<App>, listener: TcpListener, limits: Limits, mut stopped: watch::Receiver<bool>) {
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let (router, count) = (router(app), Count::default());
+    loop {
+        let accepted = {
+            let (mut stop, mut next) = (pin!(stopped.changed()), pin!(listener.accept()));
+            std::future::poll_fn(|context| match stop.as_mut().poll(context) {
+                Poll::Ready(_) => Poll::Ready(None),
+                Poll::Pending => next.as_mut().poll(context).map(Some),
+            })
+            .await
+        };
+        match accepted {
+            None => break,
+            Some(Ok((stream, peer))) => {
+                // One too many is closed without a word: a word would cost more than it has.
+                let Some(counted) = Counted::new(&count, peer.ip(), limits) else { continue };
+                tokio::spawn(connection(router.clone(), stream, peer.ip(), limits, counted, stopped.clone()));
+            }
+            // No descriptor is left, or the other side has gone already.
+            Some(Err(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+    drop(listener);
+    let end = tokio::time::Instant::now() + FAREWELL;
+    while !count.lock().unwrap_or_else(PoisonError::into_inner).is_empty() && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn connection(
+    router: Router,
+    stream: TcpStream,
+    peer: IpAddr,
+    limits: Limits,
+    _counted: Counted,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // Of one that never says anything, the timer for heads knows nothing.
+    if !matches!(tokio::time::timeout(limits.head, stream.readable()).await, Ok(Ok(()))) {
+        return;
+    }
+    // Small answers go at once.
+    let _ = stream.set_nodelay(true);
+    let io = TokioIo::new(Patient::new(stream, limits.silence));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD_BYTES).max_headers(HEAD_LINES);
+    let service = TowerToHyperService::new(router.layer(Extension(Peer(peer))));
+    let (mut connection, mut stop) = (pin!(http.serve_connection(io, service)), pin!(stopped.changed()));
+    let mut is_stopping = false;
+    std::future::poll_fn(|context| {
+        if !is_stopping && stop.as_mut().poll(context).is_ready() {
+            is_stopping = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        // However it ends, whoever was on the other side knows more of it.
+        connection.as_mut().poll(context).map(drop)
+    })
+    .await;
+}

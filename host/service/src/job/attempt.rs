@@ -1,0 +1,182 @@
+//! The folder in which a job is run, and what is found there when its process has ended.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FlockOperation;
+use serde::Deserialize;
+
+use super::spec::KERNEL;
+use super::{JobId, JobSpec};
+use crate::blobs::{Blobs, Digest};
+use crate::tenant::TenantId;
+
+/// What came of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conclusion {
+    /// What its run ended with; none when it was not run to an end.
+    pub exit: Option<u8>,
+    /// Why there is no result, or not all of it, in words.
+    pub message: Option<String>,
+    /// Items that were run, failed ones included.
+    pub items: Option<u64>,
+    /// Those that failed.
+    pub failed: Option<u64>,
+    /// Bytes that were read.
+    pub input_bytes: Option<u64>,
+    /// Bytes that were written.
+    pub output_bytes: Option<u64>,
+    /// CPU time, in milliseconds.
+    pub cpu_ms: u64,
+    /// Its result.
+    pub result: Option<Digest>,
+    /// Its failed items, a line of JSON for each.
+    pub failures: Option<Digest>,
+}
+
+/// What a run writes about itself, as far as it is wanted here.
+#[derive(Debug, Deserialize)]
+struct Report {
+    exit_code: u8,
+    items: u64,
+    failed_items: u64,
+    input_bytes: u64,
+    output_bytes: u64,
+    cpu_seconds: f64,
+    coordinator: Coordinator,
+}
+
+#[derive(Debug, Deserialize)]
+struct Coordinator {
+    cpu_seconds: f64,
+}
+
+/// How a process of a job is started in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// From the beginning.
+    Run,
+    /// Where the one before was.
+    Resume,
+    /// Not at all: the one before had come to its end.
+    Conclude(u8),
+}
+
+/// The folder of a job that is run.
+#[derive(Clone, Debug)]
+pub struct WorkFolder {
+    path: PathBuf,
+}
+
+impl WorkFolder {
+    /// That of a job, below the folder of all of them.
+    #[must_use]
+    pub fn new(all: &Path, job: &JobId) -> Self {
+        Self { path: all.join(job.as_str()) }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the folder, waiting for the end of whatever process still has it: one that outlives a killed server by some
+    /// milliseconds. Whoever has the file has the folder.
+    pub(super) fn take(&self) -> io::Result<File> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path)?;
+        let file = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(self.path.join("taken"))?;
+        rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+        Ok(file)
+    }
+
+    /// What is to be done, by what is in the folder. A run removes its journal when it has ended well, and has written its
+    /// report before that.
+    pub(super) fn way(&self) -> Way {
+        if self.path.join("journal").exists() {
+            return Way::Resume;
+        }
+        match self.report() {
+            Some(report) => Way::Conclude(report.exit_code),
+            None => Way::Run,
+        }
+    }
+
+    fn report(&self) -> Option<Report> {
+        serde_json::from_slice(&fs::read(self.path.join("report.json")).ok()?).ok()
+    }
+
+    /// Lays out what a run from the beginning needs.
+    pub(super) fn lay_out(&self, blobs: &dyn Blobs, tenant: TenantId, spec: &JobSpec) -> io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if entry.file_name() != "taken" {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        blobs.lay_out(tenant, &spec.kernel, &self.path.join(KERNEL))?;
+        for (number, input) in spec.inputs.iter().enumerate() {
+            blobs.lay_out(tenant, &input.blob, &self.path.join(spec.input_name(number)))?;
+        }
+        Ok(())
+    }
+
+    /// What is in the folder after a run that ended with this code. Its files stay, until what is returned is kept.
+    pub(super) fn conclude(
+        &self,
+        exit: u8,
+        blobs: &dyn Blobs,
+        tenant: TenantId,
+        spec: &JobSpec,
+    ) -> io::Result<(Conclusion, Vec<(Digest, u64)>)> {
+        let mut kept = Vec::new();
+        let mut keep = |name: &str| {
+            let file = match File::open(self.path.join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                file => file?,
+            };
+            let blob = copy(blobs, tenant, file)?;
+            kept.push(blob);
+            io::Result::Ok(Some(blob.0))
+        };
+        let result = keep(&spec.result_name())?;
+        let failures = if self.is_empty("errors.jsonl") { None } else { keep("errors.jsonl")? };
+        let report = self.report();
+        let conclusion = Conclusion {
+            exit: Some(exit),
+            message: None,
+            items: report.as_ref().map(|report| report.items),
+            failed: report.as_ref().map(|report| report.failed_items),
+            input_bytes: report.as_ref().map(|report| report.input_bytes),
+            output_bytes: report.as_ref().map(|report| report.output_bytes),
+            cpu_ms: report
+                .as_ref()
+                .map_or(0, |report| ((report.cpu_seconds + report.coordinator.cpu_seconds) * 1000.0).ceil() as u64),
+            result,
+            failures,
+        };
+        Ok((conclusion, kept))
+    }
+
+    fn is_empty(&self, name: &str) -> bool {
+        fs::metadata(self.path.join(name)).is_ok_and(|file| file.len() == 0)
+    }
+
+    /// Removes the folder. What remains of it is removed when a server starts.
+    pub(super) fn remove(&self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn copy(blobs: &dyn Blobs, tenant: TenantId, mut file: File) -> io::Result<(Digest, u64)> {
+    let mut blob = blobs.begin(tenant)?;
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return blobs.keep(blob),
+            read => blob.write(&buffer[..read])?,
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! Whose turn it is. A decision and no more: no clock, no processes.
+//!
+//! Each tenant has a *debt*: the CPU time that its jobs have used, over its weight. Whoever owes least comes first, so that in
+//! the long run each uses what its weight says of what there is, however many jobs it has and however long they are. A tenant
+//! that comes back owes as much as the one who owes least of those at work: nobody saves turns up. Inside a tenant, jobs
+//! come in the order in which they were submitted.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use super::JobId;
+use crate::tenant::TenantId;
+
+/// What is to happen now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Turn {
+    /// Jobs that are started.
+    pub start: Vec<JobId>,
+    /// Jobs that go on.
+    pub go_on: Vec<JobId>,
+    /// Jobs that are stopped until it is their turn again.
+    pub stop: Vec<JobId>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    weight: u32,
+    /// Jobs that have a process at a time.
+    most: usize,
+    /// Seconds of CPU time over weight.
+    debt: f64,
+    /// Those that have a process, oldest first.
+    running: Vec<JobId>,
+    waiting: VecDeque<JobId>,
+}
+
+#[derive(Debug)]
+struct Job {
+    tenant: TenantId,
+    cores: usize,
+    is_on: bool,
+}
+
+/// The jobs that wait and run.
+#[derive(Debug)]
+pub struct Fair {
+    cores: usize,
+    /// Jobs of all tenants that have a process at a time.
+    most: usize,
+    queues: BTreeMap<TenantId, Queue>,
+    jobs: HashMap<JobId, Job>,
+}
+
+impl Fair {
+    /// For a machine of so many cores, with so many processes of jobs at a time.
+    #[must_use]
+    pub fn new(cores: usize, most: usize) -> Self {
+        Self { cores: cores.max(1), most: most.max(1), queues: BTreeMap::new(), jobs: HashMap::new() }
+    }
+
+    /// A tenant's weight, and how many of its jobs have a process at a time; none at all for one that is disabled.
+    pub fn know(&mut self, tenant: TenantId, weight: u32, most: u32) {
+        let most = most as usize;
+        if let Some(queue) = self.queues.get_mut(&tenant) {
+            (queue.weight, queue.most) = (weight.max(1), most);
+            return;
+        }
+        let queue = Queue { weight: weight.max(1), most, debt: 0.0, running: Vec::new(), waiting: VecDeque::new() };
+        self.queues.insert(tenant, queue);
+    }
+
+    /// A job has come, which is worth so many cores. Its tenant is known.
+    pub fn add(&mut self, job: JobId, tenant: TenantId, cores: usize) {
+        let least = self.queues.values().filter(|queue| queue.is_busy()).map(|queue| queue.debt).reduce(f64::min);
+        let Some(queue) = self.queues.get_mut(&tenant) else { return };
+        if !queue.is_busy() {
+            queue.debt = queue.debt.max(least.unwrap_or(0.0));
+        }
+        queue.waiting.push_back(job.clone());
+        self.jobs.insert(job, Job { tenant, cores: cores.clamp(1, self.cores), is_on: false });
+    }
+
+    /// A job is over, or does not want its turn any more.
+    pub fn remove(&mut self, job: &JobId) {
+        let Some(known) = self.jobs.remove(job) else { return };
+        if let Some(queue) = self.queues.get_mut(&known.tenant) {
+            queue.waiting.retain(|other| other != job);
+            queue.running.retain(|other| other != job);
+        }
+    }
+
+    /// A job has used so much CPU time since this was last said.
+    pub fn charge(&mut self, job: &JobId, used: Duration) {
+        if let Some(known) = self.jobs.get(job)
+            && let Some(queue) = self.queues.get_mut(&known.tenant)
+        {
+            queue.debt += used.as_secs_f64() / f64::from(queue.weight);
+        }
+    }
+
+    /// Whether there is any job.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// How many jobs of all tenants wait for a process.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queues.values().map(|queue| queue.waiting.len()).sum()
+    }
+
+    /// Decides.
+    pub fn turn(&mut self) -> Turn {
+        let mut order: Vec<TenantId> =
+            self.queues.iter().filter(|(_, queue)| queue.is_busy()).map(|(tenant, _)| *tenant).collect();
+        // Of those who owe as much, the one that has less: who has just come need not wait for the next turn.
+        let key = |tenant: &TenantId| (self.queues[tenant].debt, self.queues[tenant].running.len());
+        order.sort_by(|one, other| {
+            let ((owes, has), (other_owes, other_has)) = (key(one), key(other));
+            owes.total_cmp(&other_owes).then(has.cmp(&other_has))
+        });
+        let mut running = self.queues.values().map(|queue| queue.running.len()).sum::<usize>();
+        let (mut chosen, mut started) = (HashSet::new(), Vec::new());
+        let mut left = self.cores;
+        for tenant in order {
+            let Some(queue) = self.queues.get_mut(&tenant) else { continue };
+            for job in queue.running.iter().filter(|_| queue.most > 0) {
+                let cores = self.jobs[job].cores;
+                if cores <= left {
+                    left -= cores;
+                    chosen.insert(job.clone());
+                }
+            }
+            while left > 0 && queue.running.len() < queue.most && running < self.most {
+                let Some(job) = queue.waiting.front().filter(|job| self.jobs[*job].cores <= left) else { break };
+                left -= self.jobs[job].cores;
+                running += 1;
+                started.push(job.clone());
+                chosen.insert(job.clone());
+                queue.running.extend(queue.waiting.pop_front());
+            }
+        }
+        let mut turn = Turn { start: started, ..Turn::default() };
+        for job in self.queues.values().flat_map(|queue| &queue.running) {
+            let Some(known) = self.jobs.get_mut(job) else { continue };
+            let is_chosen = chosen.contains(job);
+            match (known.is_on, is_chosen) {
+                (false, true) if !turn.start.contains(job) => turn.go_on.push(job.clone()),
+                (true, false) => turn.stop.push(job.clone()),
+                _ => {}
+            }
+            known.is_on = is_chosen;
+        }
+        turn
+    }
+}
+
+impl Queue {
+    fn is_busy(&self) -> bool {
+        !self.running.is_empty() || !self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANNA: TenantId = TenantId(1);
+    const BERT: TenantId = TenantId(2);
+
+    fn fair(cores: usize, weights: [u32; 2]) -> Fair {
+        let mut fair = Fair::new(cores, 100);
+        fair.know(ANNA, weights[0], 4);
+        fair.know(BERT, weights[1], 4);
+        fair
+    }
+
+    fn add(fair: &mut Fair, tenant: TenantId, cores: usize) -> JobId {
+        let job = JobId::create();
+        fair.add(job.clone(), tenant, cores);
+        job
+    }
+
+    /// How often each has its turn in so many, when a turn uses all cores for as long.
+    fn turns(fair: &mut Fair, jobs: &[JobId], count: usize) -> Vec<usize> {
+        let mut had = vec![0; jobs.len()];
+        let mut on: HashSet<JobId> = fair.jobs.iter().filter(|(_, job)| job.is_on).map(|(id, _)| id.clone()).collect();
+        for _ in 0..count {
+            let turn = fair.turn();
+            turn.stop.iter().for_each(|job| assert!(on.remove(job)));
+            turn.start.iter().chain(&turn.go_on).for_each(|job| assert!(on.insert(job.clone())));
+            for (number, job) in jobs.iter().enumerate().filter(|(_, job)| on.contains(job)) {
+                had[number] += 1;
+                fair.charge(job, Duration::from_millis(100));
+            }
+        }
+        had
+    }
+
+    #[test]
+    fn time_goes_by_weight() {
+        let mut fair = fair(2, [1, 3]);
+        let jobs = [add(&mut fair, ANNA, 2), add(&mut fair, BERT, 2)];
+        let had = turns(&mut fair, &jobs, 400);
+        assert!(had[0].abs_diff(100) <= 1 && had[1].abs_diff(300) <= 1, "{had:?}");
+    }
+
+    #[test]
+    fn many_jobs_are_no_more_than_one() {
+        let mut fair = fair(2, [1, 1]);
+        let mut jobs: Vec<_> = (0..100).map(|_| add(&mut fair, ANNA, 2)).collect();
+        turns(&mut fair, &jobs, 50);
+        jobs.push(add(&mut fair, BERT, 2));
+        let had = turns(&mut fair, &jobs, 100);
+        assert!(had[100].abs_diff(50) <= 1, "{had:?}");
+    }
+
+    #[test]
+    fn nobody_saves_turns_up() {
+        let mut fair = fair(1, [1, 1]);
+        let first = add(&mut fair, ANNA, 1);
+        turns(&mut fair, std::slice::from_ref(&first), 1000);
+        let jobs = [first, add(&mut fair, BERT, 1)];
+        let had = turns(&mut fair, &jobs, 100);
+        assert!(had[0] >= 49, "{had:?}");
+    }
+
+    #[test]
+    fn who_has_just_come_is_next() {
+        let mut fair = fair(1, [1, 1]);
+        let first = add(&mut fair, ANNA, 1);
+        turns(&mut fair, std::slice::from_ref(&first), 10);
+        let second = add(&mut fair, BERT, 1);
+        assert_eq!(fair.turn(), Turn { start: vec![second], stop: vec![first], ..Turn::default() });
+    }
+
+    #[test]
+    fn cores_that_are_left_are_used() {
+        let mut fair = fair(4, [1, 1]);
+        let jobs = [add(&mut fair, ANNA, 3), add(&mut fair, BERT, 1), add(&mut fair, BERT, 1)];
+        let turn = fair.turn();
+        assert_eq!(turn.start.len(), 2);
+        fair.remove(&jobs[0]);
+        assert_eq!(fair.turn().start, [jobs[2].clone()]);
+    }
+
+    #[test]
+    fn a_tenant_has_no_more_processes_than_it_may_and_a_disabled_one_is_stopped() {
+        let mut fair = fair(8, [1, 1]);
+        let jobs: Vec<_> = (0..6).map(|_| add(&mut fair, ANNA, 1)).collect();
+        assert_eq!(fair.turn().start, jobs[..4]);
+        assert_eq!(fair.waiting(), 2);
+        fair.know(ANNA, 1, 0);
+        assert_eq!(fair.turn().stop, jobs[..4]);
+        fair.know(ANNA, 1, 4);
+        assert_eq!(fair.turn().go_on, jobs[..4]);
+        fair.remove(&jobs[0]);
+        assert_eq!(fair.turn().start, [jobs[4].clone()]);
+    }
+}

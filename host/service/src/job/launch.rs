@@ -1,0 +1,166 @@
+//! Starting the program itself for a job or for a look at a kernel: in a folder, with nothing of the server's environment, and
+//! never longer than the server lives.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+/// Tells a process of the service whose it is: it ends when that process does.
+pub const SERVER_VARIABLE: &str = "TASKHOST_SERVER";
+
+/// Most that is kept of what a process says.
+const SAID_BYTES: u64 = 16 << 10;
+
+/// Most that is read of what is known of a kernel.
+const INFO_BYTES: u64 = 1 << 20;
+
+/// The program, and how it is started.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    /// The program: this one.
+    pub program: PathBuf,
+    /// `--sandbox`.
+    pub sandbox: String,
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// Its exit code; none when a signal ended it.
+    pub(super) code: Option<u8>,
+    /// What it said on standard error.
+    pub(super) said: String,
+}
+
+/// What became of a look at a kernel.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KernelCheck {
+    /// It can be run; this is what it is.
+    Fits(Value),
+    /// It cannot, and why.
+    Refused(String),
+    /// It could not be looked at, which is not its fault.
+    Failed(String),
+}
+
+impl Launcher {
+    fn command(&self, folder: &Path, cache: &Path, arguments: &[String]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).current_dir(folder).env_clear();
+        command.env(SERVER_VARIABLE, std::process::id().to_string()).env("XDG_CACHE_HOME", cache);
+        // Ctrl-C is for the server, which knows what to do with its jobs.
+        command.process_group(0);
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts the process of a job. `taken` is the file whose lock says that somebody is at work in the folder: the process
+    /// holds it as its standard input, and nobody else does. It ends with the thread that calls this.
+    pub(super) fn start(&self, folder: &Path, cache: &Path, taken: File, arguments: &[String]) -> io::Result<Child> {
+        self.command(folder, cache, arguments).stdin(taken).spawn()
+    }
+
+    /// Looks at the kernel in a file, in a sandbox; its code goes into `cache`.
+    #[must_use]
+    pub fn check(&self, kernel: &Path, cache: &Path) -> KernelCheck {
+        let failed = |error: io::Error| KernelCheck::Failed(format!("it cannot be looked at: {error}"));
+        let (Some(folder), Some(name)) = (kernel.parent(), kernel.file_name().and_then(|name| name.to_str())) else {
+            return KernelCheck::Failed("it has no folder".into());
+        };
+        let words = ["inspect", "--json", &format!("--sandbox={}", self.sandbox), name].map(str::to_owned);
+        let mut child = match self.command(folder, cache, &words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn() {
+            Ok(child) => child,
+            Err(error) => return failed(error),
+        };
+        let stdout = child.stdout.take();
+        // It writes either: what it found, or what is wrong.
+        let mut found = Vec::new();
+        if let Some(mut stdout) = stdout
+            && let Err(error) = Read::by_ref(&mut stdout).take(INFO_BYTES).read_to_end(&mut found)
+        {
+            return failed(error);
+        }
+        let ended = match wait(child) {
+            Ok(ended) => ended,
+            Err(error) => return failed(error),
+        };
+        let said = ended.said.trim().trim_start_matches("error: ").trim_start_matches(&format!("{name}: ")).to_owned();
+        match (ended.code, serde_json::from_slice(&found)) {
+            (Some(0), Ok(info)) => KernelCheck::Fits(info),
+            (Some(4), _) => KernelCheck::Refused(said),
+            _ => KernelCheck::Failed(said),
+        }
+    }
+}
+
+/// Waits for the end of a process, taking what it says.
+pub(super) fn wait(mut child: Child) -> io::Result<Ended> {
+    let mut said = Vec::new();
+    if let Some(mut stderr) = child.stderr.take() {
+        Read::by_ref(&mut stderr).take(SAID_BYTES).read_to_end(&mut said)?;
+        // A kernel may write as much as it likes; the process must not wait for us.
+        io::copy(&mut stderr, &mut io::sink())?;
+    }
+    let status = child.wait()?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|_| status.signal().is_none());
+    // What to type on a command line helps nobody here.
+    let text = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("hint: ")).collect();
+    Ok(Ended { code, said: lines.join("\n") })
+}
+
+/// CPU time of a process and of all that it started, in milliseconds: those that have ended, and those that run.
+pub(super) fn cpu_ms(process: u32) -> u64 {
+    let own = |process: u32| {
+        let id = taskhost_os::process_id::ProcessId::new(i32::try_from(process).ok()?)?;
+        taskhost_os::usage::cpu_time(id).ok()
+    };
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    let running = children.split_whitespace().filter_map(|child| child.parse().ok());
+    let living: u128 = std::iter::once(process).chain(running).filter_map(own).map(|time| time.as_millis()).sum();
+    u64::try_from(living).unwrap_or(u64::MAX).saturating_add(ended_ms(process).unwrap_or(0))
+}
+
+/// CPU time of children that were waited for.
+fn ended_ms(process: u32) -> Option<u64> {
+    /// Of the fields behind the name, which may hold anything in parentheses.
+    const CHILDREN_USER: usize = 13;
+    /// In which Linux tells times to programs, whatever it counts in.
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(CHILDREN_USER).map(str::parse::<u64>);
+    let ticks = times.next()?.ok()? + times.next()?.ok()?;
+    Some(ticks.saturating_mul(1000 / TICKS_PER_SECOND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_of_children_counts() {
+        let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read x";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("sh -c '{script}' & wait")]).stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = shell.spawn().expect("a shell");
+        let before = std::time::Instant::now();
+        while cpu_ms(child.id()) < 50 {
+            assert!(before.elapsed().as_secs() < 60, "no time is seen");
+        }
+        child.kill().expect("it is there");
+        child.wait().expect("it ends");
+    }
+
+    #[test]
+    fn what_a_process_says_is_kept_as_far_as_it_goes() {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "echo hint: no >&2; yes | head -c 100000 >&2; exit 3"]).stderr(Stdio::piped());
+        let ended = wait(shell.spawn().expect("a shell")).expect("it ends");
+        assert_eq!((ended.code, ended.said.len() < 20000, ended.said.contains("hint")), (Some(3), true, false));
+    }
+}

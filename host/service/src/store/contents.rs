@@ -1,0 +1,77 @@
+//! Which contents a tenant has: kernels, inputs, results; and which of them somebody still needs.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::Result;
+use crate::blobs::Digest;
+use crate::job::JobId;
+use crate::tenant::TenantId;
+use crate::time::Moment;
+
+/// A content counts for a tenant from now on; one that did already does not count twice.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn add(connection: &Connection, tenant: TenantId, digest: &Digest, bytes: u64) -> Result<()> {
+    connection.execute(
+        "INSERT INTO blobs (tenant, digest, bytes, created) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        params![tenant.0, digest.to_string(), bytes, Moment::now().0],
+    )?;
+    Ok(())
+}
+
+/// Bytes of a content; `None` when the tenant has none of this digest.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn bytes(connection: &Connection, tenant: TenantId, digest: &Digest) -> Result<Option<u64>> {
+    let sql = "SELECT bytes FROM blobs WHERE tenant = ?1 AND digest = ?2";
+    Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], |row| row.get(0)).optional()?)
+}
+
+/// Bytes of all contents and kernels of a tenant.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn total(connection: &Connection, tenant: TenantId) -> Result<u64> {
+    let sql = "SELECT (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE tenant = ?1)
+                    + (SELECT coalesce(sum(bytes), 0) FROM kernels WHERE tenant = ?1)";
+    Ok(connection.query_row(sql, [tenant.0], |row| row.get(0))?)
+}
+
+/// A job needs a content, or has made it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn hold(connection: &Connection, tenant: TenantId, digest: &Digest, job: &JobId) -> Result<()> {
+    connection.execute(
+        "INSERT INTO job_blobs (tenant, digest, job) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        params![tenant.0, digest.to_string(), job.as_str()],
+    )?;
+    Ok(())
+}
+
+/// What becomes of a content that nobody wants any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It counts no more.
+    Gone,
+    /// There was none.
+    Unknown,
+    /// A job needs it.
+    Held,
+}
+
+/// A content counts no more, unless a job needs it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn remove(connection: &Connection, tenant: TenantId, digest: &Digest) -> Result<Removed> {
+    let key = params![tenant.0, digest.to_string()];
+    let held = "SELECT EXISTS (SELECT 1 FROM job_blobs WHERE tenant = ?1 AND digest = ?2)";
+    if connection.query_row(held, key, |row| row.get(0))? {
+        return Ok(Removed::Held);
+    }
+    let removed = connection.execute("DELETE FROM blobs WHERE tenant = ?1 AND digest = ?2", key)?;
+    Ok(if removed == 0 { Removed::Unknown } else { Removed::Gone })
+}

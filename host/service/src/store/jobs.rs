@@ -1,0 +1,269 @@
+//! Jobs as rows: what was asked for, how far it is, what came of it.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{Result, StoreError};
+use crate::blobs::Digest;
+use crate::job::{Conclusion, JobId, JobSpec, JobState};
+use crate::store::{contents, usage};
+use crate::tenant::TenantId;
+use crate::time::Moment;
+
+/// A job as it is kept.
+#[derive(Clone, Debug)]
+pub struct JobRow {
+    /// Its number.
+    pub id: JobId,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// How far it is.
+    pub state: JobState,
+    /// What is to be done.
+    pub spec: JobSpec,
+    /// When it was accepted.
+    pub created: Moment,
+    /// When it was first given a process.
+    pub started: Option<Moment>,
+    /// When it was over.
+    pub ended: Option<Moment>,
+    /// What came of it, when it is over.
+    pub conclusion: Conclusion,
+    /// How often it was given a process.
+    pub attempts: u32,
+}
+
+const JOB: &str = "SELECT id, tenant, state, spec, created, started, ended, exit, message, items, failed, input_bytes,
+    output_bytes, cpu_ms, attempts, result, failures FROM jobs";
+
+fn broken(what: &str) -> rusqlite::Error {
+    rusqlite::Error::InvalidColumnName(format!("a job's {what} cannot be read"))
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+    let digest = |column: usize| {
+        let text: Option<String> = row.get(column)?;
+        text.map(|text| text.parse::<Digest>().map_err(|_| broken("digest"))).transpose()
+    };
+    Ok(JobRow {
+        id: JobId::parse(&row.get::<_, String>(0)?).ok_or_else(|| broken("number"))?,
+        tenant: TenantId(row.get(1)?),
+        state: JobState::parse(&row.get::<_, String>(2)?).ok_or_else(|| broken("state"))?,
+        spec: serde_json::from_str(&row.get::<_, String>(3)?).map_err(|_| broken("specification"))?,
+        created: Moment(row.get(4)?),
+        started: row.get::<_, Option<i64>>(5)?.map(Moment),
+        ended: row.get::<_, Option<i64>>(6)?.map(Moment),
+        conclusion: Conclusion {
+            exit: row.get(7)?,
+            message: row.get(8)?,
+            items: row.get(9)?,
+            failed: row.get(10)?,
+            input_bytes: row.get(11)?,
+            output_bytes: row.get(12)?,
+            cpu_ms: row.get(13)?,
+            result: digest(15)?,
+            failures: digest(16)?,
+        },
+        attempts: row.get(14)?,
+    })
+}
+
+/// What became of a job that was handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is kept.
+    New,
+    /// The same request was made before: this came of it.
+    Before(JobId),
+    /// The key was used before, for something else.
+    OtherRequest,
+    /// The tenant has so many jobs that wait or run.
+    TooMany(u64),
+}
+
+/// A request that may come again.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// What whoever asks calls it.
+    pub key: String,
+    /// A hash of all of it.
+    pub request: [u8; 32],
+}
+
+/// How long an answer is kept for a request that comes again.
+pub const IDEMPOTENCY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Keeps a job, unless the request was made before or the tenant has `most` already.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn submit(
+    connection: &Connection,
+    job: &JobId,
+    tenant: TenantId,
+    spec: &JobSpec,
+    most: u32,
+    again: Option<&Idempotency>,
+) -> Result<Submitted> {
+    let now = Moment::now();
+    if let Some(again) = again {
+        connection.execute("DELETE FROM idempotency WHERE created < ?1", [now.0 - IDEMPOTENCY_MS])?;
+        let sql = "SELECT request, job FROM idempotency WHERE tenant = ?1 AND key = ?2";
+        let before = connection.query_row(sql, params![tenant.0, again.key], |row| {
+            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
+        });
+        if let Some((request, job)) = before.optional()? {
+            let is_same = request == again.request;
+            let job = JobId::parse(&job).ok_or_else(|| StoreError::from(broken("number")))?;
+            return Ok(if is_same { Submitted::Before(job) } else { Submitted::OtherRequest });
+        }
+    }
+    let open = open_count(connection, tenant)?;
+    if open >= u64::from(most) {
+        return Ok(Submitted::TooMany(open));
+    }
+    let text = serde_json::to_string(spec).map_err(|error| StoreError::Database(error.to_string()))?;
+    connection.execute(
+        "INSERT INTO jobs (id, tenant, kernel, state, spec, created) VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
+        params![job.as_str(), tenant.0, spec.kernel.to_string(), text, now.0],
+    )?;
+    for input in &spec.inputs {
+        contents::hold(connection, tenant, &input.blob, job)?;
+    }
+    if let Some(again) = again {
+        connection.execute(
+            "INSERT INTO idempotency (tenant, key, request, job, created) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![tenant.0, again.key, again.request, job.as_str(), now.0],
+        )?;
+    }
+    Ok(Submitted::New)
+}
+
+/// Jobs of a tenant that wait or run.
+///
+/// # Errors
+/// When they cannot be counted.
+pub fn open_count(connection: &Connection, tenant: TenantId) -> Result<u64> {
+    let sql = "SELECT count(*) FROM jobs INDEXED BY jobs_to_do WHERE ended IS NULL AND tenant = ?1";
+    Ok(connection.query_row(sql, [tenant.0], |row| row.get(0))?)
+}
+
+/// A job of a tenant; another tenant's is none.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn find(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Option<JobRow>> {
+    let sql = format!("{JOB} WHERE id = ?1 AND tenant = ?2");
+    Ok(connection.query_row(&sql, params![job.as_str(), tenant.0], row).optional()?)
+}
+
+/// A job, whoever it belongs to: for the server itself.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn get(connection: &Connection, job: &JobId) -> Result<Option<JobRow>> {
+    Ok(connection.query_row(&format!("{JOB} WHERE id = ?1"), [job.as_str()], row).optional()?)
+}
+
+/// Jobs of a tenant from the newest to the oldest, those before `before`.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn list(
+    connection: &Connection,
+    tenant: TenantId,
+    state: Option<JobState>,
+    before: Option<&JobId>,
+    most: u32,
+) -> Result<Vec<JobRow>> {
+    let sql = format!(
+        "{JOB} WHERE tenant = ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR id < ?3) ORDER BY id DESC LIMIT ?4"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let rows =
+        statement.query_map(params![tenant.0, state.map(JobState::name), before.map(JobId::as_str), most], row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Jobs that are not over, oldest first: the number, the tenant, and how it is to be run.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn to_do(connection: &Connection) -> Result<Vec<(JobId, TenantId, JobSpec)>> {
+    let mut statement = connection.prepare(&format!("{JOB} WHERE ended IS NULL ORDER BY id"))?;
+    let rows = statement.query_map([], |cells| row(cells).map(|job| (job.id, job.tenant, job.spec)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// A job is given a process. Returns how often that was so before.
+///
+/// # Errors
+/// When it cannot be written, or the job is over.
+pub fn begin(connection: &Connection, job: &JobId) -> Result<u32> {
+    let now = Moment::now().0;
+    let changed = connection.execute(
+        "UPDATE jobs SET state = 'running', started = coalesce(started, ?2), attempts = attempts + 1
+         WHERE id = ?1 AND ended IS NULL",
+        params![job.as_str(), now],
+    )?;
+    if changed == 0 {
+        return Err(StoreError::Database(format!("job {job} is over")));
+    }
+    let number: u32 =
+        connection.query_row("SELECT attempts FROM jobs WHERE id = ?1", [job.as_str()], |row| row.get(0))?;
+    connection
+        .execute("INSERT INTO attempts (job, number, began) VALUES (?1, ?2, ?3)", params![job.as_str(), number, now])?;
+    Ok(number - 1)
+}
+
+/// The process of a job has ended, in whatever way.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn end_attempt(connection: &Connection, job: &JobId, outcome: &str) -> Result<()> {
+    connection.execute(
+        "UPDATE attempts SET ended = ?2, outcome = ?3 WHERE job = ?1 AND ended IS NULL",
+        params![job.as_str(), Moment::now().0, outcome],
+    )?;
+    Ok(())
+}
+
+/// A job is over. Returns false when it was over before: then nothing is changed, so that nothing counts twice.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn finish(
+    connection: &Connection,
+    job: &JobId,
+    tenant: TenantId,
+    state: JobState,
+    conclusion: &Conclusion,
+) -> Result<bool> {
+    let Conclusion { exit, message, items, failed, input_bytes, output_bytes, cpu_ms, result, failures } = conclusion;
+    let changed = connection.execute(
+        "UPDATE jobs SET state = ?2, ended = ?3, exit = ?4, message = ?5, items = ?6, failed = ?7, input_bytes = ?8,
+         output_bytes = ?9, cpu_ms = ?10, result = ?11, failures = ?12 WHERE id = ?1 AND ended IS NULL",
+        params![
+            job.as_str(),
+            state.name(),
+            Moment::now().0,
+            exit,
+            message,
+            items,
+            failed,
+            input_bytes,
+            output_bytes,
+            cpu_ms,
+            result.as_ref().map(ToString::to_string),
+            failures.as_ref().map(ToString::to_string)
+        ],
+    )?;
+    if changed == 0 {
+        return Ok(false);
+    }
+    for digest in [result, failures].into_iter().flatten() {
+        contents::hold(connection, tenant, digest, job)?;
+    }
+    let used = usage::Usage { cpu_ms: *cpu_ms, jobs: 1, items: items.unwrap_or(0), calls: 0 };
+    usage::add(connection, tenant, used)?;
+    Ok(true)
+}

@@ -1,0 +1,174 @@
+//! Kernels and the names that tenants give them.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::Result;
+use crate::blobs::Digest;
+use crate::tenant::TenantId;
+use crate::time::Moment;
+
+/// A kernel as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelRow {
+    /// What it is known by.
+    pub digest: String,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// When it was stored.
+    pub created: Moment,
+    /// What it is, as the sandbox found it.
+    pub info: Value,
+}
+
+/// A name of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AliasRow {
+    /// The name.
+    pub name: String,
+    /// The kernel that it means.
+    pub digest: String,
+    /// How often it was given a meaning.
+    pub version: u64,
+    /// When that was.
+    pub updated: Moment,
+}
+
+fn kernel(row: &Row<'_>) -> rusqlite::Result<KernelRow> {
+    let info: String = row.get(3)?;
+    Ok(KernelRow {
+        digest: row.get(0)?,
+        bytes: row.get(1)?,
+        created: Moment(row.get(2)?),
+        info: serde_json::from_str(&info).unwrap_or(Value::Null),
+    })
+}
+
+fn alias(row: &Row<'_>) -> rusqlite::Result<AliasRow> {
+    Ok(AliasRow { name: row.get(0)?, digest: row.get(1)?, version: row.get(2)?, updated: Moment(row.get(3)?) })
+}
+
+/// Keeps a kernel. Returns false when it was there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn add(connection: &Connection, tenant: TenantId, digest: &Digest, bytes: u64, info: &Value) -> Result<bool> {
+    let added = connection.execute(
+        "INSERT INTO kernels (tenant, digest, bytes, info, created) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+        params![tenant.0, digest.to_string(), bytes, info.to_string(), Moment::now().0],
+    )?;
+    Ok(added > 0)
+}
+
+/// A kernel of a tenant.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn find(connection: &Connection, tenant: TenantId, digest: &Digest) -> Result<Option<KernelRow>> {
+    let sql = "SELECT digest, bytes, created, info FROM kernels WHERE tenant = ?1 AND digest = ?2";
+    Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], kernel).optional()?)
+}
+
+/// All kernels of a tenant, those after `after` by digest.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn list(connection: &Connection, tenant: TenantId, after: &str, most: u32) -> Result<Vec<KernelRow>> {
+    let sql =
+        "SELECT digest, bytes, created, info FROM kernels WHERE tenant = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map(params![tenant.0, after, most], kernel)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What became of a kernel that nobody wants any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone.
+    Gone,
+    /// There was none.
+    Unknown,
+    /// A name means it, or a job that is not over needs it.
+    Held,
+}
+
+/// Forgets a kernel.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn remove(connection: &Connection, tenant: TenantId, digest: &Digest) -> Result<Removed> {
+    let key = params![tenant.0, digest.to_string()];
+    let held = "SELECT EXISTS (SELECT 1 FROM aliases WHERE tenant = ?1 AND digest = ?2)
+                    OR EXISTS (SELECT 1 FROM jobs WHERE ended IS NULL AND tenant = ?1 AND kernel = ?2)";
+    if connection.query_row(held, key, |row| row.get(0))? {
+        return Ok(Removed::Held);
+    }
+    let removed = connection.execute("DELETE FROM kernels WHERE tenant = ?1 AND digest = ?2", key)?;
+    Ok(if removed == 0 { Removed::Unknown } else { Removed::Gone })
+}
+
+/// The kernel that a name means.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn alias_of(connection: &Connection, tenant: TenantId, name: &str) -> Result<Option<AliasRow>> {
+    let sql = "SELECT name, digest, version, updated FROM aliases WHERE tenant = ?1 AND name = ?2";
+    Ok(connection.query_row(sql, params![tenant.0, name], alias).optional()?)
+}
+
+/// All names of a tenant.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn aliases(connection: &Connection, tenant: TenantId) -> Result<Vec<AliasRow>> {
+    let sql = "SELECT name, digest, version, updated FROM aliases WHERE tenant = ?1 ORDER BY name";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([tenant.0], alias)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What became of a name that is given a meaning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// It has it.
+    Done(AliasRow),
+    /// There is no such kernel.
+    UnknownKernel,
+    /// It was given another one since whoever asks has looked.
+    Changed,
+}
+
+/// Gives a name a meaning; with `expected`, only when it has that version now, 0 for none.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn name(
+    connection: &Connection,
+    tenant: TenantId,
+    name: &str,
+    digest: &Digest,
+    expected: Option<u64>,
+) -> Result<Named> {
+    if find(connection, tenant, digest)?.is_none() {
+        return Ok(Named::UnknownKernel);
+    }
+    let now = alias_of(connection, tenant, name)?.map_or(0, |alias| alias.version);
+    if expected.is_some_and(|expected| expected != now) {
+        return Ok(Named::Changed);
+    }
+    connection.execute(
+        "INSERT INTO aliases (tenant, name, digest, version, updated) VALUES (?1, ?2, ?3, 1, ?4)
+         ON CONFLICT DO UPDATE SET digest = ?3, version = version + 1, updated = ?4",
+        params![tenant.0, name, digest.to_string(), Moment::now().0],
+    )?;
+    Ok(alias_of(connection, tenant, name)?.map_or(Named::Changed, Named::Done))
+}
+
+/// Forgets a name. Returns whether there was one.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn unname(connection: &Connection, tenant: TenantId, name: &str) -> Result<bool> {
+    Ok(connection.execute("DELETE FROM aliases WHERE tenant = ?1 AND name = ?2", params![tenant.0, name])? > 0)
+}

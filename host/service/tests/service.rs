@@ -1,0 +1,348 @@
+//! The service over HTTP, with a stand-in for the program that runs jobs: what is kept, who sees it, what is refused.
+
+#![cfg(feature = "http")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
+use taskhost_service::http::Limits;
+use taskhost_service::service::{Options, Service};
+use taskhost_service::tenant::{QuotaChange, Scopes};
+
+/// A service in a folder of its own.
+struct Place {
+    folder: tempfile::TempDir,
+    log: Arc<Mutex<String>>,
+}
+
+/// Somebody with a token.
+struct Client {
+    address: SocketAddr,
+    token: String,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), log: Arc::default() }
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn serve(&self) -> Service {
+        let log = Arc::clone(&self.log);
+        let options = Options {
+            data: self.data(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            plain_beyond_loopback: false,
+            program: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.sh"),
+            sandbox: "full".into(),
+            cores: 2,
+            limits: Limits::default(),
+            log: Arc::new(move |line: &str| {
+                let mut log = log.lock().unwrap();
+                log.push_str(line);
+                log.push('\n');
+            }),
+        };
+        Service::start(options).unwrap()
+    }
+
+    fn tenant(&self, service: &Service, name: &str, quotas: QuotaChange) -> Client {
+        let token = NewToken { scopes: Scopes::ALL, life: None };
+        let request = AdminRequest::Create { name: name.into(), weight: None, quotas, token };
+        match ask(&self.data(), request).unwrap() {
+            AdminAnswer::Token(token) => Client { address: service.address, token },
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Client {
+    fn send(&self, method: &str, path: &str, head: &str, body: &str) -> Answer {
+        let (token, length) = (&self.token, body.len());
+        talk(
+            self.address,
+            &format!(
+                "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
+                 Content-Length: {length}\r\n{head}\r\n{body}"
+            ),
+        )
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "", "")
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", path, "", body)
+    }
+
+    fn kernel(&self) -> String {
+        self.post("/v1/kernels", "a kernel").is(201).json()["digest"].as_str().unwrap().to_owned()
+    }
+
+    fn job(&self, kernel: &str, text: &str) -> String {
+        let job = json!({ "kernel": kernel, "input": { "text": text } }).to_string();
+        self.post("/v1/jobs", &job).is(202).json()["id"].as_str().unwrap().to_owned()
+    }
+
+    fn ended(&self, job: &str) -> Value {
+        let job = self.send("GET", &format!("/v1/jobs/{job}"), "Prefer: wait=30\r\n", "").is(200).json();
+        assert!(!job["ended"].is_null(), "{job}");
+        job
+    }
+}
+
+fn talk(address: SocketAddr, text: &str) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    // A server that refuses early does not read all of it.
+    let _ = stream.write_all(text.as_bytes());
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+}
+
+impl Answer {
+    #[track_caller]
+    fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}\n{}", self.head, self.body);
+        self
+    }
+
+    #[track_caller]
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    #[track_caller]
+    fn code(&self) -> String {
+        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+}
+
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < Duration::from_secs(60), "this never came: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn from_a_kernel_to_the_result_of_a_job() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let kernel = anna.kernel();
+    anna.send("PUT", "/v1/aliases/mine", "", &json!({ "digest": kernel }).to_string()).is(200);
+    assert_eq!(anna.get("/v1/kernels/mine").is(200).json()["info"]["kind"], "stand-in");
+    let job = anna.job("mine", "text");
+    let ended = anna.ended(&job);
+    assert_eq!(
+        (&ended["state"], &ended["kernel"], &ended["cpu_ms"]),
+        (&json!("succeeded"), &json!(kernel), &json!(2000))
+    );
+    assert_eq!(anna.get(&format!("/v1/jobs/{job}/result")).is(200).body, "text");
+    let part = anna.send("GET", &format!("/v1/jobs/{job}/result"), "Range: bytes=1-2\r\n", "").is(206);
+    assert_eq!(part.body, "ex");
+    let failed = anna.ended(&anna.job("mine", "fails"));
+    assert_eq!((&failed["state"], &failed["message"]), (&json!("failed"), &json!("error: one item failed")));
+    let failures = anna.get(failed["failures"]["href"].as_str().unwrap()).is(200);
+    assert_eq!(failures.body, "{\"item\": 1}\n");
+    let usage = anna.get("/v1/usage").is(200).json();
+    assert_eq!((&usage["today"]["jobs"], &usage["today"]["cpu_ms"]), (&json!(2), &json!(2750)));
+    eventually("nothing is left", || std::fs::read_dir(place.data().join("work")).unwrap().count() == 0);
+    service.stop();
+}
+
+#[test]
+fn a_request_that_comes_again_is_the_same_job() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let path = format!("/v1/jobs?kernel={}&name=a.txt", anna.kernel());
+    let head = "Prefer: wait=30\r\nIdempotency-Key: one\r\n";
+    let first = anna.send("POST", &path, head, "text").is(200);
+    assert_eq!(first.body, "text");
+    let again = anna.send("POST", &path, head, "text").is(200);
+    assert!(again.body == "text" && again.head.contains("idempotency-replayed: true"), "{}", again.head);
+    assert_eq!(anna.send("POST", &path, head, "other").is(422).code(), "key-reused");
+    assert_eq!(anna.get("/v1/jobs").is(200).json()["jobs"].as_array().unwrap().len(), 1);
+    service.stop();
+}
+
+#[test]
+fn of_the_things_of_others_there_is_no_trace() {
+    let place = Place::new();
+    let service = place.serve();
+    let (anna, bert) = (
+        place.tenant(&service, "anna", QuotaChange::default()),
+        place.tenant(&service, "bert", QuotaChange::default()),
+    );
+    let kernel = anna.kernel();
+    anna.send("PUT", "/v1/aliases/mine", "", &json!({ "digest": kernel }).to_string()).is(200);
+    let blob = anna.post("/v1/blobs", "secret of anna").is(201).json()["digest"].as_str().unwrap().to_owned();
+    let asked = json!({ "kernel": kernel, "input": { "blob": blob } }).to_string();
+    let job = anna.post("/v1/jobs", &asked).is(202).json()["id"].as_str().unwrap().to_owned();
+    anna.ended(&job);
+    let things = ["", "/result", "/failures"].map(|part| format!("/v1/jobs/{job}{part}"));
+    let others = [format!("/v1/kernels/{kernel}"), "/v1/aliases/mine".into(), format!("/v1/blobs/{blob}")];
+    for thing in things.iter().chain(&others) {
+        anna.get(thing).is(200);
+        assert_eq!(bert.get(thing).is(404).code(), "not-found", "{thing}");
+        let nobody = Client { address: service.address, token: "th_x".into() };
+        assert_eq!(nobody.get(thing).is(401).code(), "unauthorized", "{thing}");
+    }
+    bert.post("/v1/jobs", &asked).is(404);
+    bert.post(&format!("/v1/jobs/{job}/cancel"), "").is(404);
+    bert.send("DELETE", &others[0], "", "").is(404);
+    bert.send("DELETE", &others[2], "", "").is(404);
+    assert_eq!(anna.send("DELETE", &others[0], "", "").is(409).code(), "in-use");
+    assert_eq!(anna.send("DELETE", &others[2], "", "").is(409).code(), "in-use");
+    assert!(!bert.get("/v1/jobs").is(200).body.contains(&job));
+    let log = place.log.lock().unwrap().clone();
+    assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
+    assert!(!log.contains("secret of anna") && !log.contains(&anna.token[14..50]), "{log}");
+    service.stop();
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let kernel = anna.kernel();
+    assert_eq!(anna.post("/v1/kernels", "refused").is(422).json()["detail"], "it is not WebAssembly");
+    let wrong = format!("/v1/kernels/blake3:{}", "0".repeat(64));
+    assert_eq!(anna.send("PUT", &wrong, "", "x").is(422).code(), "digest-mismatch");
+    let late = anna.send("PUT", "/v1/aliases/a", "If-Match: \"7\"\r\n", &json!({ "digest": kernel }).to_string());
+    assert_eq!(late.is(412).code(), "changed");
+    for name in ["A", "..%2F", "%00", "a%20b"] {
+        assert_eq!(anna.send("PUT", &format!("/v1/aliases/{name}"), "", "{}").is(400).code(), "bad-name", "{name}");
+    }
+    for (job, status) in [
+        (json!({ "kernel": kernel }), 400),
+        (json!({ "kernel": kernel, "input": { "text": "x" }, "sandbox": "off" }), 400),
+        (json!({ "kernel": kernel, "input": { "text": "x" }, "parameters": { "dir": "/" } }), 400),
+        (json!({ "kernel": kernel, "input": { "text": "x", "name": "../x" } }), 422),
+        (json!({ "kernel": kernel, "input": {} }), 422),
+        (json!({ "kernel": "nothing", "input": { "text": "x" } }), 404),
+    ] {
+        assert_eq!(anna.post("/v1/jobs", &job.to_string()).status, status, "{job}");
+    }
+    assert_eq!(anna.send("POST", "/v1/blobs", "Content-Encoding: gzip\r\n", "x").is(415).code(), "encoded");
+    assert_eq!(anna.send("PATCH", "/v1/jobs", "", "").is(405).code(), "method-not-allowed");
+    let two = "POST /v1/blobs HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde";
+    assert_eq!(talk(service.address, two).status, 400);
+    let many = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(1000));
+    assert_eq!(talk(service.address, &many).status, 431);
+    assert_eq!(anna.get("/readyz").is(200).body, "ready\n");
+    assert!(anna.get("/metrics").is(200).body.contains("taskhost_jobs"));
+    service.stop();
+}
+
+#[test]
+fn each_quota_is_refused_by_its_name() {
+    let place = Place::new();
+    let service = place.serve();
+    let none = QuotaChange::default();
+    let is_over = |answer: Answer, quota: &str| {
+        let answer = answer.is(429);
+        assert_eq!((answer.code(), &answer.json()["quota"]), ("quota-exceeded".into(), &json!(quota)));
+        assert!(answer.head.contains("retry-after: "), "{}", answer.head);
+    };
+    let stored = place.tenant(&service, "stored", QuotaChange { stored_bytes: Some(100), ..none });
+    is_over(stored.post("/v1/blobs", &"x".repeat(200)), "stored_bytes");
+    let small = place.tenant(&service, "small", QuotaChange { kernel_bytes: Some(10), ..none });
+    assert_eq!(small.post("/v1/kernels", "more than ten").is(413).code(), "too-large");
+    let requests = place.tenant(&service, "requests", QuotaChange { requests_per_second: Some(1), ..none });
+    requests.get("/v1/jobs");
+    is_over(requests.get("/v1/jobs"), "requests_per_second");
+    let cpu = place.tenant(&service, "cpu", QuotaChange { cpu_seconds_per_day: Some(2), ..none });
+    let kernel = cpu.kernel();
+    cpu.ended(&cpu.job(&kernel, "text"));
+    is_over(
+        cpu.post("/v1/jobs", &json!({ "kernel": kernel, "input": { "text": "x" } }).to_string()),
+        "cpu_seconds_per_day",
+    );
+    let queue = QuotaChange { queued_jobs: Some(2), concurrent_jobs: Some(1), ..none };
+    let queue = place.tenant(&service, "queue", queue);
+    let kernel = queue.kernel();
+    let jobs = ["slow", "slow"].map(|text| queue.job(&kernel, text));
+    is_over(queue.post("/v1/jobs", &json!({ "kernel": kernel, "input": { "text": "x" } }).to_string()), "queued_jobs");
+    let state = |job: &str| queue.get(&format!("/v1/jobs/{job}")).is(200).json()["state"].clone();
+    eventually("the first runs", || state(&jobs[0]) == "running");
+    assert_eq!(state(&jobs[1]), "queued");
+    for job in &jobs {
+        for _ in 0..2 {
+            assert_eq!(queue.post(&format!("/v1/jobs/{job}/cancel"), "").is(202).json()["state"], "cancelled");
+        }
+    }
+    queue.ended(&queue.job(&kernel, "text"));
+    eventually("nothing is left", || std::fs::read_dir(place.data().join("work")).unwrap().count() == 0);
+    service.stop();
+}
+
+#[test]
+fn guessing_tokens_is_slow() {
+    let place = Place::new();
+    let service = place.serve();
+    let nobody = Client { address: service.address, token: "th_guess".into() };
+    let answers: Vec<u16> = (0..40).map(|_| nobody.get("/v1/jobs").status).collect();
+    assert_eq!((answers[0], answers[39]), (401, 429), "{answers:?}");
+    service.stop();
+}
+
+#[test]
+fn what_was_accepted_comes_to_its_end_after_a_restart() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange { concurrent_jobs: Some(1), ..QuotaChange::default() });
+    let kernel = anna.kernel();
+    let (slow, waits) = (anna.job(&kernel, "slow"), anna.job(&kernel, "text"));
+    let journal = place.data().join("work").join(&slow).join("journal");
+    eventually("it is under way", || journal.exists());
+    service.stop();
+    assert!(journal.exists());
+    let service = place.serve();
+    let anna = Client { address: service.address, token: anna.token };
+    for (job, text, attempts) in [(slow, "slow", 2), (waits, "text", 1)] {
+        let ended = anna.ended(&job);
+        assert_eq!((&ended["state"], &ended["attempts"]), (&json!("succeeded"), &json!(attempts)));
+        assert_eq!(anna.get(&format!("/v1/jobs/{job}/result")).is(200).body, text);
+    }
+    assert_eq!(anna.get("/v1/usage").is(200).json()["today"]["jobs"], 2);
+    service.stop();
+}
+
+/// A process that dies for no reason that is known is no reason to lose a job; one that always does, is.
+#[test]
+fn a_process_that_dies_is_replaced_and_not_for_ever() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let kernel = anna.kernel();
+    // Its journal is there, so that the next one goes on and comes to the end.
+    let ended = anna.ended(&anna.job(&kernel, "dies"));
+    assert_eq!((&ended["state"], &ended["attempts"]), (&json!("succeeded"), &json!(2)));
+    service.stop();
+}
