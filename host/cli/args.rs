@@ -9,6 +9,8 @@ mod given;
 mod names;
 mod new;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod shards;
 mod stdio;
 #[cfg(feature = "service")]
@@ -32,6 +34,8 @@ pub(crate) use new::{Language, NewArguments};
 pub(crate) use run::{
     CallArguments, MessageArguments, PictureArguments, ReportArguments, RunArguments, WorkerArguments,
 };
+#[cfg(feature = "serve")]
+pub(crate) use serve::ServeArguments;
 pub(crate) use shards::{
     AttachArguments, EngineArguments, EngineName, MergeArguments, PlanArguments, ShardArguments, ShardCommand,
     ShardRunArguments,
@@ -83,6 +87,9 @@ pub(crate) enum Command {
     Bench(BenchArguments),
     /// Look after the compiled kernels
     Cache(CacheArguments),
+    /// Run kernels and jobs of several tenants, over HTTP
+    #[cfg(feature = "serve")]
+    Serve(ServeArguments),
     /// Look after the tenants of a service: who may use it, and how much of it
     #[cfg(feature = "service")]
     Tenant(Box<TenantArguments>),

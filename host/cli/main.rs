@@ -29,6 +29,8 @@ mod replay;
 mod report;
 mod resume;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(feature = "service")]
 mod served;
 mod shards;
@@ -74,6 +76,8 @@ fn main() -> ExitCode {
         Command::Resume(arguments) => resume::resume(arguments),
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
+        #[cfg(feature = "serve")]
+        Command::Serve(arguments) => serve::run(arguments),
         #[cfg(feature = "service")]
         Command::Tenant(arguments) => tenant::run(*arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),

@@ -1,3 +1,11 @@
 //! The service: its tenants, its store, and what it does over HTTP.
 
+#[cfg(feature = "serve")]
+mod client;
+#[cfg(feature = "serve")]
+mod http;
+#[cfg(feature = "serve")]
+mod quotas;
+#[cfg(feature = "serve")]
+mod restart;
 mod tenants;

@@ -1,0 +1,51 @@
+//! `taskhost serve`: the service, until a signal ends it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::ValueEnum as _;
+use taskhost_os::cores::Topology;
+use taskhost_os::poll::{Interest, Poller, Token};
+use taskhost_os::signals::{Signal, Signals};
+use taskhost_service::http::Limits;
+use taskhost_service::service::{Options, Service};
+
+use crate::args::ServeArguments;
+use crate::exit_code::{Exit, Failure};
+use crate::report;
+
+/// Runs the service.
+pub(crate) fn run(arguments: ServeArguments) -> Result<Exit> {
+    let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
+    // Before any thread: a thread inherits which signals are taken here.
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate]).map_err(host)?;
+    let mut poller = Poller::new().map_err(host)?;
+    poller.add(&signals, Token(0), Interest::Read).map_err(host)?;
+    let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
+    let options = Options {
+        data: arguments.data,
+        listen: arguments.listen,
+        plain_beyond_loopback: arguments.plain_http_beyond_loopback,
+        program: PathBuf::from("/proc/self/exe"),
+        sandbox,
+        cores: Topology::current().plan(arguments.workers.0).len(),
+        limits: Limits::default(),
+        log: Arc::new(report::note),
+    };
+    let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;
+    let exit = report::line(&format!("listening on http://{}", service.address));
+    if exit != Exit::Done {
+        service.stop();
+        return Ok(exit);
+    }
+    let mut ready = Vec::new();
+    loop {
+        poller.wait(None, &mut ready).map_err(host)?;
+        if signals.next_signal().is_some() {
+            break;
+        }
+    }
+    service.stop();
+    Ok(Exit::Done)
+}

@@ -1,0 +1,158 @@
+//! A server under test, and the little of HTTP that talks to it.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Outcome, Place, Running};
+
+/// What no answer takes, however slow the machine.
+const LIMIT: Duration = Duration::from_secs(100);
+
+/// A server in a folder of its own.
+pub(super) struct Server {
+    pub(super) running: Running,
+    pub(super) address: String,
+}
+
+/// Somebody with a token.
+pub(super) struct Client {
+    pub(super) address: String,
+    pub(super) token: String,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// All of them, in lower case.
+    pub(super) head: String,
+    pub(super) body: Vec<u8>,
+}
+
+impl Server {
+    pub(super) fn start(place: &Place) -> Self {
+        Self::start_with(place, "")
+    }
+
+    pub(super) fn start_with(place: &Place, more: &str) -> Self {
+        let serve = "serve --data data --listen 127.0.0.1:0 --sandbox auto -j 2";
+        let mut running = place.taskhost(&format!("{serve} {more}")).start();
+        let line = running.line();
+        let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}")).to_owned();
+        Self { running, address }
+    }
+
+    /// A new tenant.
+    pub(super) fn tenant(&self, place: &Place, name: &str, more: &str) -> Client {
+        let token = place.taskhost(&format!("tenant create {name} --data data {more}")).run().code(0);
+        Client { address: self.address.clone(), token: token.text().trim().to_owned() }
+    }
+
+    /// Ends it, one way or the other.
+    #[track_caller]
+    pub(super) fn end(self, signal: Signal) -> Outcome {
+        self.running.process.signal(signal);
+        self.running.end()
+    }
+}
+
+impl Client {
+    /// The same one at another server.
+    pub(super) fn at(&self, server: &Server) -> Self {
+        Self { address: server.address.clone(), token: self.token.clone() }
+    }
+
+    pub(super) fn send(&self, method: &str, path: &str, head: &str, body: &[u8]) -> Answer {
+        let head = format!("Authorization: Bearer {}\r\n{head}", self.token);
+        raw(&self.address, method, path, &head, body)
+    }
+
+    pub(super) fn get(&self, path: &str) -> Answer {
+        self.send("GET", path, "", b"")
+    }
+
+    pub(super) fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.send("POST", path, "", body.as_ref())
+    }
+
+    /// Stores a first-party kernel under its name.
+    #[track_caller]
+    pub(super) fn kernel(&self, name: &str) -> String {
+        let file = format!("{}/plugins/dist/{name}.wasm", env!("CARGO_MANIFEST_DIR"));
+        let stored = self.post("/v1/kernels", std::fs::read(file).unwrap()).is(201).json();
+        let digest = stored["digest"].as_str().unwrap().to_owned();
+        let meaning = format!("{{\"digest\": \"{digest}\"}}");
+        self.send("PUT", &format!("/v1/aliases/{name}"), "", meaning.as_bytes()).is(200);
+        digest
+    }
+
+    /// Waits for the end of a job.
+    #[track_caller]
+    pub(super) fn wait(&self, job: &str) -> Value {
+        for _ in 0..10 {
+            let job = self.send("GET", &format!("/v1/jobs/{job}"), "Prefer: wait=30\r\n", b"").is(200).json();
+            if !job["ended"].is_null() {
+                return job;
+            }
+        }
+        panic!("job {job} never ends");
+    }
+}
+
+/// One request on a connection of its own.
+pub(super) fn raw(address: &str, method: &str, path: &str, head: &str, body: &[u8]) -> Answer {
+    let length = body.len();
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{head}\r\n"
+    );
+    talk(address, &[text.as_bytes(), body].concat())
+}
+
+/// Sends bytes, and reads what is answered to its end.
+pub(super) fn talk(address: &str, bytes: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
+    // A server that refuses early does not read all of it.
+    let _ = stream.write_all(bytes);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    let body = answer.get(end + 4..).unwrap_or_default();
+    let is_chunked = head.contains("transfer-encoding: chunked");
+    assert!(!is_chunked, "a length is always known here: {head}");
+    Answer { status, head, body: body.to_vec() }
+}
+
+impl Answer {
+    #[track_caller]
+    pub(super) fn is(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}\n{}", self.head, String::from_utf8_lossy(&self.body));
+        self
+    }
+
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The code of a problem.
+    #[track_caller]
+    pub(super) fn code(&self) -> String {
+        assert!(self.head.contains("content-type: application/problem+json"), "{}", self.head);
+        self.json()["code"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}

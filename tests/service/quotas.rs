@@ -1,0 +1,89 @@
+//! Each quota, provoked: 429 with its name, and when to come again.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::client::{Answer, Server, raw};
+use crate::harness::{Place, eventually};
+
+#[track_caller]
+fn is_over(answer: Answer, quota: &str) {
+    let answer = answer.is(429);
+    assert_eq!((answer.code(), answer.json()["quota"].clone()), ("quota-exceeded".into(), json!(quota)));
+    assert!(answer.header("retry-after").and_then(|time| time.parse::<u64>().ok()).is_some_and(|time| time >= 1));
+}
+
+/// Some hours of work.
+const LONG: &str = "0 4000000000\n";
+
+#[test]
+fn each_is_refused_by_its_name() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let job = |text: &str| json!({ "kernel": "primes", "input": { "text": text } }).to_string();
+    let stored = server.tenant(&place, "stored", "--stored 100kB");
+    is_over(stored.post("/v1/blobs", vec![0; 200_000]), "stored_bytes");
+    let kernel = server.tenant(&place, "kernel", "--kernel-size 100");
+    assert_eq!(kernel.post("/v1/kernels", vec![0; 200]).is(413).code(), "too-large");
+    let requests = server.tenant(&place, "requests", "--requests 1");
+    requests.get("/v1/jobs");
+    is_over(requests.get("/v1/jobs"), "requests_per_second");
+    let cpu = server.tenant(&place, "cpu", "--cpu-seconds 0");
+    cpu.kernel("primes");
+    is_over(cpu.post("/v1/jobs", job("0 10\n")), "cpu_seconds_per_day");
+    let queue = server.tenant(&place, "queue", "--queued-jobs 2 --concurrent-jobs 1");
+    queue.kernel("primes");
+    let ids: Vec<String> =
+        (0..2).map(|_| queue.post("/v1/jobs", job(LONG)).is(202).json()["id"].as_str().unwrap().to_owned()).collect();
+    is_over(queue.post("/v1/jobs", job(LONG)), "queued_jobs");
+    let state = |id: &String| queue.get(&format!("/v1/jobs/{id}")).is(200).json()["state"].clone();
+    eventually("the first runs", || state(&ids[0]) == "running");
+    assert_eq!(state(&ids[1]), "queued");
+    // What is cancelled makes room, and leaves nothing that computes.
+    for id in &ids {
+        queue.post(&format!("/v1/jobs/{id}/cancel"), "").is(202);
+        assert_eq!(state(id), "cancelled");
+        queue.post(&format!("/v1/jobs/{id}/cancel"), "").is(202);
+    }
+    let short = queue.post("/v1/jobs", job("0 10\n")).is(202).json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(queue.wait(&short)["state"], "succeeded");
+    eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
+    assert_eq!(queue.post(&format!("/v1/jobs/{short}/cancel"), "").is(409).code(), "over");
+    server.end(Signal::TERM).code(0);
+}
+
+/// Whoever guesses is not heard for long.
+#[test]
+fn guessing_tokens_is_slow() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let guess = || raw(&server.address, "GET", "/v1/jobs", "Authorization: Bearer th_guess\r\n", b"");
+    let refused: Vec<u16> = (0..40).map(|_| guess().status).collect();
+    assert_eq!((refused[0], refused[39]), (401, 429), "{refused:?}");
+    server.end(Signal::TERM).code(0);
+}
+
+/// One with a long job, another with a short one: the short one does not wait for the end of the long one.
+#[test]
+fn a_long_job_lets_others_in() {
+    let place = Place::new();
+    let server = Server::start_with(&place, "");
+    let (anna, bert) = (server.tenant(&place, "anna", ""), server.tenant(&place, "bert", ""));
+    anna.kernel("primes");
+    bert.kernel("primes");
+    let job = |text: String| {
+        json!({ "kernel": "primes", "input": { "text": text }, "parameters": { "workers": 2 } }).to_string()
+    };
+    let long = anna.post("/v1/jobs", job(LONG.repeat(10))).is(202).json()["id"].as_str().unwrap().to_owned();
+    let state = || anna.get(&format!("/v1/jobs/{long}")).is(200).json()["state"].clone();
+    eventually("the long one runs", || state() == "running");
+    for _ in 0..3 {
+        let short = bert.post("/v1/jobs", job("0 100\n".into())).is(202).json()["id"].as_str().unwrap().to_owned();
+        assert_eq!(bert.wait(&short)["state"], "succeeded");
+    }
+    assert_eq!(state(), "running");
+    // A tenant that is kept out uses nothing, and is answered nothing.
+    place.taskhost("tenant disable anna --data data").run().code(0);
+    anna.get("/v1/jobs").is(401);
+    server.end(Signal::TERM).code(0);
+}
