@@ -118,7 +118,9 @@ impl Pool {
         let is_home = self.vigil.has_spawns() && self.is_home();
         while let Some(index) = self.vigil.spawns.iter().position(|(at, _)| is_home && *at <= now) {
             let (_, post) = self.vigil.spawns.swap_remove(index);
-            self.spawn_or_report(post);
+            if self.state.is_wanted(post) {
+                self.spawn_or_report(post);
+            }
         }
         if self.vigil.run_ends.is_some_and(|at| at <= now) {
             return Err(PoolError::Deadline(self.config.policy.deadline.unwrap_or_default()));

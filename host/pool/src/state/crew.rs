@@ -59,6 +59,8 @@ pub(crate) struct Crew {
     limit: usize,
     /// Workers asked for and not lost, ready or not.
     expected: usize,
+    /// The most it had of these at a time.
+    most: usize,
     /// Workers lost before they were ready, since the last one that was.
     failed_starts: u32,
     /// Workers killed by somebody before they were ready, since the last one that was.
@@ -80,6 +82,7 @@ impl Crew {
             workers: BTreeMap::new(),
             limit,
             expected: started,
+            most: started,
             failed_starts: 0,
             killed_starts: 0,
             strikes: 0,
@@ -92,6 +95,22 @@ impl Crew {
     /// A worker is on its way that was not asked for.
     pub(crate) fn expect(&mut self) {
         self.expected += 1;
+    }
+
+    /// A worker that was asked for is not on its way after all.
+    pub(crate) fn do_without(&mut self) {
+        self.expected = self.expected.saturating_sub(1);
+        self.most = self.expected;
+    }
+
+    /// Whether one more would be more than it ever had, and there are some: none has to be replaced.
+    pub(crate) fn is_content(&self) -> bool {
+        !self.workers.is_empty() && self.expected >= self.most
+    }
+
+    /// Whether a worker is ready.
+    pub(crate) fn has_workers(&self) -> bool {
+        !self.workers.is_empty()
     }
 
     /// A worker can be given work.
@@ -277,6 +296,7 @@ impl Crew {
         let starting = self.expected - self.workers.len().min(self.expected);
         let more = wanted.saturating_sub(starting).min(self.limit.saturating_sub(self.expected));
         self.expected += more;
+        self.most = self.most.max(self.expected);
         more
     }
 }

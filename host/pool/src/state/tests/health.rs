@@ -9,6 +9,7 @@ use super::worker::Effort;
 use super::world::{Move, RETRIES, World};
 use crate::event::{JobFailure, Post};
 use crate::state::Rules;
+use crate::state::growth::PATIENCE;
 use crate::verdict::Verdict;
 
 const A: WorkerId = WorkerId(0);
@@ -93,6 +94,18 @@ fn crashes_of_items_are_no_sign_of_a_pool_that_is_not_healthy() {
     assert_eq!(world.deaths, 60);
     assert!(world.delays.iter().all(|delay| *delay == Duration::ZERO), "{:?}", world.delays);
     world.assert_done(JOB);
+}
+
+#[test]
+fn a_worker_that_came_too_late_for_what_there_was_is_not_started() {
+    let mut world = World::with_rules(2, 1, Rules { retries: RETRIES, recycle: None });
+    world.make(Move::BecomeReady(A), Effort::FULL, usize::MAX);
+    world.add(0, Spec::lines([numbered(8)]).batches_of(1));
+    world.wait();
+    assert_eq!(world.delays, [PATIENCE], "one is at work, and may well do the other item, too");
+    world.finish();
+    world.assert_done(JOB);
+    assert!(!world.state.is_wanted(Post::Execute), "nothing is left to do");
 }
 
 #[test]

@@ -114,6 +114,7 @@ impl World {
             }
             Action::Spawn { post, after } => {
                 assert!(!self.draining, "a worker that will get nothing");
+                assert!(self.state.is_wanted(post), "a worker that nobody needs");
                 self.spawned += 1;
                 self.delays.push(after);
                 self.start(post);
