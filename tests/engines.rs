@@ -2,7 +2,9 @@
 
 mod cluster;
 mod fake;
+mod python;
 mod slurm;
+mod walls;
 
 use crate::harness::Place;
 use crate::native::Numbers;

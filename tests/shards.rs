@@ -1,5 +1,7 @@
 //! A run that is cut into shards gives the bytes of a run on one machine, whoever runs the shards, and how often.
 
+mod kinds;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -280,6 +282,8 @@ fn what_has_no_meaning_in_a_plan_is_refused() {
         ("primes input --report r.json", "--report"),
         ("primes -", "standard input"),
         ("primes input --engine slurm", "--engine"),
+        ("primes input --result out.gz", "out.gz would be compressed with gzip"),
+        ("primes input --result out.db::rows", "out.db would be rows of the table rows of a database"),
     ] {
         let said = place.taskhost(&format!("plan {flags} -o run.plan")).run().code(2).stderr;
         assert!(said.contains(says), "{said}");

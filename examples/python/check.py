@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pickle
 import sys
 from concurrent.futures import BrokenExecutor, as_completed
 
@@ -27,6 +28,9 @@ def kernel_of_bytes(program):
         futures = [pool.submit(None, text(9, 3) if n == 5 else text(0, n)) for n in range(10)]
         record = failure(futures[5], ItemError).record
         assert (record["item"], record["blame"]) == (105, "item"), record
+        # It can be told on another machine.
+        there = pickle.loads(pickle.dumps(futures[5].exception()))
+        assert there.record == record and str(there) == record["message"], there
         assert [int(future.result()) for future in futures if future is not futures[5]] == [0, 0, 0, 1, 2, 3, 3, 4, 4]
         assert sum(int(future.result()) for future in as_completed(futures[:5])) == 3
 

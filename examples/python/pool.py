@@ -12,8 +12,11 @@ class ItemError(Exception):
     """An item failed. `record` says at what, and who is to blame (docs/errors.md)."""
 
     def __init__(self, record):
-        super().__init__(record["message"])
+        super().__init__(record)  # All that pickle gives it on another machine.
         self.record = record
+
+    def __str__(self):
+        return self.record["message"]
 
 
 class Pool(Executor):

@@ -65,7 +65,8 @@ pub(crate) fn run(mut arguments: RunArguments, name: EngineName) -> Result<Exit>
     if !quiet {
         report::note(&format!("{}: {}", path.display(), plan.describe()));
     }
-    let campaign = Campaign::begin(&plan, settings, engine)?;
+    // What was not handed in is typed again, perhaps otherwise.
+    let campaign = Campaign::begin(&plan, settings, engine).inspect_err(|_| plan.put_away())?;
     Ok(follow::follow(&campaign, follow::Shown { quiet, progress })?)
 }
 

@@ -4,6 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use taskhost_os::container::{Refusal, refuse};
 
 use crate::harness::{Place, Process, Program, Running, eventually, skipped};
 use rustix::process::Signal;
@@ -11,15 +14,32 @@ use rustix::process::Signal;
 /// One cluster at a time: each starts daemons, and two cores are enough for one.
 static ONE: Mutex<()> = Mutex::new(());
 
+/// What is special about a cluster.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing.
+    Plain,
+    /// Each node has a network of its own.
+    Apart,
+    /// Its nodes allow no namespaces.
+    WithoutNamespaces,
+    /// On its nodes root has no rights to what others own, as on storage that takes root for nobody.
+    Squashed,
+}
+
+/// Runs a program as root that has no rights to what others own.
+pub(super) const SQUASHED: [&str; 2] = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner"];
+
 /// A cluster. Dropping it ends it.
 pub(super) struct Cluster {
     pub(super) place: Place,
+    kind: Kind,
     folder: PathBuf,
     _one: MutexGuard<'static, ()>,
 }
 
 /// A cluster in the way that is asked for; `None`, in words, where there cannot be one.
-pub(super) fn cluster(test: &str, apart: bool) -> Option<Cluster> {
+pub(super) fn cluster(test: &str, kind: Kind) -> Option<Cluster> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     if !["slurmctld", "slurmd", "sbatch"].into_iter().all(has) {
@@ -34,10 +54,10 @@ pub(super) fn cluster(test: &str, apart: bool) -> Option<Cluster> {
     let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new();
     let folder = place.path("slurm");
-    let cluster = Cluster { place, folder, _one: one };
-    let up = cluster.script(if apart { &["up", "apart"] } else { &["up"] });
+    let cluster = Cluster { place, kind, folder, _one: one };
+    let up = cluster.script(if kind == Kind::Apart { &["up", "apart"] } else { &["up"] });
     let said = String::from_utf8_lossy(&up.stderr).into_owned();
-    if apart && !up.status.success() && said.contains("Operation not permitted") {
+    if kind == Kind::Apart && !up.status.success() && said.contains("Operation not permitted") {
         skipped(test, "no networks can be made here");
         return None;
     }
@@ -49,9 +69,24 @@ impl Cluster {
     /// Runs cluster.sh with a command and what follows it.
     pub(super) fn script(&self, words: &[&str]) -> Output {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engines/cluster.sh");
-        let mut command = Command::new(script);
+        let mut command = match self.kind {
+            Kind::Squashed => {
+                let mut command = Command::new(SQUASHED[0]);
+                command.args(&SQUASHED[1..]).arg(script);
+                command
+            }
+            Kind::Plain | Kind::Apart | Kind::WithoutNamespaces => Command::new(script),
+        };
         command.arg(words[0]).arg(&self.folder).args(&words[1..]);
-        command.output().unwrap()
+        if self.kind != Kind::WithoutNamespaces {
+            return command.output().unwrap();
+        }
+        let narrowed = || {
+            // For this thread alone, and what it starts: the daemons, and with them all jobs.
+            refuse(&[Refusal::Namespaces]).unwrap();
+            command.output().unwrap()
+        };
+        thread::scope(|scope| scope.spawn(narrowed).join().unwrap())
     }
 
     #[track_caller]
@@ -61,7 +96,20 @@ impl Cluster {
     }
 
     pub(super) fn taskhost(&self, arguments: &str) -> Program {
-        self.place.taskhost(arguments).env("SLURM_CONF", self.folder.join("slurm.conf"))
+        self.with_slurm(self.place.taskhost(arguments))
+    }
+
+    /// A program that can find the commands of this cluster.
+    pub(super) fn with_slurm(&self, program: Program) -> Program {
+        program.env("SLURM_CONF", self.folder.join("slurm.conf"))
+    }
+
+    /// What `taskhost doctor --json` finds on a node.
+    #[track_caller]
+    pub(super) fn doctor(&self) -> serde_json::Value {
+        let run = Program::of("srun".as_ref(), &self.place.path("")).argument(env!("CARGO_BIN_EXE_taskhost"));
+        let outcome = self.with_slurm(run).arguments("doctor --json").run().success();
+        serde_json::from_slice(&outcome.stdout).unwrap()
     }
 
     /// What a command of Slurm says.

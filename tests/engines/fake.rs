@@ -68,14 +68,14 @@ impl Fake {
 #[test]
 fn one_command_gives_the_bytes_of_a_run_here() {
     let fake = Fake::new();
-    fake.run("-j 3 --memory 2GiB --deadline 10m -- --partition=fast --account=me").run().success();
+    fake.run("-j 3 --memory 2GiB --deadline 10m -- --partition=fast --account=me --qos=low").run().success();
     fake.assert_made();
     let calls = fake.calls("sbatch");
     let [array, merge] = calls.as_slice() else { panic!("an array and a merge: {calls:?}") };
     for word in ["--array=0-3", "--cpus-per-task=3", "--hint=nomultithread", "--mem=6592M", "--time=11"] {
         assert!(array.contains(&format!(" {word}")), "{word} in {array}");
     }
-    for word in ["--partition=fast", "--account=me", "--parsable"] {
+    for word in ["--partition=fast", "--account=me", "--qos=low", "--parsable"] {
         assert!(array.contains(word) && merge.contains(word), "{word}");
     }
     // Behind what is derived, so that it wins.
@@ -152,8 +152,61 @@ fn an_engine_that_refuses_is_quoted() {
     fake.wrong("refuse", "sbatch: error: invalid partition specified: fast");
     let said = fake.run("-- --partition=fast").run().code(1).stderr;
     assert!(said.contains("sbatch says: sbatch: error: invalid partition specified: fast"), "{said}");
+    // It is typed again, as it should have been.
+    std::fs::remove_file(fake.place.path("slurm/refuse")).unwrap();
+    fake.run("-- --partition=slow").run().success();
+    fake.assert_made();
+}
+
+#[test]
+fn a_run_that_has_begun_is_not_begun_again() {
+    let fake = Fake::new();
+    fake.place.write("out.plan", "{}");
     let said = fake.run("").run().code(2).stderr;
     assert!(said.contains("taskhost attach out.plan"), "{said}");
+    assert!(fake.arrays().is_empty());
+}
+
+#[test]
+fn what_the_user_says_stands_in_for_what_would_be_derived() {
+    let fake = Fake::new();
+    fake.run("--memory 2GiB -- --mem-per-cpu=3G --threads-per-core=1").run().success();
+    let calls = fake.calls("sbatch");
+    assert!(!calls[0].contains("--hint") && !calls[0].contains("--mem="), "sbatch takes one of them: {calls:?}");
+}
+
+#[test]
+fn what_was_never_handed_in_is_handed_in() {
+    let fake = Fake::new();
+    fake.wrong("hold", "");
+    let running = fake.run("").start();
+    let round: PathBuf = fake.place.path("out.plan.parts/round-0.json");
+    eventually("the shards are handed in", || round.exists());
+    running.process.signal(Signal::KILL);
+    running.end().code(137);
+    // As if it had been killed a moment earlier.
+    for name in ["slurm/hold", "slurm/held", "out.plan.parts/round-0.json", "out.plan.parts/round-0.claim"] {
+        std::fs::remove_file(fake.place.path(name)).unwrap();
+    }
+    fake.taskhost("attach out.plan -q").run().success();
+    fake.assert_made();
+}
+
+#[test]
+fn two_can_look_on() {
+    let fake = Fake::new();
+    fake.wrong("hold", "");
+    let one = fake.run("").start();
+    let round: PathBuf = fake.place.path("out.plan.parts/round-0.json");
+    eventually("the shards are handed in", || round.exists());
+    let other = fake.taskhost("attach out.plan").start();
+    eventually("it looks on", || !fake.calls("squeue").is_empty());
+    let release = Program::of(fake.place.path("bin/release").as_os_str(), &fake.place.path("."));
+    fake.with_slurm(release).run().success();
+    // Whoever is first puts the plan away.
+    one.end().success();
+    other.end().success();
+    fake.assert_made();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use super::cluster::{Cluster, cluster, ends_well};
+use super::cluster::{Cluster, Kind, cluster, ends_well};
 use super::{input, local};
 use crate::harness::{Program, eventually};
 use crate::native::Numbers;
@@ -24,7 +24,7 @@ fn slow(cluster: &Cluster, lines: u64) -> (Program, String) {
 
 #[test]
 fn the_bytes_are_those_of_a_run_here() {
-    let Some(cluster) = cluster("the_bytes_are_those_of_a_run_here", false) else { return };
+    let Some(cluster) = cluster("the_bytes_are_those_of_a_run_here", Kind::Plain) else { return };
     let place = &cluster.place;
     place.write("picture.raw", Numbers::new(31).bytes(3 * 200 * 150));
     let sobel = "run sobel picture.raw --size 200x150 --channels 3 -q";
@@ -42,7 +42,7 @@ fn the_bytes_are_those_of_a_run_here() {
 
 #[test]
 fn an_element_that_is_killed_is_run_again() {
-    let Some(cluster) = cluster("an_element_that_is_killed_is_run_again", false) else { return };
+    let Some(cluster) = cluster("an_element_that_is_killed_is_run_again", Kind::Plain) else { return };
     let (run, lines) = slow(&cluster, 8000);
     let running = run.start();
     cluster.shard(1).signal(Signal::KILL);
@@ -52,7 +52,7 @@ fn an_element_that_is_killed_is_run_again() {
 
 #[test]
 fn a_node_that_is_killed_is_done_without() {
-    let Some(cluster) = cluster("a_node_that_is_killed_is_done_without", false) else { return };
+    let Some(cluster) = cluster("a_node_that_is_killed_is_done_without", Kind::Plain) else { return };
     let (run, lines) = slow(&cluster, 8000);
     let running = run.start();
     cluster.shard(0);
@@ -63,8 +63,38 @@ fn a_node_that_is_killed_is_done_without() {
 }
 
 #[test]
+fn one_command_bears_all_of_it_at_once() {
+    let Some(cluster) = cluster("one_command_bears_all_of_it_at_once", Kind::Plain) else { return };
+    let (run, lines) = slow(&cluster, 12_000);
+    let running = run.start();
+    cluster.shard(0).signal(Signal::KILL);
+    cluster.shard(1);
+    // Somebody looks on from elsewhere.
+    let other = cluster.taskhost("attach out.plan").within(PATIENCE).start();
+    cluster.kill_node(2);
+    ends_well(running);
+    assert!(cluster.place.text("out") == lines);
+    ends_well(other);
+    assert!(!cluster.place.path("out.plan").exists() && !cluster.place.path("out.plan.parts").exists());
+}
+
+#[test]
+fn what_slurm_would_refuse_beside_the_users_own_words_is_left_out() {
+    let test = "what_slurm_would_refuse_beside_the_users_own_words_is_left_out";
+    let Some(cluster) = cluster(test, Kind::Plain) else { return };
+    input(&cluster.place);
+    let run = "run grep -c pattern=7 input -o out --engine slurm --shards 2 --memory 300MiB -j 1 -q --";
+    cluster.taskhost(&format!("{run} --threads-per-core=1 --mem-per-cpu=900M")).run().success();
+    assert!(cluster.place.read("out") == local(&cluster.place));
+    // Nothing is left of what was refused: it can be typed again.
+    let said = cluster.taskhost(&format!("{run} --partition=nowhere")).run().code(1).stderr;
+    assert!(said.contains("sbatch says: ") && said.contains("invalid partition"), "{said}");
+    cluster.taskhost(run).run().success();
+}
+
+#[test]
 fn a_shard_that_is_run_twice_is_merged_once() {
-    let Some(cluster) = cluster("a_shard_that_is_run_twice_is_merged_once", true) else { return };
+    let Some(cluster) = cluster("a_shard_that_is_run_twice_is_merged_once", Kind::Apart) else { return };
     let (run, lines) = slow(&cluster, 24_000);
     let running = run.start();
     let shards = [cluster.shard(0), cluster.shard(1)];
@@ -87,7 +117,7 @@ fn a_shard_that_is_run_twice_is_merged_once() {
 #[test]
 fn cancelling_leaves_nothing_in_the_queue_and_one_can_come_back() {
     let test = "cancelling_leaves_nothing_in_the_queue_and_one_can_come_back";
-    let Some(cluster) = cluster(test, false) else { return };
+    let Some(cluster) = cluster(test, Kind::Plain) else { return };
     let (run, lines) = slow(&cluster, 8000);
     let running = run.start();
     cluster.shard(0);
@@ -101,7 +131,7 @@ fn cancelling_leaves_nothing_in_the_queue_and_one_can_come_back() {
 
 #[test]
 fn too_little_memory_is_said_and_not_tried_again() {
-    let Some(cluster) = cluster("too_little_memory_is_said_and_not_tried_again", false) else { return };
+    let Some(cluster) = cluster("too_little_memory_is_said_and_not_tried_again", Kind::Plain) else { return };
     if !cluster.script(&["limits"]).status.success() {
         // Not even root can help it: that is a matter of how the system was started.
         return crate::harness::not_for_this_user(
@@ -127,7 +157,7 @@ fn too_little_memory_is_said_and_not_tried_again() {
 
 #[test]
 fn a_part_that_is_damaged_is_made_anew() {
-    let Some(cluster) = cluster("a_part_that_is_damaged_is_made_anew", false) else { return };
+    let Some(cluster) = cluster("a_part_that_is_damaged_is_made_anew", Kind::Plain) else { return };
     let (run, lines) = slow(&cluster, 12_000);
     let running = run.start();
     eventually("the first part", || !cluster.parts().is_empty());
@@ -141,7 +171,7 @@ fn a_part_that_is_damaged_is_made_anew() {
 
 #[test]
 fn a_controller_that_is_started_again_goes_on() {
-    let Some(cluster) = cluster("a_controller_that_is_started_again_goes_on", false) else { return };
+    let Some(cluster) = cluster("a_controller_that_is_started_again_goes_on", Kind::Plain) else { return };
     let (run, lines) = slow(&cluster, 12_000);
     let running = run.start();
     cluster.shard(0);

@@ -74,6 +74,12 @@ impl Program {
         self
     }
 
+    /// Takes a variable away from its environment.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Runs it as another user, who must be able to read it. Only root can.
     pub(crate) fn by_user(mut self, id: u32) -> Self {
         self.command.uid(id).gid(id);

@@ -191,11 +191,15 @@ impl<'a> Campaign<'a> {
         Ok(None)
     }
 
-    /// Somebody has come back: what had ended without a result is begun again, as far as that is missing.
+    /// Somebody has come back: what had ended without a result, or was never handed in, is begun again, as far as that is
+    /// missing.
     pub(super) fn go_on(&self) -> Result<(), Failure> {
-        let Some(ended) = Outcome::read(self.plan) else { return Ok(()) };
-        if matches!(ended.exit(), Exit::Done | Exit::ItemsFailed) {
-            return Ok(());
+        let last = self.last_round().ok();
+        match Outcome::read(self.plan) {
+            None if last.is_some() => return Ok(()),
+            Some(ended) if matches!(ended.exit(), Exit::Done | Exit::ItemsFailed) => return Ok(()),
+            // Without a round, whoever was to hand it in was killed over it.
+            _ => {}
         }
         Outcome::remove(self.plan);
         let missing = Found::look(self.plan)?.missing(self.plan);
@@ -203,7 +207,7 @@ impl<'a> Campaign<'a> {
             // What is left is the merge, which whoever looks on will miss.
             return Ok(());
         }
-        let number = self.last_round()?.number + 1;
+        let number = last.map_or(0, |last| last.number + 1);
         self.submit((number, number), &missing)
     }
 

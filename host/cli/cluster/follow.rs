@@ -17,8 +17,11 @@ use crate::report::{self, Meter};
 use crate::shards::Merging;
 use crate::shards::part::Found;
 
-/// How often is looked for parts and the end, and whether somebody wants to go.
+/// How often is looked for the end and for parts, and whether somebody wants to go.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// So many times as long as it takes to look for parts is not looked again: the storage has other work.
+const SPARE: u32 = 20;
 
 /// How often the engine is asked: a scheduler has many users …
 const ASK: Duration = Duration::from_secs(2);
@@ -53,10 +56,17 @@ pub(super) fn follow(campaign: &Campaign<'_>, shown: Shown) -> Result<Exit, Fail
             watch.meter.clear();
             repeat(campaign, heard);
             if outcome.exit() == Exit::Done && campaign.settings.made_for_run {
-                plan.remove_parts();
-                let _ = fs::remove_file(&plan.path);
+                plan.put_away();
             }
             return Ok(outcome.exit());
+        }
+        if !plan.parts().exists() && !plan.path.exists() {
+            // Somebody else who looks on was first.
+            watch.meter.clear();
+            if !shown.quiet {
+                report::note("it has ended well, as was said where it was begun");
+            }
+            return Ok(Exit::Done);
         }
         if let Some(signal) = signals.next_signal() {
             watch.meter.clear();
@@ -99,7 +109,8 @@ struct Watch<'a> {
     /// Shards whose parts were seen, and what they have come to.
     seen: BTreeSet<u32>,
     progress: Progress,
-    /// When the engine is asked next.
+    /// When parts are looked for next, and when the engine is asked.
+    next_look: Instant,
     next: Instant,
     /// How often in a row nothing was known of the merge.
     lost: u32,
@@ -112,20 +123,16 @@ impl<'a> Watch<'a> {
         let meter = Meter::new(shown.progress, shown.quiet, Some(campaign.plan.bytes()));
         let began = Instant::now();
         let (seen, progress) = (BTreeSet::new(), Progress::default());
-        Self { campaign, meter, began, shown, seen, progress, next: began + ASK, lost: 0, told: String::new() }
+        let (next_look, next) = (began, began + ASK);
+        Self { campaign, meter, began, shown, seen, progress, next_look, next, lost: 0, told: String::new() }
     }
 
     /// Looks at the parts, and now and then at the engine.
     fn look(&mut self) -> Result<(), Failure> {
-        let plan = self.campaign.plan;
-        let found = Found::look(plan)?;
-        let new: Vec<u32> = found.shards().filter(|shard| !self.seen.contains(shard)).collect();
-        for shard in new {
-            let Some(part) = found.part(plan, shard, false) else { continue };
-            self.seen.insert(shard);
-            self.progress.items += part.manifest.items;
-            self.progress.input += part.manifest.input;
-            self.progress.jobs += 1;
+        let now = Instant::now();
+        if now >= self.next_look {
+            self.look_for_parts()?;
+            self.next_look = Instant::now() + now.elapsed() * SPARE;
         }
         self.progress.elapsed = self.began.elapsed();
         self.meter.show(&self.progress, 0);
@@ -136,9 +143,24 @@ impl<'a> Watch<'a> {
         Ok(())
     }
 
+    fn look_for_parts(&mut self) -> Result<(), Failure> {
+        let plan = self.campaign.plan;
+        let found = Found::look(plan)?;
+        let new: Vec<u32> = found.shards().filter(|shard| !self.seen.contains(shard)).collect();
+        for shard in new {
+            let Some(part) = found.part(plan, shard, false) else { continue };
+            self.seen.insert(shard);
+            self.progress.items += part.manifest.items;
+            self.progress.input += part.manifest.input;
+            self.progress.jobs += 1;
+        }
+        Ok(())
+    }
+
     /// Asks the engine, and does what the merge was to do when that is gone.
     fn ask(&mut self) -> Result<(), Failure> {
-        let round = self.campaign.last_round()?;
+        // Somebody is about to hand it in, or was killed over it.
+        let Ok(round) = self.campaign.last_round() else { return self.campaign.go_on() };
         let standing = match self.campaign.poll(&round) {
             Ok(standing) => standing,
             // A controller that is restarted knows everything when it is back.

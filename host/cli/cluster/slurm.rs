@@ -13,6 +13,12 @@ use super::engine::{Capabilities, End, Engine, EngineError, Standing, State, Sub
 /// Slurm's own limit where the configuration says none: the largest index is one less.
 const USUAL_ARRAY: u32 = 1001;
 
+/// What says how threads of cores are used: `sbatch` takes one of them.
+const THREADS: [&str; 5] = ["--hint", "--threads-per-core", "--ntasks-per-core", "--extra-node-info", "-B"];
+
+/// What says how much memory there is: the same.
+const MEMORY: [&str; 3] = ["--mem", "--mem-per-cpu", "--mem-per-gpu"];
+
 /// Slurm by its commands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slurm;
@@ -76,12 +82,17 @@ impl Engine for Slurm {
 /// What an element is to have, in Slurm's words.
 fn wanted(work: &Work<'_>) -> Vec<String> {
     let wants = work.wants;
+    let is_said = |names: &[&str]| {
+        let name = |word: &String| word.split('=').next().unwrap_or_default().to_owned();
+        work.options.iter().any(|word| names.contains(&name(word).as_str()))
+    };
     let mut words = vec!["--ntasks=1".to_owned()];
     words.extend(wants.cores.map(|cores| format!("--cpus-per-task={cores}")));
-    if wants.whole_cores {
+    if wants.whole_cores && !is_said(&THREADS) {
         words.push("--hint=nomultithread".into());
     }
-    words.extend(wants.memory.map(|bytes| format!("--mem={}M", bytes.div_ceil(1 << 20))));
+    let memory = wants.memory.filter(|_| !is_said(&MEMORY));
+    words.extend(memory.map(|bytes| format!("--mem={}M", bytes.div_ceil(1 << 20))));
     words.extend(wants.time.map(|time| format!("--time={}", time.as_secs().div_ceil(60))));
     words
 }

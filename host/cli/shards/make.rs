@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use taskhost_data::formats::packing_of;
 use taskhost_data::merge::merge_name;
 use taskhost_data::split::split_name;
 use taskhost_os::cores::{ClaimedCores, Workers};
@@ -85,7 +84,7 @@ pub(crate) fn freeze(path: &Path, run: RunArguments, (wanted, most): (Option<u32
     let given = find_inputs(&arguments, &place)?;
     clashes::check(&arguments, &place, &given)?;
     let inputs = inputs(given)?;
-    refuse_compressed(&arguments, &place, &inputs)?;
+    refuse_converted(&arguments, &place, &inputs)?;
     let kernel = kernel::find(&arguments.kernel.kernel)?;
     let digest = blake3::hash(&kernel.bytes);
     let gifts = Gifts::new(&arguments.given)?.prepare(&kernel.name)?;
@@ -136,21 +135,31 @@ fn refuse(arguments: &RunArguments) -> Result<(), Failure> {
     }
 }
 
-/// What is compressed can be cut nowhere; where each input has a result of its own, it need not be.
-fn refuse_compressed(arguments: &RunArguments, place: &Place, inputs: &[PlannedInput]) -> Result<(), Failure> {
-    let output = match place {
-        Place::PerInput(_) => return Ok(()),
-        Place::File(path) => packing_of(path).map(|_| path.display().to_string()),
-        Place::Stdout { .. } => None,
-    };
-    let is_packed = |input: &&PlannedInput| packing_of_input(&Found::File(input.file.clone())).is_some();
-    let input = inputs.iter().find(is_packed).map(|input| input.file.name.clone());
-    match input.or(output).filter(|_| !arguments.input.no_compression) {
-        Some(name) => Err(Failure::usage(format!(
-            "{name} is compressed, and cannot be cut or put together; decompress it first, or run it on one machine"
-        ))),
-        None => Ok(()),
+/// What is compressed can be cut nowhere, and parts are laid end to end. Where each input has a result of its own, neither
+/// has to be.
+fn refuse_converted(arguments: &RunArguments, place: &Place, inputs: &[PlannedInput]) -> Result<(), Failure> {
+    if matches!(place, Place::PerInput(_)) {
+        return Ok(());
     }
+    let is_packed = |input: &&PlannedInput| packing_of_input(&Found::File(input.file.clone())).is_some();
+    match inputs.iter().find(is_packed).filter(|_| !arguments.input.no_compression) {
+        Some(input) => Err(Failure::usage(format!(
+            "{} is compressed, and cannot be cut; decompress it first, or run it on one machine",
+            input.file.name
+        ))),
+        None => refuse_output(arguments, place),
+    }
+}
+
+/// Refuses a result that is more than its parts, one behind the other.
+pub(super) fn refuse_output(arguments: &RunArguments, place: &Place) -> Result<(), Failure> {
+    let Place::File(path) = place else { return Ok(()) };
+    let Some(work) = output::work(path, arguments) else { return Ok(()) };
+    let (path, kind) = (path.display(), output::kind(&work));
+    Err(Failure::usage(format!(
+        "{path} would be {kind}, and parts are only laid one behind the other; name a plain file, and make it of that, or \
+         run it on one machine"
+    )))
 }
 
 /// The inputs, as they are now.

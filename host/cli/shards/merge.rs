@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::Result;
-use taskhost_data::formats::packing_of;
 use taskhost_data::size::human_size;
 use taskhost_data::split::parse_split;
 use taskhost_protocol::work::Split;
@@ -12,6 +11,7 @@ use taskhost_protocol::work::Split;
 use super::Plan;
 use super::cut::Stretch;
 use super::joined::{self, Joined};
+use super::make::refuse_output;
 use super::part::{Found, MadeFile, Part};
 use super::reduction;
 use crate::args::{MergeArguments, RunArguments};
@@ -82,18 +82,11 @@ impl<'a> Merging<'a> {
     pub(crate) fn new(plan: &'a Plan, output: Option<PathBuf>, quiet: bool) -> Result<Self, Failure> {
         let mut arguments = plan.arguments()?;
         plan.enter()?;
-        if let Some(path) = output.as_deref().filter(|path| packing_of(path).is_some())
-            && !arguments.input.no_compression
-        {
-            let path = path.display();
-            return Err(Failure::usage(format!(
-                "{path}: parts are not compressed together; name it without that ending"
-            )));
-        }
         if output.is_some() {
             arguments.output.output = output;
         }
         let place = output::place(arguments.output.output.as_deref())?;
+        refuse_output(&arguments, &place)?;
         let split = plan.split.as_deref().map(parse_split).transpose();
         let split = split.map_err(|error| Failure::input(format!("the plan: {error}")))?;
         let quiet = quiet || arguments.report.messages.quiet;
@@ -262,6 +255,18 @@ impl Plan {
     /// Removes the folder of parts. What cannot be removed stays.
     pub(crate) fn remove_parts(&self) {
         let _ = std::fs::remove_dir_all(self.parts());
+    }
+
+    /// Removes the plan with its parts. For whoever looks on, the folder of parts is gone at once, and the plan with it:
+    /// that is how others see that a run has ended well.
+    pub(crate) fn put_away(&self) {
+        let parts = self.parts();
+        let mut aside = parts.clone().into_os_string();
+        aside.push(".removed");
+        let aside = PathBuf::from(aside);
+        let is_aside = std::fs::rename(&parts, &aside).is_ok();
+        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_dir_all(if is_aside { aside } else { parts });
     }
 }
 

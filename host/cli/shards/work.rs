@@ -24,15 +24,16 @@ use crate::run::starting;
 use crate::start::start;
 use crate::{invoke, kernel};
 
-/// Where schedulers say which element of an array this is, and what they call the first.
+/// Where schedulers say which element of an array this is, and what they call the first. One that runs inside of another's
+/// jobs stands before it: `HyperQueue` in those of Slurm or PBS, these in the machines of a cloud.
 const INDICES: [(&str, u32); 7] = [
-    ("SLURM_ARRAY_TASK_ID", 0),
     ("HQ_TASK_ID", 0),
-    ("JOB_COMPLETION_INDEX", 0),
-    ("AWS_BATCH_JOB_ARRAY_INDEX", 0),
+    ("SLURM_ARRAY_TASK_ID", 0),
     ("PBS_ARRAY_INDEX", 0),
     ("PBS_ARRAYID", 0),
     ("SGE_TASK_ID", 1),
+    ("JOB_COMPLETION_INDEX", 0),
+    ("AWS_BATCH_JOB_ARRAY_INDEX", 0),
 ];
 
 pub(crate) fn shard(arguments: ShardArguments) -> Result<Exit> {
@@ -158,9 +159,23 @@ mod tests {
         let of = |set: &'static [(&str, &str)]| {
             index(&given(None), |name| set.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
         };
+        for (name, first) in [
+            ("SLURM_ARRAY_TASK_ID", "7"),
+            ("HQ_TASK_ID", "7"),
+            ("JOB_COMPLETION_INDEX", "7"),
+            ("AWS_BATCH_JOB_ARRAY_INDEX", "7"),
+            ("PBS_ARRAY_INDEX", "7"),
+            ("PBS_ARRAYID", "7"),
+            ("SGE_TASK_ID", "8"),
+        ] {
+            let one = index(&given(None), |asked| (asked == name).then(|| first.to_owned()));
+            assert_eq!(one.expect("a number"), 7, "{name}");
+        }
         assert_eq!(of(&[("SLURM_ARRAY_TASK_ID", "7"), ("SGE_TASK_ID", "3")]).expect("a number"), 7);
+        assert_eq!(of(&[("SLURM_ARRAY_TASK_ID", "7"), ("HQ_TASK_ID", "3")]).expect("a number"), 3, "it runs inside");
         assert_eq!(of(&[("SGE_TASK_ID", "3")]).expect("a number"), 2, "the first is 1 there");
         assert_eq!(of(&[("SGE_TASK_ID", "undefined")]).expect_err("none").exit, Exit::Usage);
+        assert_eq!(of(&[("SGE_TASK_ID", "0")]).expect_err("none").exit, Exit::Usage);
         assert_eq!(of(&[]).expect_err("none").exit, Exit::Usage);
         assert_eq!(index(&given(Some(4)), |_| Some("9".into())).expect("a number"), 4, "what was typed wins");
     }
