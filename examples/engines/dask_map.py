@@ -39,7 +39,8 @@ def main(arguments):
                 line += 1
                 if isinstance(result, dict):
                     failed += 1
-                    print(json.dumps(result | {"source": arguments.input, "line": line}), file=sys.stderr)
+                    place = {"source": arguments.input, "item": line - 1, "line": line}
+                    print(json.dumps(result | place), file=sys.stderr)
                 else:
                     output.write(result + b"\n")
     return 3 if failed else 0
