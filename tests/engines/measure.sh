@@ -40,6 +40,9 @@ cpu() {
     { time "$@" >said 2>&1; } 2>&1 | awk '{ printf "%.2f\n", $1 + $2 }'
 }
 
+# shards PLAN: the numbers of its shards. Where a cut would fall into the same item as another, there is one fewer.
+shards() { seq 0 $(($(grep -c '"work"' "$1") - 1)); }
+
 calculate() { awk "BEGIN { printf \"$1\n\", $2 }"; }
 row() { printf '| %s | `%s` | %s |\n' "$@"; }
 
@@ -60,8 +63,10 @@ seq 20000 >lines
 "$taskhost" plan grep -c pattern=77 lines -o small.plan --shards 1000 -q
 time=$(for index in $(seq 0 19); do seconds "$taskhost" shard run --plan small.plan --index "$index"; done | sort -g | head -n 1)
 row 'a shard of 20 lines, from its start to its end' 'shard run' "$time s"
-all=$(seconds xargs -P "$(nproc)" -I '{}' "$taskhost" shard run --plan small.plan --index '{}' < <(seq 20 999))
-row "980 of them, $(nproc) at a time" 'shard run' "$all s, $(calculate %.0f "980 / $all") parts a second"
+rest=$(shards small.plan | tail -n +21)
+count=$(wc -l <<<"$rest")
+all=$(seconds xargs -P "$(nproc)" -I '{}' "$taskhost" shard run --plan small.plan --index '{}' <<<"$rest")
+row "$count of them, $(nproc) at a time" 'shard run' "$all s, $(calculate %.0f "$count / $all") parts a second"
 
 # What a shard asks of the storage that it shares with others.
 rm small.plan.parts/000005.*
@@ -95,10 +100,11 @@ row 'for comparison: copying 1 GiB on this disk' 'dd conv=fsync' "$began s"
 # Reductions.
 seq 400000 | awk '{ print "w" $1 % 5000 }' >words
 "$taskhost" plan wordcount --split blocks:4KiB words -o words.plan --shards 300 -q
-seq 0 299 | xargs -P "$(nproc)" -I '{}' "$taskhost" shard run --plan words.plan --index '{}' 2>/dev/null
+shards words.plan | xargs -P "$(nproc)" -I '{}' "$taskhost" shard run --plan words.plan --index '{}' 2>/dev/null
 time=$(shortest 3 "$taskhost" merge --plan words.plan -o out -q)
 size=$(cat words.plan.parts/*.part | wc -c)
-row 'joining a reduction of 300 parts, 5000 words' 'merge' "$time s, $((size / 300)) bytes a part"
+count=$(shards words.plan | wc -l)
+row "joining a reduction of $count parts, 5000 words" 'merge' "$time s, $((size / count)) bytes a part"
 
 # The scheduler.
 "$cluster" up "$here/slurm"
