@@ -32,8 +32,13 @@ page() {
     done
     section 'taskhost shard' shard
     section 'taskhost shard run' shard run
+    section 'taskhost serve' serve
+    section 'taskhost job' job
+    for command in list show cancel logs; do
+        section "taskhost job $command" job "$command"
+    done
     section 'taskhost tenant' tenant
-    for command in create list show set rotate disable; do
+    for command in create list show set rotate page disable; do
         section "taskhost tenant $command" tenant "$command"
     done
     section 'taskhost cache' cache

@@ -11,6 +11,8 @@ mod new;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "serve")]
+mod server;
 mod shards;
 mod stdio;
 #[cfg(feature = "service")]
@@ -32,10 +34,12 @@ pub(crate) use given::{AllowName, GivenArguments};
 pub(crate) use names::{KindName, OnErrorName, ProgressMode, SandboxName};
 pub(crate) use new::{Language, NewArguments};
 pub(crate) use run::{
-    CallArguments, MessageArguments, PictureArguments, ReportArguments, RunArguments, WorkerArguments,
+    CallArguments, MessageArguments, PictureArguments, ReportArguments, RunArguments, RunCommand, WorkerArguments,
 };
 #[cfg(feature = "serve")]
 pub(crate) use serve::ServeArguments;
+#[cfg(feature = "serve")]
+pub(crate) use server::{JobArguments, JobCommand, NamedJob, ServerArguments};
 pub(crate) use shards::{
     AttachArguments, EngineArguments, EngineName, MergeArguments, PlanArguments, ShardArguments, ShardCommand,
     ShardRunArguments,
@@ -60,7 +64,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Apply a kernel to an input
-    Run(Box<RunArguments>),
+    Run(Box<RunCommand>),
     /// Serve another program: items come on standard input, replies go to standard output
     Stdio(Box<StdioArguments>),
     /// Say what a kernel is and what it takes
@@ -90,6 +94,9 @@ pub(crate) enum Command {
     /// Run kernels and jobs of several tenants, over HTTP
     #[cfg(feature = "serve")]
     Serve(ServeArguments),
+    /// Look after jobs that a service has
+    #[cfg(feature = "serve")]
+    Job(JobArguments),
     /// Look after the tenants of a service: who may use it, and how much of it
     #[cfg(feature = "service")]
     Tenant(Box<TenantArguments>),

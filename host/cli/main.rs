@@ -25,6 +25,8 @@ mod output;
 mod picture;
 mod plan;
 mod profile;
+#[cfg(feature = "serve")]
+mod remote;
 mod replay;
 mod report;
 mod resume;
@@ -44,7 +46,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Arguments, Command};
+use args::{Arguments, Command, RunCommand};
 use exit_code::{Exit, Failure};
 
 /// The system's allocator; a worker of this program says so when it gets no memory.
@@ -62,7 +64,7 @@ fn main() -> ExitCode {
         Err(error) => return args::explain(&error).into(),
     };
     let result = match arguments.command {
-        Command::Run(arguments) => run::run(*arguments),
+        Command::Run(command) => run_here_or_there(*command),
         Command::Stdio(arguments) => stdio::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
@@ -77,7 +79,9 @@ fn main() -> ExitCode {
         Command::Replay(arguments) => replay::replay(&arguments),
         Command::Cache(arguments) => cache::run(&arguments),
         #[cfg(feature = "serve")]
-        Command::Serve(arguments) => serve::run(arguments),
+        Command::Serve(_) => serve::run(),
+        #[cfg(feature = "serve")]
+        Command::Job(arguments) => remote::job(&arguments.command),
         #[cfg(feature = "service")]
         Command::Tenant(arguments) => tenant::run(*arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
@@ -92,4 +96,13 @@ fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// `taskhost run`: by this machine, or by a service.
+fn run_here_or_there(command: RunCommand) -> anyhow::Result<Exit> {
+    #[cfg(feature = "serve")]
+    if let Some(server) = remote::Address::of(&command.server)? {
+        return remote::run(command.run, &server);
+    }
+    run::run(command.run)
 }

@@ -122,7 +122,7 @@ fn command(left: &Left) -> Result<RunArguments, Failure> {
         Failure::usage(format!("the command of the run, by taskhost {theirs}, is not understood by {ours}: {error}"))
     })?;
     match parsed.command {
-        Command::Run(arguments) => Ok(*arguments),
+        Command::Run(command) => Ok(command.run),
         _ => Err(Failure::input("the journal is of something that is no run")),
     }
 }

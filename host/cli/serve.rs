@@ -1,5 +1,8 @@
 //! `taskhost serve`: the service, until a signal ends it.
 
+mod file;
+mod settings;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,12 +14,24 @@ use taskhost_os::signals::{Signal, Signals};
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Options, Service};
 
-use crate::args::ServeArguments;
 use crate::exit_code::{Exit, Failure};
 use crate::report;
 
+use settings::Settings;
+
 /// Runs the service.
-pub(crate) fn run(arguments: ServeArguments) -> Result<Exit> {
+pub(crate) fn run() -> Result<Exit> {
+    let settings = Settings::read()?;
+    let check = settings.arguments.check_config.then(|| settings.describe());
+    let arguments = settings.arguments;
+    let Some(data) = arguments.data else {
+        return Err(
+            Failure::usage("name the folder in which everything is kept: --data DIR, or data in the file").into()
+        );
+    };
+    if let Some(text) = check {
+        return Ok(report::text(&text));
+    }
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
     // Before any thread: a thread inherits which signals are taken here.
     let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate]).map_err(host)?;
@@ -24,7 +39,7 @@ pub(crate) fn run(arguments: ServeArguments) -> Result<Exit> {
     poller.add(&signals, Token(0), Interest::Read).map_err(host)?;
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
     let options = Options {
-        data: arguments.data,
+        data,
         listen: arguments.listen,
         plain_beyond_loopback: arguments.plain_http_beyond_loopback,
         program: PathBuf::from("/proc/self/exe"),

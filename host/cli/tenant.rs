@@ -22,6 +22,11 @@ pub(crate) fn run(arguments: TenantArguments) -> Result<Exit> {
         }
         AdminAnswer::Tenants(tenants) if in_full => Ok(report::text(&tenants.iter().map(page).collect::<String>())),
         AdminAnswer::Tenants(tenants) => Ok(report::text(&table(&tenants))),
+        AdminAnswer::Link(link) => {
+            let exit = report::line(&link);
+            report::message("note", "the link is good once, and for five minutes");
+            Ok(exit)
+        }
         AdminAnswer::Done => Ok(Exit::Done),
         AdminAnswer::Refused(why) => Err(Failure::usage(why).into()),
     }
@@ -34,6 +39,7 @@ fn request(command: TenantCommand) -> (ServiceArguments, AdminRequest, bool) {
             let (weight, quotas) = (share.weight(), share.quotas());
             (place, AdminRequest::Create { name, weight, quotas, token: new_token(&token) }, false)
         }
+        TenantCommand::Page { place } => (place, AdminRequest::Link, false),
         TenantCommand::List { place } => (place, AdminRequest::List, false),
         TenantCommand::Show { place, name } => (place, AdminRequest::Show { name }, true),
         TenantCommand::Set { place, name, share, enable } => {

@@ -30,6 +30,8 @@ pub(super) struct Answer {
     pub(super) status: u16,
     /// All of them, in lower case.
     pub(super) head: String,
+    /// The cookie that it sets, as it is sent back.
+    pub(super) cookie: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
@@ -39,8 +41,16 @@ impl Server {
     }
 
     pub(super) fn start_with(place: &Place, more: &str) -> Self {
-        let serve = "serve --data data --listen 127.0.0.1:0 --sandbox auto -j 2";
-        let mut running = place.taskhost(&format!("{serve} {more}")).start();
+        Self::start_as(place, &format!("--listen 127.0.0.1:0 {more}"))
+    }
+
+    /// Where another one was.
+    pub(super) fn start_at(place: &Place, address: &str) -> Self {
+        Self::start_as(place, &format!("--listen {address}"))
+    }
+
+    fn start_as(place: &Place, more: &str) -> Self {
+        let mut running = place.taskhost(&format!("serve --data data --sandbox auto -j 2 {more}")).start();
         let line = running.line();
         let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}")).to_owned();
         Self { running, address }
@@ -121,12 +131,15 @@ pub(super) fn talk(address: &str, bytes: &[u8]) -> Answer {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(answer.len());
-    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&answer[..end]).into_owned();
+    let cookie = head.lines().find_map(|line| line.strip_prefix("set-cookie: ")?.split(';').next());
+    let cookie = cookie.map(str::to_owned);
+    let head = head.to_ascii_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let body = answer.get(end + 4..).unwrap_or_default();
     let is_chunked = head.contains("transfer-encoding: chunked");
     assert!(!is_chunked, "a length is always known here: {head}");
-    Answer { status, head, body: body.to_vec() }
+    Answer { status, head, cookie, body: body.to_vec() }
 }
 
 impl Answer {

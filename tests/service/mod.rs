@@ -1,11 +1,19 @@
 //! The service: its tenants, its store, and what it does over HTTP.
 
 #[cfg(feature = "serve")]
+mod browser;
+#[cfg(feature = "serve")]
 mod client;
+#[cfg(feature = "serve")]
+mod config;
 #[cfg(feature = "serve")]
 mod http;
 #[cfg(feature = "serve")]
+mod page;
+#[cfg(feature = "serve")]
 mod quotas;
+#[cfg(feature = "serve")]
+mod remote;
 #[cfg(feature = "serve")]
 mod restart;
 mod tenants;

@@ -12,7 +12,17 @@ use super::names::{FreshName, LevelName, ProgressMode};
 use super::values::{self, BatchSize, WorkerCount};
 use super::{EngineArguments, FailureArguments, GivenArguments, InspectArguments, JournalArguments, LimitArguments};
 
-/// `taskhost run`.
+/// `taskhost run`, here or by a service.
+#[derive(Debug, Args)]
+pub(crate) struct RunCommand {
+    #[command(flatten)]
+    pub(crate) run: RunArguments,
+    #[cfg(feature = "serve")]
+    #[command(flatten)]
+    pub(crate) server: super::ServerArguments,
+}
+
+/// What is run, and how.
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]

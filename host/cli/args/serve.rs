@@ -8,11 +8,21 @@ use clap::Args;
 use super::SandboxName;
 use super::values::{self, WorkerCount};
 
+/// `taskhost serve`.
+///
+/// Every flag but the first two may also stand in the file that --config names, as NAME = VALUE, and in the environment: that
+/// of --listen is TASKHOST_SERVE_LISTEN. What is typed comes first, then the environment, then the file.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArguments {
+    /// A file of settings (TOML) [default: the variable TASKHOST_SERVE_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print all settings, with the place that each comes from, and serve nothing
+    #[arg(long)]
+    pub(crate) check_config: bool,
     /// Where everything is kept: tenants, kernels, jobs, results. Made when it is missing
     #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    pub(crate) data: Option<PathBuf>,
     /// Where to listen; port 0 takes one that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8420")]
     pub(crate) listen: SocketAddr,

@@ -67,6 +67,11 @@ pub(crate) enum TenantCommand {
         #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::time)]
         overlap: Duration,
     },
+    /// Print a link to the operator's page: tenants, queue, cores, health. It is good once
+    Page {
+        #[command(flatten)]
+        place: ServiceArguments,
+    },
     /// Keep a tenant out: no token of it is accepted, no job of it runs
     Disable {
         #[command(flatten)]

@@ -66,10 +66,10 @@ impl Setup<'_> {
     fn typed(&self, how: How) -> Result<RunArguments, Failure> {
         let words = ["taskhost", "run", "KERNEL", "--on-error", "skip", "--no-pin"];
         let parsed = Arguments::try_parse_from(words.into_iter().chain(how.flags.split_whitespace()));
-        let Ok(Arguments { command: Command::Run(mut run) }) = parsed else {
+        let Ok(Arguments { command: Command::Run(command) }) = parsed else {
             return Err(Failure::new(Exit::Host, format!("taskhost run does not take {}", how.flags)));
         };
-        let Self { arguments, .. } = self;
+        let (mut run, Self { arguments, .. }) = (command.run, self);
         let fuel = run.limits.fuel;
         run.kernel = arguments.kernel.clone();
         run.limits = arguments.limits.clone();
@@ -80,7 +80,7 @@ impl Setup<'_> {
         run.items.header = arguments.header;
         run.items.split = how.split.or(arguments.split);
         run.items.merge = how.merge.or(arguments.merge);
-        Ok(*run)
+        Ok(run)
     }
 
     fn starting(&self, run: &RunArguments, cores: &ClaimedCores, initial: usize) -> Result<Starting, Failure> {

@@ -161,7 +161,7 @@ impl Plan {
                 run.output.output = arguments.result;
                 Ok(settled(run))
             }
-            Command::Run(arguments) => Ok(settled(*arguments)),
+            Command::Run(command) => Ok(settled(command.run)),
             _ => Err(Failure::input("the plan is of something that is no run")),
         }
     }

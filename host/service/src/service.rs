@@ -1,7 +1,7 @@
 //! A service, from its data folder to its listening socket.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -55,6 +55,15 @@ pub enum ServiceError {
     Listen(String, io::Error),
 }
 
+/// The address at which a service can be reached from its own machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
 /// A service that runs.
 pub struct Service {
     /// Where it listens.
@@ -94,10 +103,12 @@ impl Service {
         let lines: Log = Box::new(move |line: &str| log(line));
         let app = Arc::new(App::new(shared, jobs, waiters, lines));
         let told = Arc::clone(&app);
+        let page = Arc::clone(&directory);
         let admin = AdminSocket::listen(&folder, directory, Box::new(move || told.jobs.tell(Order::Refresh)))
             .map_err(|error| ServiceError::Listen("the operator's socket".into(), error))?;
         let listening = serve(Arc::clone(&app), options.listen, options.limits)
             .map_err(|error| ServiceError::Listen(options.listen.to_string(), error))?;
+        page.set_page(format!("http://{}", reachable(listening.address)));
         Ok(Self { address: listening.address, app, listening, _admin: admin, _folder: folder })
     }
 

@@ -55,6 +55,8 @@ pub enum AdminRequest {
         /// How long the others are still good.
         overlap: Duration,
     },
+    /// A link to the operator's page.
+    Link,
     /// Copies the database into a file that is not there yet.
     BackUp {
         /// Its path.
@@ -77,6 +79,8 @@ pub struct NewToken {
 pub enum AdminAnswer {
     /// A token, which is told this once.
     Token(String),
+    /// A link, which is good once.
+    Link(String),
     /// Tenants, by name.
     Tenants(Vec<TenantView>),
     /// It was done.

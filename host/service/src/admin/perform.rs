@@ -26,9 +26,25 @@ pub fn perform(directory: &Directory, request: AdminRequest) -> AdminAnswer {
             set(directory, name, weight, change)
         }
         AdminRequest::Rotate { name, token, overlap } => rotate(directory, name, token, overlap),
+        AdminRequest::Link => link(directory),
         AdminRequest::BackUp { path } => directory.store().back_up(&path).map(|()| AdminAnswer::Done),
     };
     result.unwrap_or_else(|error| AdminAnswer::Refused(error.to_string()))
+}
+
+fn link(directory: &Directory) -> store::Result<AdminAnswer> {
+    let Some(link) = directory.link() else {
+        return Ok(refused("no server has this data folder, so there is no page: start it with taskhost serve"));
+    };
+    let act = Act {
+        tenant: None,
+        actor: "operator".into(),
+        action: "page.link",
+        object: String::new(),
+        outcome: "done".into(),
+    };
+    directory.store().write(move |connection| audit::add(connection, &act))?;
+    Ok(AdminAnswer::Link(link))
 }
 
 fn refused(text: impl Into<String>) -> AdminAnswer {

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
 use super::problem::Logged;
-use super::{App, Problem};
+use super::{App, Problem, page, session};
 use crate::random;
 use crate::tenant::{Caller, Scope, Token};
 
@@ -115,28 +115,49 @@ pub(super) async fn every(State(app): State<Arc<App>>, request: Request, next: N
     }
     // Nobody's browser takes a result for a page of ours.
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    let policy = HeaderValue::from_static(page::POLICY_OF_OTHERS);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     response
 }
 
-fn token(headers: &HeaderMap) -> Option<Token> {
+fn token(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    if scheme.eq_ignore_ascii_case("bearer") { Token::parse(token) } else { None }
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// Refuses an address from which too many wrong tokens came.
+pub(super) fn look(app: &App, peer: IpAddr) -> Result<(), Problem> {
+    let too_many = |time| Problem::quota("wrong_tokens", WRONG_TOKENS as u64, WRONG_TOKENS as u64, time);
+    app.guard.wrong.take(peer, 0.0, WRONG_TOKENS, WRONG_TOKENS / 60.0).map_err(too_many)
+}
+
+/// Counts a wrong token from this address; the next one will notice.
+pub(super) fn wrong(app: &App, peer: IpAddr) {
+    let _ = app.guard.wrong.take(peer, 1.0, WRONG_TOKENS, WRONG_TOKENS / 60.0);
+}
+
+/// Who shows this token.
+pub(super) fn by_token(app: &App, peer: IpAddr, token: &str) -> Result<Caller, Problem> {
+    look(app, peer)?;
+    let caller = Token::parse(token).and_then(|token| app.shared.directory.identify(&token).ok());
+    caller.ok_or_else(|| {
+        wrong(app, peer);
+        Problem::denied()
+    })
 }
 
 /// For requests of tenants: who asks, and whether that is too often.
 pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-    let per_second = WRONG_TOKENS / 60.0;
-    if let Err(time) = app.guard.wrong.take(peer, 0.0, WRONG_TOKENS, per_second) {
-        return Problem::quota("wrong_tokens", WRONG_TOKENS as u64, WRONG_TOKENS as u64, time).into_response();
-    }
-    let caller = token(request.headers()).and_then(|token| app.shared.directory.identify(&token).ok());
-    let Some(caller) = caller else {
-        // It is counted now; the next one will notice.
-        let _ = app.guard.wrong.take(peer, 1.0, WRONG_TOKENS, per_second);
-        return Problem::denied().into_response();
+    let caller = match session::caller(&app, &request) {
+        Some(caller) => caller,
+        None => by_token(&app, peer, token(request.headers()).unwrap_or_default()),
+    };
+    let caller = match caller {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
     };
     let caller = Arc::new(caller);
     let limit = f64::from(caller.tenant.quotas.requests_per_second);

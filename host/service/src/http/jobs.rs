@@ -272,6 +272,7 @@ fn view(job: &JobRow) -> Value {
         "state": job.state,
         "kernel": job.spec.kernel,
         "inputs": job.spec.inputs,
+        "output": job.spec.output,
         "parameters": job.spec.parameters,
         "labels": job.spec.labels,
         "created": job.created,

@@ -2,6 +2,7 @@
 //!
 //! * [`server`] has the connections: how many, how slow, how long; [`guard`] is what every request passes.
 //! * [`problem`] is how every error is told (RFC 9457), [`body`] how much of what a stranger sends is taken.
+//! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
 //! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`], [`usage`], [`health`].
 
 mod aliases;
@@ -11,10 +12,13 @@ mod guard;
 mod health;
 mod jobs;
 mod kernels;
+mod operator;
+mod page;
 mod patient;
 mod problem;
 mod range;
 mod server;
+mod session;
 mod usage;
 
 use std::collections::HashMap;
@@ -26,6 +30,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::job::{JobId, JobService, Shared};
 use crate::store;
+use crate::time::Moment;
 
 pub use problem::Problem;
 pub use server::{Limits, Listening, serve};
@@ -71,6 +76,10 @@ pub struct App {
     pub waiters: Arc<Waiters>,
     /// The log.
     pub log: Log,
+    /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
+    is_secure: bool,
+    began: Moment,
+    sessions: session::Sessions,
     guard: guard::Guard,
     checks: Semaphore,
 }
@@ -80,7 +89,8 @@ impl App {
     #[must_use]
     pub fn new(shared: Arc<Shared>, jobs: JobService, waiters: Arc<Waiters>, log: Log) -> Self {
         let checks = Semaphore::new(CHECKS);
-        Self { shared, jobs, waiters, log, guard: guard::Guard::default(), checks }
+        let (guard, sessions) = (guard::Guard::default(), session::Sessions::default());
+        Self { shared, jobs, waiters, log, is_secure: false, began: Moment::now(), sessions, guard, checks }
     }
 
     /// Reads from the store, beside the thread that has the connections.
@@ -130,6 +140,7 @@ fn router(app: &Arc<App>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(app), guard::identify));
     Router::new()
         .merge(tenant)
+        .merge(page::routes())
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))

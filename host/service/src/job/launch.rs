@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 /// Tells a process of the service whose it is: it ends when that process does.
-pub const SERVER_VARIABLE: &str = "TASKHOST_SERVER";
+pub const SERVER_VARIABLE: &str = "TASKHOST_SERVICE_PROCESS";
 
 /// Most that is kept of what a process says.
 const SAID_BYTES: u64 = 16 << 10;

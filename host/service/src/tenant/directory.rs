@@ -2,7 +2,8 @@
 //! request waits for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use super::{KeptToken, Scope, Scopes, Tenant, TenantId, Token};
 use crate::store::{self, Store, access};
@@ -42,7 +43,15 @@ struct Known {
 pub struct Directory {
     store: Store,
     known: RwLock<Known>,
+    page: OnceLock<String>,
+    links: Mutex<Vec<([u8; 32], Instant)>>,
 }
+
+/// How long a link to the operator's page is good.
+const LINK_LIFE: Duration = Duration::from_secs(300);
+
+/// Links that are good at a time.
+const LINKS: usize = 16;
 
 impl Directory {
     /// Reads them.
@@ -50,7 +59,7 @@ impl Directory {
     /// # Errors
     /// When they cannot be read.
     pub fn new(store: Store) -> store::Result<Self> {
-        let directory = Self { store, known: RwLock::default() };
+        let directory = Self { store, known: RwLock::default(), page: OnceLock::new(), links: Mutex::default() };
         directory.refresh()?;
         Ok(directory)
     }
@@ -89,6 +98,50 @@ impl Directory {
         Ok(Caller { tenant: Arc::clone(tenant), key: kept.key.clone(), scopes: kept.scopes })
     }
 
+    /// Who has shown the token that is found by this key, some time ago.
+    ///
+    /// # Errors
+    /// When the token is not good any more.
+    pub fn caller(&self, key: &str) -> Result<Caller, Denied> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let is_good = |kept: &&KeptToken| kept.expires.is_none_or(|at| at > Moment::now());
+        let kept = known.tokens.get(key).filter(is_good).ok_or(Denied)?;
+        let tenant = known.tenants.get(&kept.tenant).filter(|tenant| tenant.enabled).ok_or(Denied)?;
+        Ok(Caller { tenant: Arc::clone(tenant), key: kept.key.clone(), scopes: kept.scopes })
+    }
+
+    /// Says where the page of the server is that has this directory.
+    pub fn set_page(&self, place: String) {
+        // A server has one place, and says so once.
+        let _ = self.page.set(place);
+    }
+
+    /// A link to the operator's page, good once and for some minutes; `None` without a server. What is behind the `#` is not sent
+    /// to any server, and stands in no log.
+    #[must_use]
+    pub fn link(&self) -> Option<String> {
+        let page = self.page.get()?;
+        let code = crate::random::word(43);
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|(_, made)| made.elapsed() < LINK_LIFE);
+        if links.len() >= LINKS {
+            links.remove(0);
+        }
+        links.push((*blake3::hash(code.as_bytes()).as_bytes(), Instant::now()));
+        Some(format!("{page}/#operator={code}"))
+    }
+
+    /// Whether this is the code of a link that is good, which it is no more then.
+    #[must_use]
+    pub fn redeem(&self, code: &str) -> bool {
+        let shown = *blake3::hash(code.as_bytes()).as_bytes();
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|(_, made)| made.elapsed() < LINK_LIFE);
+        let before = links.len();
+        links.retain(|(link, _)| *link != shown);
+        links.len() < before
+    }
+
     /// The tenant of this number.
     #[must_use]
     pub fn tenant(&self, id: TenantId) -> Option<Arc<Tenant>> {
@@ -104,5 +157,26 @@ impl Directory {
         let mut tokens: Vec<_> = known.tokens.values().filter(is_good).cloned().collect();
         tokens.sort_by_key(|token| (token.created, token.key.clone()));
         tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_good_once_and_none_is_made_without_a_server() {
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let directory = Directory::new(store).expect("a directory");
+        assert_eq!(directory.link(), None);
+        directory.set_page("http://127.0.0.1:1".into());
+        let link = directory.link().expect("a link");
+        let code = link.strip_prefix("http://127.0.0.1:1/#operator=").expect("a code");
+        assert!(!directory.redeem("") && !directory.redeem(&code[1..]));
+        assert!(directory.redeem(code) && !directory.redeem(code));
+        let first = directory.link().expect("a link");
+        (0..LINKS).for_each(|_| drop(directory.link()));
+        assert!(!directory.redeem(first.rsplit('=').next().expect("a code")));
     }
 }

@@ -1,0 +1,138 @@
+//! `taskhost job`: looking after jobs that a service has.
+
+use serde_json::Value;
+use taskhost_service::job::JobState;
+use taskhost_service::time::Moment;
+
+use super::connection::{Asked, Connection, Content, Stop};
+use super::follow::is_job;
+use super::{Address, outcome};
+use crate::args::{JobCommand, NamedJob};
+use crate::exit_code::{Exit, Failure};
+use crate::report;
+
+pub(super) fn run(command: &JobCommand) -> Result<Exit, Failure> {
+    match command {
+        JobCommand::List { server, state, limit, json } => {
+            let connection = connect(&Address::required(server)?)?;
+            list(&connection, state.as_deref(), *limit, *json)
+        }
+        JobCommand::Show { job, json } => {
+            let (connection, path) = of(job)?;
+            let view = connection.ask_well(&Asked::get(&path))?;
+            Ok(if *json { report::line(&view.to_string()) } else { report::text(&page(&view)) })
+        }
+        JobCommand::Cancel { job, json } => {
+            let (connection, path) = of(job)?;
+            let path = format!("{path}/cancel");
+            let content = Content::Bytes(Vec::new());
+            let view = connection.ask_well(&Asked { method: "POST", path: &path, head: Vec::new(), content })?;
+            Ok(if *json { report::line(&view.to_string()) } else { Exit::Done })
+        }
+        JobCommand::Logs { job, json } => {
+            let (connection, path) = of(job)?;
+            logs(&connection, &path, *json)
+        }
+    }
+}
+
+fn connect(address: &Address) -> Result<Connection, Failure> {
+    Connection::new(address, Stop::default())
+}
+
+/// Where the job is.
+fn of(job: &NamedJob) -> Result<(Connection, String), Failure> {
+    let address = Address::required(&job.server)?;
+    if !is_job(&job.id) {
+        return Err(Failure::usage(format!("{:?} is no number of a job; `taskhost job list` has them", job.id)));
+    }
+    Ok((connect(&address)?, format!("/v1/jobs/{}", job.id)))
+}
+
+fn list(connection: &Connection, state: Option<&str>, limit: u32, json: bool) -> Result<Exit, Failure> {
+    if let Some(state) = state.filter(|state| JobState::parse(state).is_none()) {
+        return Err(Failure::usage(format!(
+            "{state:?} is no state of a job; there are queued, running, succeeded, partial, failed, cancelled"
+        )));
+    }
+    let state = state.map_or_else(String::new, |state| format!("&state={state}"));
+    let view = connection.ask_well(&Asked::get(&format!("/v1/jobs?limit={limit}{state}")))?;
+    let jobs = view["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows = jobs.iter().map(|job| if json { format!("{job}\n") } else { row(job) });
+    Ok(report::text(&rows.collect::<String>()))
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// When that was.
+fn age(moment: &Value) -> String {
+    let then =
+        moment.as_u64().and_then(|then| std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(then)));
+    then.map_or_else(|| "?".to_owned(), report::age)
+}
+
+fn row(job: &Value) -> String {
+    let (id, state, created) = (word(&job["id"]), word(&job["state"]), age(&job["created"]));
+    let items = job["items"].as_u64().map_or_else(String::new, |items| report::count(items, "item"));
+    let failed = job["failed_items"].as_u64().filter(|failed| *failed > 0);
+    let failed = failed.map_or_else(String::new, |failed| format!(", {failed} failed"));
+    let name = report::escape(word(&job["inputs"][0]["name"])).replace('\n', " ");
+    format!("{id}  {state:9}  {created:>11}  {name}  {items}{failed}\n")
+}
+
+/// All of a job, a line for each thing.
+fn page(job: &Value) -> String {
+    let mut text = format!("{}  {}\n", word(&job["id"]), word(&job["state"]));
+    let known = [
+        ("kernel", "kernel"),
+        ("exit code", "exit_code"),
+        ("items", "items"),
+        ("failed items", "failed_items"),
+        ("bytes in", "input_bytes"),
+        ("bytes out", "output_bytes"),
+        ("attempts", "attempts"),
+    ];
+    let mut line = |name: &str, value: String| text.push_str(&format!("  {name:12}  {value}\n"));
+    for (name, field) in known {
+        match &job[field] {
+            Value::Null => {}
+            Value::String(value) => line(name, report::escape(value)),
+            value => line(name, value.to_string()),
+        }
+    }
+    line("CPU time", format!("{:.3} s", job["cpu_ms"].as_f64().unwrap_or(0.0) / 1000.0));
+    line("created", age(&job["created"]));
+    if let (Some(began), ended) = (job["started"].as_u64(), job["ended"].as_u64()) {
+        let until = ended.unwrap_or_else(|| u64::try_from(Moment::now().0).unwrap_or(0));
+        line("time", format!("{:.1} s", until.saturating_sub(began) as f64 / 1000.0));
+    }
+    for (name, value) in job["labels"].as_object().into_iter().flatten() {
+        line("label", report::escape(&format!("{name}={}", word(value))));
+    }
+    text
+}
+
+fn logs(connection: &Connection, path: &str, json: bool) -> Result<Exit, Failure> {
+    let job = connection.ask_well(&Asked::get(path))?;
+    if job["ended"].is_null() {
+        return Err(Failure::input(format!("the job is not over: {}", word(&job["state"]))));
+    }
+    let mut text = String::new();
+    if !json && let Some(said) = job["message"].as_str() {
+        text.push_str(&report::escape(said));
+        text.push('\n');
+    }
+    if !job["failures"].is_null() {
+        let answer = connection.ask(&Asked::get(&format!("{path}/failures")))?;
+        if !answer.is_good() {
+            return Err(connection.refused(&answer));
+        }
+        let lines = String::from_utf8_lossy(&answer.body).into_owned();
+        let shown =
+            lines.lines().map(|line| if json { line.to_owned() } else { report::escape(&outcome::described(line)) });
+        text.extend(shown.map(|line| line + "\n"));
+    }
+    Ok(report::text(&text))
+}

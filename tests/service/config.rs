@@ -1,0 +1,55 @@
+//! Settings of a service: from its file, from the environment, as typed.
+
+use crate::harness::Place;
+
+#[test]
+fn the_example_file_is_one_and_says_what_each_setting_is() {
+    let place = Place::new();
+    let example = format!("{}/examples/serve/taskhost.toml", env!("CARGO_MANIFEST_DIR"));
+    let shown = place.taskhost("serve --check-config --config").argument(&example).run().code(0);
+    assert!(shown.text().contains("data = \"/var/lib/taskhost\""), "{}", shown.text());
+    assert!(shown.text().contains("taskhost.toml:"), "{}", shown.text());
+    // Every setting stands in the example, if only behind a `#`.
+    let text = std::fs::read_to_string(example).unwrap();
+    for line in shown.text().lines() {
+        let name = line.trim_start_matches("# ").split_whitespace().next().unwrap();
+        assert!(text.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{name} ="))), "{name}");
+    }
+}
+
+#[test]
+fn what_is_typed_comes_before_the_environment_and_that_before_the_file() {
+    let place = Place::new();
+    place.write("x.toml", "data = \"from-file\"\nlisten = \"127.0.0.1:1\"\nworkers = 3\nsandbox = \"auto\"\n");
+    let program = place.taskhost("serve --check-config --listen 127.0.0.1:3");
+    let program = program.env("TASKHOST_SERVE_CONFIG", "x.toml").env("TASKHOST_SERVE_LISTEN", "127.0.0.1:2");
+    let shown = program.env("TASKHOST_SERVE_SANDBOX", "full").run().code(0);
+    for line in [
+        "data = \"from-file\"  # x.toml:1",
+        "listen = \"127.0.0.1:3\"  # typed",
+        "workers = \"3\"  # x.toml:3",
+        "sandbox = \"full\"  # TASKHOST_SERVE_SANDBOX",
+        "plain-http-beyond-loopback = false  # default",
+    ] {
+        assert!(shown.text().lines().any(|shown| shown == line), "{line}: {}", shown.text());
+    }
+    assert!(!place.path("from-file").exists());
+}
+
+#[test]
+fn what_is_wrong_is_told_with_line_and_column() {
+    let place = Place::new();
+    for (text, says) in [
+        ("data = \"d\"\nlisen = 1\n", "x.toml:2:1: \"lisen\" is no setting"),
+        ("data = \"d\"\nlisten = \"nowhere\"\n", "x.toml:2:10: invalid value 'nowhere'"),
+        ("data = \"d\n", "x.toml:1:"),
+        ("workers = 2\n", "name the folder in which everything is kept"),
+    ] {
+        place.write("x.toml", text);
+        let wrong = place.taskhost("serve --check-config --config x.toml").run().code(2);
+        assert!(wrong.stderr.contains(says), "{says}: {}", wrong.stderr);
+    }
+    place.taskhost("serve --check-config --config none.toml").run().code(5);
+    let variable = place.taskhost("serve --data d --check-config").env("TASKHOST_SERVE_LISEN", "x").run().code(2);
+    assert!(variable.stderr.contains("TASKHOST_SERVE_LISEN is no setting"), "{}", variable.stderr);
+}
