@@ -59,10 +59,10 @@ time=$(shortest 3 "$taskhost" shard run --plan many.plan --index 0)
 row 'a shard of that plan: 50 inputs' 'shard run' "$time s"
 
 # Shards that have hardly anything to do.
-seq 20000 >lines
+seq 2000000 >lines
 "$taskhost" plan grep -c pattern=77 lines -o small.plan --shards 1000 -q
 time=$(for index in $(seq 0 19); do seconds "$taskhost" shard run --plan small.plan --index "$index"; done | sort -g | head -n 1)
-row 'a shard of 20 lines, from its start to its end' 'shard run' "$time s"
+row 'a shard of 2000 lines, from its start to its end' 'shard run' "$time s"
 rest=$(shards small.plan | tail -n +21)
 count=$(wc -l <<<"$rest")
 all=$(seconds xargs -P "$(nproc)" -I '{}' "$taskhost" shard run --plan small.plan --index '{}' <<<"$rest")
@@ -98,8 +98,9 @@ began=$(shortest 1 dd if=big of=copy bs=1M conv=fsync)
 row 'for comparison: copying 1 GiB on this disk' 'dd conv=fsync' "$began s"
 
 # Reductions.
-seq 400000 | awk '{ print "w" $1 % 5000 }' >words
-"$taskhost" plan wordcount --split blocks:4KiB words -o words.plan --shards 300 -q
+mkdir words
+seq 1500000 | awk '{ print "w" $1 % 5000 }' | (cd words && split --lines=5000 --suffix-length=3 - '')
+"$taskhost" plan wordcount --split whole words -o words.plan --shards 300 -q
 shards words.plan | xargs -P "$(nproc)" -I '{}' "$taskhost" shard run --plan words.plan --index '{}' 2>/dev/null
 time=$(shortest 3 "$taskhost" merge --plan words.plan -o out -q)
 size=$(cat words.plan.parts/*.part | wc -c)
@@ -116,6 +117,6 @@ scancel --user="$(id -un)"
 time=$(seconds sbatch --wait --array=0-99 -o /dev/null nothing.sh)
 row '100 elements that do nothing, on two nodes of one core' 'sbatch --wait --array=0-99' "$(calculate %.2f "$time / 100") s each"
 time=$(seconds "$taskhost" run grep -c pattern=77 lines -o out --engine slurm --shards 100 -q)
-row '100 shards of 200 lines, and their merge' 'run --engine slurm --shards 100' "$time s, $(calculate %.2f "$time / 100") s each"
+row '100 shards of 20,000 lines, and their merge' 'run --engine slurm --shards 100' "$time s, $(calculate %.2f "$time / 100") s each"
 time=$(shortest 3 "$taskhost" run grep -c pattern=77 lines -o out --engine slurm --shards 4 -q)
 row '4 shards and a merge, from the command to the result' 'run --engine slurm --shards 4' "$time s"

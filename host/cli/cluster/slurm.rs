@@ -13,10 +13,10 @@ use super::engine::{Capabilities, End, Engine, EngineError, Standing, State, Sub
 /// Slurm's own limit where the configuration says none: the largest index is one less.
 const USUAL_ARRAY: u32 = 1001;
 
-/// What says how threads of cores are used: `sbatch` takes one of them.
+/// What says how threads of cores are used: one of them is enough.
 const THREADS: [&str; 5] = ["--hint", "--threads-per-core", "--ntasks-per-core", "--extra-node-info", "-B"];
 
-/// What says how much memory there is: the same.
+/// What says how much memory there is: `sbatch` refuses two of them.
 const MEMORY: [&str; 3] = ["--mem", "--mem-per-cpu", "--mem-per-gpu"];
 
 /// Slurm by its commands.

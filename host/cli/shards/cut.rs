@@ -41,6 +41,8 @@ struct Place {
 pub(super) fn items(split: Split, sizes: &[u64], count: u32) -> Vec<Shard> {
     let weigh = |size: u64| if split == Split::Whole { size + FILE_WEIGHT } else { size };
     let total: u128 = sizes.iter().map(|size| u128::from(weigh(*size))).sum();
+    // What a cut is aligned to follows from what lies between two, however far from the beginning it is.
+    let share = u64::try_from(total / u128::from(count.max(1))).unwrap_or(u64::MAX).max(1);
     let mut places = vec![Place::default()];
     let (mut source, mut before, mut base) = (0, 0_u128, 0_u64);
     for number in 1..u128::from(count) {
@@ -57,7 +59,7 @@ pub(super) fn items(split: Split, sizes: &[u64], count: u32) -> Vec<Shard> {
             // The nearer end.
             Split::Whole if within > weigh(size) / 2 => Place { source: source + 1, offset: 0 },
             _ if within == 0 || split == Split::Whole => Place { source, offset: 0 },
-            _ => match next_end(split, base, 0, size, within) {
+            _ => match next_end(split, base, within - share.min(within), size, share.min(within)) {
                 end if end == size => Place { source: source + 1, offset: 0 },
                 end => Place { source, offset: end },
             },
@@ -141,6 +143,21 @@ mod tests {
         let Stretch::Items { portion, .. } = shards[2].work else { panic!("items") };
         assert_eq!(portion.base, 12, "the position of the file's first item");
         assert_eq!(shards.iter().map(|shard| shard.bytes).sum::<u64>(), 420);
+    }
+
+    #[test]
+    fn there_are_as_many_as_were_asked_for_and_none_is_much_larger() {
+        for (split, size) in [
+            (Split::Lines, 108_894),
+            (Split::Blocks(4096), 1 << 40),
+            (Split::Chunks(8 << 20), 1 << 44),
+            (Split::Records(100), 1_000_000),
+        ] {
+            let shards = items(split, &[size], 1000);
+            assert_eq!(shards.len(), 1000, "{split:?}");
+            let most = shards.iter().map(|shard| shard.bytes).max();
+            assert!(most.is_some_and(|most| most <= size / 1000 * 13 / 10), "{split:?}: {most:?}");
+        }
     }
 
     #[test]
