@@ -180,6 +180,8 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         let output = self.script(&["down"]);
+        // What a daemon that was killed did not end.
+        self.processes(&[]).iter().for_each(|process| process.signal(Signal::KILL));
         if !output.status.success() && !std::thread::panicking() {
             panic!("the cluster does not go down: {}", String::from_utf8_lossy(&output.stderr));
         }
