@@ -9,7 +9,7 @@ use crate::harness::{Outcome, Place, Program, skipped};
 use crate::native::Numbers;
 
 /// What it takes to start a cluster in Java on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
