@@ -1,10 +1,12 @@
 //! `taskhost serve`: the service, until a signal ends it.
 
+mod calls;
 mod file;
 mod settings;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum as _;
@@ -17,7 +19,11 @@ use taskhost_service::service::{Options, Service};
 use crate::exit_code::{Exit, Failure};
 use crate::report;
 
+use calls::Workers;
 use settings::Settings;
+
+/// How often it is looked whether nothing is under way any more.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs the service.
 pub(crate) fn run() -> Result<Exit> {
@@ -34,17 +40,21 @@ pub(crate) fn run() -> Result<Exit> {
     }
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
     // Before any thread: a thread inherits which signals are taken here.
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate]).map_err(host)?;
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate, Signal::HangUp]).map_err(host)?;
     let mut poller = Poller::new().map_err(host)?;
     poller.add(&signals, Token(0), Interest::Read).map_err(host)?;
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
+    let cores = Topology::current().plan(arguments.workers.0).len();
+    let engine = Workers::new(cores, arguments.sandbox.into()).map_err(|error| Failure::input(error.to_string()))?;
     let options = Options {
         data,
         listen: arguments.listen,
         plain_beyond_loopback: arguments.plain_http_beyond_loopback,
         program: PathBuf::from("/proc/self/exe"),
         sandbox,
-        cores: Topology::current().plan(arguments.workers.0).len(),
+        cores,
+        reserve: arguments.reserve,
+        engine: Arc::new(engine),
         limits: Limits::default(),
         log: Arc::new(report::note),
     };
@@ -55,9 +65,20 @@ pub(crate) fn run() -> Result<Exit> {
         return Ok(exit);
     }
     let mut ready = Vec::new();
+    // Set by the first signal that asks for an end.
+    let mut ends: Option<Instant> = None;
     loop {
-        poller.wait(None, &mut ready).map_err(host)?;
-        if signals.next_signal().is_some() {
+        poller.wait(ends.map(|_| LOOK), &mut ready).map_err(host)?;
+        match signals.next_signal() {
+            Some(Signal::HangUp) => service.reload(Limits::default()),
+            Some(_) if ends.is_some() => break,
+            Some(_) => {
+                service.drain();
+                ends = Some(Instant::now() + arguments.drain_time);
+            }
+            None => {}
+        }
+        if ends.is_some_and(|ends| service.is_drained() || Instant::now() >= ends) {
             break;
         }
     }

@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use taskhost_os::cores::Workers;
@@ -15,7 +15,7 @@ use taskhost_protocol::message::{Fresh, Level, Sandbox};
 
 use super::broadcast::Content;
 use super::error::Error;
-use super::pool::Pool;
+use super::pool::{Inner, Pool};
 
 /// Names the program that workers are, where the code does not.
 const WORKER_VARIABLE: &str = "TASKHOST_WORKER";
@@ -68,6 +68,7 @@ pub struct Builder {
     pub(crate) cache: Option<PathBuf>,
     pub(crate) hooks: Hooks,
     pub(crate) broadcast: Vec<(String, Content)>,
+    pub(crate) beside: Option<Weak<Inner>>,
     program: Option<PathBuf>,
 }
 
@@ -91,6 +92,7 @@ impl Default for Builder {
             cache: cache_folder(),
             hooks: Hooks::default(),
             broadcast: Vec::new(),
+            beside: None,
             program: None,
         }
     }
@@ -138,6 +140,23 @@ impl Builder {
     /// ```
     pub fn warm(mut self, workers: usize) -> Self {
         self.warm = Some(workers);
+        self
+    }
+
+    /// Uses the cores of another pool together with that one, as kernels of one pool do, in place of cores of its own: for
+    /// kernels that are to have another cache, other limits or other walls. What [`Builder::workers`] and [`Builder::warm`] of
+    /// the other one say holds for both together. When the other one is gone, its cores can be used all the same.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// let pool = taskhost::Pool::builder().workers(2).build()?;
+    /// let careful = taskhost::Pool::builder().beside(&pool).memory(16 << 20).build()?;
+    /// # drop(careful);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn beside(mut self, other: &Pool) -> Self {
+        self.beside = Some(Arc::downgrade(other.inner()));
         self
     }
 

@@ -151,6 +151,11 @@ impl Desk {
         desk
     }
 
+    /// Why nothing is done here any more, when nobody asked for that.
+    pub(crate) fn why_over(&self) -> Option<String> {
+        lock(&self.inbox).why.clone()
+    }
+
     /// The reactor is gone, and with it what nobody took.
     pub(crate) fn over(&self, why: Option<String>) {
         let mut inbox = lock(&self.inbox);

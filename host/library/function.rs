@@ -21,6 +21,11 @@ impl Function {
         Self { kernel }
     }
 
+    /// The component, with this function as what is called.
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.kernel
+    }
+
     /// Calls it, and waits for its result.
     ///
     /// ```no_run

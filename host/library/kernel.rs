@@ -264,6 +264,22 @@ impl Kernel {
         Task::submit(&self.desk, |bytes| F::write(item, bytes), F::read)
     }
 
+    /// Where its items are handed in.
+    pub(crate) fn desk(&self) -> &Arc<Desk> {
+        &self.desk
+    }
+
+    /// Whether it gives one result for each item, as everything here but [`Kernel::function`] needs.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it does not.
+    pub fn check_items(&self) -> Result<(), Error> {
+        match self.desk.why_over() {
+            Some(reason) => Err(Error::Refused { name: self.name.as_ref().to_owned(), reason }),
+            None => Ok(()),
+        }
+    }
+
     /// A way for items to it, and for their results.
     pub(crate) fn flow(&self, ordered: bool) -> Flow {
         Flow::new(Arc::clone(&self.desk), self.workers, ordered)

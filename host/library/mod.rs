@@ -2,7 +2,8 @@
 //! and `concurrent.futures`.
 //!
 //! * [`builder`] and [`pool`] make a pool and end it, [`stats`] is what it did, [`kernel`] what is done with one; [`function`] are typed functions.
-//! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`].
+//! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`]. Of items that are
+//!   run [`together`], a function is told.
 //! * [`pipeline`] lets items flow through several kernels, each on [`terms`] of its own.
 //! * [`form`] is how values become bytes, [`error`] what can go wrong and who is to blame.
 //! * [`source`] and [`broadcast`] are what a pool is given: the files of kernels, data for all workers.
@@ -27,6 +28,7 @@ mod source;
 mod stats;
 mod task;
 mod terms;
+mod together;
 
 pub use builder::{Builder, Logged};
 pub use error::{Error, StageError, TaskError};
@@ -39,3 +41,4 @@ pub use pool::Pool;
 pub use source::KernelSource;
 pub use stats::{Stats, WorkerStats};
 pub use task::Task;
+pub use together::{Outcome, Together};

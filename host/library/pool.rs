@@ -1,7 +1,7 @@
 //! A pool: kernels that are ready to be used, and the cores that they share.
 
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use taskhost_os::cores::ClaimedCores;
 use taskhost_os::spawn::Program;
@@ -14,6 +14,7 @@ use super::broadcast::Laid;
 use super::builder::Builder;
 use super::desk::lock;
 use super::error::Error;
+use super::function::Function;
 use super::kernel::Kernel;
 use super::reactor::Reactor;
 use super::source::KernelSource;
@@ -35,7 +36,7 @@ type Reactors = Vec<(Purpose, Arc<Reactor>)>;
 pub(crate) struct Inner {
     builder: Builder,
     program: Program,
-    cores: ClaimedCores,
+    cores: Arc<ClaimedCores>,
     /// Who of the kernels has which of them.
     shared: SharedCores,
     broadcast: Laid,
@@ -88,8 +89,17 @@ impl Pool {
 
     pub(crate) fn of(mut builder: Builder, program: Program) -> Result<Self, Error> {
         let broadcast = Laid::out(&std::mem::take(&mut builder.broadcast))?;
-        let cores = ClaimedCores::claim(builder.workers, builder.pin);
-        let shared = SharedCores::new(&cores.plan, builder.warm.unwrap_or(cores.plan.len()));
+        let (cores, shared) = match builder.beside.take().map(|other| other.upgrade().ok_or(Error::Closed)) {
+            Some(other) => {
+                let other = other?;
+                (Arc::clone(&other.cores), other.shared.clone())
+            }
+            None => {
+                let cores = Arc::new(ClaimedCores::claim(builder.workers, builder.pin));
+                let shared = SharedCores::new(&cores.plan, builder.warm.unwrap_or(cores.plan.len()));
+                (cores, shared)
+            }
+        };
         let reactors = Mutex::new(Some(Vec::new()));
         Ok(Self { inner: Arc::new(Inner { builder, program, cores, shared, broadcast, reactors }) })
     }
@@ -122,6 +132,25 @@ impl Pool {
         Ok(Kernel::new(&reactor, &self.inner, &name, &bytes))
     }
 
+    /// A function of a component, without anything else of it: what [`Kernel::function`] gives.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let divide = pool.function("library.wasm", "divide")?;
+    /// assert_eq!(divide.call(&[7, 2])?, 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Pool::kernel`] and [`Kernel::function`].
+    pub fn function(&self, source: impl Into<KernelSource>, name: &str) -> Result<Function, Error> {
+        let (kernel, bytes) = source.into().load()?;
+        let reactor = self.inner.reactor(&kernel, &bytes, Some(name))?;
+        Ok(Function::new(Kernel::new(&reactor, &self.inner, &kernel, &bytes)))
+    }
+
     pub(crate) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
@@ -151,6 +180,27 @@ impl Pool {
             stats.add(&reactor.name, purpose.function.as_deref(), &reactor.desk);
         }
         stats
+    }
+
+    /// CPU time that all workers have had so far, as the system measures it, those that are gone included.
+    ///
+    /// ```standalone_crate
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(1).build()?;
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/embed")).expect("it is there");
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// primes.submit::<_, u64>(&(0u64, 100_000u64))?.wait()?;
+    /// assert!(!pool.cpu_time().is_zero());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        let reactors = lock(&self.inner.reactors).clone().unwrap_or_default();
+        let of =
+            |(_, reactor): &(Purpose, Arc<Reactor>)| reactor.desk.drive()?.with(taskhost_pool::runner::Pool::cpu_time);
+        reactors.iter().filter_map(of).sum()
     }
 
     /// Finishes all tasks that were submitted, and ends the workers. Maps are given up: nobody reads them now, and they

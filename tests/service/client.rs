@@ -50,7 +50,12 @@ impl Server {
     }
 
     fn start_as(place: &Place, more: &str) -> Self {
-        let mut running = place.taskhost(&format!("serve --data data --sandbox auto -j 2 {more}")).start();
+        let mut serve = "serve --data data --sandbox auto -j 2".to_owned();
+        if !more.contains("--drain-time") {
+            // Most tests end their server while something runs.
+            serve.push_str(" --drain-time 0s");
+        }
+        let mut running = place.taskhost(&format!("{serve} {more}")).start();
         let line = running.line();
         let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}")).to_owned();
         Self { running, address }

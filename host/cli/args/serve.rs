@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -32,6 +33,12 @@ pub(crate) struct ServeArguments {
     /// Number of workers of all jobs together, or one for each `physical` or `logical` core
     #[arg(short = 'j', long, value_name = "N", default_value = "physical", value_parser = values::workers)]
     pub(crate) workers: WorkerCount,
+    /// Workers of these that jobs leave to calls, and calls to tenants that have none under way
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) reserve: usize,
+    /// How long jobs and calls may go on after a first SIGTERM; what runs then is parked, and goes on with the next server
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = values::time)]
+    pub(crate) drain_time: Duration,
     /// Walls around the workers: those that this machine allows, all of them or nothing, or none
     #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
     pub(crate) sandbox: SandboxName,

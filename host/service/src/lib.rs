@@ -4,12 +4,16 @@
 //! * [`blobs`] are contents by digest: kernels, inputs, results.
 //! * [`tenant`] is who may do what, and how much of it.
 //! * [`job`] is the work: jobs, whose turn it is, the processes that do it; `http` is how tenants ask for it.
+//! * `call` is the small work: one item in, one result out, on workers that are kept ready.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
-//! This crate starts no worker and knows no engine: work is done by processes of their own.
+//! This crate starts no worker and knows no engine: work is done by processes of their own, and by workers that whoever makes a
+//! service brings.
 
 pub mod admin;
 pub mod blobs;
+#[cfg(feature = "http")]
+pub mod call;
 pub mod data;
 #[cfg(feature = "http")]
 pub mod http;

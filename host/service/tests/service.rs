@@ -6,11 +6,13 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
+use taskhost_service::call::{Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
@@ -18,6 +20,7 @@ use taskhost_service::tenant::{QuotaChange, Scopes};
 /// A service in a folder of its own.
 struct Place {
     folder: tempfile::TempDir,
+    engine: Arc<StandIn>,
     log: Arc<Mutex<String>>,
 }
 
@@ -33,9 +36,82 @@ struct Answer {
     body: String,
 }
 
+/// Stands in for the workers of calls: a thread for those that are run together.
+#[derive(Default)]
+struct StandIn {
+    /// Calls of `slow` end when this is true.
+    is_over: Arc<AtomicBool>,
+    /// How many calls were run together, in each run of some.
+    runs: Arc<Mutex<Vec<usize>>>,
+    /// Kernels that were made ready, and gave up.
+    opened: AtomicUsize,
+    given_up: Arc<AtomicUsize>,
+    cpu: Arc<AtomicU64>,
+}
+
+struct Kernel(Arc<AtomicBool>, Arc<Mutex<Vec<usize>>>, Arc<AtomicUsize>, Arc<AtomicU64>);
+
+/// Notes that it is dropped before the items were run.
+struct Run(Arc<AtomicBool>, Arc<AtomicUsize>);
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if !self.0.swap(true, Ordering::SeqCst) {
+            self.1.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Engine for StandIn {
+    fn open(&self, wanted: &Wanted) -> Result<Arc<dyn Callee>, OpenError> {
+        let mut text = String::new();
+        (&wanted.kernel).read_to_string(&mut text).unwrap();
+        if wanted.purpose.function.as_deref() == Some("refused") {
+            return Err(OpenError::Refused("it cannot be called".into()));
+        }
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        let Self { is_over, runs, given_up, cpu, .. } = self;
+        Ok(Arc::new(Kernel(Arc::clone(is_over), Arc::clone(runs), Arc::clone(given_up), Arc::clone(cpu))))
+    }
+}
+
+impl Callee for Kernel {
+    fn submit(&self, items: &[Vec<u8>], mut told: Told) -> Result<Running, String> {
+        if items.iter().any(|item| item == b"broken") {
+            return Err("it is broken".into());
+        }
+        self.1.lock().unwrap().push(items.len());
+        self.3.fetch_add(items.len() as u64 * 1_000_000, Ordering::SeqCst);
+        let (items, is_over, is_done) = (items.to_vec(), Arc::clone(&self.0), Arc::new(AtomicBool::new(false)));
+        let run = Run(Arc::clone(&is_done), Arc::clone(&self.2));
+        std::thread::spawn(move || {
+            for (number, item) in items.iter().enumerate() {
+                while item == b"slow" && !is_over.load(Ordering::SeqCst) && !is_done.load(Ordering::SeqCst) {
+                    std::thread::yield_now();
+                }
+                let failure = || ItemFailure { verdict: "kernel-error", blame: "item", message: "no\u{1b}[31m".into() };
+                told(
+                    number,
+                    if item == b"fails" {
+                        Outcome::Failed(failure())
+                    } else {
+                        Outcome::Done(item.to_ascii_uppercase())
+                    },
+                );
+            }
+            is_done.store(true, Ordering::SeqCst);
+        });
+        Ok(Box::new(run))
+    }
+
+    fn cpu_time(&self) -> Duration {
+        Duration::from_nanos(self.3.load(Ordering::SeqCst))
+    }
+}
+
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), log: Arc::default() }
+        Self { folder: tempfile::tempdir().unwrap(), engine: Arc::default(), log: Arc::default() }
     }
 
     fn data(&self) -> PathBuf {
@@ -51,6 +127,8 @@ impl Place {
             program: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.sh"),
             sandbox: "full".into(),
             cores: 2,
+            reserve: 1,
+            engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
             limits: Limits::default(),
             log: Arc::new(move |line: &str| {
                 let mut log = log.lock().unwrap();
@@ -344,5 +422,109 @@ fn a_process_that_dies_is_replaced_and_not_for_ever() {
     // Its journal is there, so that the next one goes on and comes to the end.
     let ended = anna.ended(&anna.job(&kernel, "dies"));
     assert_eq!((&ended["state"], &ended["attempts"]), (&json!("succeeded"), &json!(2)));
+    service.stop();
+}
+
+#[test]
+fn a_call_is_answered_with_its_result() {
+    let place = Place::new();
+    let service = place.serve();
+    let many = QuotaChange { requests_per_second: Some(100_000), ..QuotaChange::default() };
+    let anna = place.tenant(&service, "anna", many);
+    let kernel = anna.kernel();
+    anna.send("PUT", "/v1/aliases/mine", "", &json!({ "digest": kernel }).to_string()).is(200);
+    for _ in 0..3 {
+        let answer = anna.post("/v1/kernels/mine/invoke", "text").is(200);
+        assert_eq!(answer.body, "TEXT");
+        assert!(answer.head.contains("content-type: application/octet-stream"), "{}", answer.head);
+    }
+    assert_eq!(anna.post(&format!("/v1/kernels/{kernel}/invoke"), "text").is(200).body, "TEXT");
+    assert_eq!(place.engine.opened.load(Ordering::SeqCst), 1, "it is the same kernel by both names");
+    let add = anna.post("/v1/kernels/mine/invoke/math%23add", "[1, 2]").is(200);
+    assert!(add.head.contains("content-type: application/json"), "{}", add.head);
+    let failed = anna.post("/v1/kernels/mine/invoke", "fails").is(422);
+    assert_eq!((failed.code(), failed.json()["verdict"].clone()), ("item-failed".into(), json!("kernel-error")));
+    assert_eq!(failed.json()["detail"], "no\\u{1b}[31m");
+    assert_eq!(anna.post("/v1/kernels/mine/invoke/none", "[]").is(404).code(), "not-found");
+    assert_eq!(anna.post("/v1/kernels/mine/invoke/refused", "[]").is(422).code(), "kernel-refused");
+    assert_eq!(anna.post("/v1/kernels/nothing/invoke", "x").is(404).code(), "not-found");
+    assert_eq!(anna.post("/v1/kernels/mine/invoke", &"x".repeat(2 << 20)).is(413).code(), "too-large");
+    assert_eq!(anna.post("/v1/kernels/mine/invoke?timeout=soon", "x").is(400).code(), "bad-timeout");
+    // One of which the workers are gone is lost, and the next finds others.
+    assert_eq!(anna.post("/v1/kernels/mine/invoke", "broken").is(503).code(), "busy");
+    assert_eq!(anna.post("/v1/kernels/mine/invoke", "text").is(200).body, "TEXT");
+    // A name that means something else means that at once, and a kernel that is gone is not called.
+    let other = anna.post("/v1/kernels", "another kernel").is(201).json()["digest"].as_str().unwrap().to_owned();
+    anna.send("PUT", "/v1/aliases/mine", "", &json!({ "digest": other }).to_string()).is(200);
+    anna.send("DELETE", &format!("/v1/kernels/{kernel}"), "", "").is(204);
+    assert_eq!(anna.post(&format!("/v1/kernels/{kernel}/invoke"), "text").is(404).code(), "not-found");
+    assert_eq!(anna.post("/v1/kernels/mine/invoke", "text").is(200).body, "TEXT");
+    eventually("it is counted", || anna.get("/v1/usage").is(200).json()["today"]["calls"] == json!(9));
+    assert!(anna.get("/metrics").is(200).body.contains("taskhost_calls_total{outcome=\"failed\"} 1"));
+    service.stop();
+}
+
+#[test]
+fn calls_that_come_at_once_are_run_together_and_a_kept_worker_is_for_others() {
+    let place = Place::new();
+    let service = place.serve();
+    let quotas =
+        QuotaChange { requests_per_second: Some(100_000), concurrent_calls: Some(20), ..QuotaChange::default() };
+    let (anna, bert) = (place.tenant(&service, "anna", quotas), place.tenant(&service, "bert", quotas));
+    let (hers, his) = (anna.kernel(), bert.kernel());
+    let call = |client: &Client, kernel: &str, text: &str| {
+        client.post(&format!("/v1/kernels/{kernel}/invoke?timeout=30s"), text)
+    };
+    assert_eq!(call(&anna, &hers, "warm").is(200).body, "WARM");
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| call(&anna, &hers, "slow"));
+        let busy = || anna.get("/metrics").body.contains("taskhost_call_workers_busy 1");
+        eventually("it is at work", busy);
+        let quick: Vec<_> = (0..19).map(|_| scope.spawn(|| call(&anna, &hers, "quick"))).collect();
+        eventually("they wait", || anna.get("/metrics").body.contains("taskhost_calls_waiting 19"));
+        // Of two workers one is kept for those who have none.
+        assert_eq!(call(&bert, &his, "text").is(200).body, "TEXT");
+        let one_too_many = call(&anna, &hers, "text").is(429);
+        assert_eq!(one_too_many.json()["quota"], "concurrent_calls");
+        let late = bert.post(&format!("/v1/kernels/{his}/invoke?timeout=50ms"), "slow").is(504);
+        assert_eq!(late.code(), "late");
+        eventually("it was given up", || place.engine.given_up.load(Ordering::SeqCst) == 1);
+        place.engine.is_over.store(true, Ordering::SeqCst);
+        assert_eq!(slow.join().unwrap().is(200).body, "SLOW");
+        for call in quick {
+            assert_eq!(call.join().unwrap().is(200).body, "QUICK");
+        }
+    });
+    let runs = place.engine.runs.lock().unwrap().clone();
+    assert_eq!(runs.iter().sum::<usize>(), 23, "{runs:?}");
+    assert!(runs.len() < 23, "some were run together: {runs:?}");
+    service.stop();
+}
+
+#[test]
+fn a_call_for_which_no_worker_is_free_is_told_to_come_again() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let kernel = anna.kernel();
+    let path = format!("/v1/kernels/{kernel}/invoke");
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| anna.post(&path, "slow"));
+        eventually("it is at work", || anna.get("/metrics").body.contains("taskhost_call_workers_busy 1"));
+        let busy = anna.send("POST", &path, "Taskhost-Timeout: 20ms\r\n", "text").is(503);
+        assert_eq!(busy.code(), "busy");
+        assert!(busy.head.contains("retry-after: 1"), "{}", busy.head);
+        // A server that is told to stop takes nothing more, and ends what it has.
+        service.drain();
+        assert_eq!(anna.post(&path, "text").is(503).code(), "busy");
+        assert_eq!(anna.get("/readyz").is(503).code(), "busy");
+        let job = json!({ "kernel": kernel, "input": { "text": "x" } }).to_string();
+        assert_eq!(anna.post("/v1/jobs", &job).is(503).code(), "busy");
+        anna.get("/v1/jobs").is(200);
+        assert!(!service.is_drained());
+        place.engine.is_over.store(true, Ordering::SeqCst);
+        assert_eq!(slow.join().unwrap().is(200).body, "SLOW");
+        eventually("nothing is under way", || service.is_drained());
+    });
     service.stop();
 }

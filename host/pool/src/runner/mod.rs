@@ -162,6 +162,8 @@ pub struct Pool {
     profiles: Vec<(u32, OwnedFd)>,
     /// CPU time of this process before the pool began.
     cpu_before: Duration,
+    /// CPU time of workers that are gone.
+    cpu_of_gone: Duration,
     /// Set when the pool as a whole cannot go on.
     broken: Option<PoolError>,
     /// What happened while actions were performed.
@@ -239,6 +241,7 @@ impl Pool {
             recorder: None,
             profiles: Vec::new(),
             cpu_before: own_cpu_time(),
+            cpu_of_gone: Duration::ZERO,
             broken: None,
             pending: std::collections::VecDeque::new(),
             descriptors: taskhost_os::descriptors::limit(),

@@ -108,6 +108,12 @@ impl Pool {
         ready.map(now).collect()
     }
 
+    /// CPU time of all workers so far, as the system measures it: those that are gone, and those that are there.
+    #[must_use]
+    pub fn cpu_time(&self) -> Duration {
+        self.cpu_of_gone + self.workers.values().map(WorkerProcess::cpu_time).sum::<Duration>()
+    }
+
     /// Waits for a process that is gone or killed, and notes what it did.
     pub(super) fn report(&mut self, worker: WorkerProcess, lost: bool) -> Death {
         let (id, core) = (worker.id.0, worker.core().filter(|_| worker.is_pinned()));
@@ -124,6 +130,7 @@ impl Pool {
         self.oom = now;
         let book = worker.times;
         let (death, exit) = worker.reap(&circumstances);
+        self.cpu_of_gone += exit.user_time + exit.system_time;
         if let Some(recorder) = &mut self.recorder {
             let text = lost.then(|| death.text.clone());
             recorder.ended(id, book.began(), book.ready_since(), text);

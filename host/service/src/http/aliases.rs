@@ -60,7 +60,9 @@ pub(super) async fn put(
         }
         Ok(named)
     });
-    match named.await? {
+    let named = named.await;
+    app.meanings.changed();
+    match named? {
         Named::Done(alias) => Ok(answer(&alias)),
         Named::UnknownKernel => Err(Problem::not_found("kernel")),
         Named::Changed => Err(Problem::new(
@@ -103,5 +105,7 @@ pub(super) async fn delete(
         }
         Ok(was_there)
     });
-    if was_there.await? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("alias")) }
+    let was_there = was_there.await;
+    app.meanings.changed();
+    if was_there? { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found("alias")) }
 }

@@ -53,16 +53,23 @@ async fn parts(
 
 /// Takes a text as a whole.
 pub(super) async fn text(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
+    whole(headers, body, "the request", TEXT_BYTES).await
+}
+
+/// Takes something as a whole, at most so much of it.
+pub(super) async fn whole(headers: &HeaderMap, body: Body, what: &str, most: u64) -> Result<Vec<u8>, Problem> {
     plain(headers)?;
-    let mut text = Vec::new();
-    let what = "the request";
-    let over = || Problem::too_large(what, TEXT_BYTES);
-    parts(body, what, TEXT_BYTES, over, |part| {
-        text.extend_from_slice(part);
+    let over = || Problem::too_large(what, most);
+    if declared(headers).is_some_and(|declared| declared > most) {
+        return Err(over());
+    }
+    let mut bytes = Vec::new();
+    parts(body, what, most, over, |part| {
+        bytes.extend_from_slice(part);
         Ok(())
     })
     .await?;
-    Ok(text)
+    Ok(bytes)
 }
 
 /// Nothing that comes is unpacked, so that nothing can be more than it looks.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::guard::Peer;
 use super::{App, Problem};
+use crate::call::Numbers;
 
 /// The process answers.
 pub(super) async fn alive() -> &'static str {
@@ -18,8 +19,37 @@ pub(super) async fn alive() -> &'static str {
 
 /// It can take work: what is written reaches the disk.
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
+    if app.jobs.is_draining() {
+        return Err(Problem::busy("the server stops"));
+    }
     app.write(|_| Ok(())).await?;
     Ok("ready\n")
+}
+
+/// What is told of calls.
+fn calls(numbers: &Numbers) -> String {
+    let mut text = String::new();
+    let mut number = |name: &str, kind: &str, help: &str, values: &[(&str, f64)]| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (label, value) in values {
+            let _ = writeln!(text, "{name}{label} {value}");
+        }
+    };
+    let outcomes = [
+        ("{outcome=\"done\"}", numbers.done as f64),
+        ("{outcome=\"failed\"}", numbers.failed as f64),
+        ("{outcome=\"late\"}", numbers.late as f64),
+        ("{outcome=\"refused\"}", numbers.refused as f64),
+    ];
+    number("taskhost_calls_total", "counter", "Calls that are over.", &outcomes);
+    let seconds = [("_sum", numbers.micros as f64 / 1e6), ("_count", numbers.done as f64)];
+    number("taskhost_call_duration_seconds", "summary", "From a call to its result.", &seconds);
+    let together = [("", numbers.together as f64)];
+    number("taskhost_calls_together_total", "counter", "Calls that were run together with others.", &together);
+    number("taskhost_calls_waiting", "gauge", "Calls that wait for a worker.", &[("", numbers.waiting as f64)]);
+    number("taskhost_call_workers_busy", "gauge", "Workers that are at calls.", &[("", numbers.busy as f64)]);
+    number("taskhost_kernels_ready", "gauge", "Kernels that are kept ready for calls.", &[("", numbers.ready as f64)]);
+    text
 }
 
 /// Numbers, in the text format of Prometheus; for those on this machine.
@@ -56,5 +86,6 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, request: Request) -> Re
     let _ = writeln!(text, "taskhost_job_items {items}");
     text.push_str(&head("taskhost_queue_depth", "gauge", "Jobs that wait for a process."));
     let _ = writeln!(text, "taskhost_queue_depth {}", app.jobs.waiting());
+    text.push_str(&calls(&app.calls.numbers()));
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

@@ -112,6 +112,9 @@ pub(super) async fn submit(
     bytes: Body,
 ) -> Result<Response, Problem> {
     need(&caller, Scope::JobsWrite)?;
+    if app.jobs.is_draining() {
+        return Err(Problem::busy("the server stops, and takes no more jobs"));
+    }
     let key = idempotency_key(&headers)?;
     admit(&app, &caller, key.is_none()).await?;
     let spec = match plain.kernel {

@@ -192,12 +192,16 @@ pub(super) async fn delete(
         }
         Ok(removed)
     });
-    match removed.await? {
+    let removed = removed.await;
+    app.meanings.changed();
+    match removed? {
         Removed::Unknown => Err(Problem::not_found("kernel")),
         Removed::Held => {
             Err(Problem::conflict("in-use", "an alias means this kernel, or a job that is not over needs it"))
         }
         Removed::Gone => {
+            let calls = Arc::clone(&app.calls);
+            blocking(move || calls.forget(tenant, &digest)).await?;
             if app.read(move |rows| contents::bytes(rows, tenant, &digest)).await?.is_none() {
                 let blobs = Arc::clone(&app.shared.blobs);
                 // It counts no more, whether its bytes go now or not.

@@ -3,13 +3,14 @@
 //! * [`server`] has the connections: how many, how slow, how long; [`guard`] is what every request passes.
 //! * [`problem`] is how every error is told (RFC 9457), [`body`] how much of what a stranger sends is taken.
 //! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`], [`usage`], [`health`].
+//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`], [`invoke`], [`usage`], [`health`].
 
 mod aliases;
 mod blobs;
 mod body;
 mod guard;
 mod health;
+mod invoke;
 mod jobs;
 mod kernels;
 mod operator;
@@ -28,6 +29,7 @@ use axum::Router;
 use axum::routing::{get, post, put};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::call::Calls;
 use crate::job::{JobId, JobService, Shared};
 use crate::store;
 use crate::time::Moment;
@@ -74,12 +76,15 @@ pub struct App {
     pub jobs: JobService,
     /// Those who wait for one.
     pub waiters: Arc<Waiters>,
+    /// The calls.
+    pub calls: Arc<Calls>,
     /// The log.
     pub log: Log,
     /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
     is_secure: bool,
     began: Moment,
     sessions: session::Sessions,
+    meanings: invoke::Meanings,
     guard: guard::Guard,
     checks: Semaphore,
 }
@@ -87,10 +92,20 @@ pub struct App {
 impl App {
     /// What requests need.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, jobs: JobService, waiters: Arc<Waiters>, log: Log) -> Self {
-        let checks = Semaphore::new(CHECKS);
-        let (guard, sessions) = (guard::Guard::default(), session::Sessions::default());
-        Self { shared, jobs, waiters, log, is_secure: false, began: Moment::now(), sessions, guard, checks }
+    pub fn new(shared: Arc<Shared>, jobs: JobService, calls: Arc<Calls>, waiters: Arc<Waiters>, log: Log) -> Self {
+        Self {
+            shared,
+            jobs,
+            waiters,
+            calls,
+            log,
+            is_secure: false,
+            began: Moment::now(),
+            sessions: session::Sessions::default(),
+            meanings: invoke::Meanings::default(),
+            guard: guard::Guard::default(),
+            checks: Semaphore::new(CHECKS),
+        }
     }
 
     /// Reads from the store, beside the thread that has the connections.
@@ -127,6 +142,8 @@ fn router(app: &Arc<App>) -> Router {
     let tenant = Router::new()
         .route("/v1/kernels", post(kernels::post).get(kernels::list))
         .route("/v1/kernels/{reference}", put(kernels::put).get(kernels::show).delete(kernels::delete))
+        .route("/v1/kernels/{reference}/invoke", post(invoke::kernel))
+        .route("/v1/kernels/{reference}/invoke/{*function}", post(invoke::function))
         .route("/v1/aliases", get(aliases::list))
         .route("/v1/aliases/{name}", put(aliases::put).get(aliases::show).delete(aliases::delete))
         .route("/v1/blobs", post(blobs::post))

@@ -104,7 +104,20 @@ impl Problem {
         problem
     }
 
-    fn retry_after(mut self, time: Duration) -> Self {
+    /// With a member more, for programs.
+    #[must_use]
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {
+        self.members.insert(name.into(), value.into());
+        self
+    }
+
+    /// With something that is for the log alone.
+    #[must_use]
+    pub(super) fn logged(self, what: String) -> Self {
+        self.with(LOGGED, what)
+    }
+
+    pub(super) fn retry_after(mut self, time: Duration) -> Self {
         self.retry_after = Some(time);
         self
     }

@@ -5,7 +5,7 @@ use std::future::Future as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -71,18 +71,18 @@ impl Listening {
     }
 }
 
-/// Listens from now on.
+/// Listens from now on; the limits may be changed meanwhile, and hold for what connects after that.
 ///
 /// # Errors
 /// When the address cannot be had, or no thread.
-pub fn serve(app: Arc<App>, address: SocketAddr, limits: Limits) -> io::Result<Listening> {
+pub fn serve(app: Arc<App>, address: SocketAddr, limits: Arc<RwLock<Limits>>) -> io::Result<Listening> {
     let listener = TcpListener::bind(address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = watch::channel(false);
     let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
-        runtime.block_on(accept(&app, listener, limits, stopped));
+        runtime.block_on(accept(&app, listener, &limits, stopped));
         // What still waits for a disk or a process is not waited for.
         runtime.shutdown_background();
     })?;
@@ -123,7 +123,7 @@ impl Drop for Counted {
     }
 }
 
-async fn accept(app: &Arc<App>, listener: TcpListener, limits: Limits, mut stopped: watch::Receiver<bool>) {
+async fn accept(app: &Arc<App>, listener: TcpListener, limits: &RwLock<Limits>, mut stopped: watch::Receiver<bool>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
     let (router, count) = (router(app), Count::default());
     loop {
@@ -138,6 +138,7 @@ async fn accept(app: &Arc<App>, listener: TcpListener, limits: Limits, mut stopp
         match accepted {
             None => break,
             Some(Ok((stream, peer))) => {
+                let limits = *limits.read().unwrap_or_else(PoisonError::into_inner);
                 // One too many is closed without a word: a word would cost more than it has.
                 let Some(counted) = Counted::new(&count, peer.ip(), limits) else { continue };
                 tokio::spawn(connection(router.clone(), stream, peer.ip(), limits, counted, stopped.clone()));

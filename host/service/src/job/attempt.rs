@@ -104,6 +104,17 @@ impl WorkFolder {
         }
     }
 
+    /// Nothing of what was done counts: the next run begins at the beginning.
+    pub(super) fn forget(&self) -> io::Result<()> {
+        for name in ["journal", "report.json"] {
+            match fs::remove_file(self.path.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     fn report(&self) -> Option<Report> {
         serde_json::from_slice(&fs::read(self.path.join("report.json")).ok()?).ok()
     }

@@ -1,15 +1,23 @@
 //! Whose turn it is. A decision and no more: no clock, no processes.
 //!
-//! Each tenant has a *debt*: the CPU time that its jobs have used, over its weight. Whoever owes least comes first, so that in
-//! the long run each uses what its weight says of what there is, however many jobs it has and however long they are. A tenant
-//! that comes back owes as much as the one who owes least of those at work: nobody saves turns up. Inside a tenant, jobs
-//! come in the order in which they were submitted.
+//! Each tenant has a *debt*: the CPU time that its jobs and its calls have used, over its weight. Whoever owes least comes
+//! first, so that in the long run each uses what its weight says of what there is, however many jobs it has and however long
+//! they are. A tenant that comes back owes as much as the one who owes least of those at work: nobody saves turns up. Inside a
+//! tenant, jobs come in the order in which they were submitted.
+//!
+//! Calls do not take turns with jobs, since they would wait for the next one: the system gives them the cores first, and
+//! their tenant pays with its debt. One that is far ahead of others who have jobs is *held*: see [`Fair::is_held`].
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::JobId;
 use crate::tenant::TenantId;
+
+/// CPU time of each core that calls of a tenant may be ahead of the jobs of others: more than turns of jobs go astray by.
+const LEAD: Duration = Duration::from_millis(400);
 
 /// What is to happen now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +40,44 @@ struct Queue {
     /// Those that have a process, oldest first.
     running: Vec<JobId>,
     waiting: VecDeque<JobId>,
+    /// Calls that wait or run.
+    calls: usize,
+}
+
+/// How a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Standing {
+    /// It has cores.
+    Running,
+    /// It has a process that is stopped until its turn comes: so many tenants come before its own.
+    Paused {
+        /// Those.
+        tenants_before: usize,
+    },
+    /// Its tenant has as many jobs at a time as it may.
+    TenantLimit {
+        /// How many that are.
+        concurrent_jobs: usize,
+        /// Jobs of the tenant that come before it.
+        jobs_before: usize,
+    },
+    /// Its tenant may not run anything now.
+    Disabled,
+    /// The server has as many jobs at a time as it can keep.
+    ServerLimit {
+        /// Jobs of the tenant that come before it.
+        jobs_before: usize,
+        /// Tenants that come before its own.
+        tenants_before: usize,
+    },
+    /// Cores are with others until its turn comes.
+    Cores {
+        /// Jobs of the tenant that come before it.
+        jobs_before: usize,
+        /// Tenants that come before its own.
+        tenants_before: usize,
+    },
 }
 
 #[derive(Debug)]
@@ -65,27 +111,102 @@ impl Fair {
             (queue.weight, queue.most) = (weight.max(1), most);
             return;
         }
-        let queue = Queue { weight: weight.max(1), most, debt: 0.0, running: Vec::new(), waiting: VecDeque::new() };
+        let queue =
+            Queue { weight: weight.max(1), most, debt: 0.0, running: Vec::new(), waiting: VecDeque::new(), calls: 0 };
         self.queues.insert(tenant, queue);
     }
 
     /// A job has come, which is worth so many cores. Its tenant is known.
     pub fn add(&mut self, job: JobId, tenant: TenantId, cores: usize) {
-        let least = self.queues.values().filter(|queue| queue.is_busy()).map(|queue| queue.debt).reduce(f64::min);
+        self.wake(tenant);
         let Some(queue) = self.queues.get_mut(&tenant) else { return };
-        if !queue.is_busy() {
-            queue.debt = queue.debt.max(least.unwrap_or(0.0));
-        }
         queue.waiting.push_back(job.clone());
         self.jobs.insert(job, Job { tenant, cores: cores.clamp(1, self.cores), is_on: false });
+    }
+
+    /// A tenant has something to do: it owes no less than others who have.
+    fn wake(&mut self, tenant: TenantId) {
+        let least = self.queues.values().filter(|queue| queue.is_busy()).map(|queue| queue.debt).reduce(f64::min);
+        if let Some(queue) = self.queues.get_mut(&tenant)
+            && !queue.is_busy()
+        {
+            queue.debt = queue.debt.max(least.unwrap_or(0.0));
+        }
+    }
+
+    /// A call has come. Its tenant is known.
+    pub fn call_came(&mut self, tenant: TenantId) {
+        self.wake(tenant);
+        if let Some(queue) = self.queues.get_mut(&tenant) {
+            queue.calls += 1;
+        }
+    }
+
+    /// A call is over.
+    pub fn call_went(&mut self, tenant: TenantId) {
+        if let Some(queue) = self.queues.get_mut(&tenant) {
+            queue.calls = queue.calls.saturating_sub(1);
+        }
+    }
+
+    /// Calls of a tenant have used so many seconds of CPU time, or less than was thought.
+    pub fn charge_calls(&mut self, tenant: TenantId, seconds: f64) {
+        if let Some(queue) = self.queues.get_mut(&tenant) {
+            queue.debt += seconds / f64::from(queue.weight);
+        }
+    }
+
+    /// What a tenant owes, in seconds of CPU time over its weight.
+    #[must_use]
+    pub fn debt(&self, tenant: TenantId) -> f64 {
+        self.queues.get(&tenant).map_or(0.0, |queue| queue.debt)
+    }
+
+    /// Whether the calls of a tenant have had so much more than another tenant who has jobs that they keep to one worker
+    /// until that one has caught up.
+    #[must_use]
+    pub fn is_held(&self, tenant: TenantId) -> bool {
+        let Some(own) = self.queues.get(&tenant) else { return false };
+        let lead = LEAD.as_secs_f64() * self.cores as f64 / f64::from(own.weight);
+        let others = self.queues.iter().filter(|(other, queue)| **other != tenant && queue.has_jobs());
+        others.into_iter().any(|(_, queue)| queue.debt + lead < own.debt)
+    }
+
+    /// How a job stands. `None` for one that is not known here: it is over.
+    #[must_use]
+    pub fn standing(&self, job: &JobId) -> Option<Standing> {
+        let known = self.jobs.get(job)?;
+        let queue = self.queues.get(&known.tenant)?;
+        let owes_less = |(other, other_queue): &(&TenantId, &Queue)| {
+            **other != known.tenant && other_queue.has_jobs() && other_queue.debt <= queue.debt
+        };
+        let tenants_before = self.queues.iter().filter(owes_less).count();
+        if queue.most == 0 {
+            return Some(Standing::Disabled);
+        }
+        let Some(jobs_before) = queue.waiting.iter().position(|other| other == job) else {
+            return Some(if known.is_on { Standing::Running } else { Standing::Paused { tenants_before } });
+        };
+        let running = self.queues.values().map(|queue| queue.running.len()).sum::<usize>();
+        Some(if queue.running.len() >= queue.most {
+            Standing::TenantLimit { concurrent_jobs: queue.most, jobs_before }
+        } else if running >= self.most {
+            Standing::ServerLimit { jobs_before, tenants_before }
+        } else {
+            Standing::Cores { jobs_before, tenants_before }
+        })
     }
 
     /// A job is over, or does not want its turn any more.
     pub fn remove(&mut self, job: &JobId) {
         let Some(known) = self.jobs.remove(job) else { return };
         if let Some(queue) = self.queues.get_mut(&known.tenant) {
-            queue.waiting.retain(|other| other != job);
+            // One that runs is not looked for among thousands that wait.
+            let before = queue.running.len();
             queue.running.retain(|other| other != job);
+            if queue.running.len() == before {
+                queue.waiting.retain(|other| other != job);
+            }
         }
     }
 
@@ -112,6 +233,15 @@ impl Fair {
 
     /// Decides.
     pub fn turn(&mut self) -> Turn {
+        self.decide(true)
+    }
+
+    /// Decides about those alone that have a process.
+    pub fn turn_of_running(&mut self) -> Turn {
+        self.decide(false)
+    }
+
+    fn decide(&mut self, may_start: bool) -> Turn {
         let mut order: Vec<TenantId> =
             self.queues.iter().filter(|(_, queue)| queue.is_busy()).map(|(tenant, _)| *tenant).collect();
         // Of those who owe as much, the one that has less: who has just come need not wait for the next turn.
@@ -132,7 +262,7 @@ impl Fair {
                     chosen.insert(job.clone());
                 }
             }
-            while left > 0 && queue.running.len() < queue.most && running < self.most {
+            while may_start && left > 0 && queue.running.len() < queue.most && running < self.most {
                 let Some(job) = queue.waiting.front().filter(|job| self.jobs[*job].cores <= left) else { break };
                 left -= self.jobs[job].cores;
                 running += 1;
@@ -158,7 +288,12 @@ impl Fair {
 
 impl Queue {
     fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.waiting.is_empty()
+        !self.running.is_empty() || !self.waiting.is_empty() || self.calls > 0
+    }
+
+    /// Whether there are jobs that may run.
+    fn has_jobs(&self) -> bool {
+        self.most > 0 && (!self.running.is_empty() || !self.waiting.is_empty())
     }
 }
 
@@ -233,6 +368,53 @@ mod tests {
         turns(&mut fair, std::slice::from_ref(&first), 10);
         let second = add(&mut fair, BERT, 1);
         assert_eq!(fair.turn(), Turn { start: vec![second], stop: vec![first], ..Turn::default() });
+    }
+
+    #[test]
+    fn what_is_used_by_calls_is_owed_like_what_is_used_by_jobs() {
+        let mut fair = fair(2, [1, 1]);
+        let jobs = [add(&mut fair, ANNA, 2), add(&mut fair, BERT, 2)];
+        turns(&mut fair, &jobs, 100);
+        fair.call_came(ANNA);
+        fair.charge_calls(ANNA, 0.5);
+        assert!(!fair.is_held(ANNA), "so much is lent");
+        fair.charge_calls(ANNA, 2.5);
+        assert!(fair.is_held(ANNA) && !fair.is_held(BERT));
+        let had = turns(&mut fair, &jobs, 30);
+        assert!(had[0] <= 1 && had[1] >= 29, "{had:?}");
+        assert!(!fair.is_held(ANNA), "the other has caught up");
+        fair.charge_calls(ANNA, 10.0);
+        fair.remove(&jobs[1]);
+        assert!(!fair.is_held(ANNA), "nobody else wants anything");
+    }
+
+    #[test]
+    fn it_is_said_how_a_job_stands() {
+        let mut fair = Fair::new(2, 3);
+        fair.know(ANNA, 1, 2);
+        fair.know(BERT, 1, 2);
+        let jobs: Vec<_> = (0..3).map(|_| add(&mut fair, ANNA, 2)).collect();
+        assert_eq!(fair.standing(&jobs[0]), Some(Standing::Cores { jobs_before: 0, tenants_before: 0 }));
+        fair.turn();
+        assert_eq!(fair.standing(&jobs[0]), Some(Standing::Running));
+        fair.charge(&jobs[0], Duration::from_millis(100));
+        let other = add(&mut fair, BERT, 2);
+        assert_eq!(fair.standing(&other), Some(Standing::Cores { jobs_before: 0, tenants_before: 1 }));
+        fair.charge(&jobs[0], Duration::from_millis(100));
+        fair.turn();
+        assert_eq!(fair.standing(&other), Some(Standing::Running));
+        assert_eq!(fair.standing(&jobs[0]), Some(Standing::Paused { tenants_before: 1 }));
+        fair.charge(&other, Duration::from_secs(1));
+        fair.remove(&jobs[0]);
+        fair.turn();
+        assert_eq!(fair.standing(&jobs[1]), Some(Standing::Running));
+        let waits = Standing::Cores { jobs_before: 0, tenants_before: 0 };
+        assert_eq!((fair.standing(&jobs[2]), fair.standing(&jobs[0])), (Some(waits), None));
+        fair.know(ANNA, 1, 1);
+        let limit = Standing::TenantLimit { concurrent_jobs: 1, jobs_before: 0 };
+        assert_eq!(fair.standing(&jobs[2]), Some(limit));
+        fair.know(ANNA, 1, 0);
+        assert_eq!(fair.standing(&jobs[2]), Some(Standing::Disabled));
     }
 
     #[test]

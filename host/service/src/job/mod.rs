@@ -7,6 +7,7 @@
 mod attempt;
 mod fair;
 mod launch;
+mod process;
 mod runner;
 mod spec;
 
@@ -18,9 +19,10 @@ use crate::random;
 use crate::time::Moment;
 
 pub use attempt::{Conclusion, WorkFolder};
-pub use fair::{Fair, Turn};
+pub use fair::{Fair, Standing, Turn};
 pub use launch::{KernelCheck, Launcher, SERVER_VARIABLE};
-pub use runner::{JobService, Order, Outcome, Over, Shared, Warn};
+pub(crate) use runner::PROCESSES_PER_CORE;
+pub use runner::{JobService, Order, Outcome, Over, Shared, Tell, Warn};
 pub use spec::{Allowed, Input, JobSpec, Parameters, SpecError};
 
 /// The number of a job: it sorts by the time at which the job came, and cannot be guessed.

@@ -1,30 +1,39 @@
 //! The jobs of a service: one thread that decides whose turn it is, and one for each process that runs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::attempt::{Conclusion, Way, WorkFolder};
 use super::launch::{self, Launcher};
-use super::spec::Allowed;
-use super::{Fair, JobId, JobSpec, JobState};
+use super::process::Attempt;
+use super::{Fair, JobId, JobSpec, Standing};
 use crate::blobs::Blobs;
-use crate::store::{self, Store, contents, jobs};
+use crate::store::{self, Store, jobs};
 use crate::tenant::{Directory, TenantId};
 
 /// How often it is looked whose turn it is, while there is more than one to choose from.
 const TURN: Duration = Duration::from_millis(100);
 
 /// How often a job is given another process after one that ended for no fault of its own.
-const FAULTS: u32 = 3;
+pub(super) const FAULTS: u32 = 3;
+
+/// How long a process may take to park: a run gives the items that are being run some seconds.
+const PARKING: Duration = Duration::from_secs(20);
+
+/// How often that is so before it is given up until the next server: an hour.
+const RESTS: u32 = 3600;
+
+/// How long a job rests for which there was no room.
+const REST: Duration = Duration::from_secs(1);
 
 /// Processes of jobs at a time, for each core: those that wait for their turn cost memory.
-const PROCESSES_PER_CORE: usize = 8;
+pub(crate) const PROCESSES_PER_CORE: usize = 8;
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -35,6 +44,8 @@ pub enum Order {
     Cancelled(JobId),
     /// Tenants were changed.
     Refresh,
+    /// No job is started any more; those that run may come to their end.
+    Drain,
     /// No job is started any more; those that run are parked.
     Stop,
     /// The process of a job runs.
@@ -50,12 +61,17 @@ pub enum Outcome {
     Over,
     /// It was asked to stop, and goes on later.
     Parked,
+    /// A disk is full: it goes on when there is room again.
+    NoRoom,
     /// Something went wrong that is not the job's fault.
     Fault,
 }
 
 /// Is told when a job is over.
 pub type Over = Box<dyn Fn(&JobId) + Send + Sync>;
+
+/// Is told what the operator should know.
+pub type Tell = Box<dyn Fn(&str) + Send + Sync>;
 
 /// Is told of a job what the operator should know.
 pub type Warn = Box<dyn Fn(&JobId, &str) + Send + Sync>;
@@ -72,14 +88,38 @@ pub struct Shared {
     pub data: PathBuf,
     /// Cores that jobs have together.
     pub cores: usize,
+    /// Whose turn it is, of jobs and of calls.
+    pub fair: Mutex<Fair>,
     /// Told when a job is over.
     pub over: Over,
     /// Told what the operator should know.
     pub warn: Warn,
+    /// The same of what is about no job.
+    pub tell: Tell,
 }
 
 impl Shared {
-    fn store(&self) -> &Store {
+    /// Whose turn it is.
+    pub fn fair(&self) -> MutexGuard<'_, Fair> {
+        // Whole between any two statements.
+        self.fair.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells whoever decides about turns what a tenant may.
+    pub fn know(&self, id: TenantId) {
+        if let Some(tenant) = self.directory.tenant(id) {
+            let most = if tenant.enabled { tenant.quotas.concurrent_jobs } else { 0 };
+            self.fair().know(id, tenant.weight, most);
+        }
+    }
+
+    /// Most workers of a job of this tenant.
+    fn most_workers(&self, tenant: TenantId) -> u32 {
+        let most = self.directory.tenant(tenant).map_or(1, |tenant| tenant.quotas.cores);
+        most.min(u32::try_from(self.cores).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn store(&self) -> &Store {
         self.directory.store()
     }
 
@@ -94,7 +134,16 @@ impl Shared {
 pub struct JobService {
     orders: Sender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    waiting: Arc<std::sync::atomic::AtomicUsize>,
+    shared: Arc<Shared>,
+    counts: Arc<Counts>,
+}
+
+/// What others may know of the jobs.
+#[derive(Debug, Default)]
+struct Counts {
+    waiting: AtomicUsize,
+    with_process: AtomicUsize,
+    is_draining: AtomicBool,
 }
 
 impl JobService {
@@ -106,20 +155,23 @@ impl JobService {
         let to_do = shared.store().read(jobs::to_do)?;
         sweep(&shared, &to_do);
         let (orders, incoming) = mpsc::channel();
-        let waiting = Arc::default();
+        let counts = Arc::<Counts>::default();
         let runner = Runner {
-            fair: Fair::new(shared.cores, shared.cores * PROCESSES_PER_CORE),
             known: HashMap::new(),
             orders: orders.clone(),
+            is_draining: false,
             is_stopping: false,
-            waiting: Arc::clone(&waiting),
-            shared,
+            kill_at: None,
+            threads: 0,
+            resting: Vec::new(),
+            counts: Arc::clone(&counts),
+            shared: Arc::clone(&shared),
         };
         let thread = std::thread::Builder::new()
             .name("jobs".into())
             .spawn(move || runner.run(&incoming, to_do))
             .map_err(|error| store::StoreError::Database(format!("no thread can be started: {error}")))?;
-        Ok(Self { orders, thread: Mutex::new(Some(thread)), waiting })
+        Ok(Self { orders, thread: Mutex::new(Some(thread)), shared, counts })
     }
 
     /// Tells the thread something.
@@ -131,7 +183,31 @@ impl JobService {
     /// Jobs that wait for a process.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.load(std::sync::atomic::Ordering::Relaxed)
+        self.counts.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that have a process.
+    #[must_use]
+    pub fn with_process(&self) -> usize {
+        self.counts.with_process.load(Ordering::Relaxed)
+    }
+
+    /// How a job stands; `None` when it is over, or has just come.
+    #[must_use]
+    pub fn standing(&self, job: &JobId) -> Option<Standing> {
+        self.shared.fair().standing(job)
+    }
+
+    /// Whether no new job is taken.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.counts.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// From now on no job is started, and those that run may come to their end.
+    pub fn drain(&self) {
+        self.counts.is_draining.store(true, Ordering::Relaxed);
+        self.tell(Order::Drain);
     }
 
     /// Parks all jobs that run, and returns when none does.
@@ -164,18 +240,26 @@ struct Known {
     is_stopped: bool,
     is_cancelled: bool,
     /// CPU time of its processes that have ended, and of the one that runs, in milliseconds; for the account at the end.
-    used: Arc<std::sync::atomic::AtomicU64>,
+    used: Arc<AtomicU64>,
     of_process: u64,
     faults: u32,
+    /// How often there was no room for it.
+    rests: u32,
 }
 
 struct Runner {
     shared: Arc<Shared>,
-    fair: Fair,
     known: HashMap<JobId, Known>,
     orders: Sender<Order>,
+    is_draining: bool,
     is_stopping: bool,
-    waiting: Arc<std::sync::atomic::AtomicUsize>,
+    /// When processes are killed that were told to park and did not.
+    kill_at: Option<Instant>,
+    /// Jobs that have a thread.
+    threads: usize,
+    /// Jobs that are not tried again before a time.
+    resting: Vec<(Instant, JobId)>,
+    counts: Arc<Counts>,
 }
 
 impl Runner {
@@ -186,11 +270,19 @@ impl Runner {
         let mut next = Instant::now() + TURN;
         loop {
             self.take_turns();
-            self.waiting.store(self.fair.waiting(), std::sync::atomic::Ordering::Relaxed);
-            if self.is_stopping && !self.known.values().any(|known| known.has_thread) {
+            self.counts.waiting.store(self.shared.fair().waiting(), Ordering::Relaxed);
+            self.counts.with_process.store(self.threads, Ordering::Relaxed);
+            if self.is_stopping && self.threads == 0 {
                 return;
             }
-            let order = if self.known.values().any(|known| known.has_thread) {
+            if self.kill_at.is_some_and(|at| Instant::now() >= at) {
+                // Their journals hold what is done.
+                self.signal_all(Signal::KILL);
+            }
+            for (_, job) in self.resting.extract_if(.., |(until, _)| *until <= Instant::now()).collect::<Vec<_>>() {
+                self.again(&job);
+            }
+            let order = if self.threads > 0 || !self.resting.is_empty() {
                 incoming.recv_timeout(next.saturating_duration_since(Instant::now()))
             } else {
                 incoming.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -209,10 +301,9 @@ impl Runner {
     }
 
     fn accept(&mut self, job: JobId, tenant: TenantId, spec: JobSpec) {
-        self.know(tenant);
-        let most = self.shared.directory.tenant(tenant).map_or(1, |tenant| tenant.quotas.cores);
-        let cores = spec.workers(most.min(u32::try_from(self.shared.cores).unwrap_or(u32::MAX)));
-        self.fair.add(job.clone(), tenant, cores as usize);
+        self.shared.know(tenant);
+        let cores = spec.workers(self.shared.most_workers(tenant));
+        self.shared.fair().add(job.clone(), tenant, cores as usize);
         let known = Known {
             tenant,
             spec: Arc::new(spec),
@@ -223,15 +314,9 @@ impl Runner {
             used: Arc::default(),
             of_process: 0,
             faults: 0,
+            rests: 0,
         };
         self.known.insert(job, known);
-    }
-
-    fn know(&mut self, id: TenantId) {
-        if let Some(tenant) = self.shared.directory.tenant(id) {
-            let most = if tenant.enabled { tenant.quotas.concurrent_jobs } else { 0 };
-            self.fair.know(id, tenant.weight, most);
-        }
     }
 
     fn handle(&mut self, order: Order) {
@@ -239,15 +324,15 @@ impl Runner {
             Order::Submitted(job, tenant, spec) => self.accept(job, tenant, *spec),
             Order::Cancelled(job) => self.cancel(&job),
             Order::Refresh => {
-                let tenants: Vec<_> = self.known.values().map(|known| known.tenant).collect();
-                tenants.into_iter().for_each(|tenant| self.know(tenant));
+                let tenants: BTreeSet<_> = self.known.values().map(|known| known.tenant).collect();
+                tenants.into_iter().for_each(|tenant| self.shared.know(tenant));
             }
+            Order::Drain => self.is_draining = true,
             Order::Stop => {
                 self.is_stopping = true;
-                for process in self.known.values().filter_map(|known| known.process) {
-                    signal(process, Signal::CONT);
-                    signal(process, Signal::TERM);
-                }
+                self.kill_at = Some(Instant::now() + PARKING);
+                self.signal_all(Signal::CONT);
+                self.signal_all(Signal::TERM);
             }
             Order::Started(job, process) => {
                 if let Some(known) = self.known.get_mut(&job) {
@@ -265,8 +350,12 @@ impl Runner {
         }
     }
 
+    fn signal_all(&self, what: Signal) {
+        self.known.values().filter_map(|known| known.process).for_each(|process| signal(process, what));
+    }
+
     fn cancel(&mut self, job: &JobId) {
-        self.fair.remove(job);
+        self.shared.fair().remove(job);
         let Some(known) = self.known.get_mut(job) else { return };
         known.is_cancelled = true;
         if let Some(process) = known.process {
@@ -277,29 +366,42 @@ impl Runner {
     }
 
     fn ended(&mut self, job: &JobId, outcome: Outcome) {
-        self.fair.remove(job);
+        self.shared.fair().remove(job);
         let Some(known) = self.known.get_mut(job) else { return };
+        self.threads -= usize::from(known.has_thread);
         (known.process, known.has_thread, known.of_process, known.is_stopped) = (None, false, 0, false);
-        if outcome == Outcome::Fault {
-            known.faults += 1;
+        match outcome {
+            Outcome::Fault => known.faults += 1,
+            Outcome::NoRoom => known.rests += 1,
+            Outcome::Over | Outcome::Parked => {}
         }
         if outcome == Outcome::Over || known.is_cancelled {
             self.known.remove(job);
             (self.shared.over)(job);
+        } else if outcome == Outcome::NoRoom && known.rests < RESTS {
+            self.resting.push((Instant::now() + REST, job.clone()));
         } else if known.faults < FAULTS {
-            let cores = known.spec.workers(u32::try_from(self.shared.cores).unwrap_or(u32::MAX));
-            let tenant = known.tenant;
-            self.fair.add(job.clone(), tenant, cores as usize);
+            self.again(job);
         } else {
             self.known.remove(job);
         }
+    }
+
+    /// It waits for its turn again.
+    fn again(&self, job: &JobId) {
+        let Some(known) = self.known.get(job) else { return };
+        let cores = known.spec.workers(self.shared.most_workers(known.tenant));
+        self.shared.fair().add(job.clone(), known.tenant, cores as usize);
     }
 
     fn take_turns(&mut self) {
         if self.is_stopping {
             return;
         }
-        let turn = self.fair.turn();
+        let turn = {
+            let mut fair = self.shared.fair();
+            if self.is_draining { fair.turn_of_running() } else { fair.turn() }
+        };
         for job in turn.stop {
             self.set_stopped(&job, true);
         }
@@ -322,8 +424,7 @@ impl Runner {
 
     fn start(&mut self, job: &JobId) {
         let Some(known) = self.known.get_mut(job) else { return };
-        let most = self.shared.directory.tenant(known.tenant).map_or(1, |tenant| tenant.quotas.cores);
-        let most = most.min(u32::try_from(self.shared.cores).unwrap_or(u32::MAX));
+        let most = self.shared.most_workers(known.tenant);
         let attempt = Attempt {
             shared: Arc::clone(&self.shared),
             job: job.clone(),
@@ -335,6 +436,7 @@ impl Runner {
             orders: self.orders.clone(),
         };
         known.has_thread = true;
+        self.threads += 1;
         if let Err(error) = std::thread::Builder::new().name("job".into()).spawn(move || attempt.perform()) {
             (self.shared.warn)(job, &format!("no thread can be started: {error}"));
             self.ended(job, Outcome::Fault);
@@ -343,13 +445,14 @@ impl Runner {
 
     /// Looks what each process has used.
     fn measure(&mut self) {
+        let mut fair = self.shared.fair();
         for (job, known) in &mut self.known {
             let Some(process) = known.process else { continue };
             let now = launch::cpu_ms(process).max(known.of_process);
             let more = now - known.of_process;
             known.of_process = now;
-            known.used.fetch_add(more, std::sync::atomic::Ordering::Relaxed);
-            self.fair.charge(job, Duration::from_millis(more));
+            known.used.fetch_add(more, Ordering::Relaxed);
+            fair.charge(job, Duration::from_millis(more));
         }
     }
 }
@@ -358,121 +461,5 @@ fn signal(process: u32, signal: Signal) {
     if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
         // One that has just ended needs no signal; it was not waited for unless its thread has said so.
         let _ = kill_process(process, signal);
-    }
-}
-
-/// One process of a job, from its start to what came of it.
-struct Attempt {
-    shared: Arc<Shared>,
-    job: JobId,
-    tenant: TenantId,
-    spec: Arc<JobSpec>,
-    workers: u32,
-    used: Arc<std::sync::atomic::AtomicU64>,
-    is_last: bool,
-    orders: Sender<Order>,
-}
-
-impl Attempt {
-    fn perform(self) {
-        let outcome = self.outcome().unwrap_or_else(|error| {
-            (self.shared.warn)(&self.job, &error.to_string());
-            Outcome::Fault
-        });
-        let text = match outcome {
-            Outcome::Over => "over",
-            Outcome::Parked => "parked",
-            Outcome::Fault => "fault",
-        };
-        let job = self.job.clone();
-        let kept = self.shared.store().write(move |rows| jobs::end_attempt(rows, &job, text));
-        if let Err(error) = kept {
-            (self.shared.warn)(&self.job, &error.to_string());
-        }
-        let _ = self.orders.send(Order::Ended(self.job, outcome));
-    }
-
-    fn outcome(&self) -> Result<Outcome, Box<dyn std::error::Error>> {
-        let folder = WorkFolder::new(&self.shared.data.join("work"), &self.job);
-        let taken = folder.take()?;
-        if self.is_over()? {
-            folder.remove();
-            return Ok(Outcome::Over);
-        }
-        let job = self.job.clone();
-        let before = self.shared.store().write(move |rows| jobs::begin(rows, &job))?;
-        let way = if before == 0 { Way::Run } else { folder.way() };
-        let sandbox = self.shared.launcher.sandbox.as_str();
-        let memory = self.shared.directory.tenant(self.tenant).map_or(0, |tenant| tenant.quotas.worker_memory);
-        let arguments = match way {
-            Way::Conclude(code) => return self.conclude(&folder, code, String::new()),
-            Way::Run => {
-                folder.lay_out(&*self.shared.blobs, self.tenant, &self.spec)?;
-                self.spec.arguments(Allowed { workers: self.workers, memory, sandbox })
-            }
-            Way::Resume => vec!["resume".into(), format!("--workers={}", self.workers), "journal".into()],
-        };
-        let cache = self.shared.cache(self.tenant);
-        let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
-        let _ = self.orders.send(Order::Started(self.job.clone(), child.id()));
-        let ended = launch::wait(child)?;
-        if self.is_over()? {
-            folder.remove();
-            return Ok(Outcome::Over);
-        }
-        match ended.code {
-            Some(130 | 143) => Ok(Outcome::Parked),
-            Some(code @ (0 | 2..=7)) => self.conclude(&folder, code, ended.said),
-            _ if self.is_last => self.give_up(&folder, &ended.said),
-            _ => {
-                (self.shared.warn)(&self.job, &format!("its process ended unexpectedly: {}", ended.said));
-                Ok(Outcome::Fault)
-            }
-        }
-    }
-
-    /// Whether somebody has cancelled it.
-    fn is_over(&self) -> store::Result<bool> {
-        let job = self.shared.store().read(|rows| jobs::get(rows, &self.job))?;
-        Ok(job.is_none_or(|job| job.state.is_over()))
-    }
-
-    fn conclude(&self, folder: &WorkFolder, code: u8, said: String) -> Result<Outcome, Box<dyn std::error::Error>> {
-        let (mut conclusion, kept) = folder.conclude(code, &*self.shared.blobs, self.tenant, &self.spec)?;
-        conclusion.message = Some(said).filter(|said| code != 0 && !said.is_empty());
-        let state = match (code, conclusion.result) {
-            (0, _) => JobState::Succeeded,
-            (_, Some(_)) => JobState::Partial,
-            (_, None) => JobState::Failed,
-        };
-        self.finish(folder, state, conclusion, kept)
-    }
-
-    /// It has cost enough processes.
-    fn give_up(&self, folder: &WorkFolder, said: &str) -> Result<Outcome, Box<dyn std::error::Error>> {
-        let message = format!("its process ended unexpectedly, {FAULTS} times: {said}");
-        let conclusion = Conclusion { exit: Some(1), message: Some(message), ..Conclusion::default() };
-        self.finish(folder, JobState::Failed, conclusion, Vec::new())
-    }
-
-    fn finish(
-        &self,
-        folder: &WorkFolder,
-        state: JobState,
-        mut conclusion: Conclusion,
-        kept: Vec<(crate::blobs::Digest, u64)>,
-    ) -> Result<Outcome, Box<dyn std::error::Error>> {
-        let seen = self.used.load(std::sync::atomic::Ordering::Relaxed);
-        // What a run says of itself is exact, but only of its last process.
-        conclusion.cpu_ms = conclusion.cpu_ms.max(seen);
-        let (job, tenant) = (self.job.clone(), self.tenant);
-        self.shared.store().write(move |rows| {
-            for (digest, bytes) in kept {
-                contents::add(rows, tenant, &digest, bytes)?;
-            }
-            jobs::finish(rows, &job, tenant, state, &conclusion)
-        })?;
-        folder.remove();
-        Ok(Outcome::Over)
     }
 }

@@ -1,0 +1,582 @@
+//! The kernels that are ready to be called, and the way of a call: admitted, in line, on a worker, over.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::account::Accounts;
+use super::lines::Lines;
+use super::{Callee, Engine, ItemFailure, OpenError, Outcome, Purpose, Running, Wanted};
+use crate::job::Shared;
+use crate::store::StoreError;
+use crate::tenant::{Tenant, TenantId};
+
+/// Calls that wait at a time, of all tenants: more would wait for longer than they may.
+const MOST_WAITING: usize = 4096;
+
+/// Kernels that are kept ready: each costs two threads and some descriptors, beside its workers.
+const MOST_READY: usize = 64;
+
+/// CPU time that calls are to take which are run together.
+const TOGETHER: Duration = Duration::from_millis(10);
+
+/// Calls that are run together at most, so that one that goes wrong holds up few.
+const MOST_TOGETHER: usize = 64;
+
+/// What a call is taken to cost before it is known.
+const FIRST_COST: Duration = Duration::from_millis(1);
+
+/// Why there is no result.
+#[derive(Clone, Debug)]
+pub enum CallError {
+    /// The server is about to stop.
+    Stopping,
+    /// The tenant has as many calls under way as it may.
+    TooMany(u32),
+    /// The tenant has used up its seconds of CPU time of today: so many of so many.
+    CpuUsedUp(u64, u64),
+    /// There are too many calls, or no worker became free in time. It was not begun.
+    Busy,
+    /// It was begun, and took too long.
+    Late,
+    /// The kernel cannot be called like this, and why.
+    Refused(String),
+    /// The item has failed.
+    Failed(ItemFailure),
+    /// Something went wrong that is for the log alone.
+    Lost(String),
+    /// The store cannot be read.
+    Store(StoreError),
+}
+
+/// What was done, for whoever looks after the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Numbers {
+    /// Calls with a result.
+    pub done: u64,
+    /// Calls of which the item has failed.
+    pub failed: u64,
+    /// Calls that took too long.
+    pub late: u64,
+    /// Calls that were refused, or not begun in time.
+    pub refused: u64,
+    /// Calls that were run together with others.
+    pub together: u64,
+    /// Microseconds from the arrival of each call with a result to that result.
+    pub micros: u64,
+    /// Calls that wait.
+    pub waiting: usize,
+    /// Workers that are at calls.
+    pub busy: usize,
+    /// Kernels that are ready.
+    pub ready: usize,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    done: AtomicU64,
+    failed: AtomicU64,
+    late: AtomicU64,
+    refused: AtomicU64,
+    together: AtomicU64,
+    micros: AtomicU64,
+}
+
+fn count(number: &AtomicU64, more: u64) {
+    number.fetch_add(more, Ordering::Relaxed);
+}
+
+/// All calls of a service.
+pub struct Calls {
+    shared: Arc<Shared>,
+    engine: Arc<dyn Engine>,
+    accounts: Accounts,
+    books: Mutex<Books>,
+    counts: Counts,
+    me: Weak<Self>,
+}
+
+struct Books {
+    lines: Lines<Waiting>,
+    kernels: HashMap<Purpose, Ready>,
+    /// Calls that wait or run, by tenant.
+    present: HashMap<TenantId, u32>,
+    is_stopping: bool,
+    /// Counts calls: by this they and what they use are told apart and ordered.
+    next: u64,
+}
+
+/// A call in line.
+struct Waiting {
+    number: u64,
+    purpose: Purpose,
+    item: Vec<u8>,
+    sender: oneshot::Sender<Answer>,
+    place: Place,
+}
+
+/// What a call is told.
+type Answer = Result<Outcome, CallError>;
+
+/// Where a call finds those that it is run with, once it is.
+type Place = Arc<Mutex<Option<Arc<Group>>>>;
+
+/// A kernel that is ready, or is being made so.
+struct Ready {
+    callee: Option<Arc<dyn Callee>>,
+    /// Calls of it that wait or run.
+    calls: usize,
+    last_use: u64,
+    /// What a call costs, as far as is known.
+    cost: Duration,
+    /// CPU time that was accounted for.
+    seen: Duration,
+    /// Seconds that the tenant was charged with and that were not measured yet.
+    charged: f64,
+}
+
+/// Calls that are run together. When all of them are over, or nobody waits for any, its place is free.
+struct Group {
+    calls: Weak<Calls>,
+    purpose: Purpose,
+    size: u32,
+    began: Instant,
+    is_lost: Arc<AtomicBool>,
+    running: Mutex<Option<Running>>,
+}
+
+/// A call that is under way, for as long as somebody waits for it.
+struct Ticket<'a> {
+    calls: &'a Calls,
+    number: u64,
+    purpose: Purpose,
+    place: Place,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these guard is whole between any two statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Calls {
+    /// With so many workers at a time, of which some are kept for tenants that have none.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, engine: Arc<dyn Engine>, workers: usize, kept: usize) -> Arc<Self> {
+        let books = Books {
+            lines: Lines::new(workers, kept),
+            kernels: HashMap::new(),
+            present: HashMap::new(),
+            is_stopping: false,
+            next: 0,
+        };
+        Arc::new_cyclic(|me| Self {
+            shared,
+            engine,
+            accounts: Accounts::default(),
+            books: Mutex::new(books),
+            counts: Counts::default(),
+            me: Weak::clone(me),
+        })
+    }
+
+    /// Has one item run, and waits for its result, not beyond a time.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn call(
+        &self,
+        tenant: &Tenant,
+        purpose: Purpose,
+        item: Vec<u8>,
+        until: Instant,
+    ) -> Result<Vec<u8>, CallError> {
+        let began = Instant::now();
+        let result = self.perform(tenant, purpose, item, until).await;
+        match &result {
+            Ok(_) => {
+                count(&self.counts.done, 1);
+                count(&self.counts.micros, u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+            }
+            Err(CallError::Failed(_)) => count(&self.counts.failed, 1),
+            Err(CallError::Late) => count(&self.counts.late, 1),
+            Err(_) => count(&self.counts.refused, 1),
+        }
+        result
+    }
+
+    async fn perform(
+        &self,
+        tenant: &Tenant,
+        purpose: Purpose,
+        item: Vec<u8>,
+        until: Instant,
+    ) -> Result<Vec<u8>, CallError> {
+        self.admit(tenant).await?;
+        let (ticket, receiver, is_new) = self.enter(tenant, purpose, item)?;
+        if is_new {
+            self.open(ticket.purpose.clone());
+        }
+        let outcome = tokio::time::timeout_at(until.into(), receiver).await;
+        let has_begun = lock(&ticket.place).is_some();
+        match outcome {
+            Ok(Ok(Ok(Outcome::Done(result)))) => Ok(result),
+            Ok(Ok(Ok(Outcome::Failed(failure)))) => Err(CallError::Failed(failure)),
+            Ok(Ok(Ok(Outcome::Lost(why)))) => Err(CallError::Lost(why)),
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Err(_)) if has_begun => Err(CallError::Lost("its workers are gone".into())),
+            Ok(Err(_)) => Err(CallError::Stopping),
+            Err(_) if has_begun => Err(CallError::Late),
+            Err(_) => Err(CallError::Busy),
+        }
+    }
+
+    /// Refuses a tenant who has used up what it has today.
+    async fn admit(&self, tenant: &Tenant) -> Result<(), CallError> {
+        let limit = tenant.quotas.cpu_seconds_per_day;
+        let mut used = self.accounts.used_today(tenant.id);
+        if used.is_none() {
+            let (accounts, store, id) = (self.accounts.clone(), self.shared.store().clone(), tenant.id);
+            let read = tokio::task::spawn_blocking(move || accounts.read(&store, id)).await;
+            read.map_err(|error| CallError::Lost(error.to_string()))?.map_err(CallError::Store)?;
+            used = self.accounts.used_today(tenant.id);
+        }
+        let seconds = used.unwrap_or(0) / 1000;
+        if seconds >= limit { Err(CallError::CpuUsedUp(seconds, limit)) } else { Ok(()) }
+    }
+
+    /// Puts a call in line. True when its kernel is still to be made ready.
+    fn enter(
+        &self,
+        tenant: &Tenant,
+        purpose: Purpose,
+        item: Vec<u8>,
+    ) -> Result<(Ticket<'_>, oneshot::Receiver<Answer>, bool), CallError> {
+        let mut books = lock(&self.books);
+        if books.is_stopping {
+            return Err(CallError::Stopping);
+        }
+        if books.lines.waiting() >= MOST_WAITING {
+            return Err(CallError::Busy);
+        }
+        let most = tenant.quotas.concurrent_calls;
+        let present = books.present.entry(tenant.id).or_default();
+        if *present >= most {
+            return Err(CallError::TooMany(most));
+        }
+        *present += 1;
+        if *present == 1 {
+            self.shared.know(tenant.id);
+        }
+        self.shared.fair().call_came(tenant.id);
+        let number = books.next;
+        books.next += 1;
+        let is_new = !books.kernels.contains_key(&purpose);
+        let ready = books.kernels.entry(purpose.clone()).or_insert_with(Ready::new);
+        ready.calls += 1;
+        ready.last_use = number;
+        let (sender, receiver) = oneshot::channel();
+        let place = Place::default();
+        let waiting = Waiting { number, purpose: purpose.clone(), item, sender, place: Arc::clone(&place) };
+        books.lines.push(tenant.id, waiting);
+        self.dispatch(&mut books);
+        Ok((Ticket { calls: self, number, purpose, place }, receiver, is_new))
+    }
+
+    /// Has a kernel made ready, beside the thread that has the connections.
+    fn open(&self, purpose: Purpose) {
+        let Some(me) = self.me.upgrade() else { return };
+        tokio::task::spawn_blocking(move || {
+            let shared = &me.shared;
+            let opened = match shared.blobs.open(purpose.tenant, &purpose.kernel) {
+                Ok(Some(kernel)) => {
+                    let cache = shared.cache(purpose.tenant);
+                    me.engine.open(&Wanted { purpose: purpose.clone(), kernel, cache })
+                }
+                Ok(None) => Err(OpenError::Refused("it was deleted".into())),
+                Err(error) => Err(OpenError::Failed(error.to_string())),
+            };
+            let unused = me.opened(&purpose, opened);
+            // Their workers are waited for.
+            drop(unused);
+        });
+    }
+
+    /// A kernel is ready, or cannot be. Returns those that are not kept any more.
+    fn opened(&self, purpose: &Purpose, opened: Result<Arc<dyn Callee>, OpenError>) -> Vec<Ready> {
+        let mut books = lock(&self.books);
+        match opened {
+            Ok(callee) => {
+                if let Some(ready) = books.kernels.get_mut(purpose) {
+                    ready.callee = Some(callee);
+                }
+            }
+            Err(error) => {
+                books.kernels.remove(purpose);
+                let error = match error {
+                    OpenError::Refused(why) => CallError::Refused(why),
+                    OpenError::Failed(why) => CallError::Lost(format!("a kernel cannot be made ready: {why}")),
+                };
+                for call in books.lines.remove(purpose.tenant, |call| call.purpose == *purpose) {
+                    // One that does not wait any more has nothing to be told.
+                    let _ = call.sender.send(Err(error.clone()));
+                }
+            }
+        }
+        self.dispatch(&mut books);
+        let mut unused = Vec::new();
+        while books.kernels.len() > MOST_READY {
+            let idle = books.kernels.iter().filter(|(_, ready)| ready.calls == 0 && ready.callee.is_some());
+            let Some(oldest) = idle.min_by_key(|(_, ready)| ready.last_use).map(|(key, _)| key.clone()) else { break };
+            unused.extend(self.take_out(&mut books, &oldest));
+        }
+        unused
+    }
+
+    /// Forgets a kernel that is ready, having charged what it used.
+    fn take_out(&self, books: &mut Books, purpose: &Purpose) -> Option<Ready> {
+        let mut ready = books.kernels.remove(purpose)?;
+        self.measure(purpose, &mut ready);
+        Some(ready)
+    }
+
+    /// Gives out all places that can be.
+    fn dispatch(&self, books: &mut Books) {
+        let fair = &self.shared;
+        loop {
+            let Books { lines, kernels, .. } = &mut *books;
+            let is_ready = |call: &Waiting| kernels.get(&call.purpose).is_some_and(|ready| ready.callee.is_some());
+            let debt = |tenant| fair.fair().debt(tenant);
+            let may = |tenant, _: usize| !fair.fair().is_held(tenant);
+            let Some((tenant, first)) = lines.next(debt, may, is_ready) else { return };
+            let most = match kernels.get(&first.purpose) {
+                // Where there is room for all, each has a worker of its own.
+                Some(ready) if !lines.has_room() => ready.together(),
+                _ => 1,
+            };
+            let more = lines.more(tenant, most - 1, |call| call.purpose == first.purpose);
+            let mut group = vec![first];
+            group.extend(more);
+            self.begin(books, tenant, group);
+        }
+    }
+
+    /// Has calls run together that have a place.
+    fn begin(&self, books: &mut Books, tenant: TenantId, waiting: Vec<Waiting>) {
+        let Some(purpose) = waiting.first().map(|call| call.purpose.clone()) else { return };
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let (mut items, mut senders, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for call in waiting {
+            items.push(call.item);
+            senders.push(Some(call.sender));
+            places.push(call.place);
+        }
+        let lost = Arc::clone(&is_lost);
+        let told = move |item: usize, outcome: Outcome| {
+            if matches!(outcome, Outcome::Lost(_)) {
+                lost.store(true, Ordering::Relaxed);
+            }
+            if let Some(sender) = senders.get_mut(item).and_then(Option::take) {
+                // One that does not wait any more has nothing to be told.
+                let _ = sender.send(Ok(outcome));
+            }
+        };
+        let submitted = match books.kernels.get_mut(&purpose) {
+            Some(Ready { callee: Some(callee), cost, charged, .. }) => {
+                let estimate = cost.as_secs_f64() * items.len() as f64;
+                *charged += estimate;
+                self.shared.fair().charge_calls(tenant, estimate);
+                callee.submit(&items, Box::new(told))
+            }
+            _ => Err("it is not ready any more".to_owned()),
+        };
+        let size = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        (0..size).for_each(|_| self.accounts.called(tenant));
+        if size > 1 {
+            count(&self.counts.together, size.into());
+        }
+        let running = submitted.inspect_err(|why| {
+            // Those who wait hear that it was lost.
+            is_lost.store(true, Ordering::Relaxed);
+            (self.shared.tell)(&format!("a call cannot be run: {why}"));
+        });
+        let group = Arc::new(Group {
+            calls: Weak::clone(&self.me),
+            purpose,
+            size,
+            began: Instant::now(),
+            is_lost,
+            running: Mutex::new(running.ok()),
+        });
+        for place in places {
+            *lock(&place) = Some(Arc::clone(&group));
+        }
+        // Those who wait hold it now: none of them can go as long as the books are locked.
+    }
+
+    /// Measures what was used since this was last done; to be called some times a second.
+    pub fn measure_all(&self) {
+        let mut books = lock(&self.books);
+        for (purpose, ready) in &mut books.kernels {
+            self.measure(purpose, ready);
+        }
+        // Somebody who was held may go on.
+        self.dispatch(&mut books);
+    }
+
+    fn measure(&self, purpose: &Purpose, ready: &mut Ready) {
+        let Some(callee) = &ready.callee else { return };
+        let now = callee.cpu_time().max(ready.seen);
+        let more = now - ready.seen;
+        let correction = more.as_secs_f64() - std::mem::take(&mut ready.charged);
+        ready.seen = now;
+        if !more.is_zero() {
+            self.accounts.used(purpose.tenant, more);
+        }
+        if correction != 0.0 {
+            self.shared.fair().charge_calls(purpose.tenant, correction);
+        }
+    }
+
+    /// Has written down what was used; to be called about once a second.
+    pub fn write_down(&self) {
+        self.accounts.write(self.shared.store());
+    }
+
+    /// Whether anything is under way, or was used that is not written down.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        lock(&self.books).present.is_empty()
+    }
+
+    /// Ends the workers of tenants that may not call anything any more.
+    pub fn refresh(&self) {
+        let mut books = lock(&self.books);
+        let may = |tenant: TenantId| self.shared.directory.tenant(tenant).is_some_and(|tenant| tenant.enabled);
+        let unwanted: Vec<Purpose> = books.kernels.keys().filter(|purpose| !may(purpose.tenant)).cloned().collect();
+        let unused: Vec<Ready> = unwanted.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
+        for purpose in &unwanted {
+            // Whoever waits hears that it is over.
+            drop(books.lines.remove(purpose.tenant, |_| true));
+        }
+        drop(books);
+        drop(unused);
+    }
+
+    /// Ends the workers of a kernel that is gone, of whatever function.
+    pub fn forget(&self, tenant: TenantId, kernel: &crate::blobs::Digest) {
+        let mut books = lock(&self.books);
+        let is_gone = |purpose: &&Purpose| purpose.tenant == tenant && purpose.kernel == *kernel;
+        let gone: Vec<Purpose> = books.kernels.keys().filter(is_gone).cloned().collect();
+        let unused: Vec<Ready> = gone.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
+        drop(books);
+        drop(unused);
+    }
+
+    /// Takes no more calls.
+    pub fn drain(&self) {
+        lock(&self.books).is_stopping = true;
+    }
+
+    /// Gives up what waits and runs, ends all workers, and writes down what they have used.
+    pub fn stop(&self) {
+        let mut books = lock(&self.books);
+        books.is_stopping = true;
+        let all: Vec<Purpose> = books.kernels.keys().cloned().collect();
+        let unused: Vec<Ready> = all.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
+        for purpose in all {
+            drop(books.lines.remove(purpose.tenant, |_| true));
+        }
+        drop(books);
+        drop(unused);
+        self.write_down();
+    }
+
+    /// What was done so far, and what is under way.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        let books = lock(&self.books);
+        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Numbers {
+            done: read(&self.counts.done),
+            failed: read(&self.counts.failed),
+            late: read(&self.counts.late),
+            refused: read(&self.counts.refused),
+            together: read(&self.counts.together),
+            micros: read(&self.counts.micros),
+            waiting: books.lines.waiting(),
+            busy: books.lines.taken(),
+            ready: books.kernels.len(),
+        }
+    }
+
+    /// Calls that were run together are over.
+    fn ended(&self, group: &Group) {
+        let mut books = lock(&self.books);
+        books.lines.free(group.purpose.tenant);
+        if group.is_lost.load(Ordering::Relaxed) && !books.is_stopping {
+            // It is made ready again for the next call.
+            let unused = self.take_out(&mut books, &group.purpose);
+            self.dispatch(&mut books);
+            drop(books);
+            if let Some(unused) = unused {
+                // Its workers are waited for, which is not for whoever ends a call.
+                std::thread::spawn(move || drop(unused));
+            }
+            return;
+        }
+        if let Some(ready) = books.kernels.get_mut(&group.purpose) {
+            let took = group.began.elapsed() / group.size.max(1);
+            // Half old, half new: what the average misses is measured.
+            ready.cost = (ready.cost + took) / 2;
+        }
+        self.dispatch(&mut books);
+    }
+}
+
+impl Ready {
+    fn new() -> Self {
+        Self { callee: None, calls: 0, last_use: 0, cost: FIRST_COST, seen: Duration::ZERO, charged: 0.0 }
+    }
+
+    /// How many calls are worth being run together.
+    fn together(&self) -> usize {
+        let nanos = self.cost.as_nanos().max(1);
+        usize::try_from(TOGETHER.as_nanos() / nanos).unwrap_or(MOST_TOGETHER).clamp(1, MOST_TOGETHER)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What nobody waits for any more is given up before anything else gets its place.
+        drop(lock(&self.running).take());
+        if let Some(calls) = self.calls.upgrade() {
+            calls.ended(self);
+        }
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let mut books = lock(&self.calls.books);
+        let tenant = self.purpose.tenant;
+        // When it is still in line.
+        let gone = books.lines.remove(tenant, |call| call.number == self.number);
+        if let Some(present) = books.present.get_mut(&tenant) {
+            *present -= 1;
+            if *present == 0 {
+                books.present.remove(&tenant);
+            }
+        }
+        if let Some(ready) = books.kernels.get_mut(&self.purpose) {
+            ready.calls = ready.calls.saturating_sub(1);
+        }
+        self.calls.shared.fair().call_went(tenant);
+        let group = lock(&self.place).take();
+        drop(books);
+        drop(group);
+        drop(gone);
+    }
+}

@@ -1,0 +1,105 @@
+//! Calls: one item in, one result out, while the caller waits.
+//!
+//! * [`Engine`] has the workers. It is not part of this crate: whoever makes a service brings one.
+//! * [`calls`] has the kernels that are ready, and the way of a call from its arrival to its result; [`account`] is what calls
+//!   have used.
+//! * [`lines`] decides which call is next.
+//!
+//! A worker serves one tenant and one kernel. Those that have nothing to do are kept for the next call, the least recently used
+//! of too many are ended.
+
+mod account;
+mod calls;
+mod lines;
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::blobs::Digest;
+use crate::tenant::TenantId;
+
+pub use calls::{CallError, Calls, Numbers};
+
+/// A kernel that is to be called, or one function of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Purpose {
+    /// Whose workers these are.
+    pub tenant: TenantId,
+    /// The kernel.
+    pub kernel: Digest,
+    /// The function of it, when it is one.
+    pub function: Option<String>,
+    /// Bytes of memory that a worker's kernel may have.
+    pub memory: u64,
+}
+
+/// What workers are made of.
+#[derive(Debug)]
+pub struct Wanted {
+    /// For whom, and of what.
+    pub purpose: Purpose,
+    /// The kernel.
+    pub kernel: File,
+    /// The folder of the tenant's compiled kernels.
+    pub cache: PathBuf,
+}
+
+/// Why a kernel cannot be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenError {
+    /// It is no such kernel, or has no such function: for whoever calls.
+    Refused(String),
+    /// Workers cannot be had, which is not its fault: for the log alone.
+    Failed(String),
+}
+
+/// An item that has failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemFailure {
+    /// The name of the verdict, as in `docs/errors.md`.
+    pub verdict: &'static str,
+    /// Who is to blame: `kernel`, `item`, `host` or `nobody`.
+    pub blame: &'static str,
+    /// What happened, in the words of the kernel or of its engine, which may be any.
+    pub message: String,
+}
+
+/// What became of an item.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its result.
+    Done(Vec<u8>),
+    /// It has failed.
+    Failed(ItemFailure),
+    /// It was not run to an end, for reasons that are not the item's.
+    Lost(String),
+}
+
+/// Is told of items by their numbers, of each once, in any thread.
+pub type Told = Box<dyn FnMut(usize, Outcome) + Send>;
+
+/// Items that are being run. Dropping it gives up those that are not done.
+pub type Running = Box<dyn Send>;
+
+/// A kernel with workers.
+pub trait Callee: Send + Sync {
+    /// Has items run together, by one worker. Does not wait.
+    ///
+    /// # Errors
+    /// When it has no workers any more, and why.
+    fn submit(&self, items: &[Vec<u8>], told: Told) -> Result<Running, String>;
+
+    /// CPU time of all its workers so far, as the system measures it.
+    fn cpu_time(&self) -> Duration;
+}
+
+/// Makes workers.
+pub trait Engine: Send + Sync {
+    /// Has a kernel ready. Waits until it is.
+    ///
+    /// # Errors
+    /// When it cannot be called, or workers cannot be had.
+    fn open(&self, wanted: &Wanted) -> Result<Arc<dyn Callee>, OpenError>;
+}

@@ -1,0 +1,267 @@
+//! `POST /v1/kernels/{ref}/invoke`: one item in, one result out, while the caller waits. Bytes for kernels that take items, JSON
+//! for a function that is named behind it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::Deserialize;
+
+use super::guard::need;
+use super::kernels::{resolve, until_tomorrow};
+use super::{App, Problem, body};
+use crate::blobs::Digest;
+use crate::call::{CallError, ItemFailure, Purpose};
+use crate::tenant::{Caller, Scope, TenantId};
+
+type Who = Extension<Arc<Caller>>;
+
+/// Bytes of an item; those of a result are held by whoever has the workers.
+const ITEM_BYTES: u64 = 1 << 20;
+
+/// How long a call may take in all, when it does not say, and at most.
+const TIME: Duration = Duration::from_secs(10);
+const MOST_TIME: Duration = Duration::from_secs(30);
+
+/// Says how long, as does `timeout` behind the `?`.
+const TIME_HEADER: &str = "taskhost-timeout";
+
+/// Letters of what a kernel says that are passed on.
+const MESSAGE_LETTERS: usize = 1000;
+
+/// Longest name of a function.
+const FUNCTION_BYTES: usize = 1024;
+
+/// References that are remembered: all are forgotten when there are more.
+const REMEMBERED: usize = 10_000;
+
+/// What references of tenants mean, so that a call need not ask the store: forgotten whenever a name or a kernel changes.
+#[derive(Debug, Default)]
+pub(super) struct Meanings {
+    changes: AtomicU64,
+    known: Mutex<HashMap<(TenantId, String), (u64, Arc<Meaning>)>>,
+}
+
+/// What a reference means.
+#[derive(Debug)]
+struct Meaning {
+    digest: Digest,
+    /// It has functions, but none that is called for an item.
+    is_typed: bool,
+    functions: Vec<String>,
+}
+
+impl Meanings {
+    /// A name or a kernel was changed.
+    pub(super) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn find(&self, tenant: TenantId, reference: &str) -> Option<Arc<Meaning>> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, meaning) = known.get(&(tenant, reference.to_owned()))?;
+        (*at == self.changes.load(Ordering::SeqCst)).then(|| Arc::clone(meaning))
+    }
+
+    fn keep(&self, tenant: TenantId, reference: &str, at: u64, meaning: &Arc<Meaning>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert((tenant, reference.to_owned()), (at, Arc::clone(meaning)));
+    }
+}
+
+async fn meaning(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Meaning>, Problem> {
+    let tenant = caller.tenant.id;
+    if let Some(known) = app.meanings.find(tenant, reference) {
+        return Ok(known);
+    }
+    // Before it is read: what changes meanwhile is read again the next time.
+    let at = app.meanings.changes.load(Ordering::SeqCst);
+    let kernel = resolve(app, caller, reference).await?;
+    let digest = kernel.digest.parse().map_err(|_| Problem::internal("a digest that is kept cannot be read"))?;
+    let functions = kernel.info["functions"].as_array().into_iter().flatten();
+    let meaning = Arc::new(Meaning {
+        digest,
+        is_typed: kernel.info["kind"] == "typed",
+        functions: functions.filter_map(|function| Some(function["name"].as_str()?.to_owned())).collect(),
+    });
+    app.meanings.keep(tenant, reference, at, &meaning);
+    Ok(meaning)
+}
+
+/// What stands behind the `?`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    timeout: Option<String>,
+}
+
+/// `500ms`, `2s`, `2`.
+fn time(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|letter: char| letter.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let number: u64 = number.parse().ok()?;
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" | "" => Some(Duration::from_secs(number)),
+        _ => None,
+    }
+}
+
+fn allowed(asked: &Asked, headers: &HeaderMap) -> Result<Duration, Problem> {
+    let text = match (&asked.timeout, headers.get(TIME_HEADER)) {
+        (Some(text), _) => text.as_str(),
+        (None, Some(value)) => value.to_str().unwrap_or_default(),
+        (None, None) => return Ok(TIME),
+    };
+    let time = time(text).filter(|time| !time.is_zero());
+    let time = time.ok_or_else(|| Problem::bad("bad-timeout", "a timeout is written as 500ms or 2s"))?;
+    Ok(time.min(MOST_TIME))
+}
+
+pub(super) async fn kernel(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(reference): Path<String>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<Response, Problem> {
+    let until = Instant::now() + allowed(&asked, &headers)?;
+    call(&app, &caller, (&reference, None), (&headers, bytes), until).await
+}
+
+pub(super) async fn function(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path((reference, function)): Path<(String, String)>,
+    Query(asked): Query<Asked>,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<Response, Problem> {
+    let until = Instant::now() + allowed(&asked, &headers)?;
+    call(&app, &caller, (&reference, Some(function)), (&headers, bytes), until).await
+}
+
+async fn call(
+    app: &App,
+    caller: &Caller,
+    (reference, function): (&str, Option<String>),
+    (headers, bytes): (&HeaderMap, Body),
+    until: Instant,
+) -> Result<Response, Problem> {
+    need(caller, Scope::JobsWrite)?;
+    need(caller, Scope::ResultsRead)?;
+    let meaning = meaning(app, caller, reference).await?;
+    check(&meaning, function.as_deref())?;
+    let item = body::whole(headers, bytes, "the item", ITEM_BYTES).await?;
+    let content_type = if function.is_some() { "application/json" } else { "application/octet-stream" };
+    let purpose = Purpose {
+        tenant: caller.tenant.id,
+        kernel: meaning.digest,
+        function,
+        memory: caller.tenant.quotas.worker_memory,
+    };
+    let result = app.calls.call(&caller.tenant, purpose, item, until).await.map_err(problem)?;
+    Ok(([(header::CONTENT_TYPE, content_type)], result).into_response())
+}
+
+/// Refuses what can be seen not to work, before it costs a worker.
+fn check(meaning: &Meaning, function: Option<&str>) -> Result<(), Problem> {
+    match function {
+        None if meaning.is_typed => Err(Problem::unprocessable(
+            "function-missing",
+            "it has functions, and none that is called for an item: name one behind `invoke/`",
+        )),
+        Some(name) if name.len() > FUNCTION_BYTES || !meaning.functions.iter().any(|known| known.contains(name)) => {
+            Err(Problem::not_found("function"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn problem(error: CallError) -> Problem {
+    let second = Duration::from_secs(1);
+    match error {
+        CallError::Stopping => Problem::busy("the server stops"),
+        CallError::Busy => Problem::busy("no worker became free in time"),
+        CallError::TooMany(most) => Problem::quota("concurrent_calls", most.into(), most.into(), second),
+        CallError::CpuUsedUp(used, limit) => Problem::quota("cpu_seconds_per_day", limit, used, until_tomorrow()),
+        CallError::Late => late("the call took longer than it may"),
+        CallError::Refused(why) => Problem::unprocessable("kernel-refused", shown(&why)),
+        CallError::Failed(failure) if failure.verdict == "deadline" => late(&shown(&failure.message)),
+        CallError::Failed(failure) => failed(&failure),
+        CallError::Lost(why) => Problem::busy("the call was lost, and nobody knows what became of it").logged(why),
+        CallError::Store(error) => Problem::store(&error),
+    }
+}
+
+fn late(text: &str) -> Problem {
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "late", text).with("verdict", "deadline")
+}
+
+fn failed(failure: &ItemFailure) -> Problem {
+    Problem::unprocessable("item-failed", shown(&failure.message))
+        .with("verdict", failure.verdict)
+        .with("blame", failure.blame)
+}
+
+/// What a kernel says, as it may be shown anywhere.
+fn shown(text: &str) -> String {
+    let mut shown = String::new();
+    for letter in text.chars().take(MESSAGE_LETTERS) {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            letter if letter.is_control() => shown.extend(letter.escape_default()),
+            letter => shown.push(letter),
+        }
+    }
+    if text.chars().nth(MESSAGE_LETTERS).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_in_one_of_three_ways() {
+        let ms = |ms| Some(Duration::from_millis(ms));
+        for (text, meant) in
+            [("500ms", ms(500)), ("2s", ms(2000)), ("2", ms(2000)), ("", None), ("2h", None), ("s", None)]
+        {
+            assert_eq!(time(text), meant, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_a_kernel_says_is_cut_and_harmless() {
+        assert_eq!(shown("a\nb\u{1b}[31m\r"), "a\nb\\u{1b}[31m\\r");
+        let long = shown(&"é".repeat(5000));
+        assert_eq!(long.chars().count(), MESSAGE_LETTERS + 1);
+    }
+
+    #[test]
+    fn a_meaning_is_known_until_something_changes() {
+        let meanings = Meanings::default();
+        let meaning = Arc::new(Meaning { digest: Digest::of(b"x"), is_typed: false, functions: Vec::new() });
+        let tenant = TenantId(1);
+        meanings.keep(tenant, "a", 0, &meaning);
+        assert!(meanings.find(tenant, "a").is_some());
+        assert!(meanings.find(TenantId(2), "a").is_none());
+        meanings.changed();
+        assert!(meanings.find(tenant, "a").is_none());
+        // What was read before the change does not count after it.
+        meanings.keep(tenant, "a", 0, &meaning);
+        assert!(meanings.find(tenant, "a").is_none());
+    }
+}
