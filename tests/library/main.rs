@@ -12,6 +12,7 @@ mod pipelines;
 mod sharing;
 mod speed;
 mod tasks;
+mod together;
 
 use std::io::Write as _;
 use std::sync::mpsc;
@@ -32,6 +33,7 @@ fn main() {
     let scenarios = [
         mapping::SCENARIOS,
         tasks::SCENARIOS,
+        together::SCENARIOS,
         functions::SCENARIOS,
         pipelines::SCENARIOS,
         cancelling::SCENARIOS,

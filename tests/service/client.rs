@@ -12,6 +12,9 @@ use crate::harness::{Outcome, Place, Running};
 /// What no answer takes, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(100);
 
+/// What no test takes, those included that kill many servers on a slow machine.
+const LIFE: Duration = Duration::from_secs(1200);
+
 /// A server in a folder of its own.
 pub(super) struct Server {
     pub(super) running: Running,
@@ -55,7 +58,7 @@ impl Server {
             // Most tests end their server while something runs.
             serve.push_str(" --drain-time 0s");
         }
-        let mut running = place.taskhost(&format!("{serve} {more}")).start();
+        let mut running = place.taskhost(&format!("{serve} {more}")).within(LIFE).start();
         let line = running.line();
         let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}")).to_owned();
         Self { running, address }
@@ -105,6 +108,26 @@ impl Client {
         digest
     }
 
+    /// Stores a kernel from its text.
+    #[track_caller]
+    pub(super) fn kernel_of(&self, bytes: impl AsRef<[u8]>) -> String {
+        let stored = self.post("/v1/kernels", bytes).is(201).json();
+        stored["digest"].as_str().unwrap().to_owned()
+    }
+
+    /// Calls a kernel.
+    pub(super) fn call(&self, kernel: &str, item: impl AsRef<[u8]>) -> Answer {
+        self.post(&format!("/v1/kernels/{kernel}/invoke"), item)
+    }
+
+    /// A connection that stays open.
+    pub(super) fn connect(&self) -> Connection<'_> {
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Connection { client: self, stream }
+    }
+
     /// Waits for the end of a job.
     #[track_caller]
     pub(super) fn wait(&self, job: &str) -> Value {
@@ -115,6 +138,44 @@ impl Client {
             }
         }
         panic!("job {job} never ends");
+    }
+}
+
+/// Several requests on one connection, one after the other.
+pub(super) struct Connection<'a> {
+    client: &'a Client,
+    stream: TcpStream,
+}
+
+impl Connection<'_> {
+    /// Sends a request, and reads what is answered as far as its length says.
+    pub(super) fn send(&mut self, method: &str, path: &str, body: &[u8]) -> Answer {
+        let (Client { address, token }, length) = (self.client, body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        self.stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        let (mut bytes, mut buffer) = (Vec::new(), vec![0; 64 << 10]);
+        loop {
+            let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+            if let Some(end) = end {
+                let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+                let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+                let answer = Answer { status, head, body: bytes[end + 4..].to_vec() };
+                let length: usize = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
+                if answer.body.len() >= length {
+                    return answer;
+                }
+            }
+            match self.stream.read(&mut buffer).unwrap() {
+                0 => panic!("the server ended the connection"),
+                read => bytes.extend_from_slice(&buffer[..read]),
+            }
+        }
+    }
+
+    pub(super) fn call(&mut self, kernel: &str, item: &[u8]) -> Answer {
+        self.send("POST", &format!("/v1/kernels/{kernel}/invoke"), item)
     }
 }
 

@@ -3,9 +3,17 @@
 #[cfg(feature = "serve")]
 mod browser;
 #[cfg(feature = "serve")]
+mod calls;
+#[cfg(feature = "serve")]
+mod chaos;
+#[cfg(feature = "serve")]
 mod client;
 #[cfg(feature = "serve")]
 mod config;
+#[cfg(feature = "serve")]
+mod drain;
+#[cfg(feature = "serve")]
+mod fairness;
 #[cfg(feature = "serve")]
 mod http;
 #[cfg(feature = "serve")]
@@ -16,4 +24,6 @@ mod quotas;
 mod remote;
 #[cfg(feature = "serve")]
 mod restart;
+#[cfg(feature = "serve")]
+mod soak;
 mod tenants;

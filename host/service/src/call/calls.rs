@@ -26,8 +26,8 @@ const TOGETHER: Duration = Duration::from_millis(10);
 /// Calls that are run together at most, so that one that goes wrong holds up few.
 const MOST_TOGETHER: usize = 64;
 
-/// What a call is taken to cost before it is known.
-const FIRST_COST: Duration = Duration::from_millis(1);
+/// What a call is taken to cost before it is known: so much that it is run alone.
+const FIRST_COST: Duration = TOGETHER;
 
 /// Why there is no result.
 #[derive(Clone, Debug)]

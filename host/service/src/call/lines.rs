@@ -53,9 +53,9 @@ impl<T> Lines<T> {
         self.taken
     }
 
-    /// Whether nobody waits for a place that could have one when there are more.
+    /// Whether there is a place for each call that waits.
     pub(super) fn has_room(&self) -> bool {
-        self.taken + self.waiting < self.places
+        self.taken + self.waiting <= self.places
     }
 
     /// Takes a place for the next call, and the call out of its line. `debt` is what a tenant owes, `may` whether it may have

@@ -47,7 +47,7 @@ async fn parts(
         if taken > most {
             return Err(over());
         }
-        take(&data).map_err(|error| Problem::internal(&error.to_string()))?;
+        take(&data).map_err(|error| Problem::io(&error))?;
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) async fn content(
     if room == 0 || declared(headers).is_some_and(|declared| declared > room) {
         return Err(full());
     }
-    let mut blob = app.shared.blobs.begin(tenant).map_err(|error| Problem::internal(&error.to_string()))?;
+    let mut blob = app.shared.blobs.begin(tenant).map_err(|error| Problem::io(&error))?;
     let over = || if room < most { full() } else { Problem::too_large(what, most) };
     parts(body, what, most.min(room), over, |part| blob.write(part)).await?;
     Ok(blob)
@@ -115,7 +115,7 @@ pub(super) async fn content(
 pub(super) async fn keep(app: &App, caller: &Caller, blob: NewBlob) -> Result<(Digest, u64), Problem> {
     let blobs = std::sync::Arc::clone(&app.shared.blobs);
     let kept = blocking(move || blobs.keep(blob)).await?;
-    let (digest, bytes) = kept.map_err(|error| Problem::internal(&error.to_string()))?;
+    let (digest, bytes) = kept.map_err(|error| Problem::io(&error))?;
     let tenant = caller.tenant.id;
     app.write(move |rows| contents::add(rows, tenant, &digest, bytes)).await?;
     Ok((digest, bytes))

@@ -57,6 +57,14 @@ struct Meaning {
     functions: Vec<String>,
 }
 
+impl Meaning {
+    /// Whether there may be such a function, of which the name need only be what tells it from others: the engine knows.
+    fn may_have(&self, name: &str) -> bool {
+        let last = name.rsplit(['#', '.', '/']).next().unwrap_or(name);
+        self.functions.iter().any(|known| known.ends_with(last))
+    }
+}
+
 impl Meanings {
     /// A name or a kernel was changed.
     pub(super) fn changed(&self) {
@@ -180,9 +188,7 @@ fn check(meaning: &Meaning, function: Option<&str>) -> Result<(), Problem> {
             "function-missing",
             "it has functions, and none that is called for an item: name one behind `invoke/`",
         )),
-        Some(name) if name.len() > FUNCTION_BYTES || !meaning.functions.iter().any(|known| known.contains(name)) => {
-            Err(Problem::not_found("function"))
-        }
+        Some(name) if name.len() > FUNCTION_BYTES || !meaning.may_have(name) => Err(Problem::not_found("function")),
         _ => Ok(()),
     }
 }

@@ -101,7 +101,7 @@ async fn store(
         return Ok((StatusCode::OK, Json(json!(kernel))));
     }
     let (blobs, len, tenant) = (Arc::clone(&app.shared.blobs), blob.len(), caller.tenant.id);
-    blocking(move || blobs.keep(blob)).await?.map_err(|error| Problem::internal(&error.to_string()))?;
+    blocking(move || blobs.keep(blob)).await?.map_err(|error| Problem::io(&error))?;
     let info = match check(app, caller, &digest).await {
         Ok(info) => info,
         Err(problem) => {

@@ -96,6 +96,16 @@ impl Problem {
         problem
     }
 
+    /// Something could not be kept: because the disk is full, or for reasons that should never be.
+    #[must_use]
+    pub fn io(error: &std::io::Error) -> Self {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        if matches!(error.kind(), StorageFull | QuotaExceeded) {
+            return Self::busy("the server cannot keep anything now").logged(error.to_string());
+        }
+        Self::internal(&error.to_string())
+    }
+
     /// The store did not do its work.
     #[must_use]
     pub fn store(error: &StoreError) -> Self {

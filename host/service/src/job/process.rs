@@ -11,7 +11,7 @@ use super::runner::{FAULTS, Order, Outcome, Shared};
 use super::spec::Allowed;
 use super::{JobId, JobSpec, JobState};
 use crate::blobs::Digest;
-use crate::store::{self, contents, jobs};
+use crate::store::{self, StoreError, contents, jobs};
 use crate::tenant::TenantId;
 
 /// One process of a job, from its start to what came of it.
@@ -31,7 +31,12 @@ impl Attempt {
         let outcome = self.outcome().unwrap_or_else(|error| {
             let text = error.to_string();
             (self.shared.warn)(&self.job, &text);
-            if is_full(&text) { Outcome::NoRoom } else { Outcome::Fault }
+            if error.is::<StoreError>() || is_full(&text) {
+                return Outcome::NoRoom;
+            }
+            let folder = WorkFolder::new(&self.shared.data.join("work"), &self.job);
+            let is_over = self.is_last && self.give_up(&folder, "something on the server's side").is_ok();
+            if is_over { Outcome::Over } else { Outcome::Fault }
         });
         let text = match outcome {
             Outcome::Over => "over",
@@ -78,7 +83,7 @@ impl Attempt {
         match ended.code {
             Some(130 | 143) => Ok(Outcome::Parked),
             // Neither the job's fault nor the end of it: there will be room again.
-            Some(1 | 5) if is_full(&ended.said) => {
+            Some(1 | 5) if is_full(&self.without_names(&ended.said)) => {
                 (self.shared.warn)(&self.job, &ended.said);
                 Ok(Outcome::NoRoom)
             }
@@ -97,6 +102,11 @@ impl Attempt {
         }
     }
 
+    /// What was said without the names of inputs, which are whatever the tenant likes.
+    fn without_names(&self, said: &str) -> String {
+        self.spec.inputs.iter().fold(said.to_owned(), |said, input| said.replace(&input.name, ""))
+    }
+
     /// Whether somebody has cancelled it.
     fn is_over(&self) -> store::Result<bool> {
         let job = self.shared.store().read(|rows| jobs::get(rows, &self.job))?;
@@ -105,6 +115,8 @@ impl Attempt {
 
     fn conclude(&self, folder: &WorkFolder, code: u8, said: String) -> Result<Outcome, Box<dyn Error>> {
         let (mut conclusion, kept) = folder.conclude(code, &*self.shared.blobs, self.tenant, &self.spec)?;
+        // Where the server keeps things is nobody's business.
+        let said = said.replace(&format!("{}/", folder.path().display()), "");
         conclusion.message = Some(said).filter(|said| code != 0 && !said.is_empty());
         let state = match (code, conclusion.result) {
             (0, _) => JobState::Succeeded,
@@ -145,7 +157,21 @@ impl Attempt {
 
 /// Whether this says that a disk is full, or what this user may have of it.
 fn is_full(text: &str) -> bool {
-    ["No space left", "disk is full", "quota exceeded", "Quota exceeded", "File too large"]
-        .iter()
-        .any(|words| text.contains(words))
+    let text = text.to_ascii_lowercase();
+    // As the system, the store and a run say it.
+    let ways = ["no space left", "no space is left", "disk is full", "quota exceeded", "file too large"];
+    ways.iter().any(|words| text.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_by_what_is_said() {
+        for text in ["x: No space left on device (os error 28)", "the store: database or disk is full"] {
+            assert!(is_full(text), "{text}");
+        }
+        assert!(is_full("error: no space is left for the journal") && !is_full("error: in.png is no picture"));
+    }
 }

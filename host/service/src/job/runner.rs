@@ -26,9 +26,6 @@ pub(super) const FAULTS: u32 = 3;
 /// How long a process may take to park: a run gives the items that are being run some seconds.
 const PARKING: Duration = Duration::from_secs(20);
 
-/// How often that is so before it is given up until the next server: an hour.
-const RESTS: u32 = 3600;
-
 /// How long a job rests for which there was no room.
 const REST: Duration = Duration::from_secs(1);
 
@@ -243,8 +240,6 @@ struct Known {
     used: Arc<AtomicU64>,
     of_process: u64,
     faults: u32,
-    /// How often there was no room for it.
-    rests: u32,
 }
 
 struct Runner {
@@ -314,7 +309,6 @@ impl Runner {
             used: Arc::default(),
             of_process: 0,
             faults: 0,
-            rests: 0,
         };
         self.known.insert(job, known);
     }
@@ -370,20 +364,17 @@ impl Runner {
         let Some(known) = self.known.get_mut(job) else { return };
         self.threads -= usize::from(known.has_thread);
         (known.process, known.has_thread, known.of_process, known.is_stopped) = (None, false, 0, false);
-        match outcome {
-            Outcome::Fault => known.faults += 1,
-            Outcome::NoRoom => known.rests += 1,
-            Outcome::Over | Outcome::Parked => {}
+        if outcome == Outcome::Fault {
+            known.faults += 1;
         }
         if outcome == Outcome::Over || known.is_cancelled {
             self.known.remove(job);
             (self.shared.over)(job);
-        } else if outcome == Outcome::NoRoom && known.rests < RESTS {
-            self.resting.push((Instant::now() + REST, job.clone()));
-        } else if known.faults < FAULTS {
+        } else if outcome == Outcome::Parked || (outcome == Outcome::Fault && known.faults < FAULTS) {
             self.again(job);
         } else {
-            self.known.remove(job);
+            // Until there is room, or it can at least be written down that it is given up.
+            self.resting.push((Instant::now() + REST, job.clone()));
         }
     }
 
