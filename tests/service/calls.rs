@@ -22,7 +22,7 @@ fn metrics(server: &Server) -> String {
 fn a_call_gives_what_a_run_gives() {
     let place = Place::new();
     let server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
     anna.kernel("primes");
     let echo = anna.kernel_of(wat("echo"));
     let local = place.taskhost("run primes").input("0 100\n7 12\n").run().success();
@@ -54,7 +54,7 @@ fn a_call_gives_what_a_run_gives() {
 fn a_function_of_any_component_is_called_with_json() {
     let place = Place::new();
     let server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
     let digest = anna.kernel_of(library::library());
     let function = |name: &str, arguments: &str| anna.post(&format!("/v1/kernels/{digest}/invoke/{name}"), arguments);
     assert_eq!(function("is-prime", "7").is(200).text(), "true");
@@ -101,7 +101,7 @@ fn a_worker_serves_one_tenant_and_one_kernel() {
 fn a_call_that_takes_too_long_is_given_up() {
     let place = Place::new();
     let server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
     let (never, echo) = (anna.kernel_of(wat("never-returns")), anna.kernel_of(wat("echo")));
     anna.call(&echo, "x").is(200);
     for _ in 0..3 {
@@ -153,7 +153,7 @@ fn a_worker_that_is_kept_is_free_for_who_has_none() {
 fn a_worker_that_is_killed_costs_no_call() {
     let place = Place::new();
     let server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
     anna.kernel("primes");
     let mut connection = anna.connect();
     for round in 0..10 {

@@ -161,7 +161,7 @@ impl Connection<'_> {
             if let Some(end) = end {
                 let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
                 let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-                let answer = Answer { status, head, body: bytes[end + 4..].to_vec() };
+                let answer = Answer { status, head, cookie: None, body: bytes[end + 4..].to_vec() };
                 let length: usize = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
                 if answer.body.len() >= length {
                     return answer;

@@ -21,7 +21,7 @@ fn is_running(client: &Client, job: &str) {
 fn what_is_short_comes_to_its_end_and_nothing_new_is_taken() {
     let place = Place::new();
     let server = Server::start_with(&place, "--drain-time 100s");
-    let anna = server.tenant(&place, "anna", "--concurrent-jobs 1");
+    let anna = server.tenant(&place, "anna", "--concurrent-jobs 1 --requests 1000000");
     anna.kernel("primes");
     let (short, waits) = (submit(&anna, 40), submit(&anna, 1));
     is_running(&anna, &short);
@@ -46,7 +46,7 @@ fn what_is_short_comes_to_its_end_and_nothing_new_is_taken() {
 fn whoever_asks_twice_does_not_wait() {
     let place = Place::new();
     let server = Server::start_with(&place, "--drain-time 1h");
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
     anna.kernel("primes");
     let long = submit(&anna, 10_000);
     let journal = place.path(format!("data/work/{long}/journal"));
@@ -66,7 +66,7 @@ fn whoever_asks_twice_does_not_wait() {
 fn a_server_that_hears_sighup_goes_on() {
     let place = Place::new();
     let server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
     anna.kernel("primes");
     let long = submit(&anna, 200);
     is_running(&anna, &long);

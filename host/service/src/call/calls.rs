@@ -1,17 +1,18 @@
 //! The kernels that are ready to be called, and the way of a call: admitted, in line, on a worker, over.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::account::Accounts;
 use super::lines::Lines;
-use super::{Callee, Engine, ItemFailure, OpenError, Outcome, Purpose, Running, Wanted};
+use super::numbers::{Counts, Numbers};
+use super::ready::Ready;
+use super::{CallError, Callee, Engine, OpenError, Outcome, Purpose, Running, Wanted};
 use crate::job::Shared;
-use crate::store::StoreError;
 use crate::tenant::{Tenant, TenantId};
 
 /// Calls that wait at a time, of all tenants: more would wait for longer than they may.
@@ -19,75 +20,6 @@ const MOST_WAITING: usize = 4096;
 
 /// Kernels that are kept ready: each costs two threads and some descriptors, beside its workers.
 const MOST_READY: usize = 64;
-
-/// CPU time that calls are to take which are run together.
-const TOGETHER: Duration = Duration::from_millis(10);
-
-/// Calls that are run together at most, so that one that goes wrong holds up few.
-const MOST_TOGETHER: usize = 64;
-
-/// What a call is taken to cost before it is known: so much that it is run alone.
-const FIRST_COST: Duration = TOGETHER;
-
-/// Why there is no result.
-#[derive(Clone, Debug)]
-pub enum CallError {
-    /// The server is about to stop.
-    Stopping,
-    /// The tenant has as many calls under way as it may.
-    TooMany(u32),
-    /// The tenant has used up its seconds of CPU time of today: so many of so many.
-    CpuUsedUp(u64, u64),
-    /// There are too many calls, or no worker became free in time. It was not begun.
-    Busy,
-    /// It was begun, and took too long.
-    Late,
-    /// The kernel cannot be called like this, and why.
-    Refused(String),
-    /// The item has failed.
-    Failed(ItemFailure),
-    /// Something went wrong that is for the log alone.
-    Lost(String),
-    /// The store cannot be read.
-    Store(StoreError),
-}
-
-/// What was done, for whoever looks after the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Numbers {
-    /// Calls with a result.
-    pub done: u64,
-    /// Calls of which the item has failed.
-    pub failed: u64,
-    /// Calls that took too long.
-    pub late: u64,
-    /// Calls that were refused, or not begun in time.
-    pub refused: u64,
-    /// Calls that were run together with others.
-    pub together: u64,
-    /// Microseconds from the arrival of each call with a result to that result.
-    pub micros: u64,
-    /// Calls that wait.
-    pub waiting: usize,
-    /// Workers that are at calls.
-    pub busy: usize,
-    /// Kernels that are ready.
-    pub ready: usize,
-}
-
-#[derive(Debug, Default)]
-struct Counts {
-    done: AtomicU64,
-    failed: AtomicU64,
-    late: AtomicU64,
-    refused: AtomicU64,
-    together: AtomicU64,
-    micros: AtomicU64,
-}
-
-fn count(number: &AtomicU64, more: u64) {
-    number.fetch_add(more, Ordering::Relaxed);
-}
 
 /// All calls of a service.
 pub struct Calls {
@@ -123,20 +55,6 @@ type Answer = Result<Outcome, CallError>;
 
 /// Where a call finds those that it is run with, once it is.
 type Place = Arc<Mutex<Option<Arc<Group>>>>;
-
-/// A kernel that is ready, or is being made so.
-struct Ready {
-    callee: Option<Arc<dyn Callee>>,
-    /// Calls of it that wait or run.
-    calls: usize,
-    last_use: u64,
-    /// What a call costs, as far as is known.
-    cost: Duration,
-    /// CPU time that was accounted for.
-    seen: Duration,
-    /// Seconds that the tenant was charged with and that were not measured yet.
-    charged: f64,
-}
 
 /// Calls that are run together. When all of them are over, or nobody waits for any, its place is free.
 struct Group {
@@ -195,15 +113,7 @@ impl Calls {
     ) -> Result<Vec<u8>, CallError> {
         let began = Instant::now();
         let result = self.perform(tenant, purpose, item, until).await;
-        match &result {
-            Ok(_) => {
-                count(&self.counts.done, 1);
-                count(&self.counts.micros, u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-            }
-            Err(CallError::Failed(_)) => count(&self.counts.failed, 1),
-            Err(CallError::Late) => count(&self.counts.late, 1),
-            Err(_) => count(&self.counts.refused, 1),
-        }
+        self.counts.over(&result, began.elapsed());
         result
     }
 
@@ -395,7 +305,7 @@ impl Calls {
         let size = u32::try_from(items.len()).unwrap_or(u32::MAX);
         (0..size).for_each(|_| self.accounts.called(tenant));
         if size > 1 {
-            count(&self.counts.together, size.into());
+            self.counts.run_together(size);
         }
         let running = submitted.inspect_err(|why| {
             // Those who wait hear that it was lost.
@@ -498,17 +408,11 @@ impl Calls {
     #[must_use]
     pub fn numbers(&self) -> Numbers {
         let books = lock(&self.books);
-        let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Numbers {
-            done: read(&self.counts.done),
-            failed: read(&self.counts.failed),
-            late: read(&self.counts.late),
-            refused: read(&self.counts.refused),
-            together: read(&self.counts.together),
-            micros: read(&self.counts.micros),
             waiting: books.lines.waiting(),
             busy: books.lines.taken(),
             ready: books.kernels.len(),
+            ..self.counts.numbers()
         }
     }
 
@@ -533,18 +437,6 @@ impl Calls {
             ready.cost = (ready.cost + took) / 2;
         }
         self.dispatch(&mut books);
-    }
-}
-
-impl Ready {
-    fn new() -> Self {
-        Self { callee: None, calls: 0, last_use: 0, cost: FIRST_COST, seen: Duration::ZERO, charged: 0.0 }
-    }
-
-    /// How many calls are worth being run together.
-    fn together(&self) -> usize {
-        let nanos = self.cost.as_nanos().max(1);
-        usize::try_from(TOGETHER.as_nanos() / nanos).unwrap_or(MOST_TOGETHER).clamp(1, MOST_TOGETHER)
     }
 }
 

@@ -1,9 +1,9 @@
 //! Calls: one item in, one result out, while the caller waits.
 //!
 //! * [`Engine`] has the workers. It is not part of this crate: whoever makes a service brings one.
-//! * [`calls`] has the kernels that are ready, and the way of a call from its arrival to its result; [`account`] is what calls
+//! * [`calls`] has the kernels that are [`ready`], and the way of a call from its arrival to its result; [`account`] is what calls
 //!   have used.
-//! * [`lines`] decides which call is next.
+//! * [`lines`] decides which call is next; [`numbers`] are what was done.
 //!
 //! A worker serves one tenant and one kernel. Those that have nothing to do are kept for the next call, the least recently used
 //! of too many are ended.
@@ -11,6 +11,8 @@
 mod account;
 mod calls;
 mod lines;
+mod numbers;
+mod ready;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -18,9 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::blobs::Digest;
+use crate::store::StoreError;
 use crate::tenant::TenantId;
 
-pub use calls::{CallError, Calls, Numbers};
+pub use calls::Calls;
+pub use numbers::Numbers;
 
 /// A kernel that is to be called, or one function of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,6 +79,29 @@ pub enum Outcome {
     Failed(ItemFailure),
     /// It was not run to an end, for reasons that are not the item's.
     Lost(String),
+}
+
+/// Why there is no result.
+#[derive(Clone, Debug)]
+pub enum CallError {
+    /// The server is about to stop.
+    Stopping,
+    /// The tenant has as many calls under way as it may.
+    TooMany(u32),
+    /// The tenant has used up its seconds of CPU time of today: so many of so many.
+    CpuUsedUp(u64, u64),
+    /// There are too many calls, or no worker became free in time. It was not begun.
+    Busy,
+    /// It was begun, and took too long.
+    Late,
+    /// The kernel cannot be called like this, and why.
+    Refused(String),
+    /// The item has failed.
+    Failed(ItemFailure),
+    /// Something went wrong that is for the log alone.
+    Lost(String),
+    /// The store cannot be read.
+    Store(StoreError),
 }
 
 /// Is told of items by their numbers, of each once, in any thread.

@@ -41,11 +41,14 @@ const FUNCTION_BYTES: usize = 1024;
 /// References that are remembered: all are forgotten when there are more.
 const REMEMBERED: usize = 10_000;
 
+/// What somebody calls a kernel.
+type Reference = (TenantId, String);
+
 /// What references of tenants mean, so that a call need not ask the store: forgotten whenever a name or a kernel changes.
 #[derive(Debug, Default)]
 pub(super) struct Meanings {
     changes: AtomicU64,
-    known: Mutex<HashMap<(TenantId, String), (u64, Arc<Meaning>)>>,
+    known: Mutex<HashMap<Reference, (u64, Arc<Meaning>)>>,
 }
 
 /// What a reference means.
