@@ -1,7 +1,7 @@
 //! Many jobs of many tenants, while processes are killed at random, the server among them, and while the disk is full: every job
 //! that was accepted comes to its end once, with the bytes of an undisturbed run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::process::Signal;
 use serde_json::json;
@@ -81,7 +81,7 @@ fn whatever_is_killed_every_job_ends_once() {
         let (job, wanted) = submit(&clients[tenant], &mut random).expect("it is taken");
         accepted.insert(job, (tenant, wanted));
     }
-    let ends = rounds(3).min(ENDS);
+    let (ends, mut killed) = (rounds(3).min(ENDS), BTreeSet::new());
     for end in 1..=ends {
         // Between two ends, some jobs come to theirs, and some processes are killed.
         let enough = accepted.len() as u64 * end / (ends + 1);
@@ -90,8 +90,13 @@ fn whatever_is_killed_every_job_ends_once() {
             let runs = runs_of(&server);
             if !runs.is_empty() && random.below(3) == 0 {
                 let run = &runs[usize::try_from(random.below(runs.len() as u64)).unwrap()];
-                let workers = run.workers();
-                workers.first().unwrap_or(run).signal(Signal::KILL);
+                let job = std::fs::read_link(run.file("cwd")).unwrap_or_default();
+                match run.workers().first() {
+                    Some(worker) => worker.signal(Signal::KILL),
+                    // A job of which the process always dies is given up, and should be.
+                    None if killed.insert(job) => run.signal(Signal::KILL),
+                    None => {}
+                }
             }
         }
         server.end(Signal::KILL).code(137);
