@@ -44,7 +44,7 @@ fn what_is_dropped_is_given_up() {
     let never = bytes(&pool, "never-returns");
     let (sender, receiver) = mpsc::channel();
     let told = move |item, outcome| drop(sender.send((item, outcome)));
-    let running = never.submit_together(&[b"x", b"y"], told).expect("the pool is open");
+    let running = never.submit_together(&[b"7", b"y"], told).expect("the pool is open");
     let busy = || pool.stats().workers.iter().filter(|worker| worker.is_busy).count();
     while busy() == 0 {
         std::thread::yield_now();
