@@ -68,7 +68,7 @@ fn a_server_that_hears_sighup_goes_on() {
     let server = Server::start(&place);
     let anna = server.tenant(&place, "anna", "--requests 1000000");
     anna.kernel("primes");
-    let long = submit(&anna, 200);
+    let long = submit(&anna, 5000);
     is_running(&anna, &long);
     for _ in 0..3 {
         server.running.process.signal(Signal::HUP);
@@ -76,5 +76,7 @@ fn a_server_that_hears_sighup_goes_on() {
     }
     assert_eq!(raw(&server.address, "GET", "/readyz", "", b"").is(200).text(), "ready\n");
     assert_eq!(anna.get(&format!("/v1/jobs/{long}")).is(200).json()["attempts"], 1);
+    anna.post(&format!("/v1/jobs/{long}/cancel"), "").is(202);
+    eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
     server.end(Signal::TERM).code(0);
 }
