@@ -14,6 +14,9 @@ const TENANTS: usize = 10;
 /// Jobs of each tenant; with those in `TASKHOST_ROUNDS` as many as it says.
 const JOBS: u64 = 5;
 
+/// Processes that are killed between two ends of the server: with more, nothing would get anywhere.
+const BLOWS: u64 = 10;
+
 /// Ends of the server, at most.
 const ENDS: u64 = 20;
 
@@ -39,7 +42,7 @@ fn submit(client: &Client, random: &mut Random) -> Option<(String, String)> {
     let ends: Vec<u64> = (0..5).map(|_| 10 + random.below(2000)).collect();
     let text: String = ends.iter().map(|end| format!("0 {end}\n")).collect();
     let wanted: String = ends.iter().map(|end| format!("{}\n", primes_below(*end))).collect();
-    let job = json!({ "kernel": "primes", "input": { "text": text }, "parameters": { "batch": 1 } });
+    let job = json!({ "kernel": "primes", "input": { "text": text }, "parameters": { "batch": 1, "retries": 100 } });
     let answer = client.post("/v1/jobs", job.to_string());
     let id = (answer.status == 202).then(|| answer.json()["id"].as_str().unwrap().to_owned())?;
     Some((id, wanted))
@@ -85,10 +88,12 @@ fn whatever_is_killed_every_job_ends_once() {
     for end in 1..=ends {
         // Between two ends, some jobs come to theirs, and some processes are killed.
         let enough = accepted.len() as u64 * end / (ends + 1);
+        let mut blows = BLOWS;
         while over(&server) < enough {
             std::thread::yield_now();
             let runs = runs_of(&server);
-            if !runs.is_empty() && random.below(3) == 0 {
+            if blows > 0 && !runs.is_empty() && random.below(3) == 0 {
+                blows -= 1;
                 let run = &runs[usize::try_from(random.below(runs.len() as u64)).unwrap()];
                 let job = std::fs::read_link(run.file("cwd")).unwrap_or_default();
                 match run.workers().first() {
