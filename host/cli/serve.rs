@@ -4,7 +4,6 @@ mod file;
 mod settings;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Result;
 use clap::ValueEnum as _;
@@ -24,6 +23,9 @@ pub(crate) fn run() -> Result<Exit> {
     let settings = Settings::read()?;
     let check = settings.arguments.check_config.then(|| settings.describe());
     let arguments = settings.arguments;
+    if arguments.openapi {
+        return Ok(report::text(&taskhost_service::http::document()));
+    }
     let Some(data) = arguments.data else {
         return Err(
             Failure::usage("name the folder in which everything is kept: --data DIR, or data in the file").into()
@@ -38,18 +40,25 @@ pub(crate) fn run() -> Result<Exit> {
     let mut poller = Poller::new().map_err(host)?;
     poller.add(&signals, Token(0), Interest::Read).map_err(host)?;
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
+    report::tracing::begin(arguments.log_format);
     let options = Options {
         data,
         listen: arguments.listen,
+        tls: arguments.tls_cert.zip(arguments.tls_key),
+        metrics: arguments.metrics,
         plain_beyond_loopback: arguments.plain_http_beyond_loopback,
         program: PathBuf::from("/proc/self/exe"),
         sandbox,
         cores: Topology::current().plan(arguments.workers.0).len(),
         limits: Limits::default(),
-        log: Arc::new(report::note),
     };
     let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;
-    let exit = report::line(&format!("listening on http://{}", service.address));
+    let scheme = if service.is_secret() { "https" } else { "http" };
+    let mut text = format!("listening on {scheme}://{}\n", service.address);
+    if let Some(metrics) = service.metrics {
+        text.push_str(&format!("numbers on http://{metrics}/metrics\n"));
+    }
+    let exit = report::text(&text);
     if exit != Exit::Done {
         service.stop();
         return Ok(exit);

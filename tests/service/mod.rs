@@ -1,11 +1,19 @@
 //! The service: its tenants, its store, and what it does over HTTP.
 
 #[cfg(feature = "serve")]
+mod attacks;
+#[cfg(feature = "serve")]
+mod backup;
+#[cfg(feature = "serve")]
 mod browser;
 #[cfg(feature = "serve")]
 mod client;
 #[cfg(feature = "serve")]
 mod config;
+#[cfg(feature = "serve")]
+mod description;
+#[cfg(feature = "serve")]
+mod following;
 #[cfg(feature = "serve")]
 mod http;
 #[cfg(feature = "serve")]

@@ -167,6 +167,9 @@ pub(crate) struct ReportArguments {
     /// Show progress: auto is a bar on a terminal, and now and then a line elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: ProgressMode,
+    /// Keep a file that says how far the run is, as JSON: for whoever has it run
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) progress_file: Option<PathBuf>,
     /// Write what happened: as JSON (`-` is standard output), or as a page to look at when the name ends with .html
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -4,12 +4,15 @@
 //! * [`blobs`] are contents by digest: kernels, inputs, results.
 //! * [`tenant`] is who may do what, and how much of it.
 //! * [`job`] is the work: jobs, whose turn it is, the processes that do it; `http` is how tenants ask for it.
+//! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
 //! This crate starts no worker and knows no engine: work is done by processes of their own.
 
 pub mod admin;
+pub mod backup;
 pub mod blobs;
+pub mod counts;
 pub mod data;
 #[cfg(feature = "http")]
 pub mod http;
@@ -19,5 +22,6 @@ pub mod random;
 #[cfg(feature = "http")]
 pub mod service;
 pub mod store;
+pub mod sweep;
 pub mod tenant;
 pub mod time;

@@ -118,6 +118,8 @@ pub struct Progress {
     pub input: u64,
     /// Bytes of results.
     pub output: u64,
+    /// Bytes at the beginning of an output that are saved, so that nothing changes them any more; 0 without a journal.
+    pub saved: u64,
     /// Jobs that are over.
     pub jobs: u64,
     /// Jobs of those that failed.

@@ -319,6 +319,7 @@ impl Pool {
 
     fn tell(&mut self, observer: &mut dyn Observer) {
         self.progress.elapsed = self.began.elapsed();
+        self.progress.saved = self.keeper.as_ref().map_or(0, Keeper::output);
         self.progress.workers = self.workers.values().filter(|worker| worker.phase == Phase::Ready).count();
         for warning in self.warnings.drain(..) {
             observer.warning(&warning);

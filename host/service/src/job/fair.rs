@@ -5,11 +5,15 @@
 //! that comes back owes as much as the one who owes least of those at work: nobody saves turns up. Inside a tenant, jobs
 //! come in the order in which they were submitted.
 
+mod explain;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use super::JobId;
 use crate::tenant::TenantId;
+
+pub use explain::{Reason, Wait};
 
 /// What is to happen now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,9 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::attempt::{Conclusion, Way, WorkFolder};
 use super::launch::{self, Launcher};
 use super::spec::Allowed;
-use super::{Fair, JobId, JobSpec, JobState};
+use super::{Fair, JobId, JobSpec, JobState, Wait};
 use crate::blobs::Blobs;
+use crate::counts::Counts;
+use crate::store::contents::Stay;
 use crate::store::{self, Store, contents, jobs};
+use crate::sweep;
 use crate::tenant::{Directory, TenantId};
 
 /// How often it is looked whose turn it is, while there is more than one to choose from.
@@ -26,9 +29,13 @@ const FAULTS: u32 = 3;
 /// Processes of jobs at a time, for each core: those that wait for their turn cost memory.
 const PROCESSES_PER_CORE: usize = 8;
 
+/// Takes what is known of a job that waits.
+pub type Explained = Box<dyn FnOnce(Option<Wait>) + Send>;
+
 /// What the thread is told.
-#[derive(Debug)]
 pub enum Order {
+    /// Somebody wants to know why a job does not run.
+    Explain(JobId, Explained),
     /// A job was accepted, and is kept.
     Submitted(JobId, TenantId, Box<JobSpec>),
     /// A job is not wanted any more, which is kept.
@@ -72,6 +79,8 @@ pub struct Shared {
     pub data: PathBuf,
     /// Cores that jobs have together.
     pub cores: usize,
+    /// What is counted of jobs.
+    pub counts: Arc<Counts>,
     /// Told when a job is over.
     pub over: Over,
     /// Told what the operator should know.
@@ -237,6 +246,7 @@ impl Runner {
     fn handle(&mut self, order: Order) {
         match order {
             Order::Submitted(job, tenant, spec) => self.accept(job, tenant, *spec),
+            Order::Explain(job, tell) => tell(self.fair.explain(&job)),
             Order::Cancelled(job) => self.cancel(&job),
             Order::Refresh => {
                 let tenants: Vec<_> = self.known.values().map(|known| known.tenant).collect();
@@ -415,7 +425,7 @@ impl Attempt {
         let cache = self.shared.cache(self.tenant);
         let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
         let _ = self.orders.send(Order::Started(self.job.clone(), child.id()));
-        let ended = launch::wait(child)?;
+        let ended = launch::wait(child, Some(folder.open_log()?))?;
         if self.is_over()? {
             folder.remove();
             return Ok(Outcome::Over);
@@ -425,6 +435,7 @@ impl Attempt {
             Some(code @ (0 | 2..=7)) => self.conclude(&folder, code, ended.said),
             _ if self.is_last => self.give_up(&folder, &ended.said),
             _ => {
+                self.shared.counts.restarts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                 (self.shared.warn)(&self.job, &format!("its process ended unexpectedly: {}", ended.said));
                 Ok(Outcome::Fault)
             }
@@ -465,13 +476,22 @@ impl Attempt {
         let seen = self.used.load(std::sync::atomic::Ordering::Relaxed);
         // What a run says of itself is exact, but only of its last process.
         conclusion.cpu_ms = conclusion.cpu_ms.max(seen);
-        let (job, tenant) = (self.job.clone(), self.tenant);
-        self.shared.store().write(move |rows| {
+        let (job, tenant, blobs, done) =
+            (self.job.clone(), self.tenant, Arc::clone(&self.shared.blobs), conclusion.clone());
+        let over = self.shared.store().write(move |rows| {
             for (digest, bytes) in kept {
-                contents::add(rows, tenant, &digest, bytes)?;
+                sweep::check_kept(&*blobs, tenant, &digest)?;
+                contents::add(rows, tenant, &digest, bytes, Stay::WhileNeeded)?;
             }
-            jobs::finish(rows, &job, tenant, state, &conclusion)
+            let is_first = jobs::finish(rows, &job, tenant, state, &conclusion)?;
+            Ok(if is_first { jobs::get(rows, &job)? } else { None })
         })?;
+        if let Some(job) = over {
+            self.shared.counts.over(tenant, state, &done);
+            let (created, started) = (job.created, job.started.unwrap_or(job.created));
+            self.shared.counts.queued.add(started.since(created));
+            self.shared.counts.ran.add(job.ended.unwrap_or(started).since(started));
+        }
         folder.remove();
         Ok(Outcome::Over)
     }
