@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<Exit> {
     }
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
     // Before any thread: a thread inherits which signals are taken here.
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate]).map_err(host)?;
+    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate, Signal::HangUp]).map_err(host)?;
     let mut poller = Poller::new().map_err(host)?;
     poller.add(&signals, Token(0), Interest::Read).map_err(host)?;
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
@@ -66,8 +66,14 @@ pub(crate) fn run() -> Result<Exit> {
     let mut ready = Vec::new();
     loop {
         poller.wait(None, &mut ready).map_err(host)?;
-        if signals.next_signal().is_some() {
-            break;
+        match signals.next_signal() {
+            Some(Signal::HangUp) => {
+                if let Err(error) = service.reload() {
+                    tracing::error!(error = error.to_string(), "what may have changed cannot be read again");
+                }
+            }
+            Some(_) => break,
+            None => {}
         }
     }
     service.stop();

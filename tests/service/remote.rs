@@ -101,10 +101,11 @@ fn pictures_pipes_and_kernels_that_are_only_there() {
     assert_eq!(mine.text(), "4\n");
     let unknown = there(&place, &server.address, "run yours").input("0 10\n").run().code(5);
     assert!(unknown.stderr.contains("there is no kernel yours"), "{}", unknown.stderr);
-    // What is there already is not sent again: the same input is one content.
-    let before = anna.get("/v1/usage").is(200).json()["stored_bytes"].clone();
+    // What is there already is not sent again: the same input is one content. New is the log of the run alone.
+    let stored = || anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap();
+    let before = stored();
     there(&place, &server.address, "run grep -c pattern=others").input(&lines).run().code(0);
-    assert_eq!(anna.get("/v1/usage").is(200).json()["stored_bytes"], before);
+    assert!((before..before + 1000).contains(&stored()), "{before} and {}", stored());
     server.end(Signal::TERM).code(0);
 }
 
