@@ -29,16 +29,26 @@ fn declared(headers: &HeaderMap) -> Option<u64> {
 
 /// Hands the parts of a body over as they come.
 async fn parts(
-    mut body: Body,
+    body: Body,
     what: &str,
     most: u64,
+    over: impl FnOnce() -> Problem,
+    take: impl FnMut(&[u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    parts_within(body, PATIENCE, (what, most), over, take).await
+}
+
+async fn parts_within(
+    mut body: Body,
+    patience: Duration,
+    (what, most): (&str, u64),
     over: impl FnOnce() -> Problem,
     mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let began = tokio::time::Instant::now();
     let mut taken = 0_u64;
     loop {
-        let until = began + PATIENCE + Duration::from_secs(taken / LEAST_RATE);
+        let until = began + patience + Duration::from_secs(taken / LEAST_RATE);
         let frame = tokio::time::timeout_at(until, body.frame()).await;
         let frame = frame.map_err(|_| {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", format!("{what} came more slowly than is bearable"))
@@ -195,6 +205,35 @@ pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Sta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::stream::stream;
+
+    #[test]
+    fn what_comes_drop_by_drop_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (drops, body) = stream();
+            tokio::spawn(async move {
+                // As long as somebody listens: each is in time by itself.
+                while drops.give("drop").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            });
+            let mut taken = 0;
+            let patience = Duration::from_millis(30);
+            let result = parts_within(
+                body,
+                patience,
+                ("it", u64::MAX),
+                || Problem::busy("never"),
+                |part| {
+                    taken += part.len();
+                    Ok(())
+                },
+            );
+            let status = axum::response::IntoResponse::into_response(result.await.expect_err("too slow")).status();
+            assert_eq!((status, taken > 0), (StatusCode::REQUEST_TIMEOUT, true), "{taken}");
+        });
+    }
 
     #[test]
     fn what_comes_at_once_is_counted_together() {
