@@ -25,3 +25,5 @@ mod remote;
 #[cfg(feature = "serve")]
 mod restart;
 mod tenants;
+#[cfg(feature = "serve")]
+mod tls;

@@ -209,6 +209,31 @@ fn ctrl_c_cancels_and_jobs_can_be_looked_after() {
     server.end(Signal::TERM).code(0);
 }
 
+/// Results come as they are there, and a reader that has enough ends the job.
+#[test]
+fn results_are_written_as_they_come_to_be() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = anna(&place, &server);
+    place.write("long.txt", format!("{}0 4000000000\n", "0 300000\n".repeat(20)));
+    let mut running = there(&place, &server.address, "run primes long.txt --batch 1").start();
+    for _ in 0..5 {
+        assert_eq!(running.line(), "25997");
+    }
+    running.process.signal(Signal::INT);
+    let outcome = running.end().code(130);
+    assert!(outcome.text().lines().all(|line| line == "25997"), "{}", outcome.text());
+    place.write("more.txt", "0 300000\n".repeat(100_000));
+    let mut running = there(&place, &server.address, "run primes more.txt --batch 1").start();
+    assert_eq!(running.line(), "25997");
+    running.stop_reading();
+    let outcome = running.end().code(141);
+    assert_eq!(outcome.stderr, "");
+    let is_over = || anna.get("/v1/jobs?state=running").is(200).json()["jobs"].as_array().unwrap().is_empty();
+    eventually("the job is cancelled", is_over);
+    server.end(Signal::TERM).code(0);
+}
+
 /// Between a client and a server: cuts off connections, at first before an answer comes through.
 fn cutting(to: String, cuts: u32) -> (String, Arc<AtomicU32>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
