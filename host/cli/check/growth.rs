@@ -59,7 +59,10 @@ impl Check<'_> {
             let seen = self.setup.run(&sample.repeated(times, split, separate)?, how)?;
             if let Some(item) = seen.failed.iter().find(|item| matches!(item.verdict, Verdict::MemoryLimit { .. })) {
                 let items = report::count(seen.items, "item");
-                self.found(Rule::MemoryGrows, format!("of {items} not all have room, as they have one by one: {}", item.verdict));
+                self.found(
+                    Rule::MemoryGrows,
+                    format!("of {items} not all have room, as they have one by one: {}", item.verdict),
+                );
                 return Ok(());
             }
             if seen.failure.is_some() {

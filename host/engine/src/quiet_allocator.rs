@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use wasm_encoder::{BlockType, CodeSection, ConstExpr, ExportKind, ExportSection, Function, GlobalType, MemArg, ValType};
+use wasm_encoder::{
+    BlockType, CodeSection, ConstExpr, ExportKind, ExportSection, Function, GlobalType, MemArg, ValType,
+};
 use wasmparser::{ExternalKind, FunctionBody, Operator, Parser, Payload, TypeRef};
 
 use crate::adapter_room::one_more;
@@ -254,7 +256,8 @@ mod tests {
         let monotonic = instance.get_typed_func::<(), i64>(&mut store, "monotonic").expect("it is there");
         let wall = instance.get_typed_func::<(), i64>(&mut store, "wall").expect("it is there");
         assert_eq!((monotonic.call(&mut store, ()).ok(), wall.call(&mut store, ()).ok()), (Some(1), Some(1002)));
-        let realloc = instance.get_typed_func::<(i32, i32, i32, i32), i32>(&mut store, "cabi_realloc").expect("it is there");
+        let realloc =
+            instance.get_typed_func::<(i32, i32, i32, i32), i32>(&mut store, "cabi_realloc").expect("it is there");
         assert_eq!(realloc.call(&mut store, (0, 0, 1, 500)).ok(), Some(501));
         let after = instance.get_typed_func::<i32, ()>(&mut store, "cabi_post_run").expect("it is there");
         after.call(&mut store, 0).expect("it works");

@@ -45,7 +45,11 @@ pub(super) fn find(store: &mut Store<HostState>, function: Func, ty: &Function) 
 }
 
 /// With bytes as the result, or none where there could be some, or an error in their place.
-fn bytes<A: Arguments>(store: &mut Store<HostState>, function: Func, result: Option<&Shape>) -> Option<Box<dyn Direct>> {
+fn bytes<A: Arguments>(
+    store: &mut Store<HostState>,
+    function: Func,
+    result: Option<&Shape>,
+) -> Option<Box<dyn Direct>> {
     match result? {
         Shape::Bytes => with::<A, (Vec<u8>,)>(store, function),
         Shape::Option(inner) if **inner == Shape::Bytes => with::<A, (Option<Vec<u8>>,)>(store, function),

@@ -426,7 +426,8 @@ impl State {
         let is_alone = !self.cores.is_contested() && !self.execute.jobs.is_contested();
         // What the only worker hands back comes before what is given to it next, so that it runs the input from its beginning to
         // its end. Where items are counted somebody hands them over one by one: that takes as many replies as there are items.
-        let are_handed_over = self.jobs.values().next().is_some_and(|job| job.get().split_and_merge().0 == Split::Table);
+        let are_handed_over =
+            self.jobs.values().next().is_some_and(|job| job.get().split_and_merge().0 == Split::Table);
         let is_in_order = self.target == 1 && !are_handed_over;
         // Somebody else may be next.
         let is_sure = is_short && is_alone && !is_in_order && self.rules.recycle.is_none();
