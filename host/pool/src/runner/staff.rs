@@ -122,7 +122,7 @@ impl Pool {
             cpu_limit: self.config.limits.cpu.map(Duration::from_secs),
         };
         self.oom = now;
-        let book = worker.times;
+        let (book, memory) = (worker.times, worker.memory);
         let (death, exit) = worker.reap(&circumstances);
         if let Some(recorder) = &mut self.recorder {
             let text = lost.then(|| death.text.clone());
@@ -137,6 +137,7 @@ impl Pool {
             core,
             cpu: exit.user_time + exit.system_time,
             max_resident: exit.max_resident,
+            memory,
             killed: lost && matches!(death.verdict, Verdict::Killed(_) | Verdict::OutOfMemory),
             death: lost.then(|| death.text.clone()),
             times: book.close(),
