@@ -1,17 +1,15 @@
 //! Iterators over what comes out of a pipeline.
 
 use std::marker::PhantomData;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::library::error::StageError;
 use crate::library::form::Form;
+use crate::library::map::TURN;
 
 use super::Pipeline;
 use super::line::Line;
 use super::report::PipelineReport;
-
-/// How long items are taken until what they came to is looked at: an iterator may take its time.
-const TURN: Duration = Duration::from_millis(1);
 
 /// What comes out of a pipeline, in the order of the items: made by [`Pipeline::map`]. Nothing is begun before the first
 /// result is asked for.
