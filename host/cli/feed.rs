@@ -167,16 +167,6 @@ pub(crate) enum Foreign {
     Parquet,
 }
 
-impl Foreign {
-    /// What it is, for messages.
-    pub(crate) fn kind(self) -> String {
-        match self {
-            Self::Packed(packing) => format!("compressed with {}", packing.name()),
-            Self::Parquet => "Parquet".into(),
-        }
-    }
-}
-
 /// What an input is that is not taken as it is, when it is a file.
 pub(crate) fn foreign(found: &Found) -> Option<Foreign> {
     let sniff = |file: &File| {

@@ -40,7 +40,9 @@ pub fn read_table(form: TableForm, file: impl ReadAt, len: u64, to: impl Write) 
     if let Some(error) = to.take_error() {
         return Err(StreamError::Write(error));
     }
-    result.unwrap_or_else(|| Err(read::Unreadable("the decoder gave up".into()))).map_err(|what| StreamError::Table(what.0))
+    result
+        .unwrap_or_else(|| Err(read::Unreadable("the decoder gave up".into())))
+        .map_err(|what| StreamError::Table(what.0))
 }
 
 /// Makes a Parquet file of results that follow each other: JSON objects, of which each is a row, or Arrow IPC streams. The

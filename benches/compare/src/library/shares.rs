@@ -21,7 +21,8 @@ const BEGINNING: Duration = Duration::from_millis(500);
 pub(super) fn run(time: Duration) -> Outcome {
     let pool = Pool::builder().workers(2).build()?;
     // The same work, and two kernels: their workers are not the same.
-    let named = |name: &str, text: String| pool.kernel(KernelSource::Bytes { name: name.into(), bytes: text.into_bytes() });
+    let named =
+        |name: &str, text: String| pool.kernel(KernelSource::Bytes { name: name.into(), bytes: text.into_bytes() });
     let (heavy, light) = (named("heavy", COUNT.into())?, named("light", format!("{COUNT} "))?);
     let echo = kernel(&pool, ECHO)?;
     let cpu = |kernel: &Kernel| -> f64 {

@@ -16,7 +16,12 @@ pub(crate) fn row(setup: &Setup) -> io::Result<Row> {
         ),
         contenders: vec![setup.library(OURS).arguments("shares").arguments(seconds).rounds(3)],
         targets: vec![
-            Target::new("CPU time of the one, over that of the other: not less", "", Bound::AtLeast(2.85), figure("ratio")),
+            Target::new(
+                "CPU time of the one, over that of the other: not less",
+                "",
+                Bound::AtLeast(2.85),
+                figure("ratio"),
+            ),
             Target::new("nor more", "", Bound::AtMost(3.15), figure("ratio")),
             Target::new("the third is answered, in the middle, in", " ms", Bound::AtMost(10.0), figure("answer_ms")),
             Target::new("nine of ten in", " ms", Bound::AtMost(20.0), figure("ninth_of_ten_ms")),

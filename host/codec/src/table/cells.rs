@@ -83,7 +83,8 @@ impl<'de> Deserialize<'de> for Cell {
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Cell, E> {
-                let too_large = |_| E::custom(format!("{number} is larger than the largest whole number, {}", i64::MAX));
+                let too_large =
+                    |_| E::custom(format!("{number} is larger than the largest whole number, {}", i64::MAX));
                 i64::try_from(number).map(Cell::Whole).map_err(too_large)
             }
 

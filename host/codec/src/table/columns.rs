@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray, StructArray};
+use arrow_array::{
+    ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, RecordBatch, StringArray, StructArray,
+};
 use arrow_buffer::{NullBuffer, OffsetBuffer};
 use arrow_schema::{DataType, Field, Fields, Schema};
 
@@ -60,9 +62,7 @@ impl Type {
             | (Self::Whole, Cell::Whole(_))
             | (Self::Number, Cell::Number(_) | Cell::Whole(_))
             | (Self::Text, Cell::Text(_)) => Ok(()),
-            (Self::List(inner), Cell::List(cells)) => {
-                cells.iter().try_for_each(|cell| inner.take(cell, name, is_open))
-            }
+            (Self::List(inner), Cell::List(cells)) => cells.iter().try_for_each(|cell| inner.take(cell, name, is_open)),
             (Self::Object(columns), Cell::Object(members)) => same_names(columns, members, name).and_then(|()| {
                 columns.iter_mut().enumerate().try_for_each(|(index, (name, of))| {
                     member(members, index, name).map_or(Ok(()), |cell| of.take(cell, name, is_open))

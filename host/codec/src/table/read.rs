@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arrow_ipc::writer::StreamWriter;
 use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
-use arrow_schema::ArrowError;
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Fields, Schema};
 use bytes::Bytes;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
@@ -112,7 +114,12 @@ impl<F: ReadAt> Read for Onward<F> {
 /// Makes something of all groups of rows.
 pub(super) fn read(form: TableForm, file: impl ReadAt, len: u64, to: &mut impl Write) -> Result<(), Unreadable> {
     let file = Shared { file: Arc::new(file), len };
-    let metadata = ArrowReaderMetadata::load(&file, Default::default())?;
+    let mut metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    if form == TableForm::Rows {
+        let schema = Schema::new(metadata.schema().fields().iter().map(in_utc).collect::<Fields>());
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(schema));
+        metadata = ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)?;
+    }
     let groups = metadata.metadata().num_row_groups();
     for index in 0..groups {
         let in_group = |error: Unreadable| Unreadable(format!("row group {index}: {}", error.0));
@@ -167,4 +174,19 @@ fn batch_rows(group: &RowGroupMetaData) -> usize {
     let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
     let at_a_time = BATCH_BYTES / (bytes / rows).max(1);
     usize::try_from(at_a_time.clamp(1, BATCH_ROWS)).unwrap_or(1)
+}
+
+/// The column with all times of zones in that of Greenwich: the rules of others are not known here, and what is meant is the
+/// same.
+fn in_utc(field: &FieldRef) -> FieldRef {
+    let data_type = match field.data_type() {
+        DataType::Timestamp(unit, Some(_)) => DataType::Timestamp(*unit, Some("+00:00".into())),
+        DataType::List(of) => DataType::List(in_utc(of)),
+        DataType::LargeList(of) => DataType::LargeList(in_utc(of)),
+        DataType::FixedSizeList(of, len) => DataType::FixedSizeList(in_utc(of), *len),
+        DataType::Map(of, is_sorted) => DataType::Map(in_utc(of), *is_sorted),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(in_utc).collect()),
+        _ => return FieldRef::clone(field),
+    };
+    Arc::new(Field::clone(field).with_data_type(data_type))
 }

@@ -51,7 +51,8 @@ fn batches(stream: &[u8]) -> Vec<RecordBatch> {
     StreamReader::try_new(stream, None).expect("a stream").collect::<Result<_, _>>().expect("whole")
 }
 
-const PARTS: &str = "{\"name\":\"wing\",\"mass\":12.5,\"count\":2,\"new\":true,\"size\":[1,2],\"of\":{\"a\":1,\"b\":null}}
+const PARTS: &str =
+    "{\"name\":\"wing\",\"mass\":12.5,\"count\":2,\"new\":true,\"size\":[1,2],\"of\":{\"a\":1,\"b\":null}}
 {\"name\":\"gear\",\"mass\":7.0,\"count\":null,\"new\":false,\"size\":[],\"of\":{\"a\":2,\"b\":\"x\"}}
 {\"name\":null,\"mass\":0.25,\"count\":-3,\"new\":null,\"size\":null,\"of\":null}
 ";
@@ -103,18 +104,33 @@ fn the_first_result_says_which_columns_there_are() {
     };
     refused("nothing", 1, "it is neither a JSON object nor an Arrow IPC stream");
     refused("{\"a\":1}\n[1]", 2, "it is no JSON object of values");
-    refused("{\"a\":1}\n{\"a\":1.5}", 2, "the column `a` is a whole number in the results before it, and a number with a fraction here");
+    refused(
+        "{\"a\":1}\n{\"a\":1.5}",
+        2,
+        "the column `a` is a whole number in the results before it, and a number with a fraction here",
+    );
     refused("{\"a\":1}\n{\"a\":1,\"b\":2}", 2, "the column `b` is not in the first result, which has: a");
     refused("{\"a\":1,\"b\":2}\n{\"a\":1}", 2, "the column `b` is missing, which is in the first result");
-    refused("{\"a\":{\"b\":1}}\n{\"a\":{\"c\":1}}", 2, "the column `c` of `a` is not in the first result, which has: b");
-    refused("{\"a\":[1]}\n{\"a\":[\"x\"]}", 2, "the column `a` is a whole number in the results before it, and a text here");
+    refused(
+        "{\"a\":{\"b\":1}}\n{\"a\":{\"c\":1}}",
+        2,
+        "the column `c` of `a` is not in the first result, which has: b",
+    );
+    refused(
+        "{\"a\":[1]}\n{\"a\":[\"x\"]}",
+        2,
+        "the column `a` is a whole number in the results before it, and a text here",
+    );
     refused("{\"a\":1,\"a\":2}", 1, "it is no JSON object of values: the name `a` is there twice");
     refused("{\"a\":18446744073709551615}", 1, "it is no JSON object of values: 18446744073709551615 is larger");
     refused("{}", 1, "it is an object without names");
     refused("{\"a\":1", 1, "it is no JSON object of values: EOF");
     // What is null says nothing of its column; where there may be a fraction, whole numbers fit, too.
     let fits = "{\"a\":null,\"b\":1.5}\n{\"a\":\"x\",\"b\":2}\n";
-    assert_eq!(rows(&write(fits.as_bytes()).expect("it is written")), "{\"a\":null,\"b\":1.5}\n{\"a\":\"x\",\"b\":2.0}\n");
+    assert_eq!(
+        rows(&write(fits.as_bytes()).expect("it is written")),
+        "{\"a\":null,\"b\":1.5}\n{\"a\":\"x\",\"b\":2.0}\n"
+    );
     // Streams are held against the first as well.
     let stream = |rows: &str| groups(&write(rows.as_bytes()).expect("it is written")).remove(0);
     let error = write(&[stream("{\"a\":1}"), stream("{\"a\":\"x\"}")].concat()).expect_err("it does not fit");

@@ -182,7 +182,9 @@ impl Pool {
         };
         match (failure, end) {
             (Some(failure), _) => self.convert_failed(job, failure, observer),
-            (None, End::Input(_)) if self.jobs.get(&job).is_some_and(|job| job.groups.is_some()) => self.prove_groups(job),
+            (None, End::Input(_)) if self.jobs.get(&job).is_some_and(|job| job.groups.is_some()) => {
+                self.prove_groups(job)
+            }
             (None, End::Input(source)) => {
                 let Some((current, pipe)) = self.jobs.get_mut(&job).and_then(|job| job.pipe.as_mut()) else { return };
                 if *current == source && pipe.prove() {

@@ -250,7 +250,8 @@ impl RunningJob {
                 if file.unpack {
                     pipe.sniff();
                 }
-                let open = OpenSource { name: file.name, file: pipe.shared(), header: None, at: 0, held: None, memory: 0 };
+                let open =
+                    OpenSource { name: file.name, file: pipe.shared(), header: None, at: 0, held: None, memory: 0 };
                 self.sources.insert(source, open);
                 self.read_pipes.extend(self.pipe.replace((source, pipe)));
                 Ok(Opened::Pipe { source })
@@ -262,7 +263,8 @@ impl RunningJob {
                 } else {
                     (None, 0)
                 };
-                let file = OpenSource { name: file.name, file: Arc::new(file.file), header, at: 0, held: None, memory: 0 };
+                let file =
+                    OpenSource { name: file.name, file: Arc::new(file.file), header, at: 0, held: None, memory: 0 };
                 self.sources.insert(source, file);
                 Ok(Opened::File { source, start, end })
             }

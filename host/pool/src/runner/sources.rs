@@ -258,7 +258,9 @@ fn table_form(name: &str, split: Split, header: bool) -> Result<TableForm, JobFa
     let wrong = |what: &str| Err(JobFailure::Input(format!("{name} is Parquet, {what}")));
     match split {
         Split::Whole => Ok(TableForm::Groups),
-        Split::Lines | Split::Blocks(_) if header => wrong("whose rows come with the names of their columns: leave --header out"),
+        Split::Lines | Split::Blocks(_) if header => {
+            wrong("whose rows come with the names of their columns: leave --header out")
+        }
         Split::Lines | Split::Blocks(_) => Ok(TableForm::Rows),
         Split::Records(_) | Split::Chunks(_) | Split::Table => wrong(
             "which is taken by groups of rows (--split whole) or by rows (--split lines); its bytes are taken as they are with \
