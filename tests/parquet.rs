@@ -228,11 +228,7 @@ fn what_cannot_be_done_is_said() {
         2,
         "error: --journal cannot go on in the middle of a result that is Parquet: ",
     );
-    refused(
-        "plan echo in.parquet --shards 2 -o run.plan",
-        2,
-        "error: in.parquet is Parquet, and cannot be cut or put together; ",
-    );
+    refused("plan echo in.parquet --shards 2 -o run.plan", 2, "error: in.parquet is Parquet, and cannot be cut; ");
     let outcome = place.taskhost("run echo -o out").input(place.read("in.parquet")).run().code(5);
     assert!(
         outcome.messages().contains("is Parquet, which is read from its end: name the file"),

@@ -3,10 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-<<<<<<< HEAD
-=======
-use taskhost_data::formats::{is_parquet_name, packing_of};
->>>>>>> fd69b0b (Parquet as input and output, behind a feature of the build; a slow iterator holds back no result of a map; what two jobs share as a row of the comparison)
 use taskhost_data::merge::merge_name;
 use taskhost_data::split::split_name;
 use taskhost_os::cores::{ClaimedCores, Workers};
@@ -139,43 +135,19 @@ fn refuse(arguments: &RunArguments) -> Result<(), Failure> {
     }
 }
 
-<<<<<<< HEAD
 /// What is compressed can be cut nowhere, and parts are laid end to end. Where each input has a result of its own, neither
 /// has to be.
 fn refuse_converted(arguments: &RunArguments, place: &Place, inputs: &[PlannedInput]) -> Result<(), Failure> {
     if matches!(place, Place::PerInput(_)) {
         return Ok(());
-=======
-/// What is compressed, or a table in columns, can be cut nowhere; where each input has a result of its own, it need not be.
-fn refuse_compressed(arguments: &RunArguments, place: &Place, inputs: &[PlannedInput]) -> Result<(), Failure> {
-    let output = match place {
-        Place::PerInput(_) => return Ok(()),
-        Place::File(path) if is_parquet_name(path) => Some((path.display().to_string(), "Parquet")),
-        Place::File(path) => packing_of(path).map(|_| (path.display().to_string(), "compressed")),
-        Place::Stdout { .. } => None,
-    };
-    let is_foreign = |input: &PlannedInput| {
-        let kind = match foreign(&Found::File(input.file.clone()))? {
-            Foreign::Packed(_) => "compressed",
-            Foreign::Parquet => "Parquet",
-        };
-        Some((input.file.name.clone(), kind))
-    };
-    match inputs.iter().find_map(is_foreign).or(output).filter(|_| !arguments.input.no_compression) {
-        Some((name, "Parquet")) => Err(Failure::usage(format!(
-            "{name} is Parquet, and cannot be cut or put together; have a result made for each input, or run it on one machine"
-        ))),
-        Some((name, _)) => Err(Failure::usage(format!(
-            "{name} is compressed, and cannot be cut or put together; decompress it first, or run it on one machine"
-        ))),
-        None => Ok(()),
->>>>>>> fd69b0b (Parquet as input and output, behind a feature of the build; a slow iterator holds back no result of a map; what two jobs share as a row of the comparison)
     }
-    let is_packed = |input: &&PlannedInput| packing_of_input(&Found::File(input.file.clone())).is_some();
-    match inputs.iter().find(is_packed).filter(|_| !arguments.input.no_compression) {
-        Some(input) => Err(Failure::usage(format!(
-            "{} is compressed, and cannot be cut; decompress it first, or run it on one machine",
-            input.file.name
+    let look = |input: &PlannedInput| Some((input.file.name.clone(), foreign(&Found::File(input.file.clone()))?));
+    match inputs.iter().find_map(look).filter(|_| !arguments.input.no_compression) {
+        Some((name, Foreign::Packed(_))) => Err(Failure::usage(format!(
+            "{name} is compressed, and cannot be cut; decompress it first, or run it on one machine"
+        ))),
+        Some((name, Foreign::Parquet)) => Err(Failure::usage(format!(
+            "{name} is Parquet, and cannot be cut; have a result made for each input, or run it on one machine"
         ))),
         None => refuse_output(arguments, place),
     }

@@ -4,10 +4,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use anyhow::Result;
-<<<<<<< HEAD
-=======
-use taskhost_data::formats::{is_parquet_name, packing_of};
->>>>>>> fd69b0b (Parquet as input and output, behind a feature of the build; a slow iterator holds back no result of a map; what two jobs share as a row of the comparison)
 use taskhost_data::size::human_size;
 use taskhost_data::split::parse_split;
 use taskhost_protocol::work::Split;
@@ -86,17 +82,6 @@ impl<'a> Merging<'a> {
     pub(crate) fn new(plan: &'a Plan, output: Option<PathBuf>, quiet: bool) -> Result<Self, Failure> {
         let mut arguments = plan.arguments()?;
         plan.enter()?;
-<<<<<<< HEAD
-=======
-        if let Some(path) = output.as_deref().filter(|path| packing_of(path).is_some() || is_parquet_name(path))
-            && !arguments.input.no_compression
-        {
-            let path = path.display();
-            return Err(Failure::usage(format!(
-                "{path}: parts are put together as they are; name it without that ending"
-            )));
-        }
->>>>>>> fd69b0b (Parquet as input and output, behind a feature of the build; a slow iterator holds back no result of a map; what two jobs share as a row of the comparison)
         if output.is_some() {
             arguments.output.output = output;
         }
