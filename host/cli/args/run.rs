@@ -72,7 +72,8 @@ pub(crate) struct InputArguments {
     /// Take files and folders whose names begin with a dot, too
     #[arg(long)]
     pub(crate) hidden: bool,
-    /// Take inputs that are compressed (gzip, Zstandard) as they are, and compress no result for the sake of its name
+    /// Take inputs that are compressed (gzip, Zstandard) or Parquet as they are, and make no result either for the sake of
+    /// its name
     #[arg(long)]
     pub(crate) no_compression: bool,
 }

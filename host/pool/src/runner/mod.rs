@@ -20,6 +20,7 @@ pub(crate) mod cutter;
 mod failed;
 mod frontier;
 mod grants;
+mod groups;
 mod incoming;
 mod jobs;
 mod keeper;
