@@ -234,7 +234,8 @@ impl Pool {
     fn convert_failed(&mut self, job: JobId, failure: JobFailure, observer: &mut dyn Observer) {
         if self.finishing.contains_key(&job) {
             self.finish_failed(job, failure, observer);
-        } else if self.jobs.contains_key(&job) {
+        } else if let Some(running) = self.jobs.get_mut(&job) {
+            running.conversion.get_or_insert_with(|| failure.clone());
             self.tell_state(Event::JobBroken { job, failure });
         }
     }

@@ -116,6 +116,9 @@ pub(crate) struct RunningJob {
     pub(crate) read: Option<(u64, [u8; 32])>,
     /// Whether a journal is kept, so that a pipe has to be known again.
     pub(crate) is_kept: bool,
+    /// Why a worker that converts its input or output has given up. The state machine was told, but may have finished the
+    /// job before it hears of it.
+    pub(crate) conversion: Option<JobFailure>,
     /// The inputs of failed items, by name: their files may be closed when the failures are told.
     pub(crate) failed_sources: BTreeMap<SourceId, String>,
 }
@@ -203,6 +206,7 @@ impl RunningJob {
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),
             read: begun.as_ref().and_then(|resume| resume.read),
             is_kept: false,
+            conversion: None,
             failed_sources: BTreeMap::new(),
         };
         Ok((job, plan, begun))
