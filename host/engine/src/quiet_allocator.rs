@@ -78,7 +78,7 @@ pub(crate) fn with_still_clock(core: &[u8]) -> Option<Vec<u8>> {
             CODE => section(&mut module, &code),
             FUNCTIONS | GLOBALS => {
                 let entries: Vec<Vec<u8>> = if id == FUNCTIONS {
-                    types.iter().map(|ty| encoded(ty)).collect()
+                    types.iter().map(encoded).collect()
                 } else {
                     vec![global(ValType::I32), global(ValType::I64), global(ValType::I64)]
                 };
