@@ -53,7 +53,11 @@ fn main() -> Outcome {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["submit", count] => submit(count.parse()?),
         ["break-even"] => break_even(),
-        ["shares", seconds] => shares::run(Duration::from_secs(seconds.parse()?)),
+        ["shares", seconds] => {
+            let figures = shares::run(Duration::from_secs(seconds.parse()?))?;
+            figures.iter().for_each(|(name, value)| println!("{name} {value:.3}"));
+            Ok(())
+        }
         _ => Err("see the head of this program's source for what it takes".into()),
     }
 }

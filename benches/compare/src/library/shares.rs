@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Before anything is measured: what an item costs is known by then.
 const BEGINNING: Duration = Duration::from_millis(500);
 
-pub(super) fn run(time: Duration) -> Outcome {
+pub(super) fn run(time: Duration) -> Outcome<[(&'static str, f64); 3]> {
     let pool = Pool::builder().workers(2).build()?;
     // The same work, and two kernels: their workers are not the same.
     let named =
@@ -39,12 +39,12 @@ pub(super) fn run(time: Duration) -> Outcome {
                 kernel.map_bytes(items).weight(weight).take_while(|_| !stop.load(Ordering::Relaxed)).for_each(drop);
             });
         }
-        thread::sleep(BEGINNING);
+        thread::park_timeout(BEGINNING);
         let before = [cpu(&heavy), cpu(&light)];
         let began = Instant::now();
         let mut waits = Vec::new();
         while began.elapsed() < time {
-            thread::sleep(PAUSE);
+            thread::park_timeout(PAUSE);
             let asked = Instant::now();
             let answered = echo.submit_bytes(b"x").map(taskhost::Task::wait);
             if !matches!(answered, Ok(Ok(_))) {
@@ -60,8 +60,6 @@ pub(super) fn run(time: Duration) -> Outcome {
     let (Some(middle), Some(ninth)) = (waits.get(waits.len() / 2), waits.get(waits.len() * 9 / 10)) else {
         return Err("the third kernel gave no answer".into());
     };
-    println!("ratio {ratio:.3}");
-    println!("answer_ms {:.2}", micros(*middle) / 1e3);
-    println!("ninth_of_ten_ms {:.2}", micros(*ninth) / 1e3);
-    Ok(())
+    let millis = |wait: &Duration| micros(*wait) / 1e3;
+    Ok([("ratio", ratio), ("answer_ms", millis(middle)), ("ninth_of_ten_ms", millis(ninth))])
 }

@@ -1,3 +1,5 @@
+//! Tables of rows there and back, and what is made of files and results that are damaged.
+
 use super::*;
 
 use arrow_array::RecordBatch;
