@@ -172,7 +172,7 @@ fn ctrl_c_cancels_and_jobs_can_be_looked_after() {
     let anna = anna(&place, &server);
     place.write("long.txt", "0 4000000000\n");
     place.write("bad.txt", "0 10\nno numbers\n");
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 130)] {
         let running = there(&place, &server.address, "run primes long.txt -o never.txt").start();
         let is_running = || anna.get("/v1/jobs?state=running").is(200).json()["jobs"].as_array().unwrap().len() == 1;
         eventually("the job runs", is_running);
@@ -185,7 +185,7 @@ fn ctrl_c_cancels_and_jobs_can_be_looked_after() {
     there(&place, &server.address, "run primes bad.txt --on-error skip").run().code(3);
     let job = |arguments: &str| there(&place, &server.address, &format!("job {arguments}")).run();
     let list = job("list").code(0);
-    assert_eq!(list.text().lines().count(), 3);
+    assert_eq!(list.text().lines().count(), 4);
     assert!(list.text().contains("partial") && list.text().contains("cancelled"), "{}", list.text());
     let partial = job("list --state partial --json").code(0);
     let partial: Value = serde_json::from_str(partial.text()).unwrap();

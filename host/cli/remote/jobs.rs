@@ -102,6 +102,11 @@ fn page(job: &Value) -> String {
             value => line(name, value.to_string()),
         }
     }
+    for (name, field) in [("done so far", "items"), ("failed", "failed_items"), ("read so far", "input_bytes")] {
+        if let Some(number) = job["progress"][field].as_u64() {
+            line(name, number.to_string());
+        }
+    }
     line("CPU time", format!("{:.3} s", job["cpu_ms"].as_f64().unwrap_or(0.0) / 1000.0));
     line("created", age(&job["created"]));
     if let (Some(began), ended) = (job["started"].as_u64(), job["ended"].as_u64()) {
