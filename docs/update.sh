@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Writes docs/cli.md, the whole command line, from the program's own help: docs/update.sh [TASKHOST]
+# Writes docs/cli.md, the whole command line, from the program's own help, and docs/openapi.json, the HTTP interface of the
+# service: docs/update.sh [TASKHOST]
 #
 #   docs/update.sh --check [TASKHOST]   compares instead of writing; also whether the README shows examples/first-kernel as it is
 set -euo pipefail
@@ -38,7 +39,7 @@ page() {
         section "taskhost job $command" job "$command"
     done
     section 'taskhost tenant' tenant
-    for command in create list show set rotate page disable; do
+    for command in create list show set rotate page audit backup disable; do
         section "taskhost tenant $command" tenant "$command"
     done
     section 'taskhost cache' cache
@@ -51,9 +52,14 @@ page() {
 
 if [ -z "$check" ]; then
     page >"$docs/cli.md"
+    "$taskhost" serve --openapi >"$docs/openapi.json"
     exit
 fi
 
+diff <("$taskhost" serve --openapi) "$docs/openapi.json" || {
+    echo "docs/openapi.json is not what the program says: run docs/update.sh" >&2
+    exit 1
+}
 diff <(page) "$docs/cli.md" || {
     echo "docs/cli.md is not what the program says: run docs/update.sh" >&2
     exit 1

@@ -401,3 +401,25 @@ fn a_pipe_that_begins_byte_by_byte_is_recognised() {
         }
     }
 }
+
+/// Tables are of the same kind of thing, and not everybody's.
+#[cfg(not(feature = "parquet"))]
+#[test]
+fn tables_need_a_feature_of_the_build() {
+    let place = Place::new();
+    place.write("in.parquet", "PAR1....PAR1");
+    for split in ["whole", "lines"] {
+        let outcome = place.taskhost(&format!("run echo in.parquet --split {split} -o out")).run().code(5);
+        let message = "in.parquet is Parquet, and this taskhost was built without that: build it with `cargo install --features \
+                       parquet`";
+        assert!(outcome.messages().contains(message), "{}", outcome.messages());
+    }
+    let outcome = place.taskhost("run echo in.parquet -o out.parquet").run().code(2);
+    let message = "error: out.parquet is to be Parquet, and this taskhost was built without that: build it with";
+    assert!(outcome.messages().starts_with(message), "{}", outcome.messages());
+    assert_eq!(place.files(), ["in.parquet"]);
+    // What begins or ends like one is not one yet.
+    place.write("in.parquet", "PAR1....");
+    let outcome = place.taskhost("run echo in.parquet --split lines").run().success();
+    assert_eq!(outcome.text(), "PAR1....\n");
+}

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// The packages of this workspace, and those of them that each may depend on.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     // The binary and the library façade.
     (
         "taskhost",
@@ -21,17 +21,20 @@ const ALLOWED: [(&str, &[&str]); 10] = [
     ("taskhost-data", &["taskhost-protocol"]),
     ("taskhost-protocol", &[]),
     ("taskhost-os", &[]),
+    // In place of a package of that name, which the reader of Parquet in `taskhost-codec` uses.
+    ("zstd", &[]),
     // What everything is measured with is nobody's part.
     ("taskhost-compare", &["taskhost", "taskhost-engine", "taskhost-protocol"]),
 ];
 
 /// Packages that one of ours alone may name, since everything about them has to be in one place.
-const OWNED: [(&str, &str); 7] = [
+const OWNED: [(&str, &str); 8] = [
     ("wasmtime", "taskhost-engine"),
     ("wasmtime-wasi", "taskhost-engine"),
     ("wit-component", "taskhost-engine"),
     ("image", "taskhost-codec"),
     ("flate2", "taskhost-codec"),
+    ("parquet", "taskhost-codec"),
     ("ruzstd", "taskhost-codec"),
     ("clap", "taskhost"),
 ];
@@ -68,7 +71,9 @@ fn packages_depend_one_way() {
 fn some_packages_are_named_in_one_place_only() {
     for (package, dependencies) in dependencies() {
         for (owned, owner) in OWNED {
-            assert!(package == owner || !dependencies.contains(owned), "{package} must not depend on {owned}");
+            // What stands in for a library in C is nothing but what it is made of.
+            let is_owner = package == owner || (package == "zstd" && owned == "ruzstd");
+            assert!(is_owner || !dependencies.contains(owned), "{package} must not depend on {owned}");
         }
     }
 }

@@ -39,6 +39,8 @@ mod limits;
 mod memory;
 mod new;
 mod order;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pictures;
 mod pipes;
 mod programs;

@@ -89,7 +89,7 @@ languages! {
     c: "zig" ["component", "raw", "command"];
     cpp: "zig" ["component", "raw", "command"];
     zig: "zig" ["component", "raw", "command"];
-    go: "go" ["raw", "command"];
+    go: "go" ["raw", "component", "command"];
     assemblyscript: "assemblyscript" ["raw", "component"];
     javascript: "javascript" ["component"];
     python: "python" ["component"];

@@ -274,3 +274,49 @@ fn pictures_change_their_format_by_template() {
     assert!(place.read("out/a.pgm").starts_with(b"P5\n12 10\n"));
     assert!(place.read("out/b.pgm").starts_with(b"P5\n7 9\n"));
 }
+
+/// Sets each row to a random number, drawn once for each strip, and the number of the row.
+fn noise() -> Vec<u8> {
+    let random = r#"(import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))"#;
+    let kernel = r#"(func (export "taskhost:kernel/image-filter@1.0.0#prepare") (param i32 i32 i32 i32) (result i32)
+             (i32.store (i32.const 16) (i32.const 0))
+             (i32.store (i32.const 20) (i32.const 0)) (i32.store (i32.const 24) (i32.const 0))
+             (i32.store (i32.const 28) (local.get 0)) (i32.store (i32.const 32) (local.get 1))
+             (i32.store (i32.const 36) (local.get 2)) (i32.store (i32.const 40) (local.get 3))
+             (i32.const 16))
+           (func (export "taskhost:kernel/image-filter@1.0.0#filter")
+             (param $width i32) (param i32 i32 i32) (param $first i32) (param $rows i32) (param i32 i32)
+             (param $at i32) (param $len i32) (result i32) (local $row i32)
+             (drop (call $random (i32.const 64) (i32.const 8)))
+             (loop $next
+               (memory.fill
+                 (i32.add (local.get $at) (i32.mul (local.get $row) (local.get $width)))
+                 (i32.add (i32.load (i32.const 64)) (i32.add (local.get $first) (local.get $row)))
+                 (local.get $width))
+               (local.set $row (i32.add (local.get $row) (i32.const 1)))
+               (br_if $next (i32.lt_u (local.get $row) (local.get $rows))))
+             (call $ok (local.get $at) (local.get $len)))
+           (func (export "cabi_post_taskhost:kernel/image-filter@1.0.0#filter") (param i32) (call $reset))"#;
+    let world = "package taskhost:noise; world noise { include taskhost:kernel/host@1.0.0;
+        export taskhost:kernel/image-filter@1.0.0; }";
+    crate::recorded::module(world, random, kernel)
+}
+
+/// All strips of a picture are given the same random numbers.
+#[test]
+fn random_numbers_do_not_depend_on_how_a_picture_is_cut() {
+    let place = Place::new();
+    place.write("noise.wasm", noise());
+    place.write("in.pgm", [b"P5\n100 3000\n255\n".as_slice(), &vec![7; 300_000]].concat());
+    let run = |flags: &str| {
+        let run = place.taskhost("run noise.wasm in.pgm -o out.pgm").arguments(flags).run();
+        run.success();
+        place.read("out.pgm")
+    };
+    let first = run("--workers 1");
+    let rows: Vec<u8> = first[first.len() - 300_000..].chunks(100).map(|row| row[0]).collect();
+    assert!(rows.windows(2).all(|two| two[1] == two[0].wrapping_add(1)), "one number for all strips");
+    for flags in ["--workers 7", "--workers 2 --batch 1", "--workers 1 --fresh item", "--workers 7 --fresh batch"] {
+        assert!(run(flags) == first, "{flags}");
+    }
+}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{Outcome, Place};
 
-pub(crate) use component::component;
+pub(crate) use component::{component, module};
 
 /// Writes the recordings that are not there; one that is there is never written again.
 ///

@@ -37,7 +37,7 @@ pub(crate) use run::{
     CallArguments, MessageArguments, PictureArguments, ReportArguments, RunArguments, RunCommand, WorkerArguments,
 };
 #[cfg(feature = "serve")]
-pub(crate) use serve::ServeArguments;
+pub(crate) use serve::{LogFormat, ServeArguments};
 #[cfg(feature = "serve")]
 pub(crate) use server::{JobArguments, JobCommand, NamedJob, ServerArguments};
 pub(crate) use shards::{

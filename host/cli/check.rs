@@ -2,6 +2,7 @@
 
 mod calls;
 mod compare;
+mod growth;
 mod page;
 mod regroup;
 mod rule;
@@ -125,6 +126,9 @@ impl Check<'_> {
         }
         if kind != Kind::Typed {
             self.unusual(shape)?;
+        }
+        if kind != Kind::Command {
+            self.growth(&sample, shape, how, &base)?;
         }
         if worked == 0 {
             // Runs that fail alike say nothing good.

@@ -9,7 +9,7 @@ use taskhost_data::split::split_name;
 use taskhost_pool::runner::Pool;
 
 use crate::exit_code::Exit;
-use crate::feed::{name_of, packing_of_input};
+use crate::feed::{Foreign, foreign, name_of};
 use crate::output::{self, Place};
 use crate::plan::Shape;
 use crate::report;
@@ -51,9 +51,12 @@ pub(crate) fn print(request: &Request<'_>, pool: &Pool, kernel: &str, shape: Sha
             let size = request.bytes.map_or_else(|| "size unknown".to_owned(), human_size);
             let _ = writeln!(text, "inputs   {}, {size}", report::count(known.len() as u64, "input"));
             for found in known.iter().take(LISTED) {
-                let packed = packing_of_input(found).filter(|_| !request.arguments.input.no_compression);
-                let packed = packed.map(|packing| format!(" ({}, decompressed by a worker)", packing.name()));
-                let _ = writeln!(text, "           {}{}", report::escape(&name_of(found)), packed.unwrap_or_default());
+                let how = match foreign(found).filter(|_| !request.arguments.input.no_compression) {
+                    Some(Foreign::Packed(packing)) => format!(" ({}, decompressed by a worker)", packing.name()),
+                    Some(Foreign::Parquet) => " (Parquet, read by a worker)".to_owned(),
+                    None => String::new(),
+                };
+                let _ = writeln!(text, "           {}{how}", report::escape(&name_of(found)));
             }
             if known.len() > LISTED {
                 let _ = writeln!(text, "           … and {} more", known.len() - LISTED);

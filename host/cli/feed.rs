@@ -7,7 +7,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-use taskhost_data::formats::{PACKING_BYTES, Sniffed, packing};
+use taskhost_data::formats::{PACKING_BYTES, PARQUET, PARQUET_BYTES, Sniffed, packing};
 use taskhost_os::eventfd::Waker;
 use taskhost_os::file_kind::{FileKind, kind};
 use taskhost_os::{exact, memfd};
@@ -160,15 +160,27 @@ pub(crate) fn picture_source(found: &Found) -> Result<(SourceFile, u64), JobFail
     Ok((SourceFile { name, file: memory.into(), kind: SourceKind::Regular { len }, unpack: false }, len))
 }
 
-/// How an input is compressed, when it is a file.
-pub(crate) fn packing_of_input(found: &Found) -> Option<Packing> {
+/// What an input is that a worker makes something else of before it is cut into items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    Packed(Packing),
+    Parquet,
+}
+
+/// What an input is that is not taken as it is, when it is a file.
+pub(crate) fn foreign(found: &Found) -> Option<Foreign> {
     let sniff = |file: &File| {
         let mut first = [0; PACKING_BYTES];
         let got = exact::pread_full(file.as_fd(), &mut first, 0).unwrap_or(0);
         match packing(&first[..got]) {
-            Sniffed::Packed(packing) => Some(packing),
-            Sniffed::Plain | Sniffed::Unknown => None,
+            Sniffed::Packed(packing) => return Some(Foreign::Packed(packing)),
+            Sniffed::Plain if first == *PARQUET => {}
+            Sniffed::Plain | Sniffed::Unknown => return None,
         }
+        let len = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= PARQUET_BYTES)?.len();
+        let mut last = [0; PARQUET.len()];
+        exact::pread_exact(file.as_fd(), &mut last, len - PARQUET.len() as u64).ok()?;
+        (last == *PARQUET).then_some(Foreign::Parquet)
     };
     match found {
         Found::Call(_) => None,
@@ -181,7 +193,7 @@ pub(crate) fn packing_of_input(found: &Found) -> Option<Packing> {
 
 /// The sizes of all inputs together, when all are regular files. Of one that is to be decompressed it is not known.
 pub(crate) fn total_bytes(sources: &VecDeque<Found>, unpack: bool) -> Option<u64> {
-    if unpack && sources.iter().any(|found| packing_of_input(found).is_some()) {
+    if unpack && sources.iter().any(|found| foreign(found).is_some()) {
         return None;
     }
     sources.iter().try_fold(0_u64, |sum, found| match found {

@@ -21,7 +21,7 @@ use taskhost_pool::runner::{Journaling, Pool};
 use taskhost_protocol::ids::SourceId;
 
 use crate::exit_code::{Exit, Failure};
-use crate::feed::{name_of, packing_of_input};
+use crate::feed::{foreign, name_of};
 use crate::inputs::Found;
 use crate::kernel::KernelFile;
 use crate::report::{self, errors};
@@ -280,7 +280,7 @@ impl Left {
     /// Refuses to run failed items again that cannot be found in their input without decompressing all of it.
     pub(crate) fn check_readable(&self, inputs: &VecDeque<Found>) -> Result<(), Failure> {
         let packed = self.failed.iter().filter_map(|failed| inputs.get(failed.source.0 as usize));
-        match packed.map(|found| (found, packing_of_input(found))).find(|(_, packing)| packing.is_some()) {
+        match packed.map(|found| (found, foreign(found))).find(|(_, foreign)| foreign.is_some()) {
             Some((found, _)) => Err(Failure::input(format!(
                 "failed items are in {}, which is compressed: decompress it, and run it from the start",
                 name_of(found)

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use taskhost_data::formats::packing_of;
+use taskhost_data::formats::{is_parquet_name, packing_of};
 use taskhost_os::atomic_file::{AtomicFile, AtomicFileError};
 use taskhost_pool::job::Output;
 use taskhost_protocol::limits::DATABASE_BYTES;
@@ -88,8 +88,13 @@ pub(crate) fn work(path: &Path, arguments: &RunArguments) -> Option<StreamWork> 
     if let Some((_, table)) = arguments.output.output.as_deref().and_then(table) {
         return Some(StreamWork::Load(Load { table: table.to_owned(), before: 0 }));
     }
-    let packing = packing_of(path).filter(|_| !arguments.input.no_compression)?;
-    Some(StreamWork::Convert(Conversion::Pack(packing)))
+    if arguments.input.no_compression {
+        return None;
+    }
+    if is_parquet_name(path) {
+        return Some(StreamWork::WriteTable);
+    }
+    packing_of(path).map(|packing| StreamWork::Convert(Conversion::Pack(packing)))
 }
 
 /// What a file is that this is made of, for messages.
@@ -99,11 +104,19 @@ pub(crate) fn kind(work: &StreamWork) -> String {
         StreamWork::Convert(Conversion::Pack(packing) | Conversion::Unpack(packing)) => {
             format!("compressed with {}", packing.name())
         }
+        StreamWork::ReadTable { .. } | StreamWork::WriteTable => "Parquet".into(),
     }
 }
 
 /// A file that appears whole or not at all, whatever is made of what is written; for a device or a pipe, that itself.
 pub(crate) fn file(path: &Path, work: Option<StreamWork>) -> Result<Output, Failure> {
+    if matches!(work, Some(StreamWork::WriteTable)) && !cfg!(feature = "parquet") {
+        let path = path.display();
+        return Err(Failure::usage(format!(
+            "{path} is to be Parquet, and this taskhost was built without that: build it with `cargo install --features \
+             parquet`, or have results written to it as they are with --no-compression"
+        )));
+    }
     match (AtomicFile::create(path), work) {
         (Ok(file), Some(StreamWork::Load(load))) => database(path, file, load),
         (Ok(file), Some(work)) => Ok(Output::Converted(Box::new(file), work)),

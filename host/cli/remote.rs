@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use taskhost_os::eventfd::Waker;
 use taskhost_os::poll::{Interest, Poller, Token};
-use taskhost_os::signals::{Signal, Signals};
+use taskhost_os::signals::{self, Signal, Signals};
 
 use crate::args::{JobCommand, RunArguments};
 use crate::exit_code::{Exit, Failure};
@@ -40,7 +40,12 @@ pub(crate) fn run(mut arguments: RunArguments, address: &Address) -> Result<Exit
     let wanted = wanted::Wanted::new(&arguments, address)?;
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
     // Before any thread: a thread inherits which signals are taken here.
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate]).map_err(host)?;
+    let mut taken = vec![Signal::Interrupt, Signal::Terminate];
+    // Who starts it with `nohup` wants it to go on without a terminal.
+    if !signals::is_ignored(Signal::HangUp) {
+        taken.push(Signal::HangUp);
+    }
+    let signals = Signals::install(&taken).map_err(host)?;
     let (stop, done) = (Stop::default(), Waker::new().map_err(host)?);
     let connection = Connection::new(address, stop.clone())?;
     let mut poller = Poller::new().map_err(host)?;

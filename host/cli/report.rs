@@ -7,7 +7,10 @@ pub(crate) mod html;
 pub(crate) mod json;
 mod observer;
 mod progress;
+mod progress_file;
 mod summary;
+#[cfg(feature = "serve")]
+pub(crate) mod tracing;
 
 use std::io::{self, Write as _};
 use std::time::SystemTime;

@@ -21,7 +21,7 @@ use taskhost_protocol::kernel::{CompileOptions, Kind, Profile};
 use crate::args::{OnErrorName, RunArguments};
 use crate::dry_run;
 use crate::exit_code::{Exit, Failure};
-use crate::feed::{OneJob, total_bytes};
+use crate::feed::{Foreign, OneJob, foreign, name_of, total_bytes};
 use crate::given::{self, Gifts};
 use crate::inputs::{Found, InputOptions, Inputs, ListSource};
 use crate::invoke::{self, Invocation};
@@ -171,6 +171,14 @@ fn new_journal<'a>(
             "--journal cannot go on in the middle of a result that is {}: name a file that is not, and make one of it afterwards; \
              or have a result made for each input, with -o FOLDER/",
             output::kind(&work)
+        )));
+    }
+    if let (Given::Known(known), Place::File(_), false) = (inputs, place, arguments.input.no_compression)
+        && let Some(found) = known.iter().find(|found| foreign(found) == Some(Foreign::Parquet))
+    {
+        return Err(Failure::usage(format!(
+            "--journal cannot go on in the middle of {}, which is Parquet: have a result made for each input, with -o FOLDER/",
+            name_of(found)
         )));
     }
     let Given::Known(known) = inputs else {

@@ -30,6 +30,9 @@ pub(crate) fn run() -> Result<Exit> {
     let settings = Settings::read()?;
     let check = settings.arguments.check_config.then(|| settings.describe());
     let arguments = settings.arguments;
+    if arguments.openapi {
+        return Ok(report::text(&taskhost_service::http::document()));
+    }
     let Some(data) = arguments.data else {
         return Err(
             Failure::usage("name the folder in which everything is kept: --data DIR, or data in the file").into()
@@ -46,9 +49,12 @@ pub(crate) fn run() -> Result<Exit> {
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
     let cores = Topology::current().plan(arguments.workers.0).len();
     let engine = Workers::new(cores, arguments.sandbox.into()).map_err(|error| Failure::input(error.to_string()))?;
+    report::tracing::begin(arguments.log_format);
     let options = Options {
         data,
         listen: arguments.listen,
+        tls: arguments.tls_cert.zip(arguments.tls_key),
+        metrics: arguments.metrics,
         plain_beyond_loopback: arguments.plain_http_beyond_loopback,
         program: PathBuf::from("/proc/self/exe"),
         sandbox,
@@ -56,10 +62,14 @@ pub(crate) fn run() -> Result<Exit> {
         reserve: arguments.reserve,
         engine: Arc::new(engine),
         limits: Limits::default(),
-        log: Arc::new(report::note),
     };
     let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;
-    let exit = report::line(&format!("listening on http://{}", service.address));
+    let scheme = if service.is_secret() { "https" } else { "http" };
+    let mut text = format!("listening on {scheme}://{}\n", service.address);
+    if let Some(metrics) = service.metrics {
+        text.push_str(&format!("numbers on http://{metrics}/metrics\n"));
+    }
+    let exit = report::text(&text);
     if exit != Exit::Done {
         service.stop();
         return Ok(exit);
@@ -70,7 +80,11 @@ pub(crate) fn run() -> Result<Exit> {
     loop {
         poller.wait(ends.map(|_| LOOK), &mut ready).map_err(host)?;
         match signals.next_signal() {
-            Some(Signal::HangUp) => service.reload(Limits::default()),
+            Some(Signal::HangUp) => {
+                if let Err(error) = service.reload(Limits::default()) {
+                    tracing::error!(error = error.to_string(), "what may have changed cannot be read again");
+                }
+            }
             Some(_) if ends.is_some() => break,
             Some(_) => {
                 service.drain();

@@ -1,10 +1,14 @@
 //! `taskhost tenant`: who may use the service, and how much of it.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
+use taskhost_data::duration::human_duration;
 use taskhost_data::size::human_size;
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, TenantView, ask};
+use taskhost_service::store::audit::AuditRow;
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::time::Moment;
 
@@ -13,7 +17,10 @@ use crate::exit_code::{Exit, Failure};
 use crate::report;
 
 pub(crate) fn run(arguments: TenantArguments) -> Result<Exit> {
-    let (place, request, in_full) = request(arguments.command);
+    if let TenantCommand::Audit { place, name, verify: false } = arguments.command {
+        return audit(&place.data, name.as_deref());
+    }
+    let (place, request, in_full) = request(arguments.command)?;
     match ask(&place.data, request).map_err(|error| Failure::input(error.to_string()))? {
         AdminAnswer::Token(token) => {
             let exit = report::line(&token);
@@ -27,14 +34,18 @@ pub(crate) fn run(arguments: TenantArguments) -> Result<Exit> {
             report::message("note", "the link is good once, and for five minutes");
             Ok(exit)
         }
+        AdminAnswer::Audit(rows) => write(&rows),
+        AdminAnswer::Verified(rows) => {
+            Ok(report::line(&format!("{} of the audit log, each as it was written", report::count(rows, "row"))))
+        }
         AdminAnswer::Done => Ok(Exit::Done),
         AdminAnswer::Refused(why) => Err(Failure::usage(why).into()),
     }
 }
 
 /// Where, what, and whether a tenant is told of in full.
-fn request(command: TenantCommand) -> (ServiceArguments, AdminRequest, bool) {
-    match command {
+fn request(command: TenantCommand) -> Result<(ServiceArguments, AdminRequest, bool)> {
+    Ok(match command {
         TenantCommand::Create { place, name, share, token } => {
             let (weight, quotas) = (share.weight(), share.quotas());
             (place, AdminRequest::Create { name, weight, quotas, token: new_token(&token) }, false)
@@ -53,7 +64,42 @@ fn request(command: TenantCommand) -> (ServiceArguments, AdminRequest, bool) {
             let quotas = QuotaChange::default();
             (place, AdminRequest::Set { name, weight: None, quotas, enabled: Some(false) }, false)
         }
+        TenantCommand::Audit { place, name, verify } => {
+            let request = if verify { AdminRequest::VerifyAudit } else { AdminRequest::Audit { name, after: 0 } };
+            (place, request, false)
+        }
+        TenantCommand::Backup { place, folder } => {
+            // The server may have been started elsewhere.
+            let path = std::path::absolute(&folder)
+                .map_err(|error| Failure::input(format!("{}: {error}", folder.display())))?;
+            (place, AdminRequest::BackUp { path }, false)
+        }
+    })
+}
+
+/// Writes the audit log, part by part.
+fn audit(data: &Path, name: Option<&str>) -> Result<Exit> {
+    let mut after = 0;
+    loop {
+        let request = AdminRequest::Audit { name: name.map(str::to_owned), after };
+        match ask(data, request).map_err(|error| Failure::input(error.to_string()))? {
+            AdminAnswer::Audit(rows) => {
+                let Some(last) = rows.last() else { return Ok(Exit::Done) };
+                after = last.number;
+                let exit = write(&rows)?;
+                if exit != Exit::Done {
+                    return Ok(exit);
+                }
+            }
+            AdminAnswer::Refused(why) => return Err(Failure::usage(why).into()),
+            other => return Err(Failure::input(format!("the server answers something else: {other:?}")).into()),
+        }
     }
+}
+
+fn write(rows: &[AuditRow]) -> Result<Exit> {
+    let lines = rows.iter().map(|row| Ok(serde_json::to_string(row)? + "\n"));
+    Ok(report::text(&lines.collect::<Result<String>>()?))
 }
 
 fn new_token(arguments: &TokenArguments) -> NewToken {
@@ -88,6 +134,7 @@ fn page(view: &TenantView) -> String {
         ("a kernel", human_size(quotas.kernel_bytes)),
         ("requests a second", quotas.requests_per_second.to_string()),
         ("concurrent calls", quotas.concurrent_calls.to_string()),
+        ("results are kept", human_duration(Duration::from_secs(quotas.keep_seconds))),
     ];
     let mut text = format!("{}{}\n", tenant.name, if tenant.enabled { "" } else { " (disabled)" });
     for (name, value) in rows {

@@ -349,6 +349,15 @@ impl Builder {
 
     /// Makes the pool. Workers are started with the first kernel.
     ///
+    /// ```standalone_crate
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(1).build()?;
+    /// drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Error::NoWorkerEntry`] when this program cannot be started as a worker and no other was named,
     /// [`Error::WorkerProgram`] when the one that was cannot be used, [`Error::Broadcast`] or [`Error::Start`] when broadcast data

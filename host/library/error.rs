@@ -90,6 +90,12 @@ impl Error {
     }
 
     /// Who is to blame.
+    ///
+    /// ```
+    /// use taskhost::{Blame, Error};
+    ///
+    /// assert_eq!(Error::NoWorkerEntry.blame(), Blame::Host);
+    /// ```
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
@@ -255,6 +261,12 @@ impl TaskError {
     }
 
     /// Who is to blame.
+    ///
+    /// ```
+    /// use taskhost::{Blame, TaskError};
+    ///
+    /// assert_eq!(TaskError::Cancelled.blame(), Blame::Nobody);
+    /// ```
     #[must_use]
     pub fn blame(&self) -> Blame {
         match self {
@@ -267,6 +279,10 @@ impl TaskError {
     }
 
     /// The item, counted from 0 in its map; 0 for a task.
+    ///
+    /// ```
+    /// assert_eq!(taskhost::TaskError::Cancelled.item(), None);
+    /// ```
     #[must_use]
     pub fn item(&self) -> Option<u64> {
         match self {

@@ -124,12 +124,32 @@ impl Kernel {
     }
 
     /// Its name, as the pool was given it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// assert_eq!(primes.name(), "primes.wasm");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// What it says of itself, if it says anything.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let words = pool.kernel("wordcount.wasm")?;
+    /// if let Some(description) = words.description() {
+    ///     println!("{}", description.split);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn description(&self) -> Option<&Description> {
         self.description.as_deref()
@@ -286,6 +306,15 @@ impl Kernel {
     }
 
     /// How the kernel is called.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let primes = pool.kernel("primes.wasm")?;
+    /// println!("{:?}", primes.kind());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.kind

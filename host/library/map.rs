@@ -2,10 +2,14 @@
 
 use std::marker::PhantomData;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::{Duration, Instant};
 
 use super::error::TaskError;
-use super::flow::Flow;
+use super::flow::{Flow, Seen};
 use super::form::Form;
+
+/// How long items are taken until it is looked what the others came to: an iterator may take its time.
+pub(super) const TURN: Duration = Duration::from_millis(1);
 
 /// The results of many items, in order: made by [`Kernel::map`](crate::Kernel::map). Nothing is begun before the first
 /// result is asked for.
@@ -23,9 +27,11 @@ struct Both<I, F> {
 }
 
 impl<I: Iterator, F: Form<I::Item>> Both<I, F> {
-    /// Takes as many items as may be read ahead.
-    fn fill(&mut self) {
-        while self.flow.has_room() {
+    /// Takes as many items as may be read ahead, unless that takes long: then it says that there is room for more.
+    fn fill(&mut self) -> bool {
+        let began = Instant::now();
+        let mut is_long = false;
+        while !is_long && self.flow.has_room() {
             let Some(items) = &mut self.items else { break };
             match items.next() {
                 Some(item) => self.flow.push(|bytes| F::write(&item, bytes)),
@@ -34,19 +40,34 @@ impl<I: Iterator, F: Form<I::Item>> Both<I, F> {
                     self.flow.end();
                 }
             }
+            is_long = began.elapsed() >= TURN;
         }
         self.flow.flush();
+        is_long && self.items.is_some() && self.flow.has_room()
     }
 
     fn next(&mut self) -> Option<(u64, Result<F::Result, TaskError>)> {
+        // Whether something has come that was not yet looked at.
+        let mut has_come = false;
         loop {
-            if self.items.is_some() && self.flow.wants() {
-                self.fill();
-            }
+            let is_short = !has_come && self.items.is_some() && self.flow.wants() && self.fill();
             if let Some(result) = self.flow.take(F::read) {
                 return Some(result);
             }
-            if let Some(end) = self.flow.wait() {
+            has_come = false;
+            let end = if is_short {
+                match self.flow.look() {
+                    Seen::Nothing => continue,
+                    Seen::Something => {
+                        has_come = true;
+                        continue;
+                    }
+                    Seen::End(end) => Some(end),
+                }
+            } else {
+                self.flow.wait()
+            };
+            if let Some(end) = end {
                 self.items = None;
                 let (item, error) = end?;
                 return Some((item, Err(error)));

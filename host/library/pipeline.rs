@@ -93,6 +93,20 @@ impl Pipeline {
     ///
     /// Items go on from stage to stage whenever the next result is asked for. Until then, each stage has work ahead for some
     /// quarter of a second.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let pipeline = pool.pipeline(["double.wasm", "primes.wasm"])?;
+    /// for result in pipeline.map::<_, u64>(0u64..) {
+    ///     match result {
+    ///         Ok(count) => println!("{count}"),
+    ///         Err(error) => eprintln!("{error}"),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map<I, R>(&self, items: I) -> Piped<I::IntoIter, Values<R>>
     where
         I: IntoIterator,
@@ -103,6 +117,16 @@ impl Pipeline {
     }
 
     /// The same with bytes as they are, for kernels that read no postcard.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let pipeline = pool.pipeline(["validate.wasm", "transform.wasm"])?;
+    /// let rows: Vec<Vec<u8>> = pipeline.map_bytes(["1,17.5", "3,4"]).flatten().collect();
+    /// # drop(rows);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn map_bytes<I>(&self, items: I) -> Piped<I::IntoIter, Bytes>
     where
         I: IntoIterator,

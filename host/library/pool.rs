@@ -76,6 +76,15 @@ impl std::fmt::Debug for Pool {
 impl Pool {
     /// A pool with one pinned worker for each physical core.
     ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::new()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// See [`Builder::build`].
     pub fn new() -> Result<Self, Error> {
@@ -83,6 +92,15 @@ impl Pool {
     }
 
     /// How a pool is to be, when it is not to be like all others.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(2).timeout(std::time::Duration::from_secs(1)).build()?;
+    /// # drop(pool);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }

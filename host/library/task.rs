@@ -38,6 +38,12 @@ pub(crate) fn plan(ordered: bool, batch: BatchRule) -> ItemsPlan {
 
 /// One item that is run: made by [`Kernel::submit`](crate::Kernel::submit). It is also a future, of any runtime. Dropping
 /// it cancels it.
+///
+/// ```
+/// async fn count(primes: &taskhost::Kernel) -> Result<u64, taskhost::Error> {
+///     Ok(primes.submit::<_, u64>(&(0u64, 100u64))?.await?)
+/// }
+/// ```
 pub struct Task<R> {
     desk: Arc<Desk>,
     job: JobId,
@@ -117,7 +123,15 @@ impl<R> Task<R> {
     /// # }
     /// ```
     pub fn wait_timeout(&mut self, limit: Duration) -> Option<Result<R, TaskError>> {
-        self.look(Some(Instant::now() + limit))
+        match Instant::now().checked_add(limit) {
+            Some(until) => self.look(Some(until)),
+            // For ever.
+            None => loop {
+                if let Some(result) = self.look(None) {
+                    break Some(result);
+                }
+            },
+        }
     }
 
     /// The result, if it is there.

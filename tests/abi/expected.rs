@@ -108,6 +108,8 @@ fn words(name: &str, run: impl Fn(&str, &[u8]) -> Outcome) {
     let wanted = wordcount(&text);
     same(name, "one block", run("", &text), &wanted);
     same(name, "many blocks", run("--split blocks:1000 --workers 2", &text), &wanted);
+    // Garbage is collected whenever that is due, also while room is made for an item.
+    same(name, "small blocks in one instance", run("--split blocks:300 --workers 1", &text), &wanted);
     same(name, "nothing", run("", b""), b"");
 }
 

@@ -59,6 +59,8 @@ pub(super) const PLANTED: &[Planted] = &[
     planted("TH043", Kernel::Named("huge-result"), "--split lines --input sample --max-output 100K"),
     Planted { sample: "abort\n", ..planted("TH044", Kernel::Named("misbehave"), LINES) },
     planted("TH045", Kernel::Text(wants_a_byte), ""),
+    planted("TH046", Kernel::Text(leaks), ""),
+    planted("TH046", Kernel::Text(leaks), "--memory 4MiB"),
     planted("TH050", Kernel::Named("echo"), LINES),
     Planted { sample: "one\n", ..planted("TH051", Kernel::Named("echo"), LINES) },
     planted("TH052", Kernel::Named("program"), "--split lines --input sample -- s"),
@@ -173,6 +175,16 @@ fn wants_a_part() -> String {
     let combine =
         "(if (i32.eqz (i32.load (i32.const 4096))) (then unreachable)) (call $place (i32.const 1024) (i32.const 3))";
     reduces("lines", "(call $place (i32.const 1024) (i32.const 3))", combine)
+}
+
+/// Takes 1000 bytes for each item and gives nothing back.
+fn leaks() -> String {
+    maps(
+        "(global.set $count (i32.add (global.get $count) (i32.const 1000)))
+         (if (i32.gt_u (i32.add (global.get $count) (i32.const 1048576)) (i32.shl (memory.size) (i32.const 16)))
+           (then (if (i32.eq (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))))
+         (call $place (local.get $at) (local.get $len))",
+    )
 }
 
 fn counts_blocks() -> String {

@@ -225,6 +225,7 @@ fn honest_of(job: JobId, batch: BatchId) -> Done {
         counters: Vec::new(),
         plan: None,
         spent: Spent::default(),
+        memory: 0,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Maps: all results, in order, no more items than needed, and a bad item costs itself.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use taskhost::{Blame, TaskError};
 
@@ -12,6 +13,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("a_million_small_items", a_million_small_items),
     ("nothing_is_lost_out_of_order", nothing_is_lost_out_of_order),
     ("an_endless_iterator_is_read_as_far_as_needed", an_endless_iterator_is_read_as_far_as_needed),
+    ("a_slow_iterator_holds_back_no_result", a_slow_iterator_holds_back_no_result),
     ("one_bad_item_is_one_error", one_bad_item_is_one_error),
     ("many_bad_items_keep_their_numbers", many_bad_items_keep_their_numbers),
     ("what_cannot_be_written_is_an_error_in_its_place", what_cannot_be_written_is_an_error_in_its_place),
@@ -63,6 +65,31 @@ fn an_endless_iterator_is_read_as_far_as_needed() {
     let first: Vec<u64> = map.filter(|count| *count == Ok(1)).flatten().take(10).collect();
     assert_eq!(first.len(), 10);
     assert!((30..=30 + 64).contains(&taken.get()), "29 is the tenth prime, and {} were taken", taken.get());
+}
+
+fn a_slow_iterator_holds_back_no_result() {
+    let pool = pool();
+    let echo = bytes(&pool, "echo");
+    let (is_seen, taken) = (Cell::new(false), Cell::new(0_u32));
+    let slow = (0..100_u32).inspect(|_| {
+        if is_seen.get() {
+            return;
+        }
+        // Before the second, the first has been run; and it takes longer and longer, so that a busy machine can keep up.
+        while taken.get() > 0 && pool.stats().items == 0 {
+            std::thread::yield_now();
+        }
+        let (began, pause) = (Instant::now(), Duration::from_millis(2 << taken.get().min(10)));
+        while began.elapsed() < pause {
+            std::hint::spin_loop();
+        }
+        taken.set(taken.get() + 1);
+    });
+    let mut map = echo.map::<_, u32>(slow);
+    assert_eq!(map.next(), Some(Ok(0)));
+    is_seen.set(true);
+    assert!(taken.get() < 8, "{} items were taken before the first result was given", taken.get());
+    assert_eq!(map.collect::<Result<Vec<_>, _>>(), Ok((1..100).collect()));
 }
 
 fn one_bad_item_is_one_error() {

@@ -23,6 +23,11 @@ const PRELUDE: &str = r#"
 
 /// A component of a world of the contract, or of a world that is written out; the text is what follows the prelude.
 pub(crate) fn component(world: &str, text: &str) -> Vec<u8> {
+    ComponentEncoder::default().module(&module(world, "", text)).unwrap().validate(true).encode().unwrap()
+}
+
+/// The module that such a component is made of, with imports in front. taskhost makes a component of it, too.
+pub(crate) fn module(world: &str, imports: &str, text: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let mut package = resolve.push_str("kernel.wit", include_str!("../../wit/kernel.wit")).unwrap();
     let mut name = Some(world);
@@ -31,7 +36,7 @@ pub(crate) fn component(world: &str, text: &str) -> Vec<u8> {
         name = None;
     }
     let world = resolve.select_world(&[package], name).unwrap();
-    let mut module = wat::parse_str(format!("(module {PRELUDE} {text})")).unwrap();
+    let mut module = wat::parse_str(format!("(module {imports} {PRELUDE} {text})")).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
-    ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
+    module
 }

@@ -1,6 +1,6 @@
 //! A server under test, and the little of HTTP that talks to it.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -36,6 +36,14 @@ pub(super) struct Answer {
     /// The cookie that it sets, as it is sent back.
     pub(super) cookie: Option<String>,
     pub(super) body: Vec<u8>,
+    /// Whether all of it came.
+    pub(super) is_whole: bool,
+}
+
+/// An answer that comes by and by.
+pub(super) struct Coming {
+    pub(super) status: u16,
+    lines: BufReader<TcpStream>,
 }
 
 impl Server {
@@ -44,16 +52,21 @@ impl Server {
     }
 
     pub(super) fn start_with(place: &Place, more: &str) -> Self {
-        Self::start_as(place, &format!("--listen 127.0.0.1:0 {more}"))
+        Self::start_as(place, "data", &format!("--listen 127.0.0.1:0 {more}"))
     }
 
     /// Where another one was.
     pub(super) fn start_at(place: &Place, address: &str) -> Self {
-        Self::start_as(place, &format!("--listen {address}"))
+        Self::start_as(place, "data", &format!("--listen {address}"))
     }
 
-    fn start_as(place: &Place, more: &str) -> Self {
-        let mut serve = "serve --data data --sandbox auto -j 2".to_owned();
+    /// One whose data folder is called otherwise.
+    pub(super) fn start_in(place: &Place, data: &str, more: &str) -> Self {
+        Self::start_as(place, data, &format!("--listen 127.0.0.1:0 {more}"))
+    }
+
+    fn start_as(place: &Place, data: &str, more: &str) -> Self {
+        let mut serve = format!("serve --data {data} --sandbox auto -j 2");
         if !more.contains("--drain-time") {
             // Most tests end their server while something runs.
             serve.push_str(" --drain-time 0s");
@@ -95,6 +108,32 @@ impl Client {
 
     pub(super) fn post(&self, path: &str, body: impl AsRef<[u8]>) -> Answer {
         self.send("POST", path, "", body.as_ref())
+    }
+
+    /// Asks for something that comes by and by.
+    pub(super) fn open(&self, path: &str, head: &str) -> Coming {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let (address, token) = (&self.address, &self.token);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n{head}\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut lines = BufReader::new(stream);
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        while line.trim_end() != "" {
+            line.clear();
+            lines.read_line(&mut line).unwrap();
+        }
+        Coming { status, lines }
+    }
+
+    /// Submits a job.
+    #[track_caller]
+    pub(super) fn submit(&self, job: &Value) -> String {
+        self.post("/v1/jobs", job.to_string()).is(202).json()["id"].as_str().unwrap().to_owned()
     }
 
     /// Stores a first-party kernel under its name.
@@ -161,7 +200,7 @@ impl Connection<'_> {
             if let Some(end) = end {
                 let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
                 let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-                let answer = Answer { status, head, cookie: None, body: bytes[end + 4..].to_vec() };
+                let answer = Answer { status, head, cookie: None, body: bytes[end + 4..].to_vec(), is_whole: true };
                 let length: usize = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
                 if answer.body.len() >= length {
                     return answer;
@@ -203,9 +242,37 @@ pub(super) fn talk(address: &str, bytes: &[u8]) -> Answer {
     let head = head.to_ascii_lowercase();
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
     let body = answer.get(end + 4..).unwrap_or_default();
-    let is_chunked = head.contains("transfer-encoding: chunked");
-    assert!(!is_chunked, "a length is always known here: {head}");
-    Answer { status, head, cookie, body: body.to_vec() }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+    let (body, is_whole) = if head.contains("transfer-encoding: chunked") {
+        dechunk(body)
+    } else {
+        (body.to_vec(), length.is_none_or(|length: usize| length == body.len()))
+    };
+    Answer { status, head, cookie, body, is_whole }
+}
+
+/// What is in the chunks of a body, and whether the last one came.
+fn dechunk(mut body: &[u8]) -> (Vec<u8>, bool) {
+    let mut all = Vec::new();
+    while let Some(end) = body.windows(2).position(|two| two == b"\r\n") {
+        let length = std::str::from_utf8(&body[..end]).ok().and_then(|length| usize::from_str_radix(length, 16).ok());
+        let Some(length) = length.filter(|length| body.len() >= end + 4 + length) else { break };
+        if length == 0 {
+            return (all, true);
+        }
+        all.extend_from_slice(&body[end + 2..end + 2 + length]);
+        body = &body[end + 4 + length..];
+    }
+    (all, false)
+}
+
+impl Coming {
+    /// The next line; none at the end. Of chunks only what is in them.
+    pub(super) fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        self.lines.read_line(&mut line).unwrap();
+        (!line.is_empty()).then(|| line.trim_end().to_owned())
+    }
 }
 
 impl Answer {

@@ -149,7 +149,7 @@ fn heads_that_lie_are_refused_and_the_log_stays_a_log() {
     assert_eq!(raw(&server.address, "GET", "/healthz", "", b"").is(200).text(), "ok\n");
     assert_eq!(raw(&server.address, "GET", "/readyz", "", b"").is(200).text(), "ready\n");
     let metrics = raw(&server.address, "GET", "/metrics", "", b"").is(200).text();
-    assert!(metrics.contains("taskhost_http_requests_total{status=\"4xx\"}") && !metrics.contains("anna"), "{metrics}");
+    assert!(metrics.contains("route=\"/v1/jobs/{job}\",status=\"404\"}") && !metrics.contains("anna"), "{metrics}");
     let outcome = server.end(Signal::TERM).code(0);
     assert!(outcome.stderr.lines().count() >= 5, "{}", outcome.stderr);
     for line in outcome.stderr.lines() {

@@ -1,6 +1,10 @@
 //! The service: its tenants, its store, and what it does over HTTP.
 
 #[cfg(feature = "serve")]
+mod attacks;
+#[cfg(feature = "serve")]
+mod backup;
+#[cfg(feature = "serve")]
 mod browser;
 #[cfg(feature = "serve")]
 mod calls;
@@ -11,9 +15,13 @@ mod client;
 #[cfg(feature = "serve")]
 mod config;
 #[cfg(feature = "serve")]
+mod description;
+#[cfg(feature = "serve")]
 mod drain;
 #[cfg(feature = "serve")]
 mod fairness;
+#[cfg(feature = "serve")]
+mod following;
 #[cfg(feature = "serve")]
 mod http;
 #[cfg(feature = "serve")]
@@ -27,3 +35,5 @@ mod restart;
 #[cfg(feature = "serve")]
 mod soak;
 mod tenants;
+#[cfg(feature = "serve")]
+mod tls;

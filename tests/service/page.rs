@@ -14,6 +14,16 @@ fn kernel(name: &str) -> std::path::PathBuf {
     format!("{}/plugins/dist/{name}.wasm", env!("CARGO_MANIFEST_DIR")).into()
 }
 
+/// Every field and button has a name that is read out, every picture a text.
+#[track_caller]
+fn everything_has_a_name(browser: &mut Browser) {
+    let nameless = browser.value(
+        "[...document.querySelectorAll('input, select, textarea, button, progress, a, img')].filter((it) => !(it.labels?.length \
+         || it.getAttribute('aria-label') || it.getAttribute('alt') || it.textContent.trim())).map((it) => it.outerHTML).join()",
+    );
+    assert_eq!(nameless, "");
+}
+
 #[test]
 fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     let Some(program) = browser::program() else {
@@ -28,6 +38,7 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.type_into("#token", "th_nonsense");
     browser.click("#enter");
     browser.sees("This token is not accepted.");
+    everything_has_a_name(&mut browser);
     browser.picture("1-wrong-token");
     browser.value("document.querySelector('#token').value = ''");
     browser.type_into("#token", &anna.token);
@@ -39,16 +50,25 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.choose("#kernel-file", &[kernel("primes")]);
     browser.choose("#input-file", &[place.write("numbers <b>.txt", format!("0 10\n0 100\n{MARKUP}\n5 7\n"))]);
     browser.value("document.querySelector('#on-error').value = 'skip'");
+    everything_has_a_name(&mut browser);
     browser.picture("2-run");
     browser.click("#start");
     browser.sees("Failed items");
     browser.sees(MARKUP);
     browser.sees("item 2");
+    browser.sees("What the kernel and the run said");
+    everything_has_a_name(&mut browser);
     browser.picture("3-failed-items");
     assert_eq!(browser.value("document.querySelectorAll('main img').length"), 0);
     browser.click("#download");
     let downloaded = place.path("downloads/numbers _b_.out.txt");
     eventually("the result is downloaded", || std::fs::read(&downloaded).is_ok_and(|bytes| bytes == b"4\n25\n1\n"));
+    // What failed, again: it fails again, in a job of its own.
+    let first = browser.value("location.hash");
+    browser.click("#retry");
+    eventually("the new job is shown", || browser.value("location.hash") != first);
+    browser.sees("item 0");
+    assert_eq!(anna.get("/v1/jobs").is(200).json()["jobs"].as_array().unwrap().len(), 2);
     // A picture, with the kernel that a form without a file names.
     browser.click("a[href='#run']");
     browser.choose("#kernel-file", &[kernel("sobel")]);
@@ -57,6 +77,7 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.click("#start");
     browser.has("img.preview");
     eventually("the picture is shown", || browser.value("document.querySelector('img.preview').naturalWidth") == 512);
+    everything_has_a_name(&mut browser);
     browser.picture("4-picture");
     // One that takes long, watched and cancelled.
     let long = json!({ "kernel": "primes", "input": { "text": "0 300000\n".repeat(20_000), "name": "long.txt" }, "parameters": { "workers": 2 } });
@@ -64,6 +85,7 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.click("a[href='#jobs']");
     browser.sees("long.txt");
     browser.has("span.state.running");
+    everything_has_a_name(&mut browser);
     browser.picture("5-jobs");
     browser.prefer("dark");
     browser.picture("6-jobs-dark");
@@ -73,10 +95,12 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.picture("7-cancelled-dark");
     browser.click("a[href='#kernels']");
     browser.sees("primes");
+    everything_has_a_name(&mut browser);
     browser.picture("8-kernels-dark");
     browser.prefer("light");
     browser.click("a[href='#usage']");
     browser.sees("CPU time today");
+    everything_has_a_name(&mut browser);
     browser.picture("9-usage");
     browser.call(
         "Emulation.setDeviceMetricsOverride",
@@ -113,6 +137,7 @@ fn the_operator_sees_the_service_by_a_link_that_is_good_once() {
     browser.sees("bert");
     browser.sees("Waiting for a process");
     assert_eq!(browser.value("location.hash"), "");
+    everything_has_a_name(&mut browser);
     browser.picture("11-operator");
     browser.prefer("dark");
     browser.picture("12-operator-dark");

@@ -72,7 +72,8 @@ pub(crate) struct InputArguments {
     /// Take files and folders whose names begin with a dot, too
     #[arg(long)]
     pub(crate) hidden: bool,
-    /// Take inputs that are compressed (gzip, Zstandard) as they are, and compress no result for the sake of its name
+    /// Take inputs that are compressed (gzip, Zstandard) or Parquet as they are, and make no result either for the sake of
+    /// its name
     #[arg(long)]
     pub(crate) no_compression: bool,
 }
@@ -167,6 +168,9 @@ pub(crate) struct ReportArguments {
     /// Show progress: auto is a bar on a terminal, and now and then a line elsewhere
     #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
     pub(crate) progress: ProgressMode,
+    /// Keep a file that says how far the run is, as JSON: for whoever has it run
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) progress_file: Option<PathBuf>,
     /// Write what happened: as JSON (`-` is standard output), or as a page to look at when the name ends with .html
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::SandboxName;
 use super::values::{self, WorkerCount};
@@ -21,12 +21,27 @@ pub(crate) struct ServeArguments {
     /// Print all settings, with the place that each comes from, and serve nothing
     #[arg(long)]
     pub(crate) check_config: bool,
+    /// Print the description of the HTTP interface (OpenAPI), and serve nothing
+    #[arg(long, hide = true)]
+    pub(crate) openapi: bool,
     /// Where everything is kept: tenants, kernels, jobs, results. Made when it is missing
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Where to listen; port 0 takes one that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8420")]
     pub(crate) listen: SocketAddr,
+    /// A certificate for TLS, with those that vouch for it behind it, in PEM; SIGHUP has it read again
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Where to tell numbers for Prometheus, those of each tenant among them; `/metrics` where tenants are has sums alone
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<SocketAddr>,
+    /// How to write the log: for people, or a line of JSON for each request; auto is the first on a terminal
+    #[arg(long, value_enum, value_name = "HOW", default_value = "auto")]
+    pub(crate) log_format: LogFormat,
     /// Listen where other machines can reach it, although all can read what is sent: there is no TLS
     #[arg(long)]
     pub(crate) plain_http_beyond_loopback: bool,
@@ -42,4 +57,12 @@ pub(crate) struct ServeArguments {
     /// Walls around the workers: those that this machine allows, all of them or nothing, or none
     #[arg(long, value_enum, value_name = "HOW", default_value = "full")]
     pub(crate) sandbox: SandboxName,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Auto,
+    Text,
+    Json,
 }

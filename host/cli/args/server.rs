@@ -61,7 +61,7 @@ pub(crate) enum JobCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Print what a job that is over said of itself, and a line for each item that failed
+    /// Print what a job has said so far, and a line for each item that failed
     Logs {
         #[command(flatten)]
         job: NamedJob,

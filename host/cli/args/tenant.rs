@@ -67,6 +67,25 @@ pub(crate) enum TenantCommand {
         #[arg(long, value_name = "TIME", default_value = "0s", value_parser = values::time)]
         overlap: Duration,
     },
+    /// Write the audit log, a line of JSON for each thing that was done
+    Audit {
+        #[command(flatten)]
+        place: ServiceArguments,
+        /// What was done to this tenant alone
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// Say whether all rows are what was written, and write none
+        #[arg(long, conflicts_with = "name")]
+        verify: bool,
+    },
+    /// Copy all that is kept into a folder that is not there yet, while the service runs; the copy is a data folder
+    Backup {
+        #[command(flatten)]
+        place: ServiceArguments,
+        /// The folder
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// Print a link to the operator's page: tenants, queue, cores, health. It is good once
     Page {
         #[command(flatten)]
@@ -134,6 +153,9 @@ pub(crate) struct ShareArguments {
     /// Synchronous calls that are under way at a time
     #[arg(long, value_name = "N")]
     concurrent_calls: Option<u32>,
+    /// How long what came of a job is kept, at most
+    #[arg(long, value_name = "TIME", value_parser = values::time)]
+    keep: Option<Duration>,
 }
 
 impl ShareArguments {
@@ -152,6 +174,7 @@ impl ShareArguments {
             kernel_bytes: self.kernel_size,
             requests_per_second: self.requests,
             concurrent_calls: self.concurrent_calls,
+            keep_seconds: self.keep.map(|keep| keep.as_secs()),
         }
     }
 }

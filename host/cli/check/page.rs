@@ -176,6 +176,7 @@ fn good(rule: Rule) -> &'static str {
         Rule::UnusualItems => "unusual items do not make it trap",
         Rule::CutMatters => "the picture does not depend on how it is cut",
         Rule::NotAssociative => "parts can be joined in any groups",
+        Rule::MemoryGrows => "its memory does not grow from item to item",
         Rule::NoIdentity => "no input has a result",
         other => other.title(),
     }

@@ -108,6 +108,8 @@ rules! {
         "see what the message says about the end";
     UnusualItems = "TH045" Warning "An unusual item makes it trap"
         "answer with an error to what is empty, long or no text, or give a result";
+    MemoryGrows = "TH046" Warning "Its memory grows from item to item"
+        "give back what an item took before its result is returned; where that cannot be, run it with --recycle ITEMS";
     SaysNothing = "TH050" Note "It does not say what it takes"
         "export `describe`, so that its users need no --split and --merge";
     TooFewItems = "TH051" Note "The sample is too small to tell"

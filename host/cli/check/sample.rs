@@ -101,6 +101,19 @@ impl Sample {
         Self::new(Vec::new(), "nothing", 1)
     }
 
+    /// The same so many times: as that many inputs, or end to end in one.
+    pub(super) fn repeated(&self, times: u64, split: Split, as_inputs: bool) -> Result<Self, Failure> {
+        let times = usize::try_from(times).unwrap_or(usize::MAX);
+        if as_inputs {
+            return Self::new(self.bytes.clone(), &self.name, self.copies.saturating_mul(times));
+        }
+        let mut bytes = self.bytes.clone();
+        if matches!(split, Split::Lines | Split::Blocks(_)) && !bytes.ends_with(b"\n") {
+            bytes.push(b'\n');
+        }
+        Self::new(bytes.repeat(times), &self.name, self.copies)
+    }
+
     /// The inputs of a run.
     pub(super) fn found(&self) -> VecDeque<Found> {
         let found = |file: &OwnedFd| {

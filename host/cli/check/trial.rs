@@ -52,6 +52,8 @@ pub(super) struct Seen {
     pub(super) called: Duration,
     /// Most memory that a worker held, in bytes.
     pub(super) resident: u64,
+    /// Most memory that an instance had at the end of a batch, in bytes.
+    pub(super) memory: u64,
 }
 
 /// What all runs of a check have in common.
@@ -124,6 +126,7 @@ impl Setup<'_> {
         seen.items = report.progress.items;
         seen.called = report.workers.iter().map(|worker| worker.times.call).sum();
         seen.resident = report.workers.iter().map(|worker| worker.max_resident).max().unwrap_or(0);
+        seen.memory = report.workers.iter().map(|worker| worker.memory).max().unwrap_or(0);
         Ok(seen)
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Facts {
 pub(super) fn kinds(language: Language) -> &'static [KindName] {
     match language {
         Language::C | Language::Cpp | Language::Zig => &[KindName::Component, KindName::Raw, KindName::Command],
-        Language::Go => &[KindName::Raw, KindName::Command],
+        Language::Go => &[KindName::Raw, KindName::Component, KindName::Command],
         Language::AssemblyScript => &[KindName::Raw, KindName::Component],
         Language::Rust => &[KindName::Component, KindName::Command],
         Language::JavaScript | Language::Python => &[KindName::Component],
@@ -85,7 +85,7 @@ pub(super) fn facts(language: Language, kind: KindName) -> Facts {
             needs: "Takes go from PATH; without one, a pinned release is installed here from the Python registry.",
             first: half_a_minute,
             has_world: false,
-            needs_section: false,
+            needs_section: true,
         },
         Language::AssemblyScript => Facts {
             name: "AssemblyScript",

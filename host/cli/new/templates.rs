@@ -72,9 +72,12 @@ pub(super) const LIBRARY_ZIG: [(&str, &str); 3] = [
     ("types.zig", include_str!("../../../plugins/languages/zig/types.zig")),
 ];
 pub(super) const GO_MODULE: (&str, &str) = ("go.mod", include_str!("../../../plugins/languages/go/go.mod"));
-pub(super) const LIBRARY_GO: [(&str, &str); 4] = [
+pub(super) const LIBRARY_GO: [(&str, &str); 7] = [
     ("taskhost/taskhost.go", include_str!("../../../plugins/languages/go/taskhost/taskhost.go")),
     ("taskhost/raw.go", include_str!("../../../plugins/languages/go/taskhost/raw.go")),
+    ("taskhost/component.go", include_str!("../../../plugins/languages/go/taskhost/component.go")),
+    ("taskhost/imports.go", include_str!("../../../plugins/languages/go/taskhost/imports.go")),
+    ("taskhost/image.go", include_str!("../../../plugins/languages/go/taskhost/image.go")),
     ("taskhost/reduce/raw.go", include_str!("../../../plugins/languages/go/taskhost/reduce/raw.go")),
     ("taskhost/reduce/reduce.go", include_str!("../../../plugins/languages/go/taskhost/reduce/reduce.go")),
 ];

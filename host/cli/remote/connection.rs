@@ -235,17 +235,24 @@ impl Connection {
 
     /// Makes a request until it is answered, and reads the answer.
     pub(super) fn ask(&self, asked: &Asked<'_>) -> Result<Answer, Failure> {
-        self.patiently(|| {
-            let mut answer = self.once(asked)?;
-            let mut body = Vec::new();
-            let read = answer.body_mut().as_reader().take(ANSWER_BYTES).read_to_end(&mut body);
-            read.map_err(|error| Trouble::Passing(error.to_string(), None))?;
-            let whole = Answer { status: answer.status().as_u16(), body };
-            match again_after(&whole, answer.headers()) {
-                Some(time) => Err(Trouble::Passing(whole.failure().message, Some(time))),
-                None => Ok(whole),
-            }
-        })
+        self.patiently(|| self.attempt(asked))
+    }
+
+    /// Makes a request once, even when it is to stop.
+    pub(super) fn ask_once(&self, asked: &Asked<'_>) -> Option<Answer> {
+        self.attempt(asked).ok()
+    }
+
+    fn attempt(&self, asked: &Asked<'_>) -> Result<Answer, Trouble> {
+        let mut answer = self.once(asked)?;
+        let mut body = Vec::new();
+        let read = answer.body_mut().as_reader().take(ANSWER_BYTES).read_to_end(&mut body);
+        read.map_err(|error| Trouble::Passing(error.to_string(), None))?;
+        let whole = Answer { status: answer.status().as_u16(), body };
+        match again_after(&whole, answer.headers()) {
+            Some(time) => Err(Trouble::Passing(whole.failure().message, Some(time))),
+            None => Ok(whole),
+        }
     }
 
     /// The same, for an answer that must be a good one.
@@ -284,6 +291,20 @@ impl Connection {
             }
         })?;
         Ok(answer.into_body().into_with_config().limit(u64::MAX).reader())
+    }
+
+    /// Begins to read a result that may still be written, from a byte on. `None` when that cannot be had now.
+    pub(super) fn open_growing(&self, path: &str, from: u64) -> Option<ureq::BodyReader<'static>> {
+        let head = if from > 0 { vec![("range", format!("bytes={from}-"))] } else { Vec::new() };
+        let answer = self.once(&Asked { head, ..Asked::get(path) }).ok()?;
+        // One whose length is not known is no part of anything, and says where it begins.
+        let begins = answer.headers().get("taskhost-from").and_then(|from| from.to_str().ok()?.parse().ok());
+        let is_it = match answer.status().as_u16() {
+            200 => begins.unwrap_or(0) == from,
+            206 => true,
+            _ => false,
+        };
+        is_it.then(|| answer.into_body().into_with_config().limit(u64::MAX).reader())
     }
 
     /// Cancels a job, as well as that goes: whoever does this waits for no answer but one.

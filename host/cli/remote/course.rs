@@ -1,18 +1,22 @@
 //! The course of a run by a service: one job, or one for each input, some of them at a time; what is said at its end.
 
 use std::collections::VecDeque;
+use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use serde_json::Value;
 use taskhost_data::duration::human_duration;
 use taskhost_data::size::human_size;
 use taskhost_pool::runner::Progress;
 
 use super::connection::Connection;
 use super::follow::{self, Watch};
-use super::outcome::{Brought, Outcome, Target};
+use super::outcome::{self, Brought, Outcome, Streamed, Target};
 use super::upload;
 use super::wanted::{Wanted, Work};
 use crate::exit_code::{Exit, Failure};
+use crate::output::Place;
 use crate::report::errors::ErrorFile;
 use crate::report::{self, Meter};
 
@@ -97,7 +101,11 @@ impl<'a> Course<'a> {
     /// Waits for the job that was handed in first, and brings what came of it.
     fn settle(&mut self) -> Result<(), Failure> {
         let Some(Pending { work, target, job }) = self.pending.pop_front() else { return Ok(()) };
-        let view = follow::follow(self.connection, &job, &mut self.watch)?;
+        let (view, streamed) = self.follow(work, &job);
+        if streamed.is_reader_gone {
+            return Err(Failure::new(Exit::ReaderGone, "the reader of standard output went away"));
+        }
+        let view = view?;
         self.connection.stop.ended(&job);
         self.watch.add(&view);
         // From here on, lines are printed.
@@ -109,7 +117,7 @@ impl<'a> Course<'a> {
             None if has_result => Target::prepare(&work.place, true)?,
             None => Target::Stdout,
         };
-        let outcome = Outcome { connection: self.connection, work, job: &view };
+        let outcome = Outcome { connection: self.connection, work, job: &view, streamed: streamed.bytes };
         let brought = outcome.bring(target, &mut self.errors)?;
         self.exit = match (self.exit, brought.exit) {
             (exit, Exit::Done) => exit,
@@ -120,6 +128,20 @@ impl<'a> Course<'a> {
         self.lost += u64::from(!brought.has_result && !brought.by_item);
         self.last = Some((brought, job));
         Ok(())
+    }
+
+    /// Waits for the end of a job, and writes its result as it comes to be when that goes into a pipe or a file.
+    fn follow(&mut self, work: &Work, job: &str) -> (Result<Value, Failure>, Streamed) {
+        let is_streamed = matches!(work.place, Place::Stdout { .. }) && !std::io::stdout().is_terminal();
+        let (connection, watch, is_over) = (self.connection, &mut self.watch, AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            let streaming = is_streamed.then(|| scope.spawn(|| outcome::stream(connection, job, &is_over)));
+            let view = follow::follow(connection, job, watch);
+            is_over.store(true, Ordering::Relaxed);
+            // A thread that panics has said so.
+            let streamed = streaming.map_or_else(Streamed::default, |thread| thread.join().unwrap_or_default());
+            (view, streamed)
+        })
     }
 
     /// The last lines, as a run here has them.

@@ -18,7 +18,16 @@ const LONG_WAIT: u64 = 20;
 pub(super) fn submit(connection: &Connection, body: &Value) -> Result<String, Failure> {
     let head = vec![("content-type", "application/json".to_owned()), ("idempotency-key", random::word(32))];
     let content = Content::Bytes(body.to_string().into_bytes());
-    let job = connection.ask_well(&Asked { method: "POST", path: "/v1/jobs", head, content })?;
+    let asked = Asked { method: "POST", path: "/v1/jobs", head, content };
+    let job = connection.ask_well(&asked).inspect_err(|_| {
+        // When it is to stop, the job may have been accepted all the same, and only the answer lost: the same request finds it.
+        let found = if connection.stop.is_set() { connection.ask_once(&asked) } else { None };
+        if let Some(id) =
+            found.and_then(|answer| answer.json()["id"].as_str().map(str::to_owned)).filter(|id| is_job(id))
+        {
+            connection.cancel(&id);
+        }
+    })?;
     let id = job["id"].as_str().unwrap_or_default().to_owned();
     if !is_job(&id) {
         return Err(Failure::new(Exit::Host, format!("{} answers, but not as a service does", connection.url())));

@@ -102,6 +102,11 @@ fn page(job: &Value) -> String {
             value => line(name, value.to_string()),
         }
     }
+    for (name, field) in [("done so far", "items"), ("failed", "failed_items"), ("read so far", "input_bytes")] {
+        if let Some(number) = job["progress"][field].as_u64() {
+            line(name, number.to_string());
+        }
+    }
     line("CPU time", format!("{:.3} s", job["cpu_ms"].as_f64().unwrap_or(0.0) / 1000.0));
     line("created", age(&job["created"]));
     if let (Some(began), ended) = (job["started"].as_u64(), job["ended"].as_u64()) {
@@ -114,25 +119,31 @@ fn page(job: &Value) -> String {
     text
 }
 
+/// What a job has said so far, and what failed in it.
 fn logs(connection: &Connection, path: &str, json: bool) -> Result<Exit, Failure> {
     let job = connection.ask_well(&Asked::get(path))?;
-    if job["ended"].is_null() {
-        return Err(Failure::input(format!("the job is not over: {}", word(&job["state"]))));
-    }
+    let fetch = |part: &str| {
+        let answer = connection.ask(&Asked::get(&format!("{path}/{part}")))?;
+        match answer.status {
+            200 => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
+            // There is none, or not yet.
+            404 | 409 => Ok(String::new()),
+            _ => Err(connection.refused(&answer)),
+        }
+    };
     let mut text = String::new();
-    if !json && let Some(said) = job["message"].as_str() {
-        text.push_str(&report::escape(said));
-        text.push('\n');
+    if !json {
+        let said = fetch("log")?;
+        let said = if said.is_empty() { word(&job["message"]).to_owned() } else { said };
+        text.extend(said.lines().map(|line| report::escape(line) + "\n"));
     }
     if !job["failures"].is_null() {
-        let answer = connection.ask(&Asked::get(&format!("{path}/failures")))?;
-        if !answer.is_good() {
-            return Err(connection.refused(&answer));
-        }
-        let lines = String::from_utf8_lossy(&answer.body).into_owned();
-        let shown =
-            lines.lines().map(|line| if json { line.to_owned() } else { report::escape(&outcome::described(line)) });
-        text.extend(shown.map(|line| line + "\n"));
+        let lines = fetch("failures")?;
+        let show = |line: &str| if json { line.to_owned() } else { report::escape(&outcome::described(line)) };
+        // What is said of each is in the log as well, as far as that goes.
+        let is_new = |line: &&str| json || !text.contains(&outcome::described(line));
+        let shown: String = lines.lines().filter(is_new).map(|line| show(line) + "\n").collect();
+        text.push_str(&shown);
     }
     Ok(report::text(&text))
 }

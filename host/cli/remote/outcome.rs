@@ -1,8 +1,10 @@
 //! What came of a job, brought here: its result to the place where a run would have put it, its failed items, its exit code.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use taskhost_os::atomic_file::{AtomicFile, Durability};
@@ -16,6 +18,9 @@ use crate::report::{self, errors::ErrorFile};
 
 /// Failed items that are shown one by one.
 const SHOWN: usize = 20;
+
+/// How long after the end of an answer it is looked whether there is more.
+const STREAM_AGAIN: Duration = Duration::from_millis(200);
 
 /// How often a result that was cut off is asked for again, from where it was cut off, without a byte of progress.
 const TRIES: u32 = 5;
@@ -47,6 +52,44 @@ pub(super) struct Outcome<'a> {
     pub(super) work: &'a Work,
     /// As the service tells of it.
     pub(super) job: &'a Value,
+    /// What of its result is in its place already.
+    pub(super) streamed: u64,
+}
+
+/// What was written of a result while its job went on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Streamed {
+    pub(super) bytes: u64,
+    /// Whether nobody reads standard output any more.
+    pub(super) is_reader_gone: bool,
+}
+
+/// Writes the result of a job to standard output as it comes to be, until the job is over. What is not written then is fetched
+/// when it is known what came of the job.
+pub(super) fn stream(connection: &Connection, job: &str, is_over: &AtomicBool) -> Streamed {
+    let path = format!("/v1/jobs/{job}/result?follow=true");
+    let (mut done, mut buffer) = (Streamed::default(), vec![0; 256 << 10]);
+    let goes_on = || !is_over.load(Ordering::Relaxed) && !connection.stop.is_set();
+    while goes_on() {
+        let Some(mut from) = connection.open_growing(&path, done.bytes) else {
+            connection.stop.pause(STREAM_AGAIN);
+            continue;
+        };
+        // One that is cut off goes on where it was, or is of a job that has failed.
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            let mut to = io::stdout();
+            if to.write_all(&buffer[..read]).and_then(|()| to.flush()).is_err() {
+                done.is_reader_gone = true;
+                connection.cancel(job);
+                return done;
+            }
+            done.bytes += read as u64;
+        }
+        if goes_on() {
+            connection.stop.pause(STREAM_AGAIN);
+        }
+    }
+    done
 }
 
 /// What came of a job.
@@ -106,7 +149,7 @@ impl Outcome<'_> {
                         file.commit(Durability::Process).map_err(|error| failed(&error))?;
                         Ok(Some(path))
                     }
-                    None => self.copy(&mut io::stdout().lock(), "standard output").map(|()| None),
+                    None => self.copy(&mut io::stdout(), "standard output").map(|()| None),
                 }
             }
         }
@@ -123,12 +166,15 @@ impl Outcome<'_> {
     /// Copies the result, going on where it was cut off.
     fn copy(&self, to: &mut dyn io::Write, place: &str) -> Result<(), Failure> {
         let total = self.job["output_bytes"].as_u64();
-        let (path, mut done, mut tries) = (self.path("result"), 0_u64, 0);
+        let (path, mut done, mut tries) = (self.path("result"), self.streamed, 0);
         let mut buffer = vec![0; 256 << 10];
         let written = |error: io::Error| {
             let exit = if error.kind() == io::ErrorKind::BrokenPipe { Exit::ReaderGone } else { Exit::InputOutput };
             Failure::new(exit, format!("{place} cannot be written: {error}"))
         };
+        if total == Some(done) {
+            return to.flush().map_err(written);
+        }
         loop {
             let mut from = self.connection.open(&path, done)?;
             loop {

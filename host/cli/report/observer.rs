@@ -13,6 +13,7 @@ use taskhost_protocol::message::Level;
 use super::errors::ErrorFile;
 use super::failures::{Failures, Said};
 use super::progress::Meter;
+use super::progress_file::ProgressFile;
 use super::{describe, log_line, message, note};
 use crate::args::ReportArguments;
 use crate::feed::sidecar_path;
@@ -46,6 +47,7 @@ pub(crate) struct Notes {
 /// Watches a run.
 pub(crate) struct Reporter {
     meter: Meter,
+    progress_file: Option<ProgressFile>,
     shown: Shown,
     pub(crate) notes: Rc<Notes>,
     pub(crate) jobs: Vec<JobReport>,
@@ -63,6 +65,7 @@ impl Reporter {
     pub(crate) fn new(arguments: &ReportArguments, shown: Shown, bytes: Option<u64>, notes: Rc<Notes>) -> Self {
         Self {
             meter: Meter::new(arguments.progress, arguments.messages.quiet, bytes),
+            progress_file: arguments.progress_file.clone().map(ProgressFile::new),
             shown,
             notes,
             jobs: Vec::new(),
@@ -107,6 +110,9 @@ impl Reporter {
 impl Observer for Reporter {
     fn progress(&mut self, progress: &Progress) {
         self.meter.show(progress, self.notes.left_out.get());
+        if let Some(file) = &mut self.progress_file {
+            file.show(progress);
+        }
     }
 
     fn log(&mut self, level: Level, place: Option<(&str, u64)>, text: &str) {

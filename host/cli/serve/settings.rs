@@ -19,7 +19,7 @@ use crate::exit_code::Failure;
 const PREFIX: &str = "TASKHOST_SERVE_";
 
 /// Flags that are about this file, or are no settings.
-const NO_SETTINGS: [&str; 3] = ["config", "check-config", "help"];
+const NO_SETTINGS: [&str; 4] = ["config", "check-config", "openapi", "help"];
 
 /// Where a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use super::job::Making;
 use super::probe;
 use crate::args::{PlanArguments, RunArguments};
 use crate::exit_code::{Exit, Failure};
-use crate::feed::packing_of_input;
+use crate::feed::{Foreign, foreign};
 use crate::given::{self, Gifts};
 use crate::inputs::Found;
 use crate::inputs::outputs::OutputNames;
@@ -141,11 +141,13 @@ fn refuse_converted(arguments: &RunArguments, place: &Place, inputs: &[PlannedIn
     if matches!(place, Place::PerInput(_)) {
         return Ok(());
     }
-    let is_packed = |input: &&PlannedInput| packing_of_input(&Found::File(input.file.clone())).is_some();
-    match inputs.iter().find(is_packed).filter(|_| !arguments.input.no_compression) {
-        Some(input) => Err(Failure::usage(format!(
-            "{} is compressed, and cannot be cut; decompress it first, or run it on one machine",
-            input.file.name
+    let look = |input: &PlannedInput| Some((input.file.name.clone(), foreign(&Found::File(input.file.clone()))?));
+    match inputs.iter().find_map(look).filter(|_| !arguments.input.no_compression) {
+        Some((name, Foreign::Packed(_))) => Err(Failure::usage(format!(
+            "{name} is compressed, and cannot be cut; decompress it first, or run it on one machine"
+        ))),
+        Some((name, Foreign::Parquet)) => Err(Failure::usage(format!(
+            "{name} is Parquet, and cannot be cut; have a result made for each input, or run it on one machine"
         ))),
         None => refuse_output(arguments, place),
     }

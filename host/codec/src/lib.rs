@@ -12,9 +12,11 @@ mod encode;
 mod error;
 mod jpeg;
 mod packing;
+mod table;
 
 pub use database::load;
 pub use decode::decode;
 pub use encode::encode;
 pub use error::CodecError;
 pub use packing::{StreamError, convert};
+pub use table::{ReadAt, read_table, write_table};

@@ -10,10 +10,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::stream::{Conversion, Packing};
 
-use counted::Counted;
+pub(crate) use counted::Counted;
 
 /// Bytes read at a time: what a pipe holds by default.
-const BUFFER: usize = 64 << 10;
+pub(crate) const BUFFER: usize = 64 << 10;
 
 /// Why a stream could not be converted.
 #[derive(Debug, thiserror::Error)]
@@ -40,9 +40,18 @@ pub enum StreamError {
         /// Why not.
         what: String,
     },
-    /// The database it is to be put into is none, or there is too much of it.
+    /// The database it is to be put into is none, or there is too much of it; or no file can be made of it.
     #[error("cannot be written: {0}")]
     Database(String),
+    /// It is no Parquet file, or a damaged one.
+    #[error("cannot be read as Parquet: {0}")]
+    Table(String),
+    /// Nothing that was built in reads or writes Parquet.
+    #[error(
+        "is Parquet, and this taskhost was built without that: build it with `cargo install --features parquet`, or take the \
+         bytes of the file as they are with --no-compression"
+    )]
+    NotBuilt,
     /// It is not what it says it is.
     #[error("is damaged: its {} data cannot be decompressed at byte {at}: {what}", .packing.name())]
     Damaged {
@@ -60,7 +69,11 @@ impl From<StreamError> for Fault {
         let text = error.to_string();
         match error {
             StreamError::Write(_) | StreamError::Row { .. } | StreamError::Database(_) => Self::Output(text),
-            StreamError::Read(_) | StreamError::Truncated { .. } | StreamError::Damaged { .. } => Self::Input(text),
+            StreamError::Read(_)
+            | StreamError::Truncated { .. }
+            | StreamError::Damaged { .. }
+            | StreamError::Table(_)
+            | StreamError::NotBuilt => Self::Input(text),
         }
         .capped()
     }
@@ -72,7 +85,7 @@ impl From<StreamError> for Fault {
 /// See [`StreamError`].
 pub fn convert(conversion: Conversion, from: impl Read, to: impl Write) -> Result<(), StreamError> {
     let mut from = Counted::new(BufReader::with_capacity(BUFFER, from));
-    let mut to = Kept { inner: to, error: None };
+    let mut to = Kept::new(to);
     // The libraries are meant to return errors for everything; should one panic, that stream alone has failed.
     let result = catch_unwind(AssertUnwindSafe(|| match conversion {
         Conversion::Unpack(Packing::Gzip) => gzip::unpack(&mut from, &mut to),
@@ -81,7 +94,7 @@ pub fn convert(conversion: Conversion, from: impl Read, to: impl Write) -> Resul
         Conversion::Pack(Packing::Zstandard) => zstandard::pack(&mut from, &mut to),
     }));
     // What the decoders make of such an error says less.
-    if let Some(error) = to.error {
+    if let Some(error) = to.take_error() {
         return Err(StreamError::Write(error));
     }
     if let Some(error) = from.take_error() {
@@ -98,9 +111,20 @@ pub fn convert(conversion: Conversion, from: impl Read, to: impl Write) -> Resul
 }
 
 /// Keeps the first error apart from those of whoever writes.
-struct Kept<W> {
+pub(crate) struct Kept<W> {
     inner: W,
     error: Option<io::Error>,
+}
+
+impl<W> Kept<W> {
+    pub(crate) fn new(inner: W) -> Self {
+        Self { inner, error: None }
+    }
+
+    /// The first error.
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
+    }
 }
 
 impl<W: Write> Write for Kept<W> {

@@ -150,6 +150,15 @@ pub fn packing(first: &[u8]) -> Sniffed {
     }
 }
 
+/// First and last bytes of a Parquet file.
+pub const PARQUET: &[u8; 4] = b"PAR1";
+
+/// Bytes of the shortest Parquet file: its marks, and the length of what describes it.
+pub const PARQUET_BYTES: u64 = 12;
+
+/// What of a Parquet file no text begins with, so that a pipe that does brings one: the mark, and the first byte of a page.
+pub const PARQUET_PIPE: &[u8; 5] = b"PAR1\x15";
+
 /// How files of that name are compressed, by its extension.
 #[must_use]
 pub fn packing_of(path: &Path) -> Option<Packing> {
@@ -158,6 +167,12 @@ pub fn packing_of(path: &Path) -> Option<Packing> {
         "zst" => Some(Packing::Zstandard),
         _ => None,
     }
+}
+
+/// Whether files of that name are Parquet.
+#[must_use]
+pub fn is_parquet_name(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"))
 }
 
 #[cfg(test)]
@@ -194,6 +209,7 @@ mod tests {
         assert_eq!(packing_of(Path::new("a.txt.GZ")), Some(Packing::Gzip));
         assert_eq!(packing_of(Path::new("a.zst")), Some(Packing::Zstandard));
         assert_eq!(packing_of(Path::new("gz")), None);
+        assert!(is_parquet_name(Path::new("a.Parquet")) && !is_parquet_name(Path::new("parquet")));
     }
 
     #[test]

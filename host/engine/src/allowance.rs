@@ -24,6 +24,11 @@ impl Allowance {
         Self { limit, used: 0, granted: 0, refused: None }
     }
 
+    /// Bytes of all memories and tables now.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
+    }
+
     /// Why an instance could not be made, when that is for its size.
     pub(crate) fn too_large(&self) -> Option<Fault> {
         let wanted = self.refused?;

@@ -7,15 +7,19 @@ use wasi_preview1_component_adapter_provider::{
 };
 use wit_component::ComponentEncoder;
 
+use crate::{adapter_room, quiet_allocator};
+
 /// The component that `core` describes. What it imports from WASI preview 1 is translated to preview 2.
 pub(crate) fn componentize(core: &[u8]) -> Result<Vec<u8>, Refusal> {
+    // A language's runtime that needs the one needs the other.
+    let prepared = adapter_room::given(core).map(|module| quiet_allocator::with_still_clock(&module).unwrap_or(module));
     let encode = || {
         ComponentEncoder::default()
             // What comes out is validated with everything else that is surveyed.
             .validate(false)
-            // A module without a `cabi_realloc` that the adapter may call (Go's) gets its pages from `memory.grow`.
-            .realloc_via_memory_grow(true)
-            .module(core)?
+            // Otherwise the adapter has its pages from `memory.grow`: a `cabi_realloc` may want a runtime that is not up yet.
+            .realloc_via_memory_grow(prepared.is_none())
+            .module(prepared.as_deref().unwrap_or(core))?
             .adapter(WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)?
             .encode()
     };

@@ -227,6 +227,12 @@ impl Instance {
         self.store.data_mut().counters.take()
     }
 
+    /// Bytes of all its memories and tables. A program has others for each item, which are gone.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.store.data().allowance.used()
+    }
+
     /// Whether the instance must be replaced: it trapped, or broke its contract. A kernel that answers with an error
     /// is still good.
     #[must_use]

@@ -120,7 +120,7 @@ impl LoadedKernel {
                 let calls = pre.instantiate(&mut store).and_then(|instance| match chosen {
                     Some(chosen) => {
                         let function = chosen.load(&mut store, &instance)?;
-                        Ok(Some(Box::new(TypedCalls::new(Arc::clone(chosen), function))))
+                        Ok(Some(Box::new(TypedCalls::new(Arc::clone(chosen), function, &mut store))))
                     }
                     None => Ok(None),
                 });

@@ -4,6 +4,7 @@
 //! belongs in a process of its own. [`LoadedKernel`] and [`Instance`] load that code and call it; they never compile.
 //! Both take their engine settings from one place (`config`), so that what one makes the other can load.
 
+mod adapter_room;
 mod allowance;
 mod artifact;
 mod bindings;
@@ -29,6 +30,7 @@ mod kernel;
 mod last_words;
 mod packed;
 pub mod prepass;
+mod quiet_allocator;
 mod raw;
 mod raw_description;
 mod raw_imports;

@@ -1,17 +1,15 @@
 //! Iterators over what comes out of a pipeline.
 
 use std::marker::PhantomData;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::library::error::StageError;
 use crate::library::form::Form;
+use crate::library::map::TURN;
 
 use super::Pipeline;
 use super::line::Line;
 use super::report::PipelineReport;
-
-/// How long items are taken until what they came to is looked at: an iterator may take its time.
-const TURN: Duration = Duration::from_millis(1);
 
 /// What comes out of a pipeline, in the order of the items: made by [`Pipeline::map`]. Nothing is begun before the first
 /// result is asked for.
@@ -83,6 +81,16 @@ impl<I: Iterator, F: Form<I::Item>> Piped<I, F> {
 
     /// How many items may be in the pipeline at a time, all stages together. Without this, as many as all stages may have
     /// ahead.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let pipeline = pool.pipeline(["validate.wasm", "transform.wasm"])?;
+    /// let few = pipeline.map_bytes(["1,17.5", "3,4"]).read_ahead(100);
+    /// # drop(few);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn read_ahead(mut self, items: u64) -> Self {
         self.both.line.set_read_ahead(items);
@@ -91,6 +99,17 @@ impl<I: Iterator, F: Form<I::Item>> Piped<I, F> {
 
     /// The same without an order: results and failures as they come, each with the number of its item, from 0. What was
     /// begun until now is given up.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let pipeline = pool.pipeline(["validate.wasm", "transform.wasm"])?;
+    /// for (item, result) in pipeline.map_bytes(["1,17.5", "3,4"]).unordered() {
+    ///     println!("{item}: {}", if result.is_ok() { "done" } else { "failed" });
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn unordered(self) -> PipedUnordered<I, F> {
         let line = self.pipeline.line(false);
@@ -100,6 +119,17 @@ impl<I: Iterator, F: Form<I::Item>> Piped<I, F> {
 
 impl<I, F> Piped<I, F> {
     /// How far it is: all stages in one report.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let pipeline = pool.pipeline(["validate.wasm", "transform.wasm"])?;
+    /// let mut results = pipeline.map_bytes(["1,17.5", "3,4"]);
+    /// while results.next().is_some() {}
+    /// println!("{}", results.report());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn report(&self) -> PipelineReport {
         self.both.line.report()
@@ -108,6 +138,16 @@ impl<I, F> Piped<I, F> {
 
 impl<I, F> PipedUnordered<I, F> {
     /// How many items may be in the pipeline at a time, all stages together.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let pipeline = pool.pipeline(["validate.wasm", "transform.wasm"])?;
+    /// let few = pipeline.map_bytes(["1,17.5", "3,4"]).unordered().read_ahead(100);
+    /// # drop(few);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn read_ahead(mut self, items: u64) -> Self {
         self.0.line.set_read_ahead(items);
@@ -115,6 +155,17 @@ impl<I, F> PipedUnordered<I, F> {
     }
 
     /// How far it is: all stages in one report.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// # let pool = taskhost::Pool::new()?;
+    /// let pipeline = pool.pipeline(["validate.wasm", "transform.wasm"])?;
+    /// let mut results = pipeline.map_bytes(["1,17.5", "3,4"]).unordered();
+    /// while results.next().is_some() {}
+    /// println!("{}", results.report());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn report(&self) -> PipelineReport {
         self.0.line.report()

@@ -59,6 +59,11 @@ impl<T: Into<KernelSource>> From<T> for Stage {
 
 impl Stage {
     /// A stage that runs this kernel, from its file or its bytes.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm");
+    /// # drop(stage);
+    /// ```
     pub fn new(source: impl Into<KernelSource>) -> Self {
         Self {
             source: source.into(),
@@ -75,60 +80,110 @@ impl Stage {
 
     /// Calls this function of a component for each item, which is JSON then, as its result is: see
     /// [`Kernel::function`](crate::Kernel::function).
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").invoke("convert");
+    /// # drop(stage);
+    /// ```
     pub fn invoke(mut self, function: impl Into<String>) -> Self {
         self.function = Some(function.into());
         self
     }
 
     /// A setting of the kernel. It wins over that of the pool.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").config("precision", "3");
+    /// # drop(stage);
+    /// ```
     pub fn config(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
     }
 
     /// Bytes that the linear memories of the kernel may have together in one worker.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").memory(64 << 20);
+    /// # drop(stage);
+    /// ```
     pub fn memory(mut self, bytes: u64) -> Self {
         self.memory = Some(bytes);
         self
     }
 
     /// Bytes that the result of one item may have.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").max_output(1 << 20);
+    /// # drop(stage);
+    /// ```
     pub fn max_output(mut self, bytes: u64) -> Self {
         self.max_output = Some(bytes);
         self
     }
 
     /// How long one item may take here: CPU time, or four times as much by the clock.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").timeout(std::time::Duration::from_millis(200));
+    /// # drop(stage);
+    /// ```
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = Some(limit);
         self
     }
 
     /// How often an item is run again whose failure may be nobody's fault.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").retries(0);
+    /// # drop(stage);
+    /// ```
     pub fn retries(mut self, retries: u32) -> Self {
         self.retries = Some(retries);
         self
     }
 
     /// How long an instance of the kernel is kept.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").fresh(taskhost::Fresh::Item);
+    /// # drop(stage);
+    /// ```
     pub fn fresh(mut self, fresh: Fresh) -> Self {
         self.fresh = Some(fresh);
         self
     }
 
     /// Its share of the cores' time: twice as much for twice the weight. 1 without this.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").weight(std::num::NonZeroU32::new(3).expect("not 0"));
+    /// # drop(stage);
+    /// ```
     pub fn weight(mut self, weight: NonZeroU32) -> Self {
         self.share.weight = Some(weight);
         self
     }
 
     /// Most workers that are at work here at a time. Without this, all there are.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").workers(std::num::NonZeroUsize::MIN);
+    /// # drop(stage);
+    /// ```
     pub fn workers(mut self, most: NonZeroUsize) -> Self {
         self.share.workers = Some(most);
         self
     }
 
     /// How many items go to a worker at a time. Without this, as many as take about 10 ms.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").batch(1);
+    /// # drop(stage);
+    /// ```
     pub fn batch(mut self, items: u64) -> Self {
         self.share.batch = Some(items);
         self
@@ -136,6 +191,11 @@ impl Stage {
 
     /// How many items may be here, until the next stage takes their results. Without this, as many as it takes in a quarter
     /// of a second.
+    ///
+    /// ```
+    /// let stage = taskhost::Stage::new("transform.wasm").read_ahead(100);
+    /// # drop(stage);
+    /// ```
     pub fn read_ahead(mut self, items: u64) -> Self {
         self.share.read_ahead = Some(items);
         self

@@ -30,6 +30,10 @@ pub const STREAM_MEMORY: u64 = 3 * PACKING_WINDOW;
 /// Largest SQLite database that rows are put into, in bytes: what SQLite allows one that is held in memory.
 pub const DATABASE_BYTES: u64 = 1 << 30;
 
+/// Private memory of a worker that reads or writes Parquet, in bytes. A file says by itself how large its pages are, and a
+/// result how large its columns: of either, several copies of the largest result by default fit.
+pub const COLUMN_MEMORY: u64 = 2 << 30;
+
 /// Failed items that one reply may report. A batch that has more stops there, and its rest is run as another batch.
 pub const FAILURES_PER_BATCH: usize = 6;
 

@@ -1,8 +1,8 @@
-//! What a convert worker does to a stream of bytes: from one descriptor to another, in constant memory.
+//! What a convert worker does to a stream of bytes: from one descriptor to another, in bounded memory.
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{DATABASE_BYTES, STREAM_MEMORY};
+use crate::limits::{COLUMN_MEMORY, DATABASE_BYTES, STREAM_MEMORY};
 
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +42,19 @@ pub struct Load {
     pub before: u64,
 }
 
+/// What the rows of a Parquet file are made into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TableForm {
+    /// Each group of rows an Arrow IPC stream. It comes in parts, each behind its length in [`PART_LENGTH_BYTES`] bytes,
+    /// little-endian, and a length of 0 ends it.
+    Groups,
+    /// Each row a JSON object, on a line of its own.
+    Rows,
+}
+
+/// Bytes of the length of a part.
+pub const PART_LENGTH_BYTES: usize = 4;
+
 /// What is made of a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamWork {
@@ -49,6 +62,15 @@ pub enum StreamWork {
     Convert(Conversion),
     /// Rows of a SQLite database, of JSON objects.
     Load(Load),
+    /// What a Parquet file of so many bytes holds. Read from wherever it says that something is.
+    ReadTable {
+        /// In this form.
+        form: TableForm,
+        /// Bytes of the file.
+        len: u64,
+    },
+    /// A Parquet file, of JSON objects or of Arrow IPC streams, which follow each other.
+    WriteTable,
 }
 
 impl StreamWork {
@@ -59,6 +81,7 @@ impl StreamWork {
             Self::Convert(_) => STREAM_MEMORY,
             // As it was and as it is.
             Self::Load(_) => 2 * DATABASE_BYTES + STREAM_MEMORY,
+            Self::ReadTable { .. } | Self::WriteTable => COLUMN_MEMORY,
         }
     }
 }

@@ -256,4 +256,6 @@ pub struct Done {
     pub plan: Option<PicturePlan>,
     /// Where the time went.
     pub spent: Spent,
+    /// Bytes of the memories and tables of the kernel's instance at the end; 0 where each item has an instance of its own.
+    pub memory: u64,
 }

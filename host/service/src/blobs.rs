@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::random;
 use crate::tenant::TenantId;
@@ -98,6 +99,12 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// When it cannot be removed.
     fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()>;
+
+    /// Calls `work` while nothing is removed; meanwhile [`Blobs::remove`] fails.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    fn while_all_stay(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
 }
 
 /// A content that is being written. Dropping it forgets it.
@@ -149,6 +156,8 @@ impl Drop for NewBlob {
 #[derive(Clone, Debug)]
 pub struct LocalBlobs {
     tenants: PathBuf,
+    /// Held by whoever removes, and by whoever wants everything to stay.
+    removal: Arc<Mutex<()>>,
 }
 
 impl LocalBlobs {
@@ -160,7 +169,7 @@ impl LocalBlobs {
         for folder in folders {
             let _ = fs::remove_dir_all(folder.path().join("incoming"));
         }
-        Self { tenants }
+        Self { tenants, removal: Arc::default() }
     }
 
     fn folder(&self, tenant: TenantId, name: &str) -> PathBuf {
@@ -215,10 +224,16 @@ impl Blobs for LocalBlobs {
     }
 
     fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()> {
+        let _removal = self.removal.try_lock().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
         match fs::remove_file(self.place(tenant, digest)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn while_all_stay(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
+        let _removal = self.removal.lock().unwrap_or_else(PoisonError::into_inner);
+        work()
     }
 }
 

@@ -5,15 +5,18 @@
 //! * [`tenant`] is who may do what, and how much of it.
 //! * [`job`] is the work: jobs, whose turn it is, the processes that do it; `http` is how tenants ask for it.
 //! * `call` is the small work: one item in, one result out, on workers that are kept ready.
+//! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
 //! This crate starts no worker and knows no engine: work is done by processes of their own, and by workers that whoever makes a
 //! service brings.
 
 pub mod admin;
+pub mod backup;
 pub mod blobs;
 #[cfg(feature = "http")]
 pub mod call;
+pub mod counts;
 pub mod data;
 #[cfg(feature = "http")]
 pub mod http;
@@ -23,5 +26,6 @@ pub mod random;
 #[cfg(feature = "http")]
 pub mod service;
 pub mod store;
+pub mod sweep;
 pub mod tenant;
 pub mod time;

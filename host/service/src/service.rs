@@ -1,24 +1,23 @@
-//! A service, from its data folder to its listening socket.
+//! A service, from its data folder to its listening sockets.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::json;
-
-use crate::admin::AdminSocket;
-use crate::blobs::LocalBlobs;
+use crate::admin::{AdminSocket, Ground};
+use crate::blobs::{Blobs, LocalBlobs};
 use crate::call::{Calls, Engine};
+use crate::counts::Counts;
 use crate::data::{DataError, DataFolder};
-use crate::http::{App, Limits, Listening, Log, Waiters, serve};
+use crate::http::{App, Limits, Listening, Place, Tls, TlsError, Waiters, serve};
 use crate::job::{Fair, JobId, JobService, Launcher, Order, PROCESSES_PER_CORE, Shared};
 use crate::store::{Store, StoreError};
+use crate::sweep::Sweeper;
 use crate::tenant::Directory;
-use crate::time::Moment;
 
 /// How a service is to be.
 pub struct Options {
@@ -26,8 +25,12 @@ pub struct Options {
     pub data: PathBuf,
     /// Where it listens; port 0 takes one that is free.
     pub listen: SocketAddr,
+    /// A certificate and its key, in PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// Whether it may listen where others can read what is sent.
     pub plain_beyond_loopback: bool,
+    /// Where it tells the operator's numbers, those of each tenant among them.
+    pub metrics: Option<SocketAddr>,
     /// The program that jobs are run by: this one.
     pub program: PathBuf,
     /// `--sandbox` of the jobs.
@@ -40,8 +43,6 @@ pub struct Options {
     pub engine: Arc<dyn Engine>,
     /// How much strangers may take.
     pub limits: Limits,
-    /// Takes lines of JSON.
-    pub log: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// Why a service cannot be started.
@@ -49,18 +50,24 @@ pub struct Options {
 pub enum ServiceError {
     /// Everybody on the way could read tokens and results.
     #[error(
-        "{0} can be reached from other machines, and there is no TLS: put a proxy in front and listen on 127.0.0.1, or say --plain-http-beyond-loopback"
+        "{0} can be reached from other machines, and there is no TLS: give --tls-cert and --tls-key, put a proxy in front and listen on 127.0.0.1, or say --plain-http-beyond-loopback"
     )]
     Plain(SocketAddr),
+    /// The certificate.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data folder.
     #[error(transparent)]
     Data(#[from] DataError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The socket.
+    /// A socket.
     #[error("{0} cannot be listened on: {1}")]
     Listen(String, io::Error),
+    /// No thread can be started.
+    #[error("no thread can be started: {0}")]
+    Thread(io::Error),
 }
 
 /// The address at which a service can be reached from its own machine.
@@ -80,12 +87,16 @@ const WRITE: u32 = 10;
 pub struct Service {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it tells the operator's numbers.
+    pub metrics: Option<SocketAddr>,
     app: Arc<App>,
+    tls: Option<Arc<Tls>>,
     limits: Arc<RwLock<Limits>>,
-    listening: Listening,
+    listening: Vec<Listening>,
     meter: Meter,
-    // Its socket goes before its lock.
+    // The socket goes before the lock.
     _admin: AdminSocket,
+    _sweeper: Sweeper,
     _folder: DataFolder,
 }
 
@@ -95,58 +106,89 @@ impl Service {
     /// # Errors
     /// When any of that is not possible.
     pub fn start(options: Options) -> Result<Self, ServiceError> {
-        if !options.listen.ip().is_loopback() && !options.plain_beyond_loopback {
+        let is_plain = |address: &SocketAddr| !address.ip().is_loopback() && !options.plain_beyond_loopback;
+        if options.tls.is_none() && is_plain(&options.listen) {
             return Err(ServiceError::Plain(options.listen));
         }
+        if let Some(metrics) = options.metrics.filter(is_plain) {
+            return Err(ServiceError::Plain(metrics));
+        }
+        let tls = options.tls.map(|(certificate, key)| Tls::load(&certificate, &key).map(Arc::new)).transpose()?;
         let folder = DataFolder::take(&options.data)?;
         let directory = Arc::new(Directory::new(Store::open(&folder.database())?)?);
-        let (waiters, log) = (Arc::new(Waiters::default()), options.log);
-        let (over, warnings) = (Arc::clone(&waiters), Arc::clone(&log));
-        let (told, cores) = (Arc::clone(&log), options.cores.max(1));
+        let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(folder.path()));
+        let waiters = Arc::new(Waiters::default());
+        let over = Arc::clone(&waiters);
+        let cores = options.cores.max(1);
         let job_cores = cores.saturating_sub(options.reserve).max(1);
         let shared = Arc::new(Shared {
             directory: Arc::clone(&directory),
-            blobs: Arc::new(LocalBlobs::new(folder.path())),
+            blobs: Arc::clone(&blobs),
             launcher: Launcher { program: options.program, sandbox: options.sandbox },
             data: folder.path().to_owned(),
             cores: job_cores,
             fair: Mutex::new(Fair::new(job_cores, job_cores * PROCESSES_PER_CORE)),
-            tell: Box::new(move |text: &str| told(&json!({ "at": Moment::now(), "warning": text }).to_string())),
+            counts: Arc::new(Counts::default()),
             over: Box::new(move |job: &JobId| over.over(job)),
-            warn: Box::new(move |job: &JobId, text: &str| {
-                warnings(&json!({ "at": Moment::now(), "job": job, "warning": text }).to_string());
-            }),
+            warn: Box::new(|job: &JobId, text: &str| tracing::warn!(job = job.as_str(), text, "job")),
         });
         let jobs = JobService::start(Arc::clone(&shared))?;
-        let lines: Log = Box::new(move |line: &str| log(line));
         let calls = Calls::new(Arc::clone(&shared), options.engine, cores, options.reserve);
-        let meter = Meter::start(Arc::clone(&calls))
-            .map_err(|error| ServiceError::Listen("the meter of calls".into(), error))?;
-        let app = Arc::new(App::new(shared, jobs, calls, waiters, lines));
+        let meter = Meter::start(Arc::clone(&calls)).map_err(ServiceError::Thread)?;
+        let app = Arc::new(App::new(shared, jobs, calls, waiters, tls.is_some()));
         let told = Arc::clone(&app);
         let page = Arc::clone(&directory);
+        let ground =
+            Ground { directory: Arc::clone(&directory), blobs: Arc::clone(&blobs), data: folder.path().to_owned() };
         let changed = move || {
             told.jobs.tell(Order::Refresh);
             told.calls.refresh();
         };
-        let admin = AdminSocket::listen(&folder, directory, Box::new(changed))
+        let admin = AdminSocket::listen(&folder, ground, Box::new(changed))
             .map_err(|error| ServiceError::Listen("the operator's socket".into(), error))?;
+        let warn = Box::new(|text: &str| tracing::warn!(text, "sweep"));
+        let sweeper = Sweeper::start(directory.store().clone(), blobs, folder.path(), warn);
+        let sweeper = sweeper.map_err(ServiceError::Thread)?;
         let limits = Arc::new(RwLock::new(options.limits));
-        let listening = serve(Arc::clone(&app), options.listen, Arc::clone(&limits))
-            .map_err(|error| ServiceError::Listen(options.listen.to_string(), error))?;
-        page.set_page(format!("http://{}", reachable(listening.address)));
-        let address = listening.address;
-        Ok(Self { address, app, limits, listening, meter, _admin: admin, _folder: folder })
+        let mut listening = Vec::new();
+        let mut listen = |address: SocketAddr, tls: Option<Arc<Tls>>, is_operators: bool| {
+            let place = Place { address, tls, is_operators, limits: Arc::clone(&limits) };
+            let new = serve(Arc::clone(&app), place);
+            let new = new.map_err(|error| ServiceError::Listen(address.to_string(), error))?;
+            let address = new.address;
+            listening.push(new);
+            Ok::<_, ServiceError>(address)
+        };
+        let address = listen(options.listen, tls.clone(), false)?;
+        let metrics = options.metrics.map(|metrics| listen(metrics, None, true)).transpose()?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        page.set_page(format!("{scheme}://{}", reachable(address)));
+        Ok(Self {
+            address,
+            metrics,
+            app,
+            tls,
+            limits,
+            listening,
+            meter,
+            _admin: admin,
+            _sweeper: sweeper,
+            _folder: folder,
+        })
     }
 
-    /// Reads again what may have been changed beside it, and has new limits of connections from now on.
-    pub fn reload(&self, limits: Limits) {
-        *self.limits.write().unwrap_or_else(std::sync::PoisonError::into_inner) = limits;
-        if let Err(error) = self.app.shared.directory.refresh() {
-            (self.app.shared.tell)(&format!("tenants cannot be read again: {error}"));
-        }
+    /// Reads anew what may have changed: the certificate, the tenants and their quotas; and has new limits of connections from
+    /// now on.
+    ///
+    /// # Errors
+    /// When something cannot be read; it stays as it was then.
+    pub fn reload(&self, limits: Limits) -> Result<(), ServiceError> {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        self.app.shared.directory.refresh()?;
         self.app.jobs.tell(Order::Refresh);
         self.app.calls.refresh();
+        self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())?;
+        Ok(())
     }
 
     /// Takes nothing new from now on; what is under way may come to its end, and everything can be asked for still.
@@ -161,11 +203,17 @@ impl Service {
         self.app.jobs.with_process() == 0 && self.app.calls.is_idle()
     }
 
+    /// Whether connections are secret.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Takes nothing new, answers what is under way, parks the jobs that run, and returns when none does.
     pub fn stop(self) {
         self.drain();
         self.app.jobs.tell(Order::Stop);
-        self.listening.stop();
+        self.listening.into_iter().for_each(Listening::stop);
         self.meter.stop();
         self.app.calls.stop();
         self.app.jobs.stop();

@@ -24,10 +24,31 @@ impl Moment {
         Self(self.0.saturating_add(i64::try_from(time.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// How much later it is than another; nothing when it is earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
     /// Its day: days since 1970 (UTC). What is limited by the day begins anew with it.
     #[must_use]
     pub fn day(self) -> i64 {
         self.0.div_euclid(DAY)
+    }
+
+    /// The date of a day, as `2026-11-21`.
+    #[must_use]
+    pub fn date(day: i64) -> String {
+        // Years that begin with March have their leap day at their end; 400 of them have 146,097 days.
+        let from_march_0000 = day + 719_468;
+        let (era, of_era) = (from_march_0000.div_euclid(146_097), from_march_0000.rem_euclid(146_097));
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        format!("{year:04}-{month:02}-{day:02}")
     }
 
     /// Time until the next day begins.
@@ -40,6 +61,14 @@ impl Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_have_dates() {
+        for (day, date) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (11_017, "2000-03-01"), (20_778, "2026-11-21")] {
+            assert_eq!(Moment::date(day), date);
+        }
+        assert_eq!(Moment::date(-1), "1969-12-31");
+    }
 
     #[test]
     fn a_day_ends_when_the_next_begins() {

@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -21,7 +21,21 @@ use taskhost_service::tenant::{QuotaChange, Scopes};
 struct Place {
     folder: tempfile::TempDir,
     engine: Arc<StandIn>,
-    log: Arc<Mutex<String>>,
+}
+
+/// The log of all services of this process.
+static LOG: OnceLock<Arc<Mutex<Vec<u8>>>> = OnceLock::new();
+
+struct Writer(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Somebody with a token.
@@ -111,7 +125,7 @@ impl Callee for Kernel {
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), engine: Arc::default(), log: Arc::default() }
+        Self { folder: tempfile::tempdir().unwrap(), engine: Arc::default() }
     }
 
     fn data(&self) -> PathBuf {
@@ -119,10 +133,19 @@ impl Place {
     }
 
     fn serve(&self) -> Service {
-        let log = Arc::clone(&self.log);
+        LOG.get_or_init(|| {
+            let log = Arc::<Mutex<Vec<u8>>>::default();
+            let writer = Arc::clone(&log);
+            let writer = move || Writer(Arc::clone(&writer));
+            let subscriber = tracing_subscriber::fmt().json().flatten_event(true).with_writer(writer).finish();
+            tracing::subscriber::set_global_default(subscriber).unwrap();
+            log
+        });
         let options = Options {
             data: self.data(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
             plain_beyond_loopback: false,
             program: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.sh"),
             sandbox: "full".into(),
@@ -130,11 +153,6 @@ impl Place {
             reserve: 1,
             engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
             limits: Limits::default(),
-            log: Arc::new(move |line: &str| {
-                let mut log = log.lock().unwrap();
-                log.push_str(line);
-                log.push('\n');
-            }),
         };
         Service::start(options).unwrap()
     }
@@ -297,7 +315,7 @@ fn of_the_things_of_others_there_is_no_trace() {
     assert_eq!(anna.send("DELETE", &others[0], "", "").is(409).code(), "in-use");
     assert_eq!(anna.send("DELETE", &others[2], "", "").is(409).code(), "in-use");
     assert!(!bert.get("/v1/jobs").is(200).body.contains(&job));
-    let log = place.log.lock().unwrap().clone();
+    let log = String::from_utf8(LOG.get().unwrap().lock().unwrap().clone()).unwrap();
     assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{log}");
     assert!(!log.contains("secret of anna") && !log.contains(&anna.token[14..50]), "{log}");
     service.stop();

@@ -222,6 +222,7 @@ impl<'a> Executor<'a> {
                 call: tally.call_nanos,
                 join: tally.join_nanos,
             },
+            memory: self.kernel.memory(),
         }
     }
 

@@ -100,6 +100,11 @@ impl Kernel {
         std::mem::take(&mut self.counted).into_iter().collect()
     }
 
+    /// Bytes that the instance in use has taken.
+    pub(crate) fn memory(&self) -> u64 {
+        self.instance.as_ref().map_or(0, Instance::memory)
+    }
+
     /// Whether it takes many items in one call.
     pub(crate) fn packs(&self) -> bool {
         self.packs

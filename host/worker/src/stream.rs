@@ -1,9 +1,11 @@
-//! The convert role for a stream: one descriptor is read to its end, and what becomes of it is written to another.
+//! The convert role for a stream: one descriptor is read, to its end or where something is said to be, and what becomes of it
+//! is written to another.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 
+use taskhost_codec::ReadAt;
 use taskhost_os::rlimits::Rlimits;
 use taskhost_os::sandbox::Role;
 use taskhost_os::{exact, poll};
@@ -29,14 +31,18 @@ pub(crate) fn run(channel: &mut Channel, memory: u64) -> Result<(), Fatal> {
         return Err(Fatal::Protocol("a stream has two ends".into()));
     };
     let StreamOrder { work, prefix, from_start } = order;
-    let source = Source { file: from.into(), offset: from_start.then_some(0) };
-    let source = io::Cursor::new(prefix).chain(source);
+    let from = File::from(from);
+    let stream = |file| io::Cursor::new(prefix).chain(Source { file, offset: from_start.then_some(0) });
     let mut target = Target { file: to.into(), written: 0 };
     let made = match work {
         StreamWork::Convert(conversion) => {
-            taskhost_codec::convert(conversion, source, &mut target).map_err(Fault::from)
+            taskhost_codec::convert(conversion, stream(from), &mut target).map_err(Fault::from)
         }
-        StreamWork::Load(load) => append(&load, source, &mut target),
+        StreamWork::Load(load) => append(&load, stream(from), &mut target),
+        StreamWork::ReadTable { form, len } => {
+            taskhost_codec::read_table(form, Anywhere(from), len, &mut target).map_err(Fault::from)
+        }
+        StreamWork::WriteTable => taskhost_codec::write_table(stream(from), &mut target).map_err(Fault::from),
     };
     // Said before either end is closed: who sees the end of the stream can rely on having heard how it ended.
     channel.send(&FromWorker::Streamed(made.map(|()| target.written)))
@@ -52,6 +58,15 @@ fn append(load: &Load, rows: impl Read, target: &mut Target) -> Result<(), Fault
         exact::pwrite_all(target.file.as_fd(), database, 0).map_err(io::Error::other)
     })
     .map_err(Fault::from)
+}
+
+/// A file that is read wherever it has something.
+struct Anywhere(File);
+
+impl ReadAt for Anywhere {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        exact::pread_exact(self.0.as_fd(), buffer, offset).map_err(io::Error::other)
+    }
 }
 
 /// What a stream is read from.

@@ -162,6 +162,7 @@ fn messages() -> Vec<Seed> {
         counters: vec![("words".into(), 9)],
         plan: Some(plan),
         spent: Spent { total: 9_000_000, copy: 1000, call: 8_000_000, join: 0 },
+        memory: 1 << 20,
     };
     let setting = Setting { name: "by".into(), default: Some("2".into()), help: "a factor".into() };
     let description = Description {

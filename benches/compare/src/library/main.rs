@@ -1,11 +1,15 @@
-//! What a program sees that embeds the pool: one task after the other, and how much work a task must be.
+//! What a program sees that embeds the pool: one task after the other, how much work a task must be, and who gets how much of
+//! the cores.
 //!
 //! ```text
 //! library submit N             submits an item and waits for it, N times
-//! library break-even WORKERS…  the least work per task, 1,000 in flight, for which two workers beat one
+//! library break-even           the least work per task, 1,000 in flight, for which two workers beat one
+//! library shares SECONDS       what two maps with weights 3 and 1 get of two workers, and how soon a third is answered
 //! ```
 
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
+
+mod shares;
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -49,6 +53,11 @@ fn main() -> Outcome {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["submit", count] => submit(count.parse()?),
         ["break-even"] => break_even(),
+        ["shares", seconds] => {
+            let figures = shares::run(Duration::from_secs(seconds.parse()?))?;
+            figures.iter().for_each(|(name, value)| println!("{name} {value:.3}"));
+            Ok(())
+        }
         _ => Err("see the head of this program's source for what it takes".into()),
     }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod invert;
 mod pictures;
+mod shares;
 mod start;
 mod submit;
 mod tiny;
@@ -20,7 +21,7 @@ use crate::setup::Setup;
 type Make = fn(&Setup) -> io::Result<Row>;
 
 /// All rows, by the names that `--only` takes.
-pub(crate) const ALL: [(&str, Make); 24] = [
+pub(crate) const ALL: [(&str, Make); 25] = [
     ("sobel-2000-f64", |setup| pictures::row(setup, "sobel", 2000, "f64")),
     ("sobel-2000-rgb", |setup| pictures::row(setup, "sobel", 2000, "rgb")),
     ("sobel-16000-f64", |setup| pictures::row(setup, "sobel", 16_000, "f64")),
@@ -45,4 +46,5 @@ pub(crate) const ALL: [(&str, Make); 24] = [
     ("faults", faults::row),
     ("coordinator", coordinator::row),
     ("break-even", break_even::row),
+    ("shares", shares::row),
 ];

@@ -3,29 +3,29 @@
 use std::io::{self, BufRead, Read};
 
 /// Counts what is taken of a reader.
-pub(super) struct Counted<R> {
+pub(crate) struct Counted<R> {
     inner: R,
     position: u64,
     error: Option<io::Error>,
 }
 
 impl<R: BufRead> Counted<R> {
-    pub(super) fn new(inner: R) -> Self {
+    pub(crate) fn new(inner: R) -> Self {
         Self { inner, position: 0, error: None }
     }
 
     /// Bytes taken so far.
-    pub(super) fn position(&self) -> u64 {
+    pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
     /// The first error of the reader itself, which is no matter of what it reads.
-    pub(super) fn take_error(&mut self) -> Option<io::Error> {
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
         self.error.take()
     }
 
     /// Whether there is nothing more.
-    pub(super) fn is_at_end(&mut self) -> io::Result<bool> {
+    pub(crate) fn is_at_end(&mut self) -> io::Result<bool> {
         Ok(self.fill_buf()?.is_empty())
     }
 }

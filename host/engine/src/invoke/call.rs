@@ -1,5 +1,7 @@
 //! Calling one function of a component: line in, line out.
 
+use std::sync::Arc;
+
 use taskhost_protocol::fault::{Fault, Refusal};
 use taskhost_protocol::kernel::{Invoke, Notation};
 use taskhost_protocol::limits::{ITEM_BYTES, WorkerLimits};
@@ -8,10 +10,11 @@ use wasmtime::component::wasm_wave::untyped::UntypedFuncCall;
 use wasmtime::component::{Component, ComponentExportIndex, Func, Instance, Val};
 use wasmtime::{Engine, Store};
 
+use super::direct::{Answer, Direct};
 use super::problem::shown;
 use super::shape::Function;
 use super::write::Writer;
-use super::{compiled, names, read};
+use super::{compiled, direct, names, read};
 use crate::component::{bytes, trim};
 use crate::exchange::{Input, Results};
 use crate::fault::CallError;
@@ -65,18 +68,24 @@ impl Chosen {
 
 /// The function of an instance, with what is kept from call to call for its allocations.
 pub(crate) struct TypedCalls {
-    chosen: std::sync::Arc<Chosen>,
+    chosen: Arc<Chosen>,
     function: Func,
+    /// The same function, where bytes need not be values.
+    direct: Option<Box<dyn Direct>>,
     line: Vec<u8>,
     arguments: Vec<Val>,
+    /// Bytes that are an argument.
+    bytes: Arc<Vec<u8>>,
     results: Vec<Val>,
     text: Vec<u8>,
 }
 
 impl TypedCalls {
-    pub(crate) fn new(chosen: std::sync::Arc<Chosen>, function: Func) -> Self {
-        let (line, arguments, text) = (Vec::new(), Vec::new(), Vec::new());
-        Self { chosen, function, line, arguments, results: Vec::new(), text }
+    pub(crate) fn new(chosen: Arc<Chosen>, function: Func, store: &mut Store<HostState>) -> Self {
+        let is_json = matches!(chosen.notation, Notation::Json);
+        let direct = if is_json { direct::find(store, function, &chosen.ty) } else { None };
+        let (line, arguments, bytes) = (Vec::new(), Vec::new(), Arc::default());
+        Self { chosen, function, direct, line, arguments, bytes, results: Vec::new(), text: Vec::new() }
     }
 
     pub(crate) fn process(
@@ -87,14 +96,26 @@ impl TypedCalls {
     ) -> Result<(), CallError> {
         let Chosen { ty, params, notation, room, .. } = &*self.chosen;
         let line = bytes(store, input, &mut self.line)?;
-        match notation {
-            Notation::Json => read::arguments(ty, line, *room, &mut self.arguments).map_err(Fault::from)?,
-            Notation::Wave => self.arguments = wave(line, ty, params)?,
+        if let Some(direct) = &self.direct {
+            let aside = Arc::make_mut(&mut self.bytes);
+            read::arguments_with_bytes(ty, line, *room, &mut self.arguments, aside).map_err(Fault::from)?;
+            let answer = direct.call(store, &mut self.arguments, &self.bytes)?;
+            let mut writer = Writer::new(&mut self.text, results.limit);
+            match answer {
+                Answer::Bytes(bytes) => writer.plain_bytes(&bytes)?,
+                Answer::Value(value) => writer.result(ty.result.as_ref(), value.as_ref())?,
+            }
+            trim(Arc::make_mut(&mut self.bytes));
+        } else {
+            match notation {
+                Notation::Json => read::arguments(ty, line, *room, &mut self.arguments).map_err(Fault::from)?,
+                Notation::Wave => self.arguments = wave(line, ty, params)?,
+            }
+            self.results.clear();
+            self.results.resize(usize::from(ty.result.is_some()), Val::Bool(false));
+            self.function.call(&mut *store, &self.arguments, &mut self.results)?;
+            Writer::new(&mut self.text, results.limit).result(ty.result.as_ref(), self.results.first())?;
         }
-        self.results.clear();
-        self.results.resize(usize::from(ty.result.is_some()), Val::Bool(false));
-        self.function.call(&mut *store, &self.arguments, &mut self.results)?;
-        Writer::new(&mut self.text, results.limit).result(ty.result.as_ref(), self.results.first())?;
         results.give(&self.text)?;
         trim(&mut self.line);
         trim(&mut self.text);

@@ -9,6 +9,7 @@
 mod base64;
 mod call;
 mod compiled;
+mod direct;
 mod example;
 mod integer;
 mod listing;

@@ -6,7 +6,7 @@ use json_event_parser::JsonEvent as Token;
 use wasmtime::component::Val;
 
 use super::base64;
-use super::integer::NoInteger;
+use super::integer::{Integer, NoInteger};
 use super::problem::{Path, Problem, meant, shown, some};
 use super::shape::{Function, Shape};
 use super::tokens::{Reader, came};
@@ -17,10 +17,37 @@ const SHOWN: usize = 8;
 /// What a value in a list takes in the host, with the room that a list keeps for more.
 const ELEMENT: usize = 2 * size_of::<Val>();
 
+/// What a byte takes in a list of bytes, with that room.
+const BYTE: usize = 2;
+
+/// As messages name what a `list<u8>` is written as.
+const BYTES: &str = "an array of bytes or a base64 string";
+
 /// Puts the arguments in `line` into `arguments`. `room` is how many bytes they may take in the host.
 pub(crate) fn arguments(function: &Function, line: &[u8], room: u64, arguments: &mut Vec<Val>) -> Result<(), Problem> {
-    arguments.clear();
+    all(function, &mut Reader::new(line, room), arguments)
+}
+
+/// The same for a function of which at most one parameter has bytes, and is nothing but bytes: they go into `bytes`, and an
+/// empty list stands in their place.
+pub(super) fn arguments_with_bytes(
+    function: &Function,
+    line: &[u8],
+    room: u64,
+    arguments: &mut Vec<Val>,
+    bytes: &mut Vec<u8>,
+) -> Result<(), Problem> {
+    bytes.clear();
     let mut reader = Reader::new(line, room);
+    reader.aside = Some(std::mem::take(bytes));
+    let outcome = all(function, &mut reader, arguments);
+    // What is kept from call to call is what a call needed that was made.
+    *bytes = reader.aside.filter(|_| outcome.is_ok()).unwrap_or_default();
+    outcome
+}
+
+fn all(function: &Function, reader: &mut Reader<'_>, arguments: &mut Vec<Val>) -> Result<(), Problem> {
+    arguments.clear();
     let params = function.params.as_slice();
     match (reader.next(&Path::Line)?, params) {
         (Token::StartArray, _) => reader.listed(params, arguments)?,
@@ -139,20 +166,7 @@ impl<'a> Reader<'a> {
                 Token::Boolean(value) => Ok(Val::Bool(value)),
                 other => Err(path.expected("true or false", came(&other))),
             },
-            Shape::Integer(integer) => match token {
-                Token::Number(number) => integer.parse(&number).map_err(|why| {
-                    let (least, most) = integer.range();
-                    let wanted = format!("{}, a whole number from {least} to {most}", integer.name());
-                    let number = shown(&number);
-                    match why {
-                        NoInteger::OutOfRange => path.expected(wanted, number),
-                        NoInteger::Fraction => {
-                            path.expected(wanted, format!("{number}, with a fraction or an exponent,"))
-                        }
-                    }
-                }),
-                other => Err(path.expected(integer.name(), came(&other))),
-            },
+            Shape::Integer(integer) => whole(*integer, &token, path),
             Shape::Float32 => float(token, "f32", path).map(Val::Float32),
             Shape::Float64 => float(token, "f64", path).map(Val::Float64),
             Shape::Char => match token {
@@ -223,18 +237,46 @@ impl<'a> Reader<'a> {
 
     /// `list<u8>`: numbers, or base64.
     fn bytes(&mut self, token: Token<'a>, path: &Path<'_>) -> Result<Val, Problem> {
+        if let Some(mut aside) = self.aside.take() {
+            let outcome = self.bytes_aside(token, path, &mut aside);
+            self.aside = Some(aside);
+            return outcome.map(|()| Val::List(Vec::new()));
+        }
         match token {
-            Token::StartArray => self.list(&Shape::Integer(super::integer::Integer::U8), token, path),
+            Token::StartArray => self.list(&Shape::Integer(Integer::U8), token, path),
             Token::String(text) => {
                 let most = text.len() / 4 * 3 + 3;
                 self.take(most * size_of::<Val>(), path)?;
                 let mut values = Vec::with_capacity(most);
-                base64::decode(&text, |byte| values.push(Val::U8(byte))).map_err(|why| {
-                    path.expected("an array of bytes or a base64 string", format!("a string: {why},"))
-                })?;
+                base64::decode(&text, |byte| values.push(Val::U8(byte))).map_err(|why| no_base64(&why, path))?;
                 Ok(Val::List(values))
             }
-            other => Err(path.expected("an array of bytes or a base64 string", came(&other))),
+            other => Err(path.expected(BYTES, came(&other))),
+        }
+    }
+
+    /// The same, with nothing but the bytes.
+    fn bytes_aside(&mut self, token: Token<'a>, path: &Path<'_>, bytes: &mut Vec<u8>) -> Result<(), Problem> {
+        match token {
+            Token::StartArray => loop {
+                let path = path.element(bytes.len());
+                match self.next(&path)? {
+                    Token::EndArray => return Ok(()),
+                    token => {
+                        self.take(BYTE, &path)?;
+                        if let Val::U8(byte) = whole(Integer::U8, &token, &path)? {
+                            bytes.push(byte);
+                        }
+                    }
+                }
+            },
+            Token::String(text) => {
+                let most = text.len() / 4 * 3 + 3;
+                self.take(most, path)?;
+                bytes.reserve(most);
+                base64::decode(&text, |byte| bytes.push(byte)).map_err(|why| no_base64(&why, path))
+            }
+            other => Err(path.expected(BYTES, came(&other))),
         }
     }
 
@@ -356,6 +398,25 @@ fn fill(params: &[(String, Shape)], arguments: &mut Vec<Val>) -> Result<(), ()> 
         arguments.push(Val::Option(None));
     }
     Ok(())
+}
+
+/// A number without a fraction.
+fn whole(integer: Integer, token: &Token<'_>, path: &Path<'_>) -> Result<Val, Problem> {
+    let Token::Number(number) = token else { return Err(path.expected(integer.name(), came(token))) };
+    integer.parse(number).map_err(|why| {
+        let (least, most) = integer.range();
+        let wanted = format!("{}, a whole number from {least} to {most}", integer.name());
+        let number = shown(number);
+        match why {
+            NoInteger::OutOfRange => path.expected(wanted, number),
+            NoInteger::Fraction => path.expected(wanted, format!("{number}, with a fraction or an exponent,")),
+        }
+    })
+}
+
+#[cold]
+fn no_base64(why: &str, path: &Path<'_>) -> Problem {
+    path.expected(BYTES, format!("a string: {why},"))
 }
 
 /// A number, or the name of a value that JSON has no number for. Out of range is what no finite number is near to.

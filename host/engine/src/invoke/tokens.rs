@@ -16,12 +16,14 @@ pub(super) struct Reader<'a> {
     /// Where the next token begins, or the white space in front of it.
     at: usize,
     room: u64,
+    /// Where the bytes of a `list<u8>` go, when they are not to be values. At most one argument is one.
+    pub(super) aside: Option<Vec<u8>>,
 }
 
 impl<'a> Reader<'a> {
     /// `room` is how many bytes the values may take.
     pub(super) fn new(line: &'a [u8], room: u64) -> Self {
-        Self { parser: LowLevelJsonParser::new().with_max_stack_size(LEVELS), line, at: 0, room }
+        Self { parser: LowLevelJsonParser::new().with_max_stack_size(LEVELS), line, at: 0, room, aside: None }
     }
 
     /// The next token. `path` is what is being read.

@@ -149,9 +149,18 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
+    /// Writes a `list<u8>`.
+    pub(super) fn plain_bytes(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        within(self.text.len() as u64, self.limit)?;
+        self.base64(bytes, |byte| *byte)
+    }
+
     fn bytes(&mut self, values: &[Val]) -> Result<(), Fault> {
+        self.base64(values, |value| if let Val::U8(byte) = value { *byte } else { 0 })
+    }
+
+    fn base64<T>(&mut self, values: &[T], byte: impl Fn(&T) -> u8 + Copy) -> Result<(), Fault> {
         self.text.push(b'"');
-        let byte = |value: &Val| if let Val::U8(byte) = value { *byte } else { 0 };
         // Whole groups, so that the pieces can be put together.
         for piece in values.chunks(STEP * 3) {
             base64::encode(piece.iter().map(byte), self.text);

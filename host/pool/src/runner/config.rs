@@ -118,6 +118,8 @@ pub struct Progress {
     pub input: u64,
     /// Bytes of results.
     pub output: u64,
+    /// Bytes at the beginning of an output that are saved, so that nothing changes them any more; 0 without a journal.
+    pub saved: u64,
     /// Jobs that are over.
     pub jobs: u64,
     /// Jobs of those that failed.
@@ -157,6 +159,9 @@ pub struct WorkerReport {
     pub cpu: Duration,
     /// Most memory it held, in bytes, shared pages included.
     pub max_resident: u64,
+    /// Most memory that its kernel had at the end of a batch, in bytes: what the instance took, touched or not. As the worker
+    /// says.
+    pub memory: u64,
     /// How it ended, when not at the end of the run.
     pub death: Option<String>,
     /// Whether somebody else killed it.

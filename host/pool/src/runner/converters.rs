@@ -1,5 +1,5 @@
-//! Workers that convert a stream: one between a compressed input and the pipe that is read in its place, one between the
-//! results of a job and its compressed output. Neither is known to the state machine, for which they are a pipe.
+//! Workers that convert a stream: one between an input that is compressed, or a table, and the pipe that is read in its place, one
+//! between the results of a job and an output of that kind. Neither is known to the state machine, for which they are a pipe.
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader};
@@ -182,6 +182,9 @@ impl Pool {
         };
         match (failure, end) {
             (Some(failure), _) => self.convert_failed(job, failure, observer),
+            (None, End::Input(_)) if self.jobs.get(&job).is_some_and(|job| job.groups.is_some()) => {
+                self.prove_groups(job)
+            }
             (None, End::Input(source)) => {
                 let Some((current, pipe)) = self.jobs.get_mut(&job).and_then(|job| job.pipe.as_mut()) else { return };
                 if *current == source && pipe.prove() {
@@ -231,7 +234,8 @@ impl Pool {
     fn convert_failed(&mut self, job: JobId, failure: JobFailure, observer: &mut dyn Observer) {
         if self.finishing.contains_key(&job) {
             self.finish_failed(job, failure, observer);
-        } else if self.jobs.contains_key(&job) {
+        } else if let Some(running) = self.jobs.get_mut(&job) {
+            running.conversion.get_or_insert_with(|| failure.clone());
             self.tell_state(Event::JobBroken { job, failure });
         }
     }
@@ -312,8 +316,9 @@ fn lost(end: End, name: &str, death: &Death) -> JobFailure {
     let name = if name == "-" { "standard input" } else { name };
     let text = format!("the worker that converts {name} {}", death.text);
     match (death.verdict.judgement().1, end) {
-        // What crashes a decoder, or makes it take too much, is what it decodes.
+        // What crashes a decoder, or makes it take too much, is what it decodes; likewise an encoder.
         (Next::Isolate | Next::Quarantine, End::Input(_)) => JobFailure::Input(text),
+        (Next::Isolate | Next::Quarantine, End::Output) => JobFailure::Output(text),
         _ => JobFailure::Lost(text),
     }
 }

@@ -140,6 +140,7 @@ impl Pool {
         self.measure(id, since, done.spent.total);
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.times.spent(&done.spent, done.items);
+            worker.memory = worker.memory.max(done.memory);
         }
         if let (Some(recorder), Some(since)) = (&mut self.recorder, since) {
             let (took, items) = (Some(done.spent.total), done.items);

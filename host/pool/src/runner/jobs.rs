@@ -15,6 +15,7 @@ use taskhost_protocol::stream::StreamWork;
 use taskhost_protocol::work::{Partial, Split};
 
 use super::Progress;
+use super::groups::Groups;
 use super::pipe::{Before, Pipe, header_too_long};
 use super::sink::Target;
 use super::splice::Splicing;
@@ -33,6 +34,8 @@ pub(crate) struct OpenSource {
     pub(crate) at: u64,
     /// The part of the file that it has for itself, when it is not all of it.
     pub(crate) held: Option<Arc<Held>>,
+    /// Bytes of memory that it takes, when it was made for this job.
+    pub(crate) memory: u64,
 }
 
 /// Where the results of a running job go.
@@ -85,6 +88,8 @@ pub(crate) struct RunningJob {
     pub(crate) next_source: u32,
     /// The pipe that is being read.
     pub(crate) pipe: Option<(SourceId, Pipe)>,
+    /// The input that is taken apart into others.
+    pub(crate) groups: Option<Groups>,
     /// Pipes that were read to their end, of which blocks are still to be run.
     pub(crate) read_pipes: HashMap<SourceId, Pipe>,
     /// Bytes that the pipe is to be read for; 0 when it is not.
@@ -111,14 +116,25 @@ pub(crate) struct RunningJob {
     pub(crate) read: Option<(u64, [u8; 32])>,
     /// Whether a journal is kept, so that a pipe has to be known again.
     pub(crate) is_kept: bool,
+    /// Why a worker that converts its input or output has given up. The state machine was told, but may have finished the
+    /// job before it hears of it.
+    pub(crate) conversion: Option<JobFailure>,
     /// The inputs of failed items, by name: their files may be closed when the failures are told.
     pub(crate) failed_sources: BTreeMap<SourceId, String>,
 }
 
 /// What came of asking for the next input.
 pub(crate) enum Opened {
-    File { source: SourceId, start: u64, end: u64 },
-    Pipe { source: SourceId },
+    File {
+        source: SourceId,
+        start: u64,
+        end: u64,
+    },
+    Pipe {
+        source: SourceId,
+    },
+    /// A table, of which each group of rows will be an input.
+    Groups,
 }
 
 impl RunningJob {
@@ -175,6 +191,7 @@ impl RunningJob {
             sources: HashMap::new(),
             next_source: 0,
             pipe: None,
+            groups: None,
             read_pipes: HashMap::new(),
             wanted: 0,
             output,
@@ -189,6 +206,7 @@ impl RunningJob {
             merged: begun.as_ref().map_or_else(Prefix::default, |resume| resume.prefix),
             read: begun.as_ref().and_then(|resume| resume.read),
             is_kept: false,
+            conversion: None,
             failed_sources: BTreeMap::new(),
         };
         Ok((job, plan, begun))
@@ -236,7 +254,8 @@ impl RunningJob {
                 if file.unpack {
                     pipe.sniff();
                 }
-                let open = OpenSource { name: file.name, file: pipe.shared(), header: None, at: 0, held: None };
+                let open =
+                    OpenSource { name: file.name, file: pipe.shared(), header: None, at: 0, held: None, memory: 0 };
                 self.sources.insert(source, open);
                 self.read_pipes.extend(self.pipe.replace((source, pipe)));
                 Ok(Opened::Pipe { source })
@@ -248,10 +267,9 @@ impl RunningJob {
                 } else {
                     (None, 0)
                 };
-                self.sources.insert(
-                    source,
-                    OpenSource { name: file.name, file: Arc::new(file.file), header, at: 0, held: None },
-                );
+                let file =
+                    OpenSource { name: file.name, file: Arc::new(file.file), header, at: 0, held: None, memory: 0 };
+                self.sources.insert(source, file);
                 Ok(Opened::File { source, start, end })
             }
         }

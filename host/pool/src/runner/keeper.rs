@@ -68,6 +68,8 @@ pub(super) struct Keeper {
     unsynced: bool,
     /// Whether nothing was committed yet, so that there is nothing to go on with.
     empty: bool,
+    /// Bytes of output that were committed last.
+    output: u64,
 }
 
 impl Keeper {
@@ -80,6 +82,7 @@ impl Keeper {
             next: Instant::now(),
             unsynced: false,
             empty: true,
+            output: 0,
         }
     }
 
@@ -104,6 +107,7 @@ impl Keeper {
             atomic.preserve();
             // A run before may have committed something.
             self.empty &= job.merged == Prefix::default();
+            self.output = job.merged.output;
             self.jobs.insert(id, Kept { output: job.merged.output, ..Kept::default() });
         }
         let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
@@ -229,7 +233,15 @@ impl Keeper {
         self.empty &= !is_made;
         if let Some(kept) = self.jobs.get_mut(&id) {
             kept.in_flight = false;
+            if is_made {
+                self.output = kept.output;
+            }
         }
+    }
+
+    /// Bytes of output that were committed last.
+    pub(super) fn output(&self) -> u64 {
+        self.output
     }
 
     /// A job is over, and its output in its place if it has one.

@@ -20,6 +20,7 @@ pub(crate) mod cutter;
 mod failed;
 mod frontier;
 mod grants;
+mod groups;
 mod incoming;
 mod jobs;
 mod keeper;
@@ -322,6 +323,7 @@ impl Pool {
 
     fn tell(&mut self, observer: &mut dyn Observer) {
         self.progress.elapsed = self.began.elapsed();
+        self.progress.saved = self.keeper.as_ref().map_or(0, Keeper::output);
         self.progress.workers = self.workers.values().filter(|worker| worker.phase == Phase::Ready).count();
         for warning in self.warnings.drain(..) {
             observer.warning(&warning);

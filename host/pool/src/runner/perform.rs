@@ -234,6 +234,11 @@ impl Pool {
     fn finish(&mut self, id: JobId, totals: JobTotals, observer: &mut dyn Observer) {
         let copies = self.splice_rest(id);
         let Some(mut job) = self.jobs.remove(&id) else { return };
+        if let Some(failure) = job.conversion.take() {
+            // Nobody is left who would say more of it.
+            self.over(id, job, totals, Some(failure), observer);
+            return;
+        }
         if let JobOutput::Converted { target, .. } = &mut job.output {
             // The worker at the other end of the pipe reads its end, and says when everything is in the file.
             *target = None;

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use blake3::Hasher;
-use taskhost_data::formats::{Sniffed, packing};
+use taskhost_data::formats::{PARQUET_PIPE, Sniffed, packing};
 use taskhost_os::memfd::InputArena;
 use taskhost_os::poll;
 use taskhost_protocol::ids::{SlotId, SourceId};
@@ -234,6 +234,13 @@ impl Pipe {
             }
         }
         if self.sniffs {
+            if self.held().starts_with(PARQUET_PIPE) {
+                return Err(JobFailure::Input(
+                    "standard input is Parquet, which is read from its end: name the file, or take its bytes as they are with \
+                     --no-compression"
+                        .into(),
+                ));
+            }
             match packing(self.held()) {
                 Sniffed::Packed(packing) => {
                     self.sniffs = false;

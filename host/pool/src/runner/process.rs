@@ -83,6 +83,8 @@ pub(crate) struct WorkerProcess {
     pub(crate) stop_watch: StopWatch,
     /// Where its time goes.
     pub(crate) times: TimeBook,
+    /// Most memory that its kernel had at the end of a batch, as it says.
+    pub(crate) memory: u64,
     /// Which build it has to be.
     build: [u8; 32],
     closing: bool,
@@ -218,6 +220,7 @@ impl Starter {
             measured: None,
             stop_watch,
             times,
+            memory: 0,
             build,
             closing: false,
             killed: None,

@@ -1,14 +1,16 @@
-//! The inputs of jobs: opened when they are asked for, pipes read when they have something, both decompressed on the way when
-//! they are compressed.
+//! The inputs of jobs: opened when they are asked for, pipes read when they have something, both made something else of on the
+//! way when they are compressed, or are tables in columns.
 
 use std::os::fd::AsFd as _;
 
-use taskhost_data::formats::{PACKING_BYTES, Sniffed, packing};
+use taskhost_data::formats::{PACKING_BYTES, PARQUET, PARQUET_BYTES, Sniffed, packing};
 use taskhost_os::exact;
 use taskhost_protocol::ids::{JobId, SourceId};
-use taskhost_protocol::stream::{Conversion, Packing, StreamOrder, StreamWork};
+use taskhost_protocol::stream::{Conversion, Packing, StreamOrder, StreamWork, TableForm};
+use taskhost_protocol::work::Split;
 
 use super::converters::{End, Stream};
+use super::groups::Groups;
 use super::jobs::Opened;
 use super::pipe::Brought;
 use super::room::sources_at_once;
@@ -34,7 +36,7 @@ impl Pool {
         if job.waits_for_source {
             return;
         }
-        if self.next_block(id) {
+        if self.next_block(id) || self.next_group(id) {
             return;
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -59,21 +61,37 @@ impl Pool {
                     }
                     Event::PipeOpened { job: id, source, start: 0 }
                 }
+                Ok(Opened::Groups) => return self.watch_groups(id),
             },
         };
         self.tell_state(event);
     }
 
-    /// Takes an input in; one that is compressed by way of a worker that decompresses it.
+    /// Takes an input in; one that is compressed, or a table, by way of a worker that makes something else of it.
     fn open_source(&mut self, id: JobId, file: SourceFile) -> Result<Opened, JobFailure> {
         let lost = || JobFailure::Lost("its job is gone".into());
-        let packing = match file.kind {
-            SourceKind::Regular { .. } if file.unpack => sniff(&file)?,
+        let foreign = match file.kind {
+            SourceKind::Regular { len } if file.unpack => sniff(&file, len)?,
             SourceKind::Regular { .. } | SourceKind::Pipe => None,
         };
-        let Some(packing) = packing else { return self.jobs.get_mut(&id).ok_or_else(lost)?.open(file) };
-        let source = SourceId(self.jobs.get(&id).ok_or_else(lost)?.next_source);
-        let order = order(packing, Vec::new(), true);
+        let job = self.jobs.get_mut(&id).ok_or_else(lost)?;
+        let Some(foreign) = foreign else { return job.open(file) };
+        let source = SourceId(job.next_source);
+        let order = match foreign {
+            Foreign::Packed(packing) => order(packing, Vec::new(), true),
+            Foreign::Parquet { len } => {
+                let form = table_form(&file.name, job.split, job.header)?;
+                let work = StreamWork::ReadTable { form, len };
+                let order = StreamOrder { work, prefix: Vec::new(), from_start: true };
+                if form == TableForm::Groups {
+                    let (reader, _) = self.unpack((id, source), &file.name, order, file.file)?;
+                    let job = self.jobs.get_mut(&id).ok_or_else(lost)?;
+                    job.groups = Some(Groups::new(file.name, reader.into()));
+                    return Ok(Opened::Groups);
+                }
+                order
+            }
+        };
         let (reader, _) = self.unpack((id, source), &file.name, order, file.file)?;
         let job = self.jobs.get_mut(&id).ok_or_else(lost)?;
         let opened =
@@ -165,6 +183,9 @@ impl Pool {
     /// Reads a pipe that is readable.
     pub(super) fn read_pipe(&mut self, id: JobId) {
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        if job.groups.is_some() {
+            return self.read_groups(id);
+        }
         let Some((source, pipe)) = &mut job.pipe else { return };
         let source = *source;
         if job.wanted == 0 {
@@ -210,15 +231,42 @@ impl Pool {
     }
 }
 
-/// Whether a file is compressed.
-fn sniff(file: &SourceFile) -> Result<Option<Packing>, JobFailure> {
+/// What a file is that is not taken as it is.
+enum Foreign {
+    Packed(Packing),
+    Parquet { len: u64 },
+}
+
+/// Whether a file of `len` bytes is compressed, or a table.
+fn sniff(file: &SourceFile, len: u64) -> Result<Option<Foreign>, JobFailure> {
+    let failed = |error| JobFailure::Input(format!("{} cannot be read: {error}", file.name));
     let mut first = [0; PACKING_BYTES];
-    let got = exact::pread_full(file.file.as_fd(), &mut first, 0)
-        .map_err(|error| JobFailure::Input(format!("{} cannot be read: {error}", file.name)))?;
-    Ok(match packing(&first[..got]) {
-        Sniffed::Packed(packing) => Some(packing),
-        Sniffed::Plain | Sniffed::Unknown => None,
-    })
+    let got = exact::pread_full(file.file.as_fd(), &mut first, 0).map_err(failed)?;
+    if let Sniffed::Packed(packing) = packing(&first[..got]) {
+        return Ok(Some(Foreign::Packed(packing)));
+    }
+    if first != *PARQUET || len < PARQUET_BYTES {
+        return Ok(None);
+    }
+    let mut last = [0; PARQUET.len()];
+    exact::pread_full(file.file.as_fd(), &mut last, len - PARQUET.len() as u64).map_err(failed)?;
+    Ok((last == *PARQUET).then_some(Foreign::Parquet { len }))
+}
+
+/// What a table is made into for items of this kind.
+fn table_form(name: &str, split: Split, header: bool) -> Result<TableForm, JobFailure> {
+    let wrong = |what: &str| Err(JobFailure::Input(format!("{name} is Parquet, {what}")));
+    match split {
+        Split::Whole => Ok(TableForm::Groups),
+        Split::Lines | Split::Blocks(_) if header => {
+            wrong("whose rows come with the names of their columns: leave --header out")
+        }
+        Split::Lines | Split::Blocks(_) => Ok(TableForm::Rows),
+        Split::Records(_) | Split::Chunks(_) | Split::Table => wrong(
+            "which is taken by groups of rows (--split whole) or by rows (--split lines); its bytes are taken as they are with \
+             --no-compression",
+        ),
+    }
 }
 
 /// An order to decompress all of a file, or what is left of a pipe of which this came first.

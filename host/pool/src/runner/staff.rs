@@ -128,7 +128,7 @@ impl Pool {
             cpu_limit: self.config.limits.cpu.map(Duration::from_secs),
         };
         self.oom = now;
-        let book = worker.times;
+        let (book, memory) = (worker.times, worker.memory);
         let (death, exit) = worker.reap(&circumstances);
         self.cpu_of_gone += exit.user_time + exit.system_time;
         if let Some(recorder) = &mut self.recorder {
@@ -144,6 +144,7 @@ impl Pool {
             core,
             cpu: exit.user_time + exit.system_time,
             max_resident: exit.max_resident,
+            memory,
             killed: lost && matches!(death.verdict, Verdict::Killed(_) | Verdict::OutOfMemory),
             death: lost.then(|| death.text.clone()),
             times: book.close(),

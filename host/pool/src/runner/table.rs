@@ -151,7 +151,7 @@ impl Pool {
         job.next_source += 1;
         table.items += items;
         let Placed { file, at, held } = placed;
-        job.sources.insert(source, OpenSource { name: job.name.clone(), file, header: None, at, held });
+        job.sources.insert(source, OpenSource { name: job.name.clone(), file, header: None, at, held, memory: 0 });
         self.tell_state(Event::SourceOpened { job: id, source, start: 0, end: items });
         true
     }

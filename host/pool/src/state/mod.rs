@@ -31,7 +31,7 @@ mod window;
 use std::collections::{BTreeMap, HashMap};
 
 use taskhost_protocol::ids::{BatchId, Generation, JobId, WorkerId};
-use taskhost_protocol::work::{Care, Done};
+use taskhost_protocol::work::{Care, Done, Split};
 
 use crate::death::Reason;
 use crate::event::{Action, Event, JobFailure, JobPlan, OnError, Order, Post, Task};
@@ -424,8 +424,14 @@ impl State {
         let is_short = self.pace.is_some_and(|pace| u128::from(pace) <= sizing::BUDGET.as_nanos());
         // The share of a worker is only known when it has replied.
         let is_alone = !self.cores.is_contested() && !self.execute.jobs.is_contested();
+        // What the only worker hands back comes before what is given to it next, so that it runs the input from its beginning to
+        // its end. Where items are counted somebody hands them over one by one: that takes as many replies as there are items.
+        let are_handed_over =
+            self.jobs.values().next().is_some_and(|job| job.get().split_and_merge().0 == Split::Table);
+        let is_in_order = self.target == 1 && !are_handed_over;
         // Somebody else may be next.
-        if post == Post::Execute && is_short && is_alone && self.rules.recycle.is_none() { QUEUE } else { 1 }
+        let is_sure = is_short && is_alone && !is_in_order && self.rules.recycle.is_none();
+        if post == Post::Execute && is_sure { QUEUE } else { 1 }
     }
 
     /// The batch to be given out next.

@@ -3,11 +3,15 @@
 mod perform;
 mod socket;
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tenant::{QuotaChange, Scopes, Tenant};
+use crate::blobs::Blobs;
+use crate::store::audit::AuditRow;
+use crate::tenant::{Directory, QuotaChange, Scopes, Tenant};
 use crate::time::Moment;
 
 pub use perform::perform;
@@ -57,11 +61,30 @@ pub enum AdminRequest {
     },
     /// A link to the operator's page.
     Link,
-    /// Copies the database into a file that is not there yet.
+    /// Copies everything that is kept into a folder that is not there yet.
     BackUp {
         /// Its path.
-        path: std::path::PathBuf,
+        path: PathBuf,
     },
+    /// Some rows of the audit log.
+    Audit {
+        /// Those about this tenant; of all without.
+        name: Option<String>,
+        /// Those behind the row of this number.
+        after: i64,
+    },
+    /// Follows the hashes of the audit log from its first row to its last.
+    VerifyAudit,
+}
+
+/// What requests are done to.
+pub struct Ground {
+    /// Tenants and tokens, and the store.
+    pub directory: Arc<Directory>,
+    /// Contents.
+    pub blobs: Arc<dyn Blobs>,
+    /// The data folder.
+    pub data: PathBuf,
 }
 
 /// What a new token is to be.
@@ -83,6 +106,10 @@ pub enum AdminAnswer {
     Link(String),
     /// Tenants, by name.
     Tenants(Vec<TenantView>),
+    /// Rows of the audit log, oldest first; none when there are no more.
+    Audit(Vec<AuditRow>),
+    /// So many rows are what was written.
+    Verified(u64),
     /// It was done.
     Done,
     /// It was not, and why.

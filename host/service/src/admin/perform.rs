@@ -2,7 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::{AdminAnswer, AdminRequest, NewToken, TenantView, TokenView};
+use super::{AdminAnswer, AdminRequest, Ground, NewToken, TenantView, TokenView};
+use crate::backup;
 use crate::name;
 use crate::store::audit::{self, Act};
 use crate::store::{self, StoreError, access, usage};
@@ -11,7 +12,8 @@ use crate::time::Moment;
 
 /// Does it.
 #[must_use]
-pub fn perform(directory: &Directory, request: AdminRequest) -> AdminAnswer {
+pub fn perform(ground: &Ground, request: AdminRequest) -> AdminAnswer {
+    let directory = &*ground.directory;
     let result = match request {
         AdminRequest::Create { name, weight, quotas, token } => create(directory, name, weight, quotas, token),
         AdminRequest::List => list(directory, None),
@@ -27,7 +29,14 @@ pub fn perform(directory: &Directory, request: AdminRequest) -> AdminAnswer {
         }
         AdminRequest::Rotate { name, token, overlap } => rotate(directory, name, token, overlap),
         AdminRequest::Link => link(directory),
-        AdminRequest::BackUp { path } => directory.store().back_up(&path).map(|()| AdminAnswer::Done),
+        AdminRequest::BackUp { path } => {
+            Ok(match backup::back_up(directory.store(), &*ground.blobs, &ground.data, &path) {
+                Ok(()) => AdminAnswer::Done,
+                Err(error) => refused(format!("{} cannot be written: {error}", path.display())),
+            })
+        }
+        AdminRequest::Audit { name, after } => rows(directory, name.as_deref(), after),
+        AdminRequest::VerifyAudit => directory.store().read(audit::verify).map(AdminAnswer::Verified),
     };
     result.unwrap_or_else(|error| AdminAnswer::Refused(error.to_string()))
 }
@@ -160,4 +169,19 @@ fn rotate(
     })?;
     directory.refresh()?;
     Ok(made.map_or_else(|| unknown(&shown), AdminAnswer::Token))
+}
+
+fn rows(directory: &Directory, name: Option<&str>, after: i64) -> store::Result<AdminAnswer> {
+    /// Rows of one answer.
+    const MOST: u32 = 1000;
+    directory.store().read(|connection| {
+        let tenant = match name {
+            None => None,
+            Some(name) => match access::find(connection, name)? {
+                Some(tenant) => Some(tenant.id),
+                None => return Ok(unknown(name)),
+            },
+        };
+        Ok(AdminAnswer::Audit(audit::rows(connection, tenant, after, MOST)?))
+    })
 }

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AdminAnswer, AdminRequest, perform};
+use super::{AdminAnswer, AdminRequest, Ground, perform};
+use crate::blobs::LocalBlobs;
 use crate::data::{DataError, DataFolder, admin_socket};
 use crate::store::{Store, StoreError};
 use crate::tenant::Directory;
@@ -49,7 +50,7 @@ impl AdminSocket {
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn listen(folder: &DataFolder, directory: Arc<Directory>, changed: Box<dyn Fn() + Send>) -> io::Result<Self> {
+    pub fn listen(folder: &DataFolder, ground: Ground, changed: Box<dyn Fn() + Send>) -> io::Result<Self> {
         let path = admin_socket(folder.path());
         // Of a server that died: this one has the lock.
         match fs::remove_file(&path) {
@@ -62,7 +63,7 @@ impl AdminSocket {
         std::thread::Builder::new().name("admin".into()).spawn(move || {
             for stream in listener.incoming().filter_map(Result::ok) {
                 // One at a time; one that says nothing is given up.
-                let _ = serve(&stream, &directory, &changed);
+                let _ = serve(&stream, &ground, &changed);
             }
         })?;
         Ok(Self { path })
@@ -89,9 +90,9 @@ fn send(mut stream: &UnixStream, value: &impl serde::Serialize) -> io::Result<()
     stream.write_all(&text)
 }
 
-fn serve(stream: &UnixStream, directory: &Directory, changed: &dyn Fn()) -> io::Result<()> {
+fn serve(stream: &UnixStream, ground: &Ground, changed: &dyn Fn()) -> io::Result<()> {
     let answer = match serde_json::from_str(&line(stream)?) {
-        Ok(request) => perform(directory, request),
+        Ok(request) => perform(ground, request),
         Err(error) => AdminAnswer::Refused(format!("the request is not understood: {error}")),
     };
     changed();
@@ -113,8 +114,9 @@ pub fn ask(data: &Path, request: AdminRequest) -> Result<AdminAnswer, AdminError
         }
         Err(_) => {
             let folder = DataFolder::take(data)?;
-            let directory = Directory::new(Store::open(&folder.database())?)?;
-            Ok(perform(&directory, request))
+            let directory = Arc::new(Directory::new(Store::open(&folder.database())?)?);
+            let blobs = Arc::new(LocalBlobs::new(folder.path()));
+            Ok(perform(&Ground { directory, blobs, data: folder.path().to_owned() }, request))
         }
     }
 }
@@ -147,7 +149,9 @@ mod tests {
         let folder = DataFolder::take(&data).expect("free");
         let store = Store::open(&folder.database()).expect("a store");
         let directory = Arc::new(Directory::new(store).expect("a directory"));
-        let socket = AdminSocket::listen(&folder, Arc::clone(&directory), Box::new(|| ())).expect("a socket");
+        let blobs = Arc::new(LocalBlobs::new(folder.path()));
+        let ground = Ground { directory: Arc::clone(&directory), blobs, data: folder.path().to_owned() };
+        let socket = AdminSocket::listen(&folder, ground, Box::new(|| ())).expect("a socket");
         let mode = fs::metadata(admin_socket(folder.path())).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let bert = token(ask(&data, create("bert")).expect("answered"));

@@ -12,6 +12,7 @@ use super::lines::Lines;
 use super::numbers::{Counts, Numbers};
 use super::ready::Ready;
 use super::{CallError, Callee, Engine, OpenError, Outcome, Purpose, Running, Wanted};
+use crate::counts::Times;
 use crate::job::Shared;
 use crate::tenant::{Tenant, TenantId};
 
@@ -310,7 +311,7 @@ impl Calls {
         let running = submitted.inspect_err(|why| {
             // Those who wait hear that it was lost.
             is_lost.store(true, Ordering::Relaxed);
-            (self.shared.tell)(&format!("a call cannot be run: {why}"));
+            tracing::warn!(why, "a call cannot be run");
         });
         let group = Arc::new(Group {
             calls: Weak::clone(&self.me),
@@ -402,6 +403,12 @@ impl Calls {
         drop(books);
         drop(unused);
         self.write_down();
+    }
+
+    /// How long calls took that have a result.
+    #[must_use]
+    pub fn times(&self) -> &Times {
+        &self.counts.times
     }
 
     /// What was done so far, and what is under way.

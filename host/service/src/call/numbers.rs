@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::CallError;
+use crate::counts::Times;
 
 /// What was done, for whoever looks after the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,8 +19,6 @@ pub struct Numbers {
     pub refused: u64,
     /// Calls that were run together with others.
     pub together: u64,
-    /// Microseconds from the arrival of each call with a result to that result.
-    pub micros: u64,
     /// Calls that wait.
     pub waiting: usize,
     /// Workers that are at calls.
@@ -36,7 +35,8 @@ pub(super) struct Counts {
     late: AtomicU64,
     refused: AtomicU64,
     together: AtomicU64,
-    micros: AtomicU64,
+    /// From the arrival of each call with a result to that result.
+    pub(super) times: Times,
 }
 
 fn count(number: &AtomicU64, more: u64) {
@@ -49,7 +49,7 @@ impl Counts {
         match result {
             Ok(_) => {
                 count(&self.done, 1);
-                count(&self.micros, u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+                self.times.add(took);
             }
             Err(CallError::Failed(_)) => count(&self.failed, 1),
             Err(CallError::Late) => count(&self.late, 1),
@@ -71,7 +71,6 @@ impl Counts {
             late: read(&self.late),
             refused: read(&self.refused),
             together: read(&self.together),
-            micros: read(&self.micros),
             ..Numbers::default()
         }
     }

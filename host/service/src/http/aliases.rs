@@ -7,8 +7,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::guard::need;
 use super::kernels::act;
@@ -21,14 +21,25 @@ use crate::tenant::{Caller, Scope};
 
 type Who = Extension<Arc<Caller>>;
 
-#[derive(Debug, Deserialize)]
+/// What a name is to mean.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = NewAlias)]
 #[serde(deny_unknown_fields)]
-struct Meaning {
+pub(super) struct Meaning {
+    /// The kernel.
+    #[schema(value_type = String)]
     digest: Digest,
 }
 
+/// All names.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Aliases)]
+pub(super) struct AliasesView {
+    aliases: Vec<AliasRow>,
+}
+
 fn answer(alias: &AliasRow) -> Response {
-    ([(header::ETAG, format!("\"{}\"", alias.version))], Json(json!(alias))).into_response()
+    ([(header::ETAG, format!("\"{}\"", alias.version))], Json(alias.clone())).into_response()
 }
 
 /// The version that `If-Match` names.
@@ -38,6 +49,9 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     version.map(Some).ok_or_else(|| Problem::bad("bad-etag", "If-Match is not an ETag that was given out"))
 }
 
+/// Gives a name a meaning. With `If-Match` only when it has that version still; `"0"` is that of one that is not there.
+#[utoipa::path(put, path = "/v1/aliases/{name}", params(("name" = String, Path), ("if-match" = Option<String>, Header)), request_body = Meaning,
+    responses((status = 200, description = "It has it", body = AliasRow)))]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
@@ -73,6 +87,8 @@ pub(super) async fn put(
     }
 }
 
+/// What a name means.
+#[utoipa::path(get, path = "/v1/aliases/{name}", params(("name" = String, Path)), responses((status = 200, description = "The name", body = AliasRow)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
@@ -84,12 +100,16 @@ pub(super) async fn show(
     Ok(answer(&alias.ok_or_else(|| Problem::not_found("alias"))?))
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>, Extension(caller): Who) -> Result<Json<Value>, Problem> {
+/// All names.
+#[utoipa::path(get, path = "/v1/aliases", responses((status = 200, description = "Names", body = AliasesView)))]
+pub(super) async fn list(State(app): State<Arc<App>>, Extension(caller): Who) -> Result<Json<AliasesView>, Problem> {
     need(&caller, Scope::KernelsRead)?;
     let tenant = caller.tenant.id;
-    Ok(Json(json!({ "aliases": app.read(move |rows| kernels::aliases(rows, tenant)).await? })))
+    Ok(Json(AliasesView { aliases: app.read(move |rows| kernels::aliases(rows, tenant)).await? }))
 }
 
+/// Forgets a name.
+#[utoipa::path(delete, path = "/v1/aliases/{name}", params(("name" = String, Path)), responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Extension(caller): Who,

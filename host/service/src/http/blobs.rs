@@ -7,12 +7,13 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::{Extension, Json};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::guard::need;
 use super::{App, Problem, blocking, body, range};
 use crate::blobs::Digest;
-use crate::store::contents::{self, Removed};
+use crate::store::contents::{self, Removed, Stay};
 use crate::tenant::{Caller, Scope};
 
 type Who = Extension<Arc<Caller>>;
@@ -27,40 +28,57 @@ async fn store(
     headers: &HeaderMap,
     bytes: Body,
     expected: Option<Digest>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<BlobView>), Problem> {
     need(caller, Scope::JobsWrite)?;
     let limit = ("the content", u64::MAX);
-    let blob = body::content(app, caller, headers, bytes, limit).await?;
+    let arrived = body::content(app, caller, headers, bytes, limit).await?;
     if let Some(expected) = expected
-        && blob.digest() != expected
+        && arrived.blob.digest() != expected
     {
-        let found = blob.digest();
+        let found = arrived.blob.digest();
         return Err(Problem::unprocessable("digest-mismatch", format!("what came is {found}")));
     }
-    let (digest, bytes) = body::keep(app, caller, blob).await?;
-    Ok((StatusCode::CREATED, Json(json!({ "digest": digest, "bytes": bytes }))))
+    let (digest, bytes) = body::keep(app, caller, arrived, Stay::UntilDeleted).await?;
+    Ok((StatusCode::CREATED, Json(BlobView { digest: digest.to_string(), bytes })))
 }
 
+/// A content.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Blob)]
+pub(super) struct BlobView {
+    digest: String,
+    bytes: u64,
+}
+
+/// Stores a content; the answer tells its digest. It stays until somebody deletes it.
+#[utoipa::path(post, path = "/v1/blobs", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is stored", body = BlobView)))]
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     headers: HeaderMap,
     bytes: Body,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<BlobView>), Problem> {
     store(&app, &caller, &headers, bytes, None).await
 }
 
+/// Stores a content of this digest.
+#[utoipa::path(put, path = "/v1/blobs/{digest}", params(("digest" = String, Path)), request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is stored", body = BlobView)))]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Path(name): Path<String>,
     headers: HeaderMap,
     bytes: Body,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<BlobView>), Problem> {
     let digest = digest(&name)?;
     store(&app, &caller, &headers, bytes, Some(digest)).await
 }
 
+/// A content, or a part of it (`Range`).
+#[utoipa::path(get, path = "/v1/blobs/{digest}", params(("digest" = String, Path)),
+    responses((status = 200, description = "The content", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "A part of it", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn get(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
@@ -88,6 +106,8 @@ pub(super) async fn send(
     range::send(headers, &digest, file.ok_or_else(|| Problem::not_found("content"))?, content_type)
 }
 
+/// Deletes a content, unless a job needs it or has made it.
+#[utoipa::path(delete, path = "/v1/blobs/{digest}", params(("digest" = String, Path)), responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
@@ -99,12 +119,7 @@ pub(super) async fn delete(
         Removed::Unknown => Err(Problem::not_found("content")),
         Removed::Held => Err(Problem::conflict("in-use", "a job needs it, or has made it")),
         Removed::Gone => {
-            let kernels = app.read(move |rows| crate::store::kernels::find(rows, tenant, &digest)).await?;
-            if kernels.is_none() {
-                let blobs = Arc::clone(&app.shared.blobs);
-                // It counts no more, whether its bytes go now or not.
-                let _ = blocking(move || blobs.remove(tenant, &digest)).await?;
-            }
+            super::jobs::remove(&app, vec![(tenant, digest)]).await?;
             Ok(StatusCode::NO_CONTENT)
         }
     }

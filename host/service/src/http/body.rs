@@ -1,5 +1,7 @@
 //! What a stranger sends: taken as it comes, no more than is allowed, no slower than is bearable.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,8 +10,9 @@ use http_body_util::BodyExt as _;
 
 use super::{App, Problem, blocking};
 use crate::blobs::{Digest, NewBlob};
-use crate::store::contents;
-use crate::tenant::Caller;
+use crate::store::contents::{self, Stay};
+use crate::sweep;
+use crate::tenant::{Caller, TenantId};
 
 /// Longest text that is taken as a whole: what asks for a job.
 const TEXT_BYTES: u64 = 1 << 20;
@@ -26,16 +29,26 @@ fn declared(headers: &HeaderMap) -> Option<u64> {
 
 /// Hands the parts of a body over as they come.
 async fn parts(
-    mut body: Body,
+    body: Body,
     what: &str,
     most: u64,
     over: impl FnOnce() -> Problem,
-    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+    take: impl FnMut(&[u8]) -> Result<(), Problem>,
+) -> Result<(), Problem> {
+    parts_within(body, PATIENCE, (what, most), over, take).await
+}
+
+async fn parts_within(
+    mut body: Body,
+    patience: Duration,
+    (what, most): (&str, u64),
+    over: impl FnOnce() -> Problem,
+    mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
 ) -> Result<(), Problem> {
     let began = tokio::time::Instant::now();
     let mut taken = 0_u64;
     loop {
-        let until = began + PATIENCE + Duration::from_secs(taken / LEAST_RATE);
+        let until = began + patience + Duration::from_secs(taken / LEAST_RATE);
         let frame = tokio::time::timeout_at(until, body.frame()).await;
         let frame = frame.map_err(|_| {
             Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", format!("{what} came more slowly than is bearable"))
@@ -47,7 +60,7 @@ async fn parts(
         if taken > most {
             return Err(over());
         }
-        take(&data).map_err(|error| Problem::io(&error))?;
+        take(&data)?;
     }
 }
 
@@ -84,6 +97,52 @@ fn plain(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
+/// Bytes of each tenant that have come and are not kept yet: many that come at once have no more room than one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Incoming(Arc<Mutex<HashMap<TenantId, u64>>>);
+
+/// Bytes that have come, counted as long as this lives.
+#[derive(Debug)]
+struct Counted {
+    incoming: Incoming,
+    tenant: TenantId,
+    bytes: u64,
+}
+
+impl Counted {
+    fn new(incoming: &Incoming, tenant: TenantId) -> Self {
+        Self { incoming: incoming.clone(), tenant, bytes: 0 }
+    }
+
+    /// Counts more, and says how many there are of this tenant.
+    fn add(&mut self, bytes: u64) -> u64 {
+        self.bytes += bytes;
+        let mut all = self.incoming.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.entry(self.tenant).or_default();
+        *own += bytes;
+        *own
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut all = self.incoming.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get_mut(&self.tenant) {
+            *own = own.saturating_sub(self.bytes);
+            if *own == 0 {
+                all.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+/// A content that has come, and is not kept yet.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) blob: NewBlob,
+    _counted: Counted,
+}
+
 /// Takes a content that is to be kept, at most so much of it and no more than the tenant has room for.
 pub(super) async fn content(
     app: &App,
@@ -91,32 +150,106 @@ pub(super) async fn content(
     headers: &HeaderMap,
     body: Body,
     limit: (&str, u64),
-) -> Result<NewBlob, Problem> {
+) -> Result<Arrived, Problem> {
     plain(headers)?;
     let (what, most) = limit;
     let tenant = caller.tenant.id;
     let stored = app.read(move |rows| contents::total(rows, tenant)).await?;
-    let quota = caller.tenant.quotas.stored_bytes;
-    let room = quota.saturating_sub(stored);
-    let full = || Problem::quota("stored_bytes", quota, stored, Duration::from_secs(60));
+    let room = caller.tenant.quotas.stored_bytes.saturating_sub(stored);
     if declared(headers).is_some_and(|declared| declared > most) {
         return Err(Problem::too_large(what, most));
     }
     if room == 0 || declared(headers).is_some_and(|declared| declared > room) {
-        return Err(full());
+        return Err(full(caller, stored));
     }
-    let mut blob = app.shared.blobs.begin(tenant).map_err(|error| Problem::io(&error))?;
-    let over = || if room < most { full() } else { Problem::too_large(what, most) };
-    parts(body, what, most.min(room), over, |part| blob.write(part)).await?;
-    Ok(blob)
+    let broken = |error: std::io::Error| Problem::io(&error);
+    let mut blob = app.shared.blobs.begin(tenant).map_err(broken)?;
+    let mut counted = Counted::new(&app.incoming, tenant);
+    parts(
+        body,
+        what,
+        most,
+        || Problem::too_large(what, most),
+        |part| {
+            if counted.add(part.len() as u64) > room {
+                return Err(full(caller, stored));
+            }
+            blob.write(part).map_err(broken)
+        },
+    )
+    .await?;
+    Ok(Arrived { blob, _counted: counted })
+}
+
+fn full(caller: &Caller, stored: u64) -> Problem {
+    Problem::quota("stored_bytes", caller.tenant.quotas.stored_bytes, stored, Duration::from_secs(60))
 }
 
 /// Keeps a content, and has it count.
-pub(super) async fn keep(app: &App, caller: &Caller, blob: NewBlob) -> Result<(Digest, u64), Problem> {
-    let blobs = std::sync::Arc::clone(&app.shared.blobs);
+pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Stay) -> Result<(Digest, u64), Problem> {
+    let (blobs, tenant) = (Arc::clone(&app.shared.blobs), caller.tenant.id);
+    let Arrived { blob, _counted } = arrived;
     let kept = blocking(move || blobs.keep(blob)).await?;
     let (digest, bytes) = kept.map_err(|error| Problem::io(&error))?;
-    let tenant = caller.tenant.id;
-    app.write(move |rows| contents::add(rows, tenant, &digest, bytes)).await?;
+    let (blobs, quota) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
+    let stored = app.write(move |rows| {
+        sweep::check_kept(&*blobs, tenant, &digest)?;
+        let stored = contents::total(rows, tenant)?;
+        // Others may have come meanwhile.
+        if contents::bytes(rows, tenant, &digest)?.is_none() && stored.saturating_add(bytes) > quota {
+            return Ok(Some(stored));
+        }
+        contents::add(rows, tenant, &digest, bytes, stay)?;
+        Ok(None)
+    });
+    if let Some(stored) = stored.await? {
+        super::jobs::remove(app, vec![(tenant, digest)]).await?;
+        return Err(full(caller, stored));
+    }
     Ok((digest, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::stream::stream;
+
+    #[test]
+    fn what_comes_drop_by_drop_is_given_up() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (drops, body) = stream();
+            tokio::spawn(async move {
+                // As long as somebody listens: each is in time by itself.
+                while drops.give("drop").await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            });
+            let mut taken = 0;
+            let patience = Duration::from_millis(30);
+            let result = parts_within(
+                body,
+                patience,
+                ("it", u64::MAX),
+                || Problem::busy("never"),
+                |part| {
+                    taken += part.len();
+                    Ok(())
+                },
+            );
+            let status = axum::response::IntoResponse::into_response(result.await.expect_err("too slow")).status();
+            assert_eq!((status, taken > 0), (StatusCode::REQUEST_TIMEOUT, true), "{taken}");
+        });
+    }
+
+    #[test]
+    fn what_comes_at_once_is_counted_together() {
+        let incoming = Incoming::default();
+        let (mut one, mut other) = (Counted::new(&incoming, TenantId(1)), Counted::new(&incoming, TenantId(1)));
+        assert_eq!((one.add(5), other.add(7), Counted::new(&incoming, TenantId(2)).add(1)), (5, 12, 1));
+        drop(one);
+        assert_eq!(other.add(1), 8);
+        drop(other);
+        assert!(incoming.0.lock().expect("whole").is_empty());
+    }
 }

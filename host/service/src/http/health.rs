@@ -1,23 +1,34 @@
-//! `/healthz`, `/readyz`, `/metrics`: for whoever looks after the server. Nothing here names a tenant.
+//! `/healthz`, `/readyz`, `/metrics`: for whoever looks after the server. What names tenants is told at the operator's place
+//! alone.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
 use super::guard::Peer;
+use super::metrics::Page;
 use super::{App, Problem};
-use crate::call::Numbers;
+use crate::call::Calls;
+use crate::counts::Counted;
+use crate::store::{contents, jobs, usage};
+use crate::tenant::{Tenant, TenantId};
+use crate::time::Moment;
+
+/// Tenants that have numbers of their own; those of all others are added up.
+const TENANTS: usize = 100;
 
 /// The process answers.
+#[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process answers", body = String)), security(()))]
 pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
 /// It can take work: what is written reaches the disk.
+#[utoipa::path(get, path = "/readyz", responses((status = 200, description = "It can take work", body = String)), security(()))]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     if app.jobs.is_draining() {
         return Err(Problem::busy("the server stops"));
@@ -26,66 +37,163 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, P
     Ok("ready\n")
 }
 
-/// What is told of calls.
-fn calls(numbers: &Numbers) -> String {
-    let mut text = String::new();
-    let mut number = |name: &str, kind: &str, help: &str, values: &[(&str, f64)]| {
-        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-        for (label, value) in values {
-            let _ = writeln!(text, "{name}{label} {value}");
-        }
-    };
-    let outcomes = [
-        ("{outcome=\"done\"}", numbers.done as f64),
-        ("{outcome=\"failed\"}", numbers.failed as f64),
-        ("{outcome=\"late\"}", numbers.late as f64),
-        ("{outcome=\"refused\"}", numbers.refused as f64),
-    ];
-    number("taskhost_calls_total", "counter", "Calls that are over.", &outcomes);
-    let seconds = [("_sum", numbers.micros as f64 / 1e6), ("_count", numbers.done as f64)];
-    number("taskhost_call_duration_seconds", "summary", "From a call to its result.", &seconds);
-    let together = [("", numbers.together as f64)];
-    number("taskhost_calls_together_total", "counter", "Calls that were run together with others.", &together);
-    number("taskhost_calls_waiting", "gauge", "Calls that wait for a worker.", &[("", numbers.waiting as f64)]);
-    number("taskhost_call_workers_busy", "gauge", "Workers that are at calls.", &[("", numbers.busy as f64)]);
-    number("taskhost_kernels_ready", "gauge", "Kernels that are kept ready for calls.", &[("", numbers.ready as f64)]);
-    text
+/// Whether a request came from this machine, and not on somebody else's behalf.
+fn is_local(request: &Request) -> bool {
+    let is_from_here = request.extensions().get::<Peer>().is_some_and(|peer| peer.0.is_loopback());
+    is_from_here && !is_forwarded(request.headers())
+}
+
+/// Whether a proxy says that it asks for somebody else.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
 /// Numbers, in the text format of Prometheus; for those on this machine.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, description = "Numbers for Prometheus", body = String)), security(()))]
 pub(super) async fn metrics(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
-    if !request.extensions().get::<Peer>().is_some_and(|peer| peer.0.is_loopback()) {
+    if !is_local(&request) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "local-only", "the numbers are told on this machine alone"));
     }
-    let states = app.read(|rows| {
-        let mut statement = rows.prepare("SELECT state, count(*), sum(cpu_ms), sum(items) FROM jobs GROUP BY state")?;
-        let counts = statement.query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, u64>(1)?, row.get::<_, u64>(2)?, row.get::<_, Option<u64>>(3)?))
-        })?;
-        Ok(counts.collect::<rusqlite::Result<Vec<_>>>()?)
-    });
-    let states = states.await?;
-    let mut text = String::new();
-    let head = |name: &str, kind: &str, help: &str| format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
-    text.push_str(&head("taskhost_build_info", "gauge", "What runs."));
-    let _ = writeln!(text, "taskhost_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
-    text.push_str(&head("taskhost_http_requests_total", "counter", "Requests by the first digit of their answer."));
-    for (digit, count) in app.guard.answers.iter().enumerate().skip(1) {
-        let count = count.load(Ordering::Relaxed);
-        let _ = writeln!(text, "taskhost_http_requests_total{{status=\"{digit}xx\"}} {count}");
+    page(&app, false).await
+}
+
+/// The same with what each tenant has used.
+pub(super) async fn metrics_in_full(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    page(&app, true).await
+}
+
+/// What is read of the store.
+struct Kept {
+    /// Jobs that are not over, by how far they are.
+    open: Vec<(String, u64)>,
+    /// When the oldest of those that wait came.
+    oldest: Option<i64>,
+    /// Of each tenant what it has used of its quotas.
+    used: Vec<(Tenant, usage::Usage, u64, u64)>,
+}
+
+fn kept(rows: &rusqlite::Connection, in_full: bool) -> crate::store::Result<Kept> {
+    let sql = "SELECT state, count(*), min(created) FROM jobs INDEXED BY jobs_to_do WHERE ended IS NULL GROUP BY state";
+    let mut statement = rows.prepare(sql)?;
+    let states = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, i64>(2)?)))?;
+    let states: Vec<(String, u64, i64)> = states.collect::<rusqlite::Result<_>>()?;
+    let oldest = states.iter().find(|(state, ..)| state == "queued").map(|(.., oldest)| *oldest);
+    let mut used = Vec::new();
+    if in_full {
+        let today = Moment::now().day();
+        for tenant in crate::store::access::tenants(rows)?.into_iter().take(TENANTS) {
+            let id = tenant.id;
+            used.push((
+                tenant,
+                usage::on_day(rows, id, today)?,
+                contents::total(rows, id)?,
+                jobs::open_count(rows, id)?,
+            ));
+        }
     }
-    text.push_str(&head("taskhost_jobs", "gauge", "Jobs that are kept, by how far they are."));
-    for (state, jobs, ..) in &states {
-        let _ = writeln!(text, "taskhost_jobs{{state=\"{state}\"}} {jobs}");
+    Ok(Kept { open: states.into_iter().map(|(state, count, _)| (state, count)).collect(), oldest, used })
+}
+
+async fn page(app: &App, in_full: bool) -> Result<Response, Problem> {
+    let kept = app.read(move |rows| kept(rows, in_full)).await?;
+    let mut page = Page::default();
+    page.head("taskhost_build_info", "gauge", "What runs.");
+    page.value(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    app.metrics.write(&mut page);
+    page.head("taskhost_jobs", "gauge", "Jobs that are not over, by how far they are.");
+    for (state, count) in &kept.open {
+        page.value(&[("state", state)], count);
     }
-    let cpu: u64 = states.iter().map(|(_, _, cpu, _)| cpu).sum();
-    let items: u64 = states.iter().filter_map(|(.., items)| *items).sum();
-    text.push_str(&head("taskhost_job_cpu_seconds", "gauge", "CPU time of all jobs that are kept."));
-    let _ = writeln!(text, "taskhost_job_cpu_seconds {}", cpu as f64 / 1000.0);
-    text.push_str(&head("taskhost_job_items", "gauge", "Items of all jobs that are kept."));
-    let _ = writeln!(text, "taskhost_job_items {items}");
-    text.push_str(&head("taskhost_queue_depth", "gauge", "Jobs that wait for a process."));
-    let _ = writeln!(text, "taskhost_queue_depth {}", app.jobs.waiting());
-    text.push_str(&calls(&app.calls.numbers()));
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+    page.head("taskhost_queue_depth", "gauge", "Jobs that wait for a process.");
+    page.value(&[], app.jobs.waiting());
+    page.head("taskhost_queue_oldest_age_seconds", "gauge", "Age of the oldest job that waits.");
+    let age = kept.oldest.map_or(0, |oldest| Moment::now().0.saturating_sub(oldest).max(0));
+    page.value(&[], age as f64 / 1000.0);
+    page.head("taskhost_workers", "gauge", "Workers that all jobs may have together.");
+    page.value(&[("state", "most")], app.shared.cores);
+    counted(app, &mut page, &kept.used);
+    calls(&app.calls, &mut page);
+    quotas(&mut page, &kept.used);
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text).into_response())
+}
+
+/// What was counted of jobs: of each tenant that has a name here, and of the rest.
+fn counted(app: &App, page: &mut Page, named: &[(Tenant, usage::Usage, u64, u64)]) {
+    let counts = &app.shared.counts;
+    let names: BTreeMap<TenantId, &str> = named.iter().map(|(tenant, ..)| (tenant.id, tenant.name.as_str())).collect();
+    let mut by_name: BTreeMap<Option<&str>, Counted> = BTreeMap::new();
+    for (tenant, counted) in counts.tenants() {
+        let sum = by_name.entry(names.get(&tenant).copied()).or_default();
+        for (state, count) in counted.jobs {
+            *sum.jobs.entry(state).or_default() += count;
+        }
+        sum.items += counted.items;
+        sum.failed += counted.failed;
+        sum.cpu_ms += counted.cpu_ms;
+    }
+    page.head("taskhost_jobs_total", "counter", "Jobs that are over.");
+    for (name, counted) in &by_name {
+        for (outcome, count) in &counted.jobs {
+            match name {
+                Some(name) => page.value(&[("tenant", name), ("outcome", outcome)], count),
+                None => page.value(&[("outcome", outcome)], count),
+            }
+        }
+    }
+    let sum = |number: fn(&Counted) -> u64| by_name.values().map(number).sum::<u64>();
+    let failed = sum(|counted| counted.failed);
+    page.head("taskhost_items_total", "counter", "Items of jobs that are over.");
+    page.value(&[("outcome", "ok")], sum(|counted| counted.items).saturating_sub(failed));
+    page.value(&[("outcome", "failed")], failed);
+    page.head("taskhost_traps_total", "counter", "Items that failed, by what became of them.");
+    for (kind, count) in counts.verdicts() {
+        page.value(&[("kind", &kind)], count);
+    }
+    page.head("taskhost_worker_cpu_seconds_total", "counter", "CPU time of jobs that are over.");
+    page.value(&[], sum(|counted| counted.cpu_ms) as f64 / 1000.0);
+    page.head("taskhost_worker_restarts_total", "counter", "Processes that ended for no fault of their job.");
+    page.value(&[], counts.restarts.load(Ordering::Relaxed));
+    page.head("taskhost_job_duration_seconds", "histogram", "How long jobs waited and ran.");
+    page.times(&[("phase", "queue")], &counts.queued);
+    page.times(&[("phase", "run")], &counts.ran);
+}
+
+/// What is told of calls.
+fn calls(calls: &Calls, page: &mut Page) {
+    let numbers = calls.numbers();
+    page.head("taskhost_calls_total", "counter", "Calls that are over.");
+    let outcomes =
+        [("done", numbers.done), ("failed", numbers.failed), ("late", numbers.late), ("refused", numbers.refused)];
+    for (outcome, count) in outcomes {
+        page.value(&[("outcome", outcome)], count);
+    }
+    page.head("taskhost_call_duration_seconds", "histogram", "From a call to its result.");
+    page.times(&[], calls.times());
+    page.head("taskhost_calls_together_total", "counter", "Calls that were run together with others.");
+    page.value(&[], numbers.together);
+    page.head("taskhost_calls_waiting", "gauge", "Calls that wait for a worker.");
+    page.value(&[], numbers.waiting);
+    page.head("taskhost_call_workers_busy", "gauge", "Workers that are at calls.");
+    page.value(&[], numbers.busy);
+    page.head("taskhost_kernels_ready", "gauge", "Kernels that are kept ready for calls.");
+    page.value(&[], numbers.ready);
+}
+
+/// How much of its quotas each tenant has used.
+fn quotas(page: &mut Page, used: &[(Tenant, usage::Usage, u64, u64)]) {
+    if used.is_empty() {
+        return;
+    }
+    page.head("taskhost_quota_used_ratio", "gauge", "What a tenant has used of a quota.");
+    for (tenant, used, stored, open) in used {
+        let quotas = &tenant.quotas;
+        let ratios = [
+            ("cpu_seconds_per_day", used.cpu_ms as f64 / 1000.0, quotas.cpu_seconds_per_day),
+            ("stored_bytes", *stored as f64, quotas.stored_bytes),
+            ("queued_jobs", *open as f64, quotas.queued_jobs.into()),
+        ];
+        for (quota, used, limit) in ratios {
+            page.value(&[("tenant", &tenant.name), ("quota", quota)], used / (limit as f64).max(1.0));
+        }
+    }
 }

@@ -12,6 +12,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::guard::need;
 use super::kernels::{resolve, until_tomorrow};
@@ -109,9 +110,11 @@ async fn meaning(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Mean
 }
 
 /// What stands behind the `?`.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
+    /// How long the call may take in all: `500ms` or `2s`; 10 s when it is not said, 30 s at most.
     timeout: Option<String>,
 }
 
@@ -137,6 +140,10 @@ fn allowed(asked: &Asked, headers: &HeaderMap) -> Result<Duration, Problem> {
     Ok(time.min(MOST_TIME))
 }
 
+/// Calls a kernel with one item, and answers with its result.
+#[utoipa::path(post, path = "/v1/kernels/{reference}/invoke", params(("reference" = String, Path), Asked),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 200, description = "The result", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn kernel(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
@@ -149,6 +156,11 @@ pub(super) async fn kernel(
     call(&app, &caller, (&reference, None), (&headers, bytes), until).await
 }
 
+/// Calls a function of a kernel with the list of its arguments, and answers with its result. Its name may hold slashes.
+#[utoipa::path(post, path = "/v1/kernels/{reference}/invoke/{function}",
+    params(("reference" = String, Path), ("function" = String, Path), Asked),
+    request_body(content = Object, content_type = "application/json"),
+    responses((status = 200, description = "The result", body = Object, content_type = "application/json")))]
 pub(super) async fn function(
     State(app): State<Arc<App>>,
     Extension(caller): Who,

@@ -7,16 +7,17 @@ use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::{Extension, Json};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use super::guard::need;
 use super::{App, Problem, blocking, body};
 use crate::blobs::Digest;
 use crate::job::KernelCheck;
 use crate::store::audit::{self, Act};
-use crate::store::contents;
 use crate::store::kernels::{self, KernelRow, Removed};
+use crate::sweep;
 use crate::tenant::{Caller, Scope};
 
 type Who = Extension<Arc<Caller>>;
@@ -52,29 +53,34 @@ pub(super) fn act(caller: &Caller, action: &'static str, object: impl ToString) 
     }
 }
 
+/// Stores a kernel of this digest, `blake3:…`: it is looked at behind walls and compiled for its tenant alone.
+#[utoipa::path(put, path = "/v1/kernels/{reference}", params(("reference" = String, Path)), request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, description = "It was stored already", body = KernelRow), (status = 201, description = "It is stored", body = KernelRow)))]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Path(reference): Path<String>,
     headers: HeaderMap,
     bytes: Body,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     need(&caller, Scope::KernelsWrite)?;
     let digest = digest(&reference)?;
     if let Some(kernel) = find(&app, &caller, digest).await? {
         // It was sent before: what comes now need not be read to know what it is.
-        return Ok((StatusCode::OK, Json(json!(kernel))));
+        return Ok((StatusCode::OK, Json(kernel)));
     }
     store(&app, &caller, &headers, bytes, Some(digest)).await
 }
 
-/// For those who have nothing at hand that computes a digest: the answer tells it.
+/// Stores a kernel; the answer tells its digest, for those who have nothing at hand that computes it.
+#[utoipa::path(post, path = "/v1/kernels", request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, description = "It was stored already", body = KernelRow), (status = 201, description = "It is stored", body = KernelRow)))]
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     headers: HeaderMap,
     bytes: Body,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     need(&caller, Scope::KernelsWrite)?;
     store(&app, &caller, &headers, bytes, None).await
 }
@@ -90,37 +96,38 @@ async fn store(
     headers: &HeaderMap,
     bytes: Body,
     expected: Option<Digest>,
-) -> Result<(StatusCode, Json<Value>), Problem> {
+) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     let limit = ("the kernel", caller.tenant.quotas.kernel_bytes);
-    let blob = body::content(app, caller, headers, bytes, limit).await?;
+    let body::Arrived { blob, .. } = body::content(app, caller, headers, bytes, limit).await?;
     let digest = blob.digest();
     if expected.is_some_and(|expected| expected != digest) {
         return Err(Problem::unprocessable("digest-mismatch", format!("what came is {digest}")));
     }
     if let Some(kernel) = find(app, caller, digest).await? {
-        return Ok((StatusCode::OK, Json(json!(kernel))));
+        return Ok((StatusCode::OK, Json(kernel)));
     }
     let (blobs, len, tenant) = (Arc::clone(&app.shared.blobs), blob.len(), caller.tenant.id);
     blocking(move || blobs.keep(blob)).await?.map_err(|error| Problem::io(&error))?;
-    let info = match check(app, caller, &digest).await {
+    let began = std::time::Instant::now();
+    let checked = check(app, caller, &digest).await;
+    app.metrics.check.add(began.elapsed());
+    let info = match checked {
         Ok(info) => info,
         Err(problem) => {
-            // The same bytes may be an input, too.
-            if app.read(move |rows| contents::bytes(rows, tenant, &digest)).await?.is_none() {
-                let blobs = Arc::clone(&app.shared.blobs);
-                // One that stays behind counts for nobody, and the next of its digest takes its place.
-                let _ = blocking(move || blobs.remove(tenant, &digest)).await?;
-            }
+            super::jobs::remove(app, vec![(tenant, digest)]).await?;
             return Err(problem);
         }
     };
     let act = act(caller, "kernel.put", digest);
+    let blobs = Arc::clone(&app.shared.blobs);
     let kept = app.write(move |rows| {
+        sweep::check_kept(&*blobs, tenant, &digest)?;
         kernels::add(rows, tenant, &digest, len, &info)?;
         audit::add(rows, &act)?;
         kernels::find(rows, tenant, &digest)
     });
-    Ok((StatusCode::CREATED, Json(json!(kept.await?))))
+    let kept = kept.await?.ok_or_else(|| Problem::not_found("kernel"))?;
+    Ok((StatusCode::CREATED, Json(kept)))
 }
 
 /// Looks at a kernel that is stored, in a sandbox.
@@ -149,34 +156,52 @@ async fn check(app: &Arc<App>, caller: &Caller, digest: &Digest) -> Result<Value
     }
 }
 
+/// What a kernel is.
+#[utoipa::path(get, path = "/v1/kernels/{reference}", params(("reference" = String, Path)), responses((status = 200, description = "The kernel", body = KernelRow)))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Path(reference): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<KernelRow>, Problem> {
     need(&caller, Scope::KernelsRead)?;
-    Ok(Json(json!(resolve(&app, &caller, &reference).await?)))
+    Ok(Json(resolve(&app, &caller, &reference).await?))
 }
 
 /// Where a list goes on.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct After {
+    /// What the list before called `next`.
     #[serde(default)]
     cursor: String,
 }
 
+/// Some kernels.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Kernels)]
+pub(super) struct KernelsView {
+    kernels: Vec<KernelRow>,
+    /// The cursor of those behind them.
+    next: Option<String>,
+}
+
+/// Kernels, by digest.
+#[utoipa::path(get, path = "/v1/kernels", params(After), responses((status = 200, description = "Kernels", body = KernelsView)))]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Query(After { cursor }): Query<After>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<KernelsView>, Problem> {
     need(&caller, Scope::KernelsRead)?;
     let tenant = caller.tenant.id;
     let kernels = app.read(move |rows| kernels::list(rows, tenant, &cursor, MOST)).await?;
     let next = kernels.last().filter(|_| kernels.len() == MOST as usize).map(|last| last.digest.clone());
-    Ok(Json(json!({ "kernels": kernels, "next": next })))
+    Ok(Json(KernelsView { kernels, next }))
 }
 
+/// Forgets a kernel, unless a name means it or a job that is not over needs it.
+#[utoipa::path(delete, path = "/v1/kernels/{reference}", params(("reference" = String, Path)), responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
@@ -202,11 +227,7 @@ pub(super) async fn delete(
         Removed::Gone => {
             let calls = Arc::clone(&app.calls);
             blocking(move || calls.forget(tenant, &digest)).await?;
-            if app.read(move |rows| contents::bytes(rows, tenant, &digest)).await?.is_none() {
-                let blobs = Arc::clone(&app.shared.blobs);
-                // It counts no more, whether its bytes go now or not.
-                let _ = blocking(move || blobs.remove(tenant, &digest)).await?;
-            }
+            super::jobs::remove(&app, vec![(tenant, digest)]).await?;
             Ok(StatusCode::NO_CONTENT)
         }
     }

@@ -16,13 +16,14 @@ pub struct Problem {
     detail: String,
     members: Map<String, Value>,
     retry_after: Option<Duration>,
+    quota: Option<&'static str>,
 }
 
 impl Problem {
     /// With a status, a code and a text.
     #[must_use]
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), members: Map::new(), retry_after: None }
+        Self { status, code, detail: detail.into(), members: Map::new(), retry_after: None, quota: None }
     }
 
     /// The request makes no sense.
@@ -66,6 +67,7 @@ impl Problem {
     pub fn quota(quota: &'static str, limit: u64, used: u64, retry_after: Duration) -> Self {
         let detail = format!("the quota {quota} is used up: {used} of {limit}");
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", detail);
+        problem.quota = Some(quota);
         problem.members.insert("quota".into(), quota.into());
         problem.members.insert("limit".into(), limit.into());
         problem.members.insert("used".into(), used.into());
@@ -127,14 +129,25 @@ impl Problem {
         self.with(LOGGED, what)
     }
 
+    fn rejected(&self) -> Option<&'static str> {
+        self.quota.or_else(|| (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some("busy"))
+    }
+
     pub(super) fn retry_after(mut self, time: Duration) -> Self {
         self.retry_after = Some(time);
         self
     }
 }
 
+/// The sort of content that tells of errors.
+const PROBLEM: &str = "application/problem+json";
+
 /// What is for the log alone.
 const LOGGED: &str = "logged";
+
+/// Something that was refused because there was too much of it: the name of the quota, or `busy`; for the numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rejected(pub(super) &'static str);
 
 /// What is for the log alone, on its way there.
 #[derive(Clone, Debug)]
@@ -143,6 +156,7 @@ pub(super) struct Logged(pub(super) String);
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let logged = self.members.remove(LOGGED);
+        let rejected = self.rejected();
         let mut body = json!({
             "type": format!("urn:taskhost:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("error"),
@@ -155,7 +169,7 @@ impl IntoResponse for Problem {
         }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -165,6 +179,9 @@ impl IntoResponse for Problem {
         }
         if let Some(Value::String(text)) = logged {
             response.extensions_mut().insert(Logged(text));
+        }
+        if let Some(rejected) = rejected {
+            response.extensions_mut().insert(Rejected(rejected));
         }
         response
     }
@@ -176,4 +193,29 @@ pub(super) async fn no_such_place() -> Problem {
 
 pub(super) async fn no_such_method() -> Problem {
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "that cannot be done here")
+}
+
+/// Most that is read of an error that was not made here.
+const PLAIN_BYTES: usize = 4096;
+
+/// Whether this is an error that was not made here: of a part of the request that could not be read at all.
+pub(super) fn is_plain_error(response: &Response) -> bool {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    (status.is_client_error() || status.is_server_error()) && kind.is_none_or(|kind| kind != PROBLEM)
+}
+
+/// The same error, told as all others are.
+pub(super) async fn of_plain(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, PLAIN_BYTES).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let code = if parts.status.is_server_error() { "internal" } else { "bad-request" };
+    let mut told = Problem::new(parts.status, code, text).into_response();
+    // What says which methods there are, for example.
+    parts.headers.remove(header::CONTENT_TYPE);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    told.headers_mut().extend(parts.headers);
+    *told.extensions_mut() = parts.extensions;
+    told
 }

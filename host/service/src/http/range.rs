@@ -43,6 +43,20 @@ fn wanted(headers: &HeaderMap, len: u64) -> Wanted {
     }
 }
 
+/// Where a part begins that has no end; for what has none yet.
+pub(super) fn beginning(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    if !headers.contains_key(header::RANGE) {
+        return Ok(None);
+    }
+    match wanted(headers, u64::MAX) {
+        Wanted::Part(from, u64::MAX) => Ok(Some(from)),
+        _ => {
+            let text = "of what has no end yet only bytes=FROM- can be had";
+            Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "bad-range", text))
+        }
+    }
+}
+
 /// A part of a file as a body: read as it is sent.
 struct FileBody {
     file: File,

@@ -14,12 +14,16 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
+use super::App;
 use super::guard::Peer;
 use super::patient::Patient;
-use super::{App, router};
+use super::routes::{operators, router};
+use super::tls::Tls;
 
 /// How much of a server strangers may take.
 #[derive(Clone, Copy, Debug)]
@@ -71,18 +75,31 @@ impl Listening {
     }
 }
 
-/// Listens from now on; the limits may be changed meanwhile, and hold for what connects after that.
+/// Where a server listens, and for whom.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The address.
+    pub address: SocketAddr,
+    /// What connections are made secret with; none for those that are not.
+    pub tls: Option<Arc<Tls>>,
+    /// Whether this is for the operator, who is told of all tenants and of nothing else.
+    pub is_operators: bool,
+    /// How much strangers may take; may be changed meanwhile, and holds for what connects after that.
+    pub limits: Arc<RwLock<Limits>>,
+}
+
+/// Listens from now on.
 ///
 /// # Errors
 /// When the address cannot be had, or no thread.
-pub fn serve(app: Arc<App>, address: SocketAddr, limits: Arc<RwLock<Limits>>) -> io::Result<Listening> {
-    let listener = TcpListener::bind(address)?;
+pub fn serve(app: Arc<App>, place: Place) -> io::Result<Listening> {
+    let listener = TcpListener::bind(place.address)?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = watch::channel(false);
     let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
-        runtime.block_on(accept(&app, listener, &limits, stopped));
+        runtime.block_on(accept(&app, listener, place, stopped));
         // What still waits for a disk or a process is not waited for.
         runtime.shutdown_background();
     })?;
@@ -123,9 +140,10 @@ impl Drop for Counted {
     }
 }
 
-async fn accept(app: &Arc<App>, listener: TcpListener, limits: &RwLock<Limits>, mut stopped: watch::Receiver<bool>) {
+async fn accept(app: &Arc<App>, listener: TcpListener, place: Place, mut stopped: watch::Receiver<bool>) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let (router, count) = (router(app), Count::default());
+    let router = if place.is_operators { operators(app) } else { router(app) };
+    let count = Count::default();
     loop {
         let accepted = {
             let (mut stop, mut next) = (pin!(stopped.changed()), pin!(listener.accept()));
@@ -138,10 +156,15 @@ async fn accept(app: &Arc<App>, listener: TcpListener, limits: &RwLock<Limits>, 
         match accepted {
             None => break,
             Some(Ok((stream, peer))) => {
-                let limits = *limits.read().unwrap_or_else(PoisonError::into_inner);
+                let limits = *place.limits.read().unwrap_or_else(PoisonError::into_inner);
                 // One too many is closed without a word: a word would cost more than it has.
                 let Some(counted) = Counted::new(&count, peer.ip(), limits) else { continue };
-                tokio::spawn(connection(router.clone(), stream, peer.ip(), limits, counted, stopped.clone()));
+                let tls = place.tls.as_ref().map(|tls| TlsAcceptor::from(tls.current()));
+                let (router, stopped) = (router.clone(), stopped.clone());
+                tokio::spawn(async move {
+                    greet(router, stream, tls, limits, stopped).await;
+                    drop(counted);
+                });
             }
             // No descriptor is left, or the other side has gone already.
             Some(Err(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -154,25 +177,45 @@ async fn accept(app: &Arc<App>, listener: TcpListener, limits: &RwLock<Limits>, 
     }
 }
 
-async fn connection(
+/// Takes a connection, secret or not.
+async fn greet(
     router: Router,
     stream: TcpStream,
-    peer: IpAddr,
+    tls: Option<TlsAcceptor>,
     limits: Limits,
-    _counted: Counted,
-    mut stopped: watch::Receiver<bool>,
+    stopped: watch::Receiver<bool>,
 ) {
+    let Ok(peer) = stream.peer_addr() else { return };
+    let router = router.layer(Extension(Peer(peer.ip())));
     // Of one that never says anything, the timer for heads knows nothing.
     if !matches!(tokio::time::timeout(limits.head, stream.readable()).await, Ok(Ok(()))) {
         return;
     }
     // Small answers go at once.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(Patient::new(stream, limits.silence));
+    let stream = Patient::new(stream, limits.silence);
+    match tls {
+        None => connection(router, stream, limits, stopped).await,
+        Some(tls) => {
+            // However it fails, whoever was on the other side knows more of it.
+            if let Ok(Ok(stream)) = tokio::time::timeout(limits.head, tls.accept(stream)).await {
+                connection(router, stream, limits, stopped).await;
+            }
+        }
+    }
+}
+
+async fn connection(
+    router: Router,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    limits: Limits,
+    mut stopped: watch::Receiver<bool>,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD_BYTES).max_headers(HEAD_LINES);
-    let service = TowerToHyperService::new(router.layer(Extension(Peer(peer))));
-    let (mut connection, mut stop) = (pin!(http.serve_connection(io, service)), pin!(stopped.changed()));
+    let service = TowerToHyperService::new(router);
+    let (mut connection, mut stop) =
+        (pin!(http.serve_connection(TokioIo::new(stream), service)), pin!(stopped.changed()));
     let mut is_stopping = false;
     std::future::poll_fn(|context| {
         if !is_stopping && stop.as_mut().poll(context).is_ready() {

@@ -164,9 +164,8 @@ pub(super) async fn begin(
     let who = match shown {
         Shown::Token(token) => Who::Tenant(guard::by_token(&app, peer, token.trim())?.key),
         Shown::Code(code) => {
-            guard::look(&app, peer)?;
             if !app.shared.directory.redeem(&code) {
-                guard::wrong(&app, peer);
+                guard::wrong(&app, peer)?;
                 let detail = "the link is not good, or not any more: each is good once";
                 return Err(Problem::new(StatusCode::UNAUTHORIZED, "link-over", detail));
             }

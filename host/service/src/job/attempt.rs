@@ -1,5 +1,6 @@
 //! The folder in which a job is run, and what is found there when its process has ended.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -34,7 +35,14 @@ pub struct Conclusion {
     pub result: Option<Digest>,
     /// Its failed items, a line of JSON for each.
     pub failures: Option<Digest>,
+    /// What the kernel and the run said.
+    pub log: Option<Digest>,
+    /// How many items failed in which way.
+    pub verdicts: BTreeMap<String, u64>,
 }
+
+/// The name of the file in a job's folder with what the kernel and the run said.
+pub(super) const LOG: &str = "log.txt";
 
 /// What a run writes about itself, as far as it is wanted here.
 #[derive(Debug, Deserialize)]
@@ -46,6 +54,8 @@ struct Report {
     output_bytes: u64,
     cpu_seconds: f64,
     coordinator: Coordinator,
+    #[serde(default)]
+    verdicts: BTreeMap<String, u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +91,11 @@ impl WorkFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where what the run says is kept.
+    pub(super) fn open_log(&self) -> io::Result<File> {
+        OpenOptions::new().create(true).append(true).mode(0o600).open(self.path.join(LOG))
     }
 
     /// Takes the folder, waiting for the end of whatever process still has it: one that outlives a killed server by some
@@ -154,6 +169,7 @@ impl WorkFolder {
         };
         let result = keep(&spec.result_name())?;
         let failures = if self.is_empty("errors.jsonl") { None } else { keep("errors.jsonl")? };
+        let log = if self.is_empty(LOG) { None } else { keep(LOG)? };
         let report = self.report();
         let conclusion = Conclusion {
             exit: Some(exit),
@@ -167,6 +183,8 @@ impl WorkFolder {
                 .map_or(0, |report| ((report.cpu_seconds + report.coordinator.cpu_seconds) * 1000.0).ceil() as u64),
             result,
             failures,
+            log,
+            verdicts: report.map(|report| report.verdicts).unwrap_or_default(),
         };
         Ok((conclusion, kept))
     }

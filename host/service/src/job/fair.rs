@@ -8,16 +8,18 @@
 //! Calls do not take turns with jobs, since they would wait for the next one: the system gives them the cores first, and
 //! their tenant pays with its debt. One that is far ahead of others who have jobs is *held*: see [`Fair::is_held`].
 
+mod explain;
+
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
-
-use serde::Serialize;
 
 use super::JobId;
 use crate::tenant::TenantId;
 
 /// CPU time of each core that calls of a tenant may be ahead of the jobs of others: more than turns of jobs go astray by.
 const LEAD: Duration = Duration::from_millis(400);
+
+pub use explain::{Reason, Wait};
 
 /// What is to happen now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,42 +44,6 @@ struct Queue {
     waiting: VecDeque<JobId>,
     /// Calls that wait or run.
     calls: usize,
-}
-
-/// How a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "reason", rename_all = "snake_case")]
-pub enum Standing {
-    /// It has cores.
-    Running,
-    /// It has a process that is stopped until its turn comes: so many tenants come before its own.
-    Paused {
-        /// Those.
-        tenants_before: usize,
-    },
-    /// Its tenant has as many jobs at a time as it may.
-    TenantLimit {
-        /// How many that are.
-        concurrent_jobs: usize,
-        /// Jobs of the tenant that come before it.
-        jobs_before: usize,
-    },
-    /// Its tenant may not run anything now.
-    Disabled,
-    /// The server has as many jobs at a time as it can keep.
-    ServerLimit {
-        /// Jobs of the tenant that come before it.
-        jobs_before: usize,
-        /// Tenants that come before its own.
-        tenants_before: usize,
-    },
-    /// Cores are with others until its turn comes.
-    Cores {
-        /// Jobs of the tenant that come before it.
-        jobs_before: usize,
-        /// Tenants that come before its own.
-        tenants_before: usize,
-    },
 }
 
 #[derive(Debug)]
@@ -170,31 +136,6 @@ impl Fair {
         let lead = LEAD.as_secs_f64() * self.cores as f64 / f64::from(own.weight);
         let others = self.queues.iter().filter(|(other, queue)| **other != tenant && queue.has_jobs());
         others.into_iter().any(|(_, queue)| queue.debt + lead < own.debt)
-    }
-
-    /// How a job stands. `None` for one that is not known here: it is over.
-    #[must_use]
-    pub fn standing(&self, job: &JobId) -> Option<Standing> {
-        let known = self.jobs.get(job)?;
-        let queue = self.queues.get(&known.tenant)?;
-        let owes_less = |(other, other_queue): &(&TenantId, &Queue)| {
-            **other != known.tenant && other_queue.has_jobs() && other_queue.debt <= queue.debt
-        };
-        let tenants_before = self.queues.iter().filter(owes_less).count();
-        if queue.most == 0 {
-            return Some(Standing::Disabled);
-        }
-        let Some(jobs_before) = queue.waiting.iter().position(|other| other == job) else {
-            return Some(if known.is_on { Standing::Running } else { Standing::Paused { tenants_before } });
-        };
-        let running = self.queues.values().map(|queue| queue.running.len()).sum::<usize>();
-        Some(if queue.running.len() >= queue.most {
-            Standing::TenantLimit { concurrent_jobs: queue.most, jobs_before }
-        } else if running >= self.most {
-            Standing::ServerLimit { jobs_before, tenants_before }
-        } else {
-            Standing::Cores { jobs_before, tenants_before }
-        })
     }
 
     /// A job is over, or does not want its turn any more.
@@ -386,35 +327,6 @@ mod tests {
         fair.charge_calls(ANNA, 10.0);
         fair.remove(&jobs[1]);
         assert!(!fair.is_held(ANNA), "nobody else wants anything");
-    }
-
-    #[test]
-    fn it_is_said_how_a_job_stands() {
-        let mut fair = Fair::new(2, 3);
-        fair.know(ANNA, 1, 2);
-        fair.know(BERT, 1, 2);
-        let jobs: Vec<_> = (0..3).map(|_| add(&mut fair, ANNA, 2)).collect();
-        assert_eq!(fair.standing(&jobs[0]), Some(Standing::Cores { jobs_before: 0, tenants_before: 0 }));
-        fair.turn();
-        assert_eq!(fair.standing(&jobs[0]), Some(Standing::Running));
-        fair.charge(&jobs[0], Duration::from_millis(100));
-        let other = add(&mut fair, BERT, 2);
-        assert_eq!(fair.standing(&other), Some(Standing::Cores { jobs_before: 0, tenants_before: 1 }));
-        fair.charge(&jobs[0], Duration::from_millis(100));
-        fair.turn();
-        assert_eq!(fair.standing(&other), Some(Standing::Running));
-        assert_eq!(fair.standing(&jobs[0]), Some(Standing::Paused { tenants_before: 1 }));
-        fair.charge(&other, Duration::from_secs(1));
-        fair.remove(&jobs[0]);
-        fair.turn();
-        assert_eq!(fair.standing(&jobs[1]), Some(Standing::Running));
-        let waits = Standing::Cores { jobs_before: 0, tenants_before: 0 };
-        assert_eq!((fair.standing(&jobs[2]), fair.standing(&jobs[0])), (Some(waits), None));
-        fair.know(ANNA, 1, 1);
-        let limit = Standing::TenantLimit { concurrent_jobs: 1, jobs_before: 0 };
-        assert_eq!(fair.standing(&jobs[2]), Some(limit));
-        fair.know(ANNA, 1, 0);
-        assert_eq!(fair.standing(&jobs[2]), Some(Standing::Disabled));
     }
 
     #[test]

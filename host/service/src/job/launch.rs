@@ -1,8 +1,9 @@
 //! Starting the program itself for a job or for a look at a kernel: in a folder, with nothing of the server's environment, and
 //! never longer than the server lives.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,8 +13,11 @@ use serde_json::Value;
 /// Tells a process of the service whose it is: it ends when that process does.
 pub const SERVER_VARIABLE: &str = "TASKHOST_SERVICE_PROCESS";
 
-/// Most that is kept of what a process says.
-const SAID_BYTES: u64 = 16 << 10;
+/// Most that is kept of what a process says at its end, which is why it ends.
+const SAID_BYTES: usize = 16 << 10;
+
+/// Most that is kept of all that the processes of a job say.
+const LOG_BYTES: u64 = 1 << 20;
 
 /// Most that is read of what is known of a kernel.
 const INFO_BYTES: u64 = 1 << 20;
@@ -84,7 +88,7 @@ impl Launcher {
         {
             return failed(error);
         }
-        let ended = match wait(child) {
+        let ended = match wait(child, None) {
             Ok(ended) => ended,
             Err(error) => return failed(error),
         };
@@ -97,20 +101,46 @@ impl Launcher {
     }
 }
 
-/// Waits for the end of a process, taking what it says.
-pub(super) fn wait(mut child: Child) -> io::Result<Ended> {
-    let mut said = Vec::new();
+/// Waits for the end of a process, taking what it says; a log takes the beginning of that, up to a limit for all of the log.
+pub(super) fn wait(mut child: Child, mut log: Option<File>) -> io::Result<Ended> {
+    let mut said = VecDeque::new();
     if let Some(mut stderr) = child.stderr.take() {
-        Read::by_ref(&mut stderr).take(SAID_BYTES).read_to_end(&mut said)?;
-        // A kernel may write as much as it likes; the process must not wait for us.
-        io::copy(&mut stderr, &mut io::sink())?;
+        let mut room =
+            log.as_ref().map_or(0, |log| log.metadata().map_or(0, |log| LOG_BYTES.saturating_sub(log.len())));
+        let mut part = vec![0; SAID_BYTES];
+        loop {
+            // A kernel may write as much as it likes; the process must not wait for us.
+            let read = match stderr.read(&mut part) {
+                Ok(0) => break,
+                Ok(read) => &part[..read],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            said.extend(read);
+            said.drain(..said.len().saturating_sub(SAID_BYTES));
+            let kept = &read[..read.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+            if let Some(log) = &mut log {
+                // A job does not fail for want of a place for its log.
+                let _ = log.write_all(kept);
+            }
+            room -= kept.len() as u64;
+        }
     }
     let status = child.wait()?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|_| status.signal().is_none());
+    let text = String::from_utf8_lossy(said.make_contiguous()).into_owned();
+    Ok(Ended { code, said: last_words(&text) })
+}
+
+/// What is wrong, of all that a process has said: its last message, without what the kernel has logged before.
+fn last_words(text: &str) -> String {
+    let is_message = |line: &&str| ["error: ", "warning: "].iter().any(|kind| line.starts_with(kind));
     // What to type on a command line helps nobody here.
-    let text = String::from_utf8_lossy(&said);
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("hint: ")).collect();
-    Ok(Ended { code, said: lines.join("\n") })
+    match lines.iter().position(is_message) {
+        Some(first) => lines[first..].join("\n"),
+        None => lines.join("\n"),
+    }
 }
 
 /// CPU time of a process and of all that it started, in milliseconds: those that have ended, and those that run.
@@ -158,9 +188,15 @@ mod tests {
 
     #[test]
     fn what_a_process_says_is_kept_as_far_as_it_goes() {
+        let place = tempfile::tempdir().expect("a folder");
+        let log = File::create(place.path().join("log")).expect("a file");
         let mut shell = Command::new("sh");
-        shell.args(["-c", "echo hint: no >&2; yes | head -c 100000 >&2; exit 3"]).stderr(Stdio::piped());
-        let ended = wait(shell.spawn().expect("a shell")).expect("it ends");
-        assert_eq!((ended.code, ended.said.len() < 20000, ended.said.contains("hint")), (Some(3), true, false));
+        shell
+            .args(["-c", "echo hint: no >&2; yes | head -c 2000000 >&2; echo error: this is why >&2; exit 3"])
+            .stderr(Stdio::piped());
+        let ended = wait(shell.spawn().expect("a shell"), Some(log)).expect("it ends");
+        assert_eq!((ended.code, ended.said.as_str()), (Some(3), "error: this is why"));
+        let kept = fs::read_to_string(place.path().join("log")).expect("it is there");
+        assert!(kept.starts_with("hint: no\ny\ny\n") && kept.len() as u64 == LOG_BYTES, "{}", kept.len());
     }
 }

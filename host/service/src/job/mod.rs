@@ -8,6 +8,7 @@ mod attempt;
 mod fair;
 mod launch;
 mod process;
+mod progress;
 mod runner;
 mod spec;
 
@@ -19,10 +20,11 @@ use crate::random;
 use crate::time::Moment;
 
 pub use attempt::{Conclusion, WorkFolder};
-pub use fair::{Fair, Standing, Turn};
+pub use fair::{Fair, Reason, Turn, Wait};
 pub use launch::{KernelCheck, Launcher, SERVER_VARIABLE};
+pub use progress::{Far, Growing};
 pub(crate) use runner::PROCESSES_PER_CORE;
-pub use runner::{JobService, Order, Outcome, Over, Shared, Tell, Warn};
+pub use runner::{Explained, JobService, Order, Outcome, Over, Shared, Warn};
 pub use spec::{Allowed, Input, JobSpec, Parameters, SpecError};
 
 /// The number of a job: it sorts by the time at which the job came, and cannot be guessed.
@@ -64,6 +66,7 @@ impl fmt::Display for JobId {
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
     /// It waits for its turn.

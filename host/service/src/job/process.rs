@@ -11,7 +11,9 @@ use super::runner::{FAULTS, Order, Outcome, Shared};
 use super::spec::Allowed;
 use super::{JobId, JobSpec, JobState};
 use crate::blobs::Digest;
+use crate::store::contents::Stay;
 use crate::store::{self, StoreError, contents, jobs};
+use crate::sweep;
 use crate::tenant::TenantId;
 
 /// One process of a job, from its start to what came of it.
@@ -75,7 +77,7 @@ impl Attempt {
         let cache = self.shared.cache(self.tenant);
         let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
         let _ = self.orders.send(Order::Started(self.job.clone(), child.id()));
-        let ended = launch::wait(child)?;
+        let ended = launch::wait(child, Some(folder.open_log()?))?;
         if self.is_over()? {
             folder.remove();
             return Ok(Outcome::Over);
@@ -96,6 +98,7 @@ impl Attempt {
             Some(code @ (0 | 2..=7)) => self.conclude(&folder, code, ended.said),
             _ if self.is_last => self.give_up(&folder, &ended.said),
             _ => {
+                self.shared.counts.restarts.fetch_add(1, Ordering::Relaxed);
                 (self.shared.warn)(&self.job, &format!("its process ended unexpectedly: {}", ended.said));
                 Ok(Outcome::Fault)
             }
@@ -143,13 +146,22 @@ impl Attempt {
         let seen = self.used.load(Ordering::Relaxed);
         // What a run says of itself is exact, but only of its last process.
         conclusion.cpu_ms = conclusion.cpu_ms.max(seen);
-        let (job, tenant) = (self.job.clone(), self.tenant);
-        self.shared.store().write(move |rows| {
+        let (job, tenant, blobs, done) =
+            (self.job.clone(), self.tenant, Arc::clone(&self.shared.blobs), conclusion.clone());
+        let over = self.shared.store().write(move |rows| {
             for (digest, bytes) in kept {
-                contents::add(rows, tenant, &digest, bytes)?;
+                sweep::check_kept(&*blobs, tenant, &digest)?;
+                contents::add(rows, tenant, &digest, bytes, Stay::WhileNeeded)?;
             }
-            jobs::finish(rows, &job, tenant, state, &conclusion)
+            let is_first = jobs::finish(rows, &job, tenant, state, &conclusion)?;
+            Ok(if is_first { jobs::get(rows, &job)? } else { None })
         })?;
+        if let Some(job) = over {
+            self.shared.counts.over(tenant, state, &done);
+            let (created, started) = (job.created, job.started.unwrap_or(job.created));
+            self.shared.counts.queued.add(started.since(created));
+            self.shared.counts.ran.add(job.ended.unwrap_or(started).since(started));
+        }
         folder.remove();
         Ok(Outcome::Over)
     }

@@ -12,8 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::launch::{self, Launcher};
 use super::process::Attempt;
-use super::{Fair, JobId, JobSpec, Standing};
+use super::{Fair, JobId, JobSpec, Wait};
 use crate::blobs::Blobs;
+use crate::counts::Counts;
 use crate::store::{self, Store, jobs};
 use crate::tenant::{Directory, TenantId};
 
@@ -32,9 +33,13 @@ const REST: Duration = Duration::from_secs(1);
 /// Processes of jobs at a time, for each core: those that wait for their turn cost memory.
 pub(crate) const PROCESSES_PER_CORE: usize = 8;
 
+/// Takes what is known of a job that waits.
+pub type Explained = Box<dyn FnOnce(Option<Wait>) + Send>;
+
 /// What the thread is told.
-#[derive(Debug)]
 pub enum Order {
+    /// Somebody wants to know why a job does not run.
+    Explain(JobId, Explained),
     /// A job was accepted, and is kept.
     Submitted(JobId, TenantId, Box<JobSpec>),
     /// A job is not wanted any more, which is kept.
@@ -67,9 +72,6 @@ pub enum Outcome {
 /// Is told when a job is over.
 pub type Over = Box<dyn Fn(&JobId) + Send + Sync>;
 
-/// Is told what the operator should know.
-pub type Tell = Box<dyn Fn(&str) + Send + Sync>;
-
 /// Is told of a job what the operator should know.
 pub type Warn = Box<dyn Fn(&JobId, &str) + Send + Sync>;
 
@@ -87,12 +89,12 @@ pub struct Shared {
     pub cores: usize,
     /// Whose turn it is, of jobs and of calls.
     pub fair: Mutex<Fair>,
+    /// What is counted of jobs.
+    pub counts: Arc<Counts>,
     /// Told when a job is over.
     pub over: Over,
     /// Told what the operator should know.
     pub warn: Warn,
-    /// The same of what is about no job.
-    pub tell: Tell,
 }
 
 impl Shared {
@@ -131,13 +133,12 @@ impl Shared {
 pub struct JobService {
     orders: Sender<Order>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    shared: Arc<Shared>,
-    counts: Arc<Counts>,
+    present: Arc<Present>,
 }
 
-/// What others may know of the jobs.
+/// What others may know of the jobs that are not over.
 #[derive(Debug, Default)]
-struct Counts {
+struct Present {
     waiting: AtomicUsize,
     with_process: AtomicUsize,
     is_draining: AtomicBool,
@@ -152,7 +153,7 @@ impl JobService {
         let to_do = shared.store().read(jobs::to_do)?;
         sweep(&shared, &to_do);
         let (orders, incoming) = mpsc::channel();
-        let counts = Arc::<Counts>::default();
+        let present = Arc::<Present>::default();
         let runner = Runner {
             known: HashMap::new(),
             orders: orders.clone(),
@@ -161,14 +162,14 @@ impl JobService {
             kill_at: None,
             threads: 0,
             resting: Vec::new(),
-            counts: Arc::clone(&counts),
-            shared: Arc::clone(&shared),
+            present: Arc::clone(&present),
+            shared,
         };
         let thread = std::thread::Builder::new()
             .name("jobs".into())
             .spawn(move || runner.run(&incoming, to_do))
             .map_err(|error| store::StoreError::Database(format!("no thread can be started: {error}")))?;
-        Ok(Self { orders, thread: Mutex::new(Some(thread)), shared, counts })
+        Ok(Self { orders, thread: Mutex::new(Some(thread)), present })
     }
 
     /// Tells the thread something.
@@ -180,30 +181,24 @@ impl JobService {
     /// Jobs that wait for a process.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.counts.waiting.load(Ordering::Relaxed)
+        self.present.waiting.load(Ordering::Relaxed)
     }
 
     /// Jobs that have a process.
     #[must_use]
     pub fn with_process(&self) -> usize {
-        self.counts.with_process.load(Ordering::Relaxed)
-    }
-
-    /// How a job stands; `None` when it is over, or has just come.
-    #[must_use]
-    pub fn standing(&self, job: &JobId) -> Option<Standing> {
-        self.shared.fair().standing(job)
+        self.present.with_process.load(Ordering::Relaxed)
     }
 
     /// Whether no new job is taken.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.counts.is_draining.load(Ordering::Relaxed)
+        self.present.is_draining.load(Ordering::Relaxed)
     }
 
     /// From now on no job is started, and those that run may come to their end.
     pub fn drain(&self) {
-        self.counts.is_draining.store(true, Ordering::Relaxed);
+        self.present.is_draining.store(true, Ordering::Relaxed);
         self.tell(Order::Drain);
     }
 
@@ -254,7 +249,7 @@ struct Runner {
     threads: usize,
     /// Jobs that are not tried again before a time.
     resting: Vec<(Instant, JobId)>,
-    counts: Arc<Counts>,
+    present: Arc<Present>,
 }
 
 impl Runner {
@@ -265,8 +260,8 @@ impl Runner {
         let mut next = Instant::now() + TURN;
         loop {
             self.take_turns();
-            self.counts.waiting.store(self.shared.fair().waiting(), Ordering::Relaxed);
-            self.counts.with_process.store(self.threads, Ordering::Relaxed);
+            self.present.waiting.store(self.shared.fair().waiting(), Ordering::Relaxed);
+            self.present.with_process.store(self.threads, Ordering::Relaxed);
             if self.is_stopping && self.threads == 0 {
                 return;
             }
@@ -316,6 +311,7 @@ impl Runner {
     fn handle(&mut self, order: Order) {
         match order {
             Order::Submitted(job, tenant, spec) => self.accept(job, tenant, *spec),
+            Order::Explain(job, tell) => tell(self.shared.fair().explain(&job)),
             Order::Cancelled(job) => self.cancel(&job),
             Order::Refresh => {
                 let tenants: BTreeSet<_> = self.known.values().map(|known| known.tenant).collect();

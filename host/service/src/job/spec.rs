@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::JobId;
 use crate::blobs::Digest;
 
 /// A job that makes no sense.
@@ -18,11 +19,17 @@ const MOST_INPUTS: usize = 1000;
 const MOST_WORDS: usize = 256;
 /// Longest word.
 const WORD_BYTES: usize = 4096;
+/// Longest name and longest value of a label.
+const LABEL_BYTES: usize = 256;
+/// Longest time for which what came of a job is kept, in seconds: ten years.
+const MOST_KEPT: u64 = 10 * 365 * 24 * 60 * 60;
 
 /// One input, which is stored already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Input {
     /// Its content.
+    #[cfg_attr(feature = "http", schema(value_type = String))]
     pub blob: Digest,
     /// What messages call it; its ending says what format it has.
     pub name: String,
@@ -30,6 +37,7 @@ pub struct Input {
 
 /// How a kernel is run: what the flags of `taskhost run` of the same names say.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "each is the flag of its name")]
 pub struct Parameters {
@@ -91,6 +99,12 @@ pub struct JobSpec {
     /// What whoever submitted it finds it by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// For so many seconds after its end what came of it is kept; what the tenant's quota says when none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_seconds: Option<u64>,
+    /// The job whose failed items these are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<JobId>,
 }
 
 /// What the service says about a run, whatever the job asks for.
@@ -145,6 +159,13 @@ impl JobSpec {
         if invoke.as_ref().is_some_and(|invoke| invoke.contains('(')) {
             return fail("invoke is the name of a function; arguments come with the input, a line for each call");
         }
+        let is_long = |word: &String| word.len() > LABEL_BYTES;
+        if self.labels.iter().any(|(name, value)| name.is_empty() || is_long(name) || is_long(value)) {
+            return fail(format!("names and values of labels have {LABEL_BYTES} bytes at most"));
+        }
+        if self.keep_seconds.is_some_and(|seconds| seconds > MOST_KEPT) {
+            return fail(format!("keep_seconds is {MOST_KEPT} at most"));
+        }
         let pairs = config.iter().chain(&self.labels).flat_map(|(name, value)| [name, value]);
         pairs.chain(arguments).chain(self.parameters.texts()).try_for_each(|word| check_word("a word", word))
     }
@@ -168,6 +189,7 @@ impl JobSpec {
         flag("errors", "errors.jsonl".into());
         flag("report", "report.json".into());
         flag("progress", "never".into());
+        flag("progress-file", PROGRESS.into());
         flag("workers", allowed.workers.to_string());
         flag("sandbox", allowed.sandbox.into());
         let parameters = &self.parameters;
@@ -232,6 +254,9 @@ impl JobSpec {
 /// The kernel's name in the job's folder.
 pub(super) const KERNEL: &str = "kernel.wasm";
 
+/// The name of the file in the job's folder that says how far its run is.
+pub(super) const PROGRESS: &str = "progress.json";
+
 impl Parameters {
     fn texts(&self) -> impl Iterator<Item = &String> {
         let all = [&self.invoke, &self.split, &self.merge, &self.size, &self.sample, &self.fresh, &self.timeout];
@@ -251,6 +276,8 @@ mod tests {
             output: None,
             parameters: Parameters::default(),
             labels: BTreeMap::new(),
+            keep_seconds: None,
+            retry_of: None,
         }
     }
 

@@ -30,6 +30,16 @@ fn quotas_text(quotas: &Quotas) -> Result<String> {
     serde_json::to_string(quotas).map_err(|error| StoreError::Database(error.to_string()))
 }
 
+/// What a tenant may have.
+///
+/// # Errors
+/// When that cannot be read, or there is no such tenant.
+pub fn quotas(connection: &Connection, tenant: TenantId) -> Result<Quotas> {
+    let text: String =
+        connection.query_row("SELECT quotas FROM tenants WHERE id = ?1", [tenant.0], |row| row.get(0))?;
+    serde_json::from_str(&text).map_err(|error| StoreError::Database(error.to_string()))
+}
+
 /// All tenants, by name.
 ///
 /// # Errors

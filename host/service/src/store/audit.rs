@@ -2,6 +2,7 @@
 //! one before, so that a row that was changed or left out is found.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Result, StoreError};
 use crate::tenant::TenantId;
@@ -47,6 +48,52 @@ pub fn add(connection: &Connection, act: &Act) -> Result<()> {
         params![at, tenant, act.actor, act.action, act.object, act.outcome, hash],
     )?;
     Ok(())
+}
+
+/// A row of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct AuditRow {
+    /// Its number.
+    pub number: i64,
+    /// When, in milliseconds since 1970.
+    #[cfg_attr(feature = "http", schema(value_type = i64))]
+    pub at: Moment,
+    /// Whose things it is about.
+    #[cfg_attr(feature = "http", schema(value_type = Option<i64>))]
+    pub tenant: Option<TenantId>,
+    /// Who: a token's key, or `operator`.
+    pub actor: String,
+    /// What.
+    pub action: String,
+    /// To what.
+    pub object: String,
+    /// `done`, or why not.
+    pub outcome: String,
+}
+
+/// Rows of the log behind the one of number `after`, oldest first: those about one tenant, or all.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn rows(connection: &Connection, tenant: Option<TenantId>, after: i64, most: u32) -> Result<Vec<AuditRow>> {
+    let which = if tenant.is_some() { "tenant = ?1" } else { "?1 IS NULL" };
+    let mut statement = connection.prepare(&format!(
+        "SELECT number, at, tenant, actor, action, object, outcome FROM audit WHERE {which} AND number > ?2
+         ORDER BY number LIMIT ?3"
+    ))?;
+    let rows = statement.query_map(params![tenant.map(|tenant| tenant.0), after, most], |row| {
+        Ok(AuditRow {
+            number: row.get(0)?,
+            at: Moment(row.get(1)?),
+            tenant: row.get::<_, Option<i64>>(2)?.map(TenantId),
+            actor: row.get(3)?,
+            action: row.get(4)?,
+            object: row.get(5)?,
+            outcome: row.get(6)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Follows the hashes from the first row to the last, and returns how many rows there are.

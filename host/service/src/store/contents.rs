@@ -8,14 +8,24 @@ use crate::job::JobId;
 use crate::tenant::TenantId;
 use crate::time::Moment;
 
-/// A content counts for a tenant from now on; one that did already does not count twice.
+/// How long a content stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// Until somebody deletes it.
+    UntilDeleted,
+    /// As long as a job needs it.
+    WhileNeeded,
+}
+
+/// A content counts for a tenant from now on; one that did already does not count twice, and stays as long as before or longer.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn add(connection: &Connection, tenant: TenantId, digest: &Digest, bytes: u64) -> Result<()> {
+pub fn add(connection: &Connection, tenant: TenantId, digest: &Digest, bytes: u64, stay: Stay) -> Result<()> {
     connection.execute(
-        "INSERT INTO blobs (tenant, digest, bytes, created) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        params![tenant.0, digest.to_string(), bytes, Moment::now().0],
+        "INSERT INTO blobs (tenant, digest, bytes, created, stays) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET stays = max(stays, ?5)",
+        params![tenant.0, digest.to_string(), bytes, Moment::now().0, stay == Stay::UntilDeleted],
     )?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Jobs as rows: what was asked for, how far it is, what came of it.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Result, StoreError};
@@ -30,16 +32,26 @@ pub struct JobRow {
     pub conclusion: Conclusion,
     /// How often it was given a process.
     pub attempts: u32,
+    /// When what came of it goes.
+    pub expires: Option<Moment>,
+    /// Whether that has happened.
+    pub is_gone: bool,
 }
 
-const JOB: &str = "SELECT id, tenant, state, spec, created, started, ended, exit, message, items, failed, input_bytes,
-    output_bytes, cpu_ms, attempts, result, failures FROM jobs";
+pub(super) const JOB: &str =
+    "SELECT id, tenant, state, spec, created, started, ended, exit, message, items, failed, input_bytes,
+    output_bytes, cpu_ms, attempts, result, failures, log, verdicts, expires, gone FROM jobs";
 
 fn broken(what: &str) -> rusqlite::Error {
     rusqlite::Error::InvalidColumnName(format!("a job's {what} cannot be read"))
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+fn verdicts(text: Option<String>) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let parse = |text: String| serde_json::from_str(&text).map_err(|_| broken("verdicts"));
+    text.map_or_else(|| Ok(BTreeMap::new()), parse)
+}
+
+pub(super) fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
     let digest = |column: usize| {
         let text: Option<String> = row.get(column)?;
         text.map(|text| text.parse::<Digest>().map_err(|_| broken("digest"))).transpose()
@@ -62,8 +74,12 @@ fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
             cpu_ms: row.get(13)?,
             result: digest(15)?,
             failures: digest(16)?,
+            log: digest(17)?,
+            verdicts: verdicts(row.get(18)?)?,
         },
         attempts: row.get(14)?,
+        expires: row.get::<_, Option<i64>>(19)?.map(Moment),
+        is_gone: row.get(20)?,
     })
 }
 
@@ -92,6 +108,21 @@ pub struct Idempotency {
 /// How long an answer is kept for a request that comes again.
 pub const IDEMPOTENCY_MS: i64 = 24 * 60 * 60 * 1000;
 
+/// What came of a request that was made before: a job, or that it was another request.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn before(connection: &Connection, tenant: TenantId, again: &Idempotency) -> Result<Option<Submitted>> {
+    let sql = "SELECT request, job FROM idempotency WHERE tenant = ?1 AND key = ?2 AND created >= ?3";
+    let since = Moment::now().0 - IDEMPOTENCY_MS;
+    let found = connection.query_row(sql, params![tenant.0, again.key, since], |row| {
+        Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
+    });
+    let Some((request, job)) = found.optional()? else { return Ok(None) };
+    let job = JobId::parse(&job).ok_or_else(|| StoreError::from(broken("number")))?;
+    Ok(Some(if request == again.request { Submitted::Before(job) } else { Submitted::OtherRequest }))
+}
+
 /// Keeps a job, unless the request was made before or the tenant has `most` already.
 ///
 /// # Errors
@@ -107,14 +138,8 @@ pub fn submit(
     let now = Moment::now();
     if let Some(again) = again {
         connection.execute("DELETE FROM idempotency WHERE created < ?1", [now.0 - IDEMPOTENCY_MS])?;
-        let sql = "SELECT request, job FROM idempotency WHERE tenant = ?1 AND key = ?2";
-        let before = connection.query_row(sql, params![tenant.0, again.key], |row| {
-            Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, String>(1)?))
-        });
-        if let Some((request, job)) = before.optional()? {
-            let is_same = request == again.request;
-            let job = JobId::parse(&job).ok_or_else(|| StoreError::from(broken("number")))?;
-            return Ok(if is_same { Submitted::Before(job) } else { Submitted::OtherRequest });
+        if let Some(before) = before(connection, tenant, again)? {
+            return Ok(before);
         }
     }
     let open = open_count(connection, tenant)?;
@@ -128,6 +153,12 @@ pub fn submit(
     )?;
     for input in &spec.inputs {
         contents::hold(connection, tenant, &input.blob, job)?;
+    }
+    for (name, value) in &spec.labels {
+        connection.execute(
+            "INSERT INTO job_labels (tenant, name, value, job) VALUES (?1, ?2, ?3, ?4)",
+            params![tenant.0, name, value, job.as_str()],
+        )?;
     }
     if let Some(again) = again {
         connection.execute(
@@ -162,26 +193,6 @@ pub fn find(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Op
 /// When it cannot be read.
 pub fn get(connection: &Connection, job: &JobId) -> Result<Option<JobRow>> {
     Ok(connection.query_row(&format!("{JOB} WHERE id = ?1"), [job.as_str()], row).optional()?)
-}
-
-/// Jobs of a tenant from the newest to the oldest, those before `before`.
-///
-/// # Errors
-/// When they cannot be read.
-pub fn list(
-    connection: &Connection,
-    tenant: TenantId,
-    state: Option<JobState>,
-    before: Option<&JobId>,
-    most: u32,
-) -> Result<Vec<JobRow>> {
-    let sql = format!(
-        "{JOB} WHERE tenant = ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR id < ?3) ORDER BY id DESC LIMIT ?4"
-    );
-    let mut statement = connection.prepare(&sql)?;
-    let rows =
-        statement.query_map(params![tenant.0, state.map(JobState::name), before.map(JobId::as_str), most], row)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Jobs that are not over, oldest first: the number, the tenant, and how it is to be run.
@@ -238,10 +249,14 @@ pub fn finish(
     state: JobState,
     conclusion: &Conclusion,
 ) -> Result<bool> {
-    let Conclusion { exit, message, items, failed, input_bytes, output_bytes, cpu_ms, result, failures } = conclusion;
+    let Conclusion { exit, message, items, failed, input_bytes, output_bytes, cpu_ms, .. } = conclusion;
+    let Conclusion { result, failures, log, verdicts, .. } = conclusion;
+    let verdicts = (!verdicts.is_empty()).then(|| serde_json::json!(verdicts).to_string());
+    let text = |digest: &Option<Digest>| digest.as_ref().map(ToString::to_string);
     let changed = connection.execute(
         "UPDATE jobs SET state = ?2, ended = ?3, exit = ?4, message = ?5, items = ?6, failed = ?7, input_bytes = ?8,
-         output_bytes = ?9, cpu_ms = ?10, result = ?11, failures = ?12 WHERE id = ?1 AND ended IS NULL",
+         output_bytes = ?9, cpu_ms = ?10, result = ?11, failures = ?12, log = ?13, verdicts = ?14
+         WHERE id = ?1 AND ended IS NULL",
         params![
             job.as_str(),
             state.name(),
@@ -253,14 +268,17 @@ pub fn finish(
             input_bytes,
             output_bytes,
             cpu_ms,
-            result.as_ref().map(ToString::to_string),
-            failures.as_ref().map(ToString::to_string)
+            text(result),
+            text(failures),
+            text(log),
+            verdicts,
         ],
     )?;
     if changed == 0 {
         return Ok(false);
     }
-    for digest in [result, failures].into_iter().flatten() {
+    super::retention::begin(connection, job, tenant)?;
+    for digest in [result, failures, log].into_iter().flatten() {
         contents::hold(connection, tenant, digest, job)?;
     }
     let used = usage::Usage { cpu_ms: *cpu_ms, jobs: 1, items: items.unwrap_or(0), calls: 0 };

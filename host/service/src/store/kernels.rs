@@ -11,12 +11,14 @@ use crate::time::Moment;
 
 /// A kernel as it is kept.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema), schema(as = Kernel))]
 pub struct KernelRow {
     /// What it is known by.
     pub digest: String,
     /// Bytes of its file.
     pub bytes: u64,
-    /// When it was stored.
+    /// When it was stored, in milliseconds since 1970.
+    #[cfg_attr(feature = "http", schema(value_type = i64))]
     pub created: Moment,
     /// What it is, as the sandbox found it.
     pub info: Value,
@@ -24,6 +26,7 @@ pub struct KernelRow {
 
 /// A name of a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema), schema(as = Alias))]
 pub struct AliasRow {
     /// The name.
     pub name: String,
@@ -31,7 +34,8 @@ pub struct AliasRow {
     pub digest: String,
     /// How often it was given a meaning.
     pub version: u64,
-    /// When that was.
+    /// When that was, in milliseconds since 1970.
+    #[cfg_attr(feature = "http", schema(value_type = i64))]
     pub updated: Moment,
 }
 

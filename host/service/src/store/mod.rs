@@ -9,6 +9,8 @@ pub mod audit;
 pub mod contents;
 pub mod jobs;
 pub mod kernels;
+pub mod listing;
+pub mod retention;
 mod schema;
 pub mod usage;
 

@@ -9,6 +9,7 @@ use crate::time::Moment;
 
 /// What was used on a day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 pub struct Usage {
     /// CPU time of workers and of whoever cuts and merges for them, in milliseconds.
     pub cpu_ms: u64,
@@ -54,4 +55,17 @@ pub fn on_day(connection: &Connection, tenant: TenantId, day: i64) -> Result<Usa
         Ok(Usage { cpu_ms: row.get(0)?, jobs: row.get(1)?, items: row.get(2)?, calls: row.get(3)? })
     });
     Ok(used.optional()?.unwrap_or_default())
+}
+
+/// What a tenant used on each day from this one on, oldest first; days on which it used nothing are left out.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn since(connection: &Connection, tenant: TenantId, day: i64) -> Result<Vec<(i64, Usage)>> {
+    let sql = "SELECT day, cpu_ms, jobs, items, calls FROM usage WHERE tenant = ?1 AND day >= ?2 ORDER BY day";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map(params![tenant.0, day], |row| {
+        Ok((row.get(0)?, Usage { cpu_ms: row.get(1)?, jobs: row.get(2)?, items: row.get(3)?, calls: row.get(4)? }))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

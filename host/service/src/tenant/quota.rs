@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How much a tenant may have. Each is held when something is asked for; what is refused is refused with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
 #[serde(default)]
 pub struct Quotas {
     /// Jobs that run at a time.
@@ -24,6 +25,8 @@ pub struct Quotas {
     pub requests_per_second: u32,
     /// Synchronous calls that are under way at a time.
     pub concurrent_calls: u32,
+    /// For so many seconds after the end of a job what came of it is kept, at most.
+    pub keep_seconds: u64,
 }
 
 impl Default for Quotas {
@@ -39,6 +42,7 @@ impl Default for Quotas {
             kernel_bytes: 64 << 20,
             requests_per_second: 100,
             concurrent_calls: 32,
+            keep_seconds: 30 * 24 * 60 * 60,
         }
     }
 }
@@ -57,6 +61,7 @@ pub struct QuotaChange {
     pub kernel_bytes: Option<u64>,
     pub requests_per_second: Option<u32>,
     pub concurrent_calls: Option<u32>,
+    pub keep_seconds: Option<u64>,
 }
 
 impl QuotaChange {
@@ -73,6 +78,7 @@ impl QuotaChange {
             kernel_bytes: self.kernel_bytes.unwrap_or(quotas.kernel_bytes),
             requests_per_second: self.requests_per_second.unwrap_or(quotas.requests_per_second),
             concurrent_calls: self.concurrent_calls.unwrap_or(quotas.concurrent_calls),
+            keep_seconds: self.keep_seconds.unwrap_or(quotas.keep_seconds),
         }
     }
 }

@@ -49,6 +49,7 @@ fn the_largest_reply_fits_in_a_message() {
         counters: (0..COUNTERS).map(|number| (format!("{number:0NAME_BYTES$}"), u64::MAX)).collect(),
         plan: None,
         spent: Spent::default(),
+        memory: u64::MAX,
     };
     let bytes = frame::encode(&FromWorker::Done(done)).expect("it fits").len();
     assert!(bytes <= MESSAGE_BYTES, "{bytes}");

@@ -1,3 +1,5 @@
+//go:build !component
+
 // A raw module: docs/abi.md.
 
 package taskhost

@@ -11,7 +11,8 @@
 //
 //	func main() {}
 //
-// built with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared: a raw module (docs/abi.md). A kernel that reduces uses
+// built with GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared: a raw module (docs/abi.md). With -tags component, and
+// the section of a world appended to the module, it is a component of that world. A kernel that reduces uses
 // package taskhost/reduce. A panic ends the item, and its text becomes part of the item's error.
 //
 // A kernel keeps nothing from item to item: any worker may get any item, in any order, more than once.
@@ -54,6 +55,11 @@ func Map(described Description, process func(item []byte) ([]byte, error)) {
 	description, processItem = described, process
 }
 
+// Flat makes the kernel of a function with none, one or many results for each item. Components only.
+func Flat(described Description, process func(item []byte) ([][]byte, error)) {
+	description, processFlat = described, process
+}
+
 // Start has work done once for each fresh instance, before its first item.
 func Start(start func() error) { startKernel = start }
 
@@ -71,6 +77,7 @@ const (
 var (
 	description  Description
 	processItem  = func([]byte) ([]byte, error) { return nil, errNothing }
+	processFlat  func([]byte) ([][]byte, error)
 	startKernel  = func() error { return nil }
 	combineParts = func([][]byte) ([]byte, error) { return nil, errNothing }
 	finishTotal  = func([]byte) ([]byte, error) { return nil, errNothing }

@@ -40,7 +40,7 @@ fn one_job_on_one_worker() {
 
 #[test]
 fn a_worker_has_one_batch_until_batches_are_known_to_be_short() {
-    let mut world = world(1);
+    let mut world = world(2);
     world.add(0, Spec::lines([numbered(1000)]));
     world.wait();
     assert_eq!(world.queue(0).len(), 1);
@@ -51,6 +51,26 @@ fn a_worker_has_one_batch_until_batches_are_known_to_be_short() {
     }
     assert_eq!(world.queue(0).len(), 1, "behind a long batch nothing should wait");
     world.finish();
+}
+
+/// What it hands back would otherwise come behind what waits for it.
+#[test]
+fn an_only_worker_runs_the_input_from_its_beginning_to_its_end() {
+    let mut world = quick_world(1);
+    let job = world.add(0, Spec::lines([numbered(2000)]));
+    world.wait();
+    let (mut at, mut batches) = (0, 0);
+    while let Some(first) = world.queue(0).first().and_then(|_| world.pieces(0, 0).first().copied()) {
+        assert!(first.start >= at, "{first:?} after {at}");
+        assert_eq!(world.queue(0).len(), 1);
+        at = first.start + 1;
+        world.reply(A, if batches % 3 == 1 { Effort::stop_after(2) } else { Effort::FULL });
+        world.wait();
+        batches += 1;
+    }
+    assert!(batches > 5, "{batches} batches");
+    world.finish();
+    world.assert_done(job);
 }
 
 #[test]
@@ -253,7 +273,8 @@ fn a_slow_reader_of_the_output_keeps_a_pipe_from_being_read() {
     }
     assert!(world.reads.is_empty() && world.most_held < WINDOW + (14 << 20), "{}", world.most_held);
     while !world.reads.contains_key(&job) {
-        world.write();
+        // What was read before comes first.
+        if world.sink.is_empty() { world.reply(A, Effort::FULL) } else { world.write() }
     }
     world.finish();
     world.assert_done(job);

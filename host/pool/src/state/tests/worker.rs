@@ -153,6 +153,7 @@ pub(super) fn empty_reply(order: &Order) -> Done {
         counters: Vec::new(),
         plan: None,
         spent: Spent::default(),
+        memory: 0,
     }
 }
 

@@ -23,7 +23,7 @@ async function ask(method, path, body, type) {
   if (type) headers["content-type"] = type;
   const answer = await fetch(path, { method, headers, body, cache: "no-store" });
   const text = await answer.text();
-  const isJson = (answer.headers.get("content-type") ?? "").includes("json") && !path.endsWith("/failures");
+  const isJson = (answer.headers.get("content-type") ?? "").includes("json") && !/\/(failures|log)$/.test(path);
   let content = text;
   if (isJson && text) {
     try {
@@ -128,7 +128,7 @@ function progressOf(job) {
   const { items, failed, read, rate } = pace(job);
   if (isOver(job)) return `${number(items)}${failed ? `, ${number(failed)} failed` : ""}`;
   if (job.state === "queued") return "waits for its turn";
-  const text = `${number(items ?? 0)}${failed ? `, ${number(failed)} failed` : ""}${rate ? ` · ${bytes(rate)}/s` : ""}`;
+  const text = `${number(items ?? 0)} items${failed ? `, ${number(failed)} failed` : ""}${rate ? ` · ${bytes(rate)}/s` : ""}`;
   return [meter(`progress of ${job.id}`, read ?? undefined, job.input_bytes), h("small.hint", {}, text)];
 }
 
@@ -168,27 +168,43 @@ function failureRows(text) {
 
 async function job(turn, id) {
   let failures = "";
+  let log = "";
   const cancel = async () => {
     await ask("POST", `/v1/jobs/${id}/cancel`).catch((problem) => say(problem.message));
     await job(turn, id);
   };
+  const retry = async () => {
+    try {
+      const next = await ask("POST", `/v1/jobs/${id}/retry`);
+      say("The items that failed are run again.");
+      location.hash = `#job/${next.id}`;
+    } catch (problem) {
+      say(problem.message);
+    }
+  };
   const work = async () => {
     const it = await get(`/v1/jobs/${id}`);
+    // A comfort: where it cannot be had, the rest is shown.
+    const waits = it.state === "queued" ? await get(`/v1/jobs/${id}/explain`).catch(() => null) : null;
+    if (!log || !isOver(it)) log = await get(`/v1/jobs/${id}/log`).catch(() => "");
     const { items, failed, ms, rate, read } = pace(it);
     if (isOver(it) && it.failures && !failures) failures = await get(`/v1/jobs/${id}/failures`);
     const result = it.result ? `/v1/jobs/${id}/result` : null;
     put(turn,
       h("div.row", {}, h("h1", {}, it.inputs?.[0]?.name ?? "Job"), state(it.state),
         result && h("a.button", { href: result, download: resultName(it), id: "download" }, "Download the result"),
+        isOver(it) && it.failures && h("button.plain", { type: "button", id: "retry", onclick: retry }, "Run the failed items again"),
         !isOver(it) && h("button.danger", { type: "button", id: "cancel", onclick: cancel }, "Cancel")),
       !isOver(it) && h("section.card", {}, meter("progress", read ?? undefined, it.input_bytes)),
       tiles([["Items", number(items)], ["Failed", number(failed)], ["Time", time(ms ?? NaN)],
         ["Throughput", rate ? `${bytes(rate)}/s` : "–"], ["CPU time", time(it.cpu_ms ?? NaN)],
         ["In", bytes(it.input_bytes)], ["Out", bytes(it.output_bytes)], ["Exit code", it.exit_code ?? "–"]]),
-      it.message && !failures && h("section.card", {}, h("h2", {}, "What the run said"), h("pre", {}, ours(it, it.message))),
+      waits?.detail && h("p.card", {}, `It waits: ${waits.detail}.`),
       failures && h("section.card", { id: "failures" }, h("h2", {}, "Failed items"),
         table("What failed, where, and why", ["!Input", "Place", "#Byte", "Verdict", "!Message"], failureRows(ours(it, failures)), "None."),
         h("p", {}, h("a", { href: `/v1/jobs/${id}/failures`, download: `${id}.failures.jsonl` }, "All of them, as lines of JSON"))),
+      (log || it.message) && h("section.card", { id: "log" }, h("h2", {}, "What the kernel and the run said"),
+        h("pre", { tabindex: 0 }, ours(it, String(log || it.message).slice(-65536)))),
       result && isPicture(it) && h("section.card", {}, h("h2", {}, "Result"),
         h("img.preview", { src: result, alt: `The result of ${it.inputs[0].name}` })),
       h("section.card", {}, h("h2", {}, "Particulars"),

@@ -37,12 +37,14 @@ CREATE TABLE aliases (
     FOREIGN KEY (tenant, digest) REFERENCES kernels (tenant, digest)
 ) STRICT, WITHOUT ROWID;
 
--- Contents that count against the tenant's bytes: inputs and results.
+-- Contents that count against the tenant's bytes: inputs and results. One that was stored by itself stays until somebody
+-- deletes it; others go with the last job that needs them.
 CREATE TABLE blobs (
     tenant INTEGER NOT NULL REFERENCES tenants (id),
     digest TEXT NOT NULL,
     bytes INTEGER NOT NULL,
     created INTEGER NOT NULL,
+    stays INTEGER NOT NULL,
     PRIMARY KEY (tenant, digest)
 ) STRICT, WITHOUT ROWID;
 
@@ -64,10 +66,25 @@ CREATE TABLE jobs (
     cpu_ms INTEGER NOT NULL DEFAULT 0,
     attempts INTEGER NOT NULL DEFAULT 0,
     result TEXT,
-    failures TEXT
+    failures TEXT,
+    log TEXT,
+    -- How many items failed in which way, as JSON.
+    verdicts TEXT,
+    -- When its contents go, once it is over; none any more when they are gone.
+    expires INTEGER,
+    gone INTEGER NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX jobs_of_tenant ON jobs (tenant, id);
 CREATE INDEX jobs_to_do ON jobs (id) WHERE ended IS NULL;
+CREATE INDEX jobs_to_forget ON jobs (expires) WHERE expires IS NOT NULL;
+
+CREATE TABLE job_labels (
+    tenant INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    job TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    PRIMARY KEY (tenant, name, value, job)
+) STRICT, WITHOUT ROWID;
 
 -- What a job needs or made, so that no content goes while somebody may still ask for it.
 CREATE TABLE job_blobs (
@@ -96,6 +113,7 @@ CREATE TABLE idempotency (
     created INTEGER NOT NULL,
     PRIMARY KEY (tenant, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_age ON idempotency (created);
 
 CREATE TABLE usage (
     tenant INTEGER NOT NULL,
@@ -118,3 +136,4 @@ CREATE TABLE audit (
     outcome TEXT NOT NULL,
     hash BLOB NOT NULL
 ) STRICT;
+CREATE INDEX audit_of_tenant ON audit (tenant, number);

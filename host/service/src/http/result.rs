@@ -1,0 +1,244 @@
+//! `/v1/jobs/{job}/result`, `…/failures`, `…/log`: what comes of a job, when it is over and while it runs.
+
+use std::future::Future;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::guard::need;
+use super::jobs::{Who, find, id};
+use super::stream::{Gone, Parts, stream};
+use super::submit::{content_type, name_job};
+use super::view::folder;
+use super::{App, Problem, blobs, blocking, range};
+use crate::blobs::Digest;
+use crate::job::{Growing, JobId};
+use crate::store::jobs::JobRow;
+use crate::tenant::{Caller, Scope};
+
+/// How often it is looked whether there is more of something that grows.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Bytes that are read at a time of what is complete.
+const PART: usize = 64 << 10;
+
+/// What lines of JSON are called.
+const LINES: &str = "application/x-ndjson";
+
+/// Whether an answer begins before all of it is there.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Following {
+    /// Send what is there, and the rest as it comes to be; the answer ends with the job.
+    #[serde(default)]
+    follow: bool,
+}
+
+/// The result, or a part of it (`Range`). With `follow=true` also while the job runs, in order; an answer that is cut off then
+/// is one of a job that has no result.
+#[utoipa::path(get, path = "/v1/jobs/{job}/result", params(("job" = String, Path), Following),
+    responses((status = 200, description = "The result", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "A part of it", body = Vec<u8>, content_type = "application/octet-stream")))]
+pub(super) async fn result(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(job): Path<String>,
+    Query(following): Query<Following>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::ResultsRead)?;
+    let job = find(&app, &caller, &id(&job)?).await?;
+    let mut response = match job.conclusion.result {
+        Some(result) => blobs::send(&app, &caller, &headers, &result, content_type(&job)).await?,
+        None if job.is_gone => return Err(gone()),
+        None if job.state.is_over() => return Err(Problem::not_found("result")),
+        None if following.follow => follow(&app, &caller, &job, &headers).await?,
+        None => return Err(not_finished()),
+    };
+    name_job(&mut response, &job);
+    Ok(response)
+}
+
+fn gone() -> Problem {
+    Problem::new(StatusCode::GONE, "gone", "what came of the job was kept as long as it was to be, and has gone")
+}
+
+fn not_finished() -> Problem {
+    Problem::conflict(
+        "not-finished",
+        "the job is not over; ask again, with Prefer: wait on the job, or with follow=true",
+    )
+}
+
+/// Sends a result that is still being written.
+async fn follow(app: &Arc<App>, caller: &Arc<Caller>, job: &JobRow, headers: &HeaderMap) -> Result<Response, Problem> {
+    let from = range::beginning(headers)?;
+    let growing = Arc::new(Growing::new(folder(app, job), job.spec.result_name()));
+    let (parts, body) = stream();
+    let (content_type, job) = (content_type(job), job.id.clone());
+    in_background(app, caller, move |app, caller| async move {
+        let mut at = from.unwrap_or(0);
+        loop {
+            let (growing, begin) = (Arc::clone(&growing), at);
+            let part = blocking(move || growing.read(begin)).await;
+            let Ok(Ok(part)) = part else { return parts.cut().await };
+            at += part.len() as u64;
+            let is_all = part.is_empty();
+            if parts.give(part).await.is_err() {
+                return;
+            }
+            if !is_all {
+                continue;
+            }
+            match is_over(&app, &caller, &job).await {
+                Ok(None) => {}
+                Ok(Some(done)) => {
+                    let rest = match done.conclusion.result {
+                        Some(result) => send_rest(&app, &caller, &parts, &result, at).await,
+                        None => Err(Gone),
+                    };
+                    if rest.is_err() {
+                        parts.cut().await;
+                    }
+                    return;
+                }
+                Err(_) => return parts.cut().await,
+            }
+        }
+    });
+    let mut response = Response::new(body);
+    if from.is_some() {
+        // How long it will be is not known, which such an answer would have to say: it is one from there on.
+        response.headers_mut().insert("taskhost-from", HeaderValue::from(from.unwrap_or(0)));
+    }
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    Ok(response)
+}
+
+/// Does what an answer needs that is sent as it comes to be, and counts it.
+pub(super) fn in_background<F: Future<Output = ()> + Send + 'static>(
+    app: &Arc<App>,
+    caller: &Arc<Caller>,
+    work: impl FnOnce(Arc<App>, Arc<Caller>) -> F,
+) {
+    app.metrics.streams.fetch_add(1, Ordering::Relaxed);
+    let (counting, work) = (Arc::clone(app), work(Arc::clone(app), Arc::clone(caller)));
+    tokio::spawn(async move {
+        work.await;
+        counting.metrics.streams.fetch_sub(1, Ordering::Relaxed);
+    });
+}
+
+/// Waits for the end of a job, but not for long. `None` when it is not over.
+pub(super) async fn is_over(app: &App, caller: &Caller, job: &JobId) -> Result<Option<JobRow>, Problem> {
+    let over = app.waiters.wait_for(job);
+    let found = find(app, caller, job).await?;
+    if found.state.is_over() {
+        return Ok(Some(found));
+    }
+    match tokio::time::timeout(LOOK, over).await {
+        Err(_) => Ok(None),
+        Ok(_) => Ok(Some(find(app, caller, job).await?).filter(|job| job.state.is_over())),
+    }
+}
+
+/// Sends a content from some byte on.
+async fn send_rest(app: &App, caller: &Caller, parts: &Parts, digest: &Digest, from: u64) -> Result<(), Gone> {
+    let (blobs, tenant, digest) = (Arc::clone(&app.shared.blobs), caller.tenant.id, *digest);
+    let mut at = from;
+    loop {
+        let blobs = Arc::clone(&blobs);
+        let part = blocking(move || {
+            let mut file = blobs.open(tenant, &digest)?.ok_or(std::io::ErrorKind::NotFound)?;
+            file.seek(SeekFrom::Start(at))?;
+            let mut part = Vec::new();
+            file.take(PART as u64).read_to_end(&mut part)?;
+            Ok::<_, std::io::Error>(part)
+        });
+        let Ok(Ok(part)) = part.await else { return Err(Gone) };
+        if part.is_empty() {
+            return Ok(());
+        }
+        at += part.len() as u64;
+        parts.give(part).await?;
+    }
+}
+
+/// The failed items, a line of JSON for each; of a job that runs, those so far.
+#[utoipa::path(get, path = "/v1/jobs/{job}/failures", params(("job" = String, Path)),
+    responses((status = 200, description = "Lines of JSON", body = String, content_type = "application/x-ndjson"), (status = 206, description = "A part of them", body = String, content_type = "application/x-ndjson")))]
+pub(super) async fn failures(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::ResultsRead)?;
+    let job = find(&app, &caller, &id(&job)?).await?;
+    let mut response = match job.conclusion.failures {
+        Some(failures) => blobs::send(&app, &caller, &headers, &failures, LINES).await?,
+        None if job.is_gone => return Err(gone()),
+        None if job.state.is_over() => whole(Vec::new(), LINES),
+        None => {
+            let folder = folder(&app, &job);
+            let lines = blocking(move || {
+                let mut lines = Vec::new();
+                loop {
+                    let part = folder.failures(lines.len() as u64)?;
+                    if part.is_empty() {
+                        return Ok::<_, std::io::Error>(lines);
+                    }
+                    lines.extend(part);
+                }
+            });
+            whole(lines.await?.map_err(|error| Problem::internal(&error.to_string()))?, LINES)
+        }
+    };
+    name_job(&mut response, &job);
+    Ok(response)
+}
+
+/// What the kernel and its run said; of a job that runs, what they have said so far.
+#[utoipa::path(get, path = "/v1/jobs/{job}/log", params(("job" = String, Path)),
+    responses((status = 200, description = "Text", body = String, content_type = "text/plain; charset=utf-8"), (status = 206, description = "A part of it", body = String, content_type = "text/plain; charset=utf-8")))]
+pub(super) async fn log(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    need(&caller, Scope::ResultsRead)?;
+    let job = find(&app, &caller, &id(&job)?).await?;
+    let mut response = match job.conclusion.log {
+        Some(log) => blobs::send(&app, &caller, &headers, &log, TEXT).await?,
+        None if job.is_gone => return Err(gone()),
+        None => {
+            let folder = folder(&app, &job);
+            // It has a limit.
+            let text = blocking(move || {
+                let mut text = Vec::new();
+                folder.log().map_or(Ok(0), |mut log| log.read_to_end(&mut text))?;
+                Ok::<_, std::io::Error>(text)
+            });
+            whole(text.await?.map_err(|error| Problem::internal(&error.to_string()))?, TEXT)
+        }
+    };
+    name_job(&mut response, &job);
+    Ok(response)
+}
+
+fn whole(bytes: Vec<u8>, content_type: &'static str) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

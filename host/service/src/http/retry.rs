@@ -1,0 +1,217 @@
+//! `POST /v1/jobs/{job}/retry`: the items that failed, as a job of their own.
+//!
+//! Which they are stands in the lines of the failed items: the input, where in it they begin, and how long they are. Those bytes
+//! are cut out of the inputs; what they mean is not looked at.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::guard::need;
+use super::jobs::{Who, find, id};
+use super::stream::{Gone, Parts, stream};
+use super::submit::{admit, hand_in, idempotency_key};
+use super::{App, Problem, blocking, body};
+use crate::job::{Input, JobSpec};
+use crate::store::contents::Stay;
+use crate::store::jobs::{Idempotency, JobRow};
+use crate::tenant::{Caller, Scope};
+
+/// What is needed of a line about a failed item.
+#[derive(Debug, Deserialize)]
+struct Failed {
+    source: String,
+    offset: Option<u64>,
+    length: Option<u64>,
+    line: Option<u64>,
+}
+
+/// A part of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Cut {
+    offset: u64,
+    length: u64,
+    /// Whether it is a line, whose end does not count to it.
+    is_line: bool,
+}
+
+/// Parts of inputs, by the number of the input.
+type Cuts = BTreeMap<usize, Vec<Cut>>;
+
+/// Bytes that are copied at a time.
+const PART: u64 = 256 << 10;
+
+/// Most failed items that are cut out.
+const MOST_ITEMS: usize = 1_000_000;
+
+/// The items that failed, as a new job with the same kernel and parameters.
+#[utoipa::path(post, path = "/v1/jobs/{job}/retry", params(("job" = String, Path)), responses((status = 202, description = "The new job", body = super::view::JobView)))]
+pub(super) async fn retry(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::JobsWrite)?;
+    let job = id(&job)?;
+    let key = idempotency_key(&headers, &format!("/v1/jobs/{job}/retry"))?;
+    let again = key.map(|key| Idempotency { key, request: *blake3::hash(job.as_str().as_bytes()).as_bytes() });
+    admit(&app, &caller).await?;
+    let job = find(&app, &caller, &job).await?;
+    if !job.state.is_over() {
+        return Err(Problem::conflict("not-finished", "the job is not over, so that more items may fail"));
+    }
+    let cuts = cuts(&app, &caller, &job).await?;
+    let mut spec = JobSpec { inputs: Vec::new(), input_bytes: 0, retry_of: Some(job.id.clone()), ..job.spec.clone() };
+    for (number, cuts) in cuts {
+        let old = &job.spec.inputs[number];
+        let (blobs, tenant, digest) = (Arc::clone(&app.shared.blobs), caller.tenant.id, old.blob);
+        let file = blocking(move || blobs.open(tenant, &digest)).await?;
+        let file = file.ok().flatten().ok_or_else(|| cannot("its inputs have gone"))?;
+        if is_packed(&file) && cuts.iter().any(|cut| cut.offset > 0) {
+            return Err(cannot("they are in an input that is compressed"));
+        }
+        let has_header = spec.parameters.header;
+        let (parts, cut) = stream();
+        tokio::spawn(cut_out(file, cuts, has_header, parts));
+        let arrived = body::content(&app, &caller, &HeaderMap::new(), cut, ("the failed items", u64::MAX)).await?;
+        let (blob, bytes) = body::keep(&app, &caller, arrived, Stay::WhileNeeded).await?;
+        spec.inputs.push(Input { blob, name: old.name.clone() });
+        spec.input_bytes += bytes;
+    }
+    hand_in(&app, &caller, &headers, spec, again).await
+}
+
+/// Whether a run would decompress this: what is said of its items is about what comes of that.
+fn is_packed(file: &File) -> bool {
+    let mut begin = [0; 4];
+    let read = file.read_at(&mut begin, 0).unwrap_or(0);
+    begin[..read].starts_with(&[0x1f, 0x8b]) || begin == [0x28, 0xb5, 0x2f, 0xfd]
+}
+
+fn cannot(why: &str) -> Problem {
+    Problem::conflict("cannot-retry", format!("the failed items cannot be run again: {why}"))
+}
+
+/// Which parts of which inputs failed.
+async fn cuts(app: &App, caller: &Caller, job: &JobRow) -> Result<Cuts, Problem> {
+    let Some(digest) = job.conclusion.failures else {
+        return Err(cannot(if job.is_gone { "what came of the job has gone" } else { "none has failed" }));
+    };
+    let (blobs, tenant, spec) = (Arc::clone(&app.shared.blobs), caller.tenant.id, job.spec.clone());
+    let read = blocking(move || {
+        let file = blobs.open(tenant, &digest)?.ok_or(std::io::ErrorKind::NotFound)?;
+        Ok::<_, std::io::Error>(sort(BufReader::new(file), &spec))
+    });
+    read.await?.map_err(|error| Problem::internal(&error.to_string()))?.map_err(cannot)
+}
+
+fn sort(lines: impl std::io::BufRead, spec: &JobSpec) -> Result<Cuts, &'static str> {
+    let mut cuts = Cuts::new();
+    let mut count = 0;
+    for line in lines.lines() {
+        let failed: Option<Failed> = line.ok().and_then(|line| serde_json::from_str(&line).ok());
+        let failed = failed.ok_or("the lines about them cannot be read")?;
+        let number = (0..spec.inputs.len()).find(|number| spec.input_name(*number) == failed.source);
+        let number = number.ok_or("one is in no input of the job")?;
+        // Of a picture that was cut into strips all is run again.
+        let (offset, length) = failed.offset.zip(failed.length).unwrap_or((0, u64::MAX));
+        let is_line = failed.line.is_some() || spec.parameters.split.as_deref() == Some("lines");
+        count += 1;
+        if count > MOST_ITEMS {
+            return Err("there are too many");
+        }
+        cuts.entry(number).or_default().push(Cut { offset, length, is_line });
+    }
+    for cuts in cuts.values_mut() {
+        cuts.sort_unstable();
+        cuts.dedup();
+    }
+    if cuts.is_empty() { Err("none has failed") } else { Ok(cuts) }
+}
+
+/// Hands on parts of a file, one behind the other; before them its first line when that is no item.
+async fn cut_out(file: File, cuts: Vec<Cut>, has_header: bool, parts: Parts) {
+    let file = Arc::new(file);
+    let all = async {
+        if has_header {
+            let file = Arc::clone(&file);
+            let header = blocking(move || {
+                let mut header = Vec::new();
+                BufReader::new(&*file).read_until(b'\n', &mut header).map(|_| header)
+            });
+            parts.give(header.await.ok().and_then(Result::ok).ok_or(Gone)?).await?;
+        }
+        for Cut { offset, length, is_line } in cuts {
+            let mut at = offset;
+            let end = offset.saturating_add(length);
+            while at < end {
+                let file = Arc::clone(&file);
+                let part = blocking(move || {
+                    let mut part = vec![0; usize::try_from(PART.min(end - at)).unwrap_or(0)];
+                    let read = file.read_at(&mut part, at)?;
+                    part.truncate(read);
+                    Ok::<_, std::io::Error>(part)
+                });
+                let part = part.await.ok().and_then(Result::ok).ok_or(Gone)?;
+                if part.is_empty() {
+                    break;
+                }
+                at += part.len() as u64;
+                parts.give(part).await?;
+            }
+            if is_line {
+                parts.give("\n").await?;
+            }
+        }
+        Ok::<(), Gone>(())
+    };
+    if all.await.is_err() {
+        parts.cut().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::Digest;
+    use crate::job::Parameters;
+
+    fn spec() -> JobSpec {
+        let input = |name: &str| Input { blob: Digest::of(b""), name: name.into() };
+        JobSpec {
+            kernel: Digest::of(b""),
+            inputs: vec![input("a"), input("b")],
+            input_bytes: 0,
+            output: None,
+            parameters: Parameters::default(),
+            labels: BTreeMap::new(),
+            keep_seconds: None,
+            retry_of: None,
+        }
+    }
+
+    #[test]
+    fn what_failed_is_found_in_the_lines_about_it() {
+        let lines = [
+            r#"{"source": "in-1-b", "offset": 9, "length": 2, "line": 3, "verdict": "x"}"#,
+            r#"{"source": "in-1-b", "offset": 4, "length": 2, "line": null}"#,
+            r#"{"source": "in-0-a", "offset": null, "length": null, "line": null}"#,
+        ];
+        let cuts = sort(lines.join("\n").as_bytes(), &spec()).expect("all can be");
+        let cut = |offset, length, is_line| Cut { offset, length, is_line };
+        assert_eq!(cuts[&0], [cut(0, u64::MAX, false)]);
+        assert_eq!(cuts[&1], [cut(4, 2, false), cut(9, 2, true)]);
+        for wrong in ["", "x", r#"{"source": "../a", "offset": 0, "length": 1}"#] {
+            sort(wrong.as_bytes(), &spec()).expect_err(wrong);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! All places, in one list: the router is made of it, and a test holds it against the description of the interface.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{MethodRouter, delete, get, post, put};
+
+use super::{
+    App, aliases, blobs, events, guard, health, invoke, jobs, kernels, openapi, page, problem, result, retry, submit,
+    usage,
+};
+
+/// A place: a method, a path, and what is done there.
+type Route = (&'static str, &'static str, MethodRouter<Arc<App>>);
+
+/// What is for tenants, who show a token.
+fn tenants() -> Vec<Route> {
+    vec![
+        ("post", "/v1/kernels", post(kernels::post)),
+        ("get", "/v1/kernels", get(kernels::list)),
+        ("put", "/v1/kernels/{reference}", put(kernels::put)),
+        ("get", "/v1/kernels/{reference}", get(kernels::show)),
+        ("delete", "/v1/kernels/{reference}", delete(kernels::delete)),
+        ("post", "/v1/kernels/{reference}/invoke", post(invoke::kernel)),
+        ("post", "/v1/kernels/{reference}/invoke/{*function}", post(invoke::function)),
+        ("get", "/v1/aliases", get(aliases::list)),
+        ("put", "/v1/aliases/{name}", put(aliases::put)),
+        ("get", "/v1/aliases/{name}", get(aliases::show)),
+        ("delete", "/v1/aliases/{name}", delete(aliases::delete)),
+        ("post", "/v1/blobs", post(blobs::post)),
+        ("put", "/v1/blobs/{digest}", put(blobs::put)),
+        ("get", "/v1/blobs/{digest}", get(blobs::get)),
+        ("delete", "/v1/blobs/{digest}", delete(blobs::delete)),
+        ("post", "/v1/jobs", post(submit::submit)),
+        ("get", "/v1/jobs", get(jobs::list)),
+        ("get", "/v1/jobs/{job}", get(jobs::show)),
+        ("delete", "/v1/jobs/{job}", delete(jobs::forget)),
+        ("post", "/v1/jobs/{job}/cancel", post(jobs::cancel)),
+        ("post", "/v1/jobs/{job}/retry", post(retry::retry)),
+        ("get", "/v1/jobs/{job}/explain", get(jobs::explain)),
+        ("get", "/v1/jobs/{job}/events", get(events::events)),
+        ("get", "/v1/jobs/{job}/result", get(result::result)),
+        ("get", "/v1/jobs/{job}/failures", get(result::failures)),
+        ("get", "/v1/jobs/{job}/log", get(result::log)),
+        ("get", "/v1/usage", get(usage::show)),
+        ("get", "/v1/audit", get(usage::audit)),
+    ]
+}
+
+/// What is for everybody.
+fn everybody() -> Vec<Route> {
+    vec![
+        ("get", "/v1/openapi.json", get(openapi::show)),
+        ("get", "/healthz", get(health::alive)),
+        ("get", "/readyz", get(health::ready)),
+        ("get", "/metrics", get(health::metrics)),
+    ]
+}
+
+fn add(router: Router<Arc<App>>, routes: Vec<Route>) -> Router<Arc<App>> {
+    routes.into_iter().fold(router, |router, (_, path, handler)| router.route(path, handler))
+}
+
+/// All that can be asked for.
+pub(super) fn router(app: &Arc<App>) -> Router {
+    let identify = axum::middleware::from_fn_with_state(Arc::clone(app), guard::identify);
+    finish(app, add(add(Router::new(), tenants()).layer(identify), everybody()).merge(page::routes()))
+}
+
+/// What the operator can ask for, at a place of its own.
+pub(super) fn operators(app: &Arc<App>) -> Router {
+    let routes = vec![
+        ("get", "/healthz", get(health::alive)),
+        ("get", "/readyz", get(health::ready)),
+        ("get", "/metrics", get(health::metrics_in_full)),
+    ];
+    finish(app, add(Router::new(), routes))
+}
+
+fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
+    router
+        .fallback(problem::no_such_place)
+        .method_not_allowed_fallback(problem::no_such_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(app), guard::every))
+        .with_state(Arc::clone(app))
+}
+
+/// All paths, as the list above writes them.
+pub(super) const PATHS: [&str; 24] = [
+    "/v1/kernels",
+    "/v1/kernels/{reference}",
+    "/v1/kernels/{reference}/invoke",
+    "/v1/kernels/{reference}/invoke/{*function}",
+    "/v1/aliases",
+    "/v1/aliases/{name}",
+    "/v1/blobs",
+    "/v1/blobs/{digest}",
+    "/v1/jobs",
+    "/v1/jobs/{job}",
+    "/v1/jobs/{job}/cancel",
+    "/v1/jobs/{job}/retry",
+    "/v1/jobs/{job}/explain",
+    "/v1/jobs/{job}/events",
+    "/v1/jobs/{job}/result",
+    "/v1/jobs/{job}/failures",
+    "/v1/jobs/{job}/log",
+    "/v1/usage",
+    "/v1/audit",
+    "/v1/openapi.json",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    // Every other one: whatever a stranger asks for, there are no more names than these.
+    "other",
+];
+
+/// The number in [`PATHS`] of the path that this one is an example of.
+pub(super) fn number_of(path: &str) -> usize {
+    let fits = |pattern: &&str| {
+        let (mut one, mut other) = (pattern.split('/'), path.split('/'));
+        loop {
+            match (one.next(), other.next()) {
+                (None, None) => return true,
+                (Some(pattern), Some(_)) if pattern.starts_with("{*") => return true,
+                (Some(pattern), Some(part)) if pattern == part || pattern.starts_with('{') => {}
+                _ => return false,
+            }
+        }
+    };
+    PATHS.iter().position(fits).unwrap_or(PATHS.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_place_is_described_and_every_description_is_of_a_place() {
+        let all = tenants().into_iter().chain(everybody());
+        let routes: BTreeSet<(String, String)> =
+            all.map(|(method, path, _)| (path.replace('*', ""), method.into())).collect();
+        let document: serde_json::Value = serde_json::from_str(&openapi::document()).expect("JSON");
+        let paths = document["paths"].as_object().expect("paths").iter();
+        let described = paths.flat_map(|(path, methods)| {
+            methods.as_object().expect("methods").keys().map(|method| (path.clone(), method.clone()))
+        });
+        assert_eq!(routes, described.collect());
+    }
+
+    #[test]
+    fn paths_are_told_apart_by_what_they_are_examples_of() {
+        let paths: BTreeSet<&str> = tenants().iter().chain(&everybody()).map(|(_, path, _)| *path).collect();
+        assert_eq!(paths, PATHS[..PATHS.len() - 1].iter().copied().collect());
+        for path in paths {
+            let path_of_function = path.replace("{*function}", "x:y/z#f");
+            let example = path_of_function.replace("{job}", "x").replace("{name}", "x").replace("{digest}", "x");
+            assert_eq!(PATHS[number_of(&example.replace("{reference}", "x"))], path);
+        }
+        for path in ["/", "", "/v1/jobs/", "/v1/jobs/x/y", "/v1/jobs/x/result/y", "/metrics/"] {
+            let expected = if path == "/v1/jobs/" { "/v1/jobs/{job}" } else { "other" };
+            assert_eq!(PATHS[number_of(path)], expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! `POST /v1/jobs`: a job is on the disk before it is acknowledged, and a request that comes again makes no second one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::guard::need;
+use super::jobs::{Who, find_later, wait};
+use super::kernels::{act, resolve, until_tomorrow};
+use super::view::{JobView, view};
+use super::{App, Problem, blobs, body};
+use crate::blobs::Digest;
+use crate::job::{Input, JobId, JobSpec, Order, Parameters};
+use crate::store::contents::Stay;
+use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
+use crate::store::{audit, contents, usage};
+use crate::tenant::{Caller, Scope, TenantId};
+
+/// Longest key of a request that may come again.
+const KEY_BYTES: usize = 255;
+
+/// Longest result that is answered in place of the place where it is.
+const INLINE: u64 = 6 << 20;
+
+/// A job as it is asked for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewJob)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// A digest, or an alias.
+    kernel: String,
+    /// One input, or several in order.
+    #[serde(deserialize_with = "one_or_more")]
+    input: Vec<AskedInput>,
+    /// The ending of the result's name, which says in which format a picture is written.
+    output: Option<String>,
+    #[serde(default)]
+    parameters: Parameters,
+    /// What you find it by.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// For so many seconds after its end what came of it is kept.
+    keep_seconds: Option<u64>,
+}
+
+/// An input: stored already, or the content itself.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewInput)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskedInput {
+    /// The digest of what is stored already …
+    #[schema(value_type = Option<String>)]
+    blob: Option<Digest>,
+    /// … or the content itself.
+    text: Option<String>,
+    /// What messages call it; its ending says what format it has.
+    name: Option<String>,
+}
+
+fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<AskedInput>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(AskedInput),
+        More(Vec<AskedInput>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(input) => vec![input],
+        OneOrMore::More(inputs) => inputs,
+    })
+}
+
+/// A job whose input is the body: what else is asked for stands behind the `?`.
+#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Plain {
+    /// A digest, or an alias: the body is the input then, as it is.
+    kernel: Option<String>,
+    /// What messages call the input.
+    name: Option<String>,
+    /// The ending of the result's name.
+    output: Option<String>,
+    /// As the parameter.
+    split: Option<String>,
+    /// As the parameter.
+    merge: Option<String>,
+    /// As the parameter.
+    on_error: Option<String>,
+}
+
+/// The key of a request that may come again, with what is asked for: the same key elsewhere is another.
+pub(super) fn idempotency_key(headers: &HeaderMap, place: &str) -> Result<Option<String>, Problem> {
+    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES).contains(&key.len()));
+    let key =
+        key.ok_or_else(|| Problem::bad("bad-key", format!("an Idempotency-Key has from 1 to {KEY_BYTES} signs")))?;
+    Ok(Some(format!("POST {place} {key}")))
+}
+
+/// Hands in a job: as JSON, or with `?kernel=…` as the input itself. `Prefer: wait=N` waits up to so many seconds for its
+/// result. `Idempotency-Key` makes a request that comes again within 24 hours the same job.
+#[utoipa::path(post, path = "/v1/jobs", params(Plain), request_body(content((Asked = "application/json"), (String = "application/octet-stream"))),
+    responses((status = 200, description = "It is over: its result, or the job", body = JobView), (status = 202, description = "It is accepted", body = JobView)))]
+pub(super) async fn submit(
+    State(app): State<Arc<App>>,
+    axum::Extension(caller): Who,
+    Query(plain): Query<Plain>,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::JobsWrite)?;
+    let key = idempotency_key(&headers, "/v1/jobs")?;
+    if key.is_none() || !is_known(&app, &caller, key.as_deref()).await? {
+        admit(&app, &caller).await?;
+    }
+    let asked = if plain.kernel.is_some() {
+        plain.take(&app, &caller, &headers, bytes).await?
+    } else {
+        Request::read(&body::text(&headers, bytes).await?)?
+    };
+    let again = key.map(|key| Idempotency { key, request: asked.hash() });
+    if let Some(again) = &again {
+        let (tenant, looked) = (caller.tenant.id, again.clone());
+        let before = app.read(move |rows| jobs::before(rows, tenant, &looked)).await?;
+        if let Some(before) = before {
+            return replay(&app, &caller, &headers, before).await;
+        }
+    }
+    let spec = asked.keep(&app, &caller).await?;
+    hand_in(&app, &caller, &headers, spec, again).await
+}
+
+/// Whether a request with this key was made before, whatever it was.
+async fn is_known(app: &App, caller: &Caller, key: Option<&str>) -> Result<bool, Problem> {
+    let (tenant, key) = (caller.tenant.id, key.unwrap_or_default().to_owned());
+    let looked = Idempotency { key, request: [0; 32] };
+    Ok(app.read(move |rows| jobs::before(rows, tenant, &looked)).await?.is_some())
+}
+
+/// Answers a request that was made before.
+async fn replay(app: &App, caller: &Caller, headers: &HeaderMap, before: Submitted) -> Result<Response, Problem> {
+    match before {
+        Submitted::Before(job) => {
+            let mut response = answer(app, caller, headers, job).await?;
+            response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+            Ok(response)
+        }
+        _ => Err(Problem::unprocessable("key-reused", "the Idempotency-Key was used before, for another request")),
+    }
+}
+
+/// Keeps a job whose inputs are kept, and answers with it.
+pub(super) async fn hand_in(
+    app: &App,
+    caller: &Caller,
+    headers: &HeaderMap,
+    spec: JobSpec,
+    again: Option<Idempotency>,
+) -> Result<Response, Problem> {
+    spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()))?;
+    let (job, tenant) = (JobId::create(), caller.tenant.id);
+    let (new, kept, most) = (job.clone(), spec.clone(), caller.tenant.quotas.queued_jobs);
+    let act = act(caller, "job.submit", &job);
+    let submitted = app.write(move |rows| {
+        for input in &kept.inputs {
+            if contents::bytes(rows, tenant, &input.blob)?.is_none() {
+                return Ok(Err(input.blob));
+            }
+        }
+        let submitted = jobs::submit(rows, &new, tenant, &kept, most, again.as_ref())?;
+        if submitted == Submitted::New {
+            audit::add(rows, &act)?;
+        }
+        Ok(Ok(submitted))
+    });
+    match submitted.await?.map_err(unknown_blob)? {
+        Submitted::New => {
+            app.jobs.tell(Order::Submitted(job.clone(), tenant, Box::new(spec)));
+            answer(app, caller, headers, job).await
+        }
+        Submitted::TooMany(open) => Err(too_many(most, open)),
+        before => replay(app, caller, headers, before).await,
+    }
+}
+
+/// Refuses, before anything is taken, everybody while the server stops, and a tenant who has used up what it has today, or has
+/// as many jobs as it may.
+pub(super) async fn admit(app: &App, caller: &Caller) -> Result<(), Problem> {
+    if app.jobs.is_draining() {
+        return Err(Problem::busy("the server stops, and takes no more jobs"));
+    }
+    let (tenant, today) = (caller.tenant.id, crate::time::Moment::now().day());
+    let read = app.read(move |rows| Ok((usage::on_day(rows, tenant, today)?, jobs::open_count(rows, tenant)?)));
+    let (used, open) = read.await?;
+    let quotas = &caller.tenant.quotas;
+    let (seconds, limit) = (used.cpu_ms / 1000, quotas.cpu_seconds_per_day);
+    if seconds >= limit {
+        return Err(Problem::quota("cpu_seconds_per_day", limit, seconds, until_tomorrow()));
+    }
+    if open >= u64::from(quotas.queued_jobs) {
+        return Err(too_many(quotas.queued_jobs, open));
+    }
+    Ok(())
+}
+
+fn too_many(most: u32, open: u64) -> Problem {
+    Problem::quota("queued_jobs", most.into(), open, Duration::from_secs(5))
+}
+
+fn unknown_blob(blob: Digest) -> Problem {
+    Problem::unprocessable("unknown-blob", format!("{blob} is not stored"))
+}
+
+/// A request that was read, of which nothing is kept yet.
+enum Request {
+    Asked(Box<Asked>),
+    Body(Plain, Box<body::Arrived>),
+}
+
+impl Plain {
+    async fn take(self, app: &App, caller: &Caller, headers: &HeaderMap, bytes: Body) -> Result<Request, Problem> {
+        // Before all of the body is taken.
+        kernel(app, caller, self.kernel.as_deref().unwrap_or_default()).await?;
+        let arrived = body::content(app, caller, headers, bytes, ("the input", u64::MAX)).await?;
+        Ok(Request::Body(self, Box::new(arrived)))
+    }
+}
+
+impl Request {
+    fn read(text: &[u8]) -> Result<Self, Problem> {
+        let asked = serde_json::from_slice(text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
+        Ok(Self::Asked(Box::new(asked)))
+    }
+
+    /// Of what was understood: the same job in other words is the same request, and a name that means another kernel by now
+    /// makes it no other.
+    fn hash(&self) -> [u8; 32] {
+        let text = match self {
+            Self::Asked(asked) => serde_json::to_vec(asked),
+            Self::Body(plain, arrived) => serde_json::to_vec(&(plain, arrived.blob.digest())),
+        };
+        *blake3::hash(&text.unwrap_or_default()).as_bytes()
+    }
+
+    /// Keeps the inputs.
+    async fn keep(self, app: &App, caller: &Caller) -> Result<JobSpec, Problem> {
+        match self {
+            Self::Asked(asked) => asked.keep(app, caller).await,
+            Self::Body(plain, arrived) => {
+                let kernel = kernel(app, caller, plain.kernel.as_deref().unwrap_or_default()).await?;
+                let (blob, input_bytes) = body::keep(app, caller, *arrived, Stay::WhileNeeded).await?;
+                let inputs = vec![Input { blob, name: plain.name.unwrap_or_else(|| "input".to_owned()) }];
+                let Plain { output, split, merge, on_error, .. } = plain;
+                let parameters = Parameters { split, merge, on_error, ..Parameters::default() };
+                let labels = BTreeMap::new();
+                Ok(JobSpec {
+                    kernel,
+                    inputs,
+                    input_bytes,
+                    output,
+                    parameters,
+                    labels,
+                    keep_seconds: None,
+                    retry_of: None,
+                })
+            }
+        }
+    }
+}
+
+impl Asked {
+    async fn keep(self, app: &App, caller: &Caller) -> Result<JobSpec, Problem> {
+        let kernel = kernel(app, caller, &self.kernel).await?;
+        let (mut inputs, mut input_bytes) = (Vec::new(), 0);
+        for (number, input) in self.input.into_iter().enumerate() {
+            let (blob, bytes) = match (input.blob, input.text) {
+                (Some(blob), None) => (blob, stored(app, caller.tenant.id, blob).await?),
+                (None, Some(text)) => {
+                    let limit = ("an input", u64::MAX);
+                    let arrived = body::content(app, caller, &HeaderMap::new(), Body::from(text), limit).await?;
+                    body::keep(app, caller, arrived, Stay::WhileNeeded).await?
+                }
+                _ => return Err(Problem::unprocessable("bad-job", "an input has either a blob or a text")),
+            };
+            input_bytes += bytes;
+            inputs.push(Input { blob, name: input.name.unwrap_or_else(|| format!("input{number}")) });
+        }
+        let Self { output, parameters, labels, keep_seconds, .. } = self;
+        Ok(JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of: None })
+    }
+}
+
+async fn kernel(app: &App, caller: &Caller, reference: &str) -> Result<Digest, Problem> {
+    let kernel = resolve(app, caller, reference).await?;
+    kernel.digest.parse().map_err(|_| Problem::internal("a digest that is kept cannot be read"))
+}
+
+async fn stored(app: &App, tenant: TenantId, blob: Digest) -> Result<u64, Problem> {
+    let bytes = app.read(move |rows| contents::bytes(rows, tenant, &blob)).await?;
+    bytes.ok_or_else(|| unknown_blob(blob))
+}
+
+/// Answers with a job: when it is over in time, with what came of it, else with its place.
+async fn answer(app: &App, caller: &Caller, headers: &HeaderMap, id: JobId) -> Result<Response, Problem> {
+    let wait = wait(headers);
+    let job = find_later(app, caller, &id, wait).await?;
+    let result = job.conclusion.result.filter(|_| wait.is_some() && caller.may(Scope::ResultsRead));
+    let mut response = match result {
+        Some(result) if job.conclusion.output_bytes.is_some_and(|bytes| bytes <= INLINE) => {
+            blobs::send(app, caller, &HeaderMap::new(), &result, content_type(&job)).await?
+        }
+        _ => {
+            let status = if job.state.is_over() { StatusCode::OK } else { StatusCode::ACCEPTED };
+            (status, Json(view(app, &job).await?)).into_response()
+        }
+    };
+    if wait.is_some() {
+        response.headers_mut().insert("preference-applied", HeaderValue::from_static("wait"));
+    }
+    if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{id}")) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    name_job(&mut response, &job);
+    Ok(response)
+}
+
+/// Says in the head of an answer which job it is about, and how far that is.
+pub(super) fn name_job(response: &mut Response, job: &JobRow) {
+    let headers = response.headers_mut();
+    // Digits and letters of our own.
+    if let Ok(id) = HeaderValue::from_str(job.id.as_str()) {
+        headers.insert(HeaderName::from_static("taskhost-job"), id);
+    }
+    headers.insert(HeaderName::from_static("taskhost-state"), HeaderValue::from_static(job.state.name()));
+}
+
+/// What sort of content the result of a job is, by its name.
+pub(super) fn content_type(job: &JobRow) -> &'static str {
+    match job.spec.result_name().rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).as_deref() {
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("json") => "application/json",
+        Some("csv") => "text/csv",
+        // Never a page, whatever the kernel wrote.
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,111 @@
+//! Why a job does not run now.
+
+use serde::Serialize;
+
+use super::Fair;
+use crate::job::JobId;
+
+/// What a job waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// For nothing: it has a process, and it is its turn.
+    Running,
+    /// For its next turn: it has a process, which is stopped while others have theirs.
+    Turn,
+    /// Its tenant is kept out.
+    Disabled,
+    /// As many jobs of its tenant have a process as may have one at a time.
+    ConcurrentJobs,
+    /// For jobs of its own tenant that came before it.
+    Earlier,
+    /// As many jobs of all tenants have a process as the server has room for.
+    Processes,
+    /// For a core: those who have used less for their weight come first.
+    Cores,
+}
+
+/// Why a job does not run, with the numbers that say how long that may take. Of other tenants they say no more than how many
+/// come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "http", derive(utoipa::ToSchema))]
+pub struct Wait {
+    /// What it waits for.
+    pub reason: Reason,
+    /// Jobs of its tenant that come before it.
+    pub jobs_before: usize,
+    /// Jobs of its tenant that have a process.
+    pub running: usize,
+    /// Jobs of its tenant that may have one at a time.
+    pub most_running: usize,
+    /// Tenants with jobs that have used less for their weight, and come first.
+    pub tenants_before: usize,
+}
+
+impl Fair {
+    /// Why this job does not run. `None` for one that is not known: it is over.
+    #[must_use]
+    pub fn explain(&self, job: &JobId) -> Option<Wait> {
+        let known = self.jobs.get(job)?;
+        let own = self.queues.get(&known.tenant)?;
+        // Calls wait for no turn, and nobody waits for them.
+        let others = self.queues.iter().filter(|(tenant, queue)| **tenant != known.tenant && queue.has_jobs());
+        let tenants_before = others.filter(|(_, queue)| queue.debt < own.debt).count();
+        let jobs_before = own.waiting.iter().position(|other| other == job).unwrap_or(0);
+        let has_process = own.running.contains(job);
+        let processes: usize = self.queues.values().map(|queue| queue.running.len()).sum();
+        let reason = match () {
+            () if has_process && known.is_on => Reason::Running,
+            () if own.most == 0 => Reason::Disabled,
+            () if has_process => Reason::Turn,
+            () if own.running.len() >= own.most => Reason::ConcurrentJobs,
+            () if processes >= self.most => Reason::Processes,
+            () if jobs_before > 0 => Reason::Earlier,
+            () => Reason::Cores,
+        };
+        Some(Wait { reason, jobs_before, running: own.running.len(), most_running: own.most, tenants_before })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::TenantId;
+
+    #[test]
+    fn each_reason_is_told() {
+        let (anna, bert) = (TenantId(1), TenantId(2));
+        let mut fair = Fair::new(1, 2);
+        fair.know(anna, 1, 1);
+        fair.know(bert, 1, 9);
+        let jobs: Vec<JobId> = [anna, anna, bert, bert, bert]
+            .map(|tenant| {
+                let job = JobId::create();
+                fair.add(job.clone(), tenant, 1);
+                job
+            })
+            .into();
+        let reason = |fair: &Fair, job: usize| fair.explain(&jobs[job]).map(|wait| wait.reason);
+        fair.turn();
+        assert_eq!(reason(&fair, 0), Some(Reason::Running));
+        assert_eq!(reason(&fair, 1), Some(Reason::ConcurrentJobs));
+        assert_eq!(reason(&fair, 2), Some(Reason::Cores));
+        assert_eq!(reason(&fair, 3), Some(Reason::Earlier));
+        // Anna owes the most now: the other has its turn.
+        fair.charge(&jobs[0], std::time::Duration::from_secs(1));
+        fair.turn();
+        assert_eq!((reason(&fair, 0), reason(&fair, 2)), (Some(Reason::Turn), Some(Reason::Running)));
+        assert_eq!(reason(&fair, 3), Some(Reason::Processes));
+        assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1));
+        let caller = TenantId(3);
+        fair.know(caller, 1, 1);
+        fair.charge_calls(caller, -1.0);
+        fair.call_came(caller);
+        assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1), "who only calls is before nobody");
+        fair.know(anna, 1, 0);
+        assert_eq!(reason(&fair, 1), Some(Reason::Disabled));
+        fair.remove(&jobs[1]);
+        assert_eq!(reason(&fair, 1), None);
+    }
+}

@@ -1,0 +1,59 @@
+//! Looking for jobs.
+
+use rusqlite::{Connection, types::Value};
+
+use super::Result;
+use super::jobs::{JOB, JobRow, row};
+use crate::job::{JobId, JobState};
+use crate::tenant::TenantId;
+use crate::time::Moment;
+
+/// Which jobs are looked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Those that are so far.
+    pub state: Option<JobState>,
+    /// Those of this kernel.
+    pub kernel: Option<String>,
+    /// Those with all of these labels.
+    pub labels: Vec<(String, String)>,
+    /// Those that came at this time or later.
+    pub created_after: Option<Moment>,
+    /// Those that came before this one.
+    pub before: Option<JobId>,
+}
+
+/// Jobs of a tenant from the newest to the oldest.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn list(connection: &Connection, tenant: TenantId, filter: &Filter, most: u32) -> Result<Vec<JobRow>> {
+    let mut values: Vec<Value> = vec![tenant.0.into(), i64::from(most).into()];
+    let mut sql = format!("{JOB} WHERE tenant = ?1");
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        sql.push_str(" AND ");
+        sql.push_str(&condition.replace("{}", &format!("?{}", values.len())));
+    };
+    if let Some(state) = filter.state {
+        and("state = {}", state.name().to_owned().into());
+    }
+    if let Some(kernel) = &filter.kernel {
+        and("kernel = {}", kernel.clone().into());
+    }
+    if let Some(moment) = filter.created_after {
+        and("created >= {}", moment.0.into());
+    }
+    if let Some(before) = &filter.before {
+        and("id < {}", before.as_str().to_owned().into());
+    }
+    for (name, value) in &filter.labels {
+        // The first of the two is whatever is pushed next.
+        and("id IN (SELECT job FROM job_labels WHERE tenant = ?1 AND name = {}", name.clone().into());
+        and("value = {})", value.clone().into());
+    }
+    sql.push_str(" ORDER BY id DESC LIMIT ?2");
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(rusqlite::params_from_iter(values), row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

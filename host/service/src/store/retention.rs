@@ -1,0 +1,88 @@
+//! How long what came of jobs is kept, and what goes with it. The record of a job stays: it says what was used.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{Result, StoreError, access};
+use crate::blobs::Digest;
+use crate::job::JobId;
+use crate::tenant::TenantId;
+use crate::time::Moment;
+
+/// Jobs that are forgotten in one transaction.
+const GROUP: u32 = 100;
+
+/// A job is over: what came of it is kept from now on, for as long as it says itself or its tenant's quota does.
+pub(super) fn begin(connection: &Connection, job: &JobId, tenant: TenantId) -> Result<()> {
+    let own = "SELECT json_extract(spec, '$.keep_seconds') FROM jobs WHERE id = ?1";
+    let own: Option<u64> = connection.query_row(own, [job.as_str()], |row| row.get(0))?;
+    let most = access::quotas(connection, tenant)?.keep_seconds;
+    let seconds = own.map_or(most, |own| own.min(most));
+    let expires = Moment::now().after(std::time::Duration::from_secs(seconds));
+    connection.execute("UPDATE jobs SET expires = ?2 WHERE id = ?1", params![job.as_str(), expires.0])?;
+    Ok(())
+}
+
+/// What somebody has no more use for: whose, and which.
+pub type Unused = (TenantId, Digest);
+
+/// Forgets what came of jobs whose time is over, some of them. Returns the contents that nobody needs any more, and whether
+/// there may be more such jobs.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn expire(connection: &Connection) -> Result<(Vec<Unused>, bool)> {
+    let mut statement =
+        connection.prepare("SELECT id, tenant FROM jobs WHERE expires <= ?1 ORDER BY expires LIMIT ?2")?;
+    let rows = statement.query_map(params![Moment::now().0, GROUP], |row| Ok((row.get(0)?, TenantId(row.get(1)?))))?;
+    let rows: Vec<(String, TenantId)> = rows.collect::<rusqlite::Result<_>>()?;
+    let mut unused = Vec::new();
+    for (job, tenant) in &rows {
+        let job = JobId::parse(job).ok_or_else(|| StoreError::Database("the number of a job cannot be read".into()))?;
+        unused.extend(forget(connection, *tenant, &job)?);
+    }
+    Ok((unused, rows.len() == GROUP as usize))
+}
+
+/// Forgets what came of a job that is over, and what it was given. Returns the contents that nobody needs any more.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn forget(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Vec<Unused>> {
+    let key = params![job.as_str(), tenant.0];
+    let changed = connection.execute(
+        "UPDATE jobs SET result = NULL, failures = NULL, log = NULL, expires = NULL, gone = 1
+         WHERE id = ?1 AND tenant = ?2 AND ended IS NOT NULL",
+        key,
+    )?;
+    if changed == 0 {
+        return Ok(Vec::new());
+    }
+    let mut statement = connection.prepare("SELECT digest FROM job_blobs WHERE job = ?1")?;
+    let held: Vec<String> = statement.query_map([job.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
+    connection.execute("DELETE FROM job_blobs WHERE job = ?1", [job.as_str()])?;
+    let mut unused = Vec::new();
+    for digest in held {
+        let gone = connection.execute(
+            "DELETE FROM blobs WHERE tenant = ?1 AND digest = ?2 AND NOT stays
+             AND NOT EXISTS (SELECT 1 FROM job_blobs WHERE tenant = ?1 AND digest = ?2)",
+            params![tenant.0, digest],
+        )?;
+        if gone > 0 {
+            let digest = digest.parse().map_err(|_| StoreError::Database("a digest cannot be read".into()))?;
+            unused.push((tenant, digest));
+        }
+    }
+    Ok(unused)
+}
+
+/// Whether a content, or a kernel of these bytes, is there for a tenant.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn is_wanted(connection: &Connection, (tenant, digest): &Unused) -> Result<bool> {
+    let sql = "SELECT 1 FROM blobs WHERE tenant = ?1 AND digest = ?2
+               UNION ALL SELECT 1 FROM kernels WHERE tenant = ?1 AND digest = ?2";
+    let found: Option<i64> =
+        connection.query_row(sql, params![tenant.0, digest.to_string()], |row| row.get(0)).optional()?;
+    Ok(found.is_some())
+}

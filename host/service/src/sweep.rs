@@ -1,0 +1,169 @@
+//! Removing what nobody needs any more: what came of jobs whose time is over, and contents that nobody has.
+//!
+//! A file goes only when the thread that writes to the store sees that nobody has it, and whoever stores a content is told
+//! that it is stored only when that thread sees the file: so none goes between the two.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::blobs::{Blobs, Digest};
+use crate::store::retention::{self, Unused};
+use crate::store::{self, Store, StoreError};
+use crate::tenant::TenantId;
+
+/// How often it is looked for what is over.
+const EVERY: Duration = Duration::from_secs(10);
+
+/// How often it is looked for contents that nobody has: those of requests that came to nothing.
+const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Contents that are looked at in one transaction.
+const GROUP: usize = 100;
+
+/// A thread that removes what is over, until it is dropped.
+#[derive(Debug)]
+pub struct Sweeper {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sweeper {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(
+        store: Store,
+        blobs: Arc<dyn Blobs>,
+        data: &Path,
+        warn: Box<dyn Fn(&str) + Send>,
+    ) -> std::io::Result<Self> {
+        let (stop, stopped) = mpsc::channel();
+        let tenants = data.join("tenants");
+        let thread = std::thread::Builder::new().name("sweep".into()).spawn(move || {
+            let mut orphans_at = Instant::now();
+            loop {
+                let mut result = expired(&store, &blobs);
+                if Instant::now() >= orphans_at {
+                    orphans_at = Instant::now() + ORPHANS_EVERY;
+                    result = result.and_then(|()| orphans(&store, &blobs, &tenants));
+                }
+                if let Err(error) = result {
+                    warn(&error.to_string());
+                }
+                if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Sweeper {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Forgets what came of jobs whose time is over.
+fn expired(store: &Store, blobs: &Arc<dyn Blobs>) -> store::Result<()> {
+    loop {
+        let (unused, is_more) = store.write(retention::expire)?;
+        remove(store, blobs, unused)?;
+        if !is_more {
+            return Ok(());
+        }
+    }
+}
+
+/// Removes the files of contents, as far as nobody has them.
+///
+/// # Errors
+/// When the store cannot say whether somebody does.
+pub fn remove(store: &Store, blobs: &Arc<dyn Blobs>, unused: Vec<Unused>) -> store::Result<()> {
+    if unused.is_empty() {
+        return Ok(());
+    }
+    let blobs = Arc::clone(blobs);
+    store.write(move |rows| {
+        for unused in &unused {
+            if !retention::is_wanted(rows, unused)? {
+                // One that cannot be removed now is found another day.
+                let _ = blobs.remove(unused.0, &unused.1);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Says whether a content is there, for whoever keeps its row.
+///
+/// # Errors
+/// When it is not there any more.
+pub fn check_kept(blobs: &dyn Blobs, tenant: TenantId, digest: &Digest) -> store::Result<()> {
+    match blobs.open(tenant, digest) {
+        Ok(Some(_)) => Ok(()),
+        _ => Err(StoreError::Database(format!("{digest} went while it was stored; it can be sent again"))),
+    }
+}
+
+/// Removes files that nobody has, since a server ended between writing them and keeping their row.
+fn orphans(store: &Store, blobs: &Arc<dyn Blobs>, tenants: &Path) -> store::Result<()> {
+    let mut group = Vec::new();
+    for tenant in entries(tenants) {
+        let Ok(id) = tenant.1.parse() else { continue };
+        for folder in entries(&tenant.0.join("blobs")) {
+            for blob in entries(&folder.0) {
+                let Ok(digest) = format!("blake3:{}{}", folder.1, blob.1).parse() else { continue };
+                group.push((TenantId(id), digest));
+                if group.len() == GROUP {
+                    remove(store, blobs, std::mem::take(&mut group))?;
+                }
+            }
+        }
+    }
+    remove(store, blobs, group)
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = (std::path::PathBuf, String)> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some((entry.path(), entry.file_name().into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::LocalBlobs;
+    use crate::store::contents::{self, Stay};
+    use crate::tenant::Quotas;
+
+    #[test]
+    fn what_nobody_has_goes_and_the_rest_stays() {
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let tenant = store.write(|rows| store::access::add(rows, "anna", 1, &Quotas::default()));
+        let tenant = tenant.expect("written").expect("a new one").id;
+        let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(place.path()));
+        let keep = |bytes: &[u8]| {
+            let mut blob = blobs.begin(tenant).expect("a place");
+            blob.write(bytes).expect("room");
+            blobs.keep(blob).expect("kept").0
+        };
+        let (wanted, unwanted) = (keep(b"wanted"), keep(b"unwanted"));
+        store.write(move |rows| contents::add(rows, tenant, &wanted, 6, Stay::UntilDeleted)).expect("written");
+        orphans(&store, &blobs, &place.path().join("tenants")).expect("looked at");
+        assert!(check_kept(&*blobs, tenant, &wanted).is_ok());
+        assert!(check_kept(&*blobs, tenant, &unwanted).is_err());
+        store.write(move |rows| contents::remove(rows, tenant, &wanted)).expect("written");
+        remove(&store, &blobs, vec![(tenant, wanted)]).expect("looked at");
+        assert!(check_kept(&*blobs, tenant, &wanted).is_err());
+    }
+}

@@ -1,0 +1,303 @@
+//! What strangers try: things of others, wrong tokens, paths, heads and bodies that lie, lines in the log.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Client, Server, raw, talk};
+use crate::harness::{Place, eventually};
+
+/// What is whose: the places that a tenant's things are at.
+struct Things {
+    job: String,
+    digest: String,
+    blob: String,
+}
+
+fn things(client: &Client, canary: &str) -> Things {
+    let digest = client.kernel("primes");
+    let blob =
+        client.post("/v1/blobs", format!("0 10\n{canary}\n")).is(201).json()["digest"].as_str().unwrap().to_owned();
+    let asked = json!({
+        "kernel": digest,
+        "input": [{ "blob": blob, "name": format!("{canary}.txt") }],
+        "parameters": { "on_error": "skip", "config": { canary: canary } },
+        "labels": { canary: canary },
+    });
+    let job = client.submit(&asked);
+    client.wait(&job);
+    Things { job, digest, blob }
+}
+
+/// Every place of the description of the interface, with somebody's things in it.
+fn places(server: &Server, things: &Things) -> Vec<(String, String)> {
+    let document = raw(&server.address, "GET", "/v1/openapi.json", "", b"").is(200).json();
+    let mut places = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let path = path.replace("{job}", &things.job).replace("{digest}", &things.blob);
+        let path = path.replace("{reference}", &things.digest).replace("{name}", "primes");
+        places.extend(methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
+    }
+    assert!(places.len() > 25, "{places:?}");
+    places
+}
+
+/// What is said of one thing, with the name of the thing taken out.
+fn said(answer: &Answer, things: &Things) -> String {
+    let text = answer.text();
+    [&things.job, &things.digest, &things.blob].iter().fold(text, |text, name| text.replace(name.as_str(), "NAME"))
+}
+
+#[test]
+fn of_the_things_of_others_there_is_no_trace_at_any_place() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let (anna, bert) =
+        (server.tenant(&place, "anna", "--requests 1000"), server.tenant(&place, "bert", "--requests 1000"));
+    let canary = "CANARY-of-anna";
+    let own = things(&anna, canary);
+    let none = Things {
+        job: own.job.chars().rev().collect(),
+        digest: format!("blake3:{}", "1".repeat(64)),
+        blob: format!("blake3:{}", "2".repeat(64)),
+    };
+    let mut answers = String::new();
+    let (with_own, with_none) = (places(&server, &own), places(&server, &none));
+    for ((method, path), (_, nowhere)) in with_own.iter().zip(&with_none) {
+        if !path.starts_with("/v1/") || path == "/v1/openapi.json" {
+            answers += &raw(&server.address, method, path, "", b"").text();
+            continue;
+        }
+        let without = raw(&server.address, method, path, "", b"");
+        // After so many it hears of nothing but that.
+        assert!([401, 429].contains(&without.status), "{method} {path}: {}", without.status);
+        assert!(["unauthorized", "quota-exceeded"].contains(&without.code().as_str()), "{method} {path}");
+        // What can be stored anew needs nobody else's.
+        if method == "PUT" {
+            continue;
+        }
+        let answer = bert.send(method, path, "", b"");
+        let other = bert.send(method, nowhere, "", b"");
+        if path != nowhere || path.contains("primes") {
+            assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());
+            assert_eq!(said(&answer, &own), said(&other, &none), "{method} {path}");
+        }
+        answers += &answer.head;
+        answers += &answer.text();
+    }
+    // The same bytes are looked at and compiled again, for each who stores them.
+    let caches = || place.files().into_iter().filter(|name| name.contains("/cache/")).count();
+    let before = caches();
+    let kernel = std::fs::read(format!("{}/plugins/dist/primes.wasm", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    bert.send("PUT", &format!("/v1/kernels/{}", own.digest), "", &kernel).is(201);
+    assert!(caches() > before, "{:?}", place.files());
+    bert.send("PUT", &format!("/v1/kernels/{}", own.digest), "", &kernel).is(200);
+    for path in ["/v1/jobs", "/v1/kernels", "/v1/aliases", "/v1/usage?days=2", "/v1/audit", "/metrics"] {
+        answers += &bert.get(path).is(200).text();
+    }
+    for secret in [canary, &own.job, &own.blob, "anna", "data/tenants"] {
+        assert!(!answers.to_lowercase().contains(&secret.to_lowercase()), "{secret}: {answers}");
+    }
+    // What is in people's things is not in the log either.
+    let log = server.end(Signal::TERM).code(0).stderr;
+    assert!(!log.contains(canary) && log.contains("anna"), "{log}");
+}
+
+#[test]
+fn no_text_becomes_a_path_or_a_line() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 1000");
+    anna.kernel("primes");
+    let before: Vec<String> = outside(&place);
+    let long = "x".repeat(20_000);
+    let names = [
+        "..",
+        "../..",
+        "..%2f..%2fetc%2fpasswd",
+        "%2e%2e/%2e%2e",
+        "/etc/passwd",
+        "%00",
+        "a%00b",
+        "%ff%fe",
+        "%c3%a4",
+        "%0d%0a",
+        "a%0aX:1",
+        "%1b[31m",
+        "%22%7d%0a%7b%22at%22:0",
+        "con",
+        "~",
+        "*",
+        "blake3:",
+        "blake3:../../x",
+        &long,
+    ];
+    for name in names {
+        for (method, path) in [
+            ("GET", "/v1/jobs/"),
+            ("DELETE", "/v1/jobs/"),
+            ("GET", "/v1/blobs/"),
+            ("PUT", "/v1/blobs/"),
+            ("DELETE", "/v1/blobs/"),
+            ("GET", "/v1/kernels/"),
+            ("PUT", "/v1/kernels/"),
+            ("PUT", "/v1/aliases/"),
+            ("DELETE", "/v1/aliases/"),
+        ] {
+            let answer = anna.send(method, &format!("{path}{name}"), "", b"x");
+            assert!((400..500).contains(&answer.status), "{method} {path}{name}: {}", answer.status);
+            answer.code();
+        }
+    }
+    let forged = "\"}\n{\"at\":0,\"tenant\":\"root\",\"x\":\"\u{1b}[31m";
+    for (field, value) in [
+        ("kernel", json!(forged)),
+        ("output", json!("../x")),
+        ("output", json!("a/b")),
+        ("input", json!([{ "text": "x", "name": forged }])),
+        ("input", json!([{ "text": "x", "name": "/etc/passwd" }])),
+        ("labels", json!({ "": "x" })),
+        ("labels", json!({ "x": "y".repeat(5000) })),
+        ("parameters", json!({ "split": "\0" })),
+        ("parameters", json!({ "config": { "x": long.repeat(10) } })),
+    ] {
+        let mut job = json!({ "kernel": "primes", "input": [{ "text": "0 10\n" }] });
+        job[field] = value;
+        let answer = anna.post("/v1/jobs", job.to_string());
+        assert!([400, 404, 422].contains(&answer.status), "{job}: {}", answer.status);
+    }
+    // A text that is allowed anywhere is nothing but a text.
+    let odd = json!({ "kernel": "primes", "input": [{ "text": "0 10\n" }], "labels": { forged: forged } });
+    let job = anna.submit(&odd);
+    assert_eq!(anna.wait(&job)["labels"][forged], json!(forged));
+    for head in [
+        "X-Request-Id: a b\r\n",
+        "X-Request-Id: \"}\r\n",
+        "Traceparent: 00-\"}\r\n",
+        "User-Agent: \u{1b}[31m\r\n",
+        "Idempotency-Key: \"}{\"tenant\":\"root\r\n",
+        "X-Forwarded-For: 1.2.3.4\r\n",
+    ] {
+        let answer = anna.send("GET", "/v1/jobs", head, b"");
+        assert!([200, 400].contains(&answer.status), "{head}");
+        assert!(!answer.head.contains("a b") && !answer.head.contains("\"}"), "{}", answer.head);
+    }
+    assert_eq!(outside(&place), before);
+    let log = server.end(Signal::TERM).code(0).stderr;
+    for line in log.lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert_ne!(line["tenant"], "root");
+        assert!(line["request"].is_string() || line["message"] != "request", "{line}");
+    }
+    assert!(!log.contains('\u{1b}') && !log.contains(&anna.token[14..50]), "{log}");
+}
+
+/// Files that are not below the data folder.
+fn outside(place: &Place) -> Vec<String> {
+    place.files().into_iter().filter(|name| !name.starts_with("data/")).collect()
+}
+
+#[test]
+fn bodies_that_lie_about_themselves_leave_nothing_behind() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--stored 1MB --kernel-size 100kB");
+    let token = format!("Authorization: Bearer {}\r\n", anna.token);
+    let head =
+        |path: &str, more: &str| format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{token}{more}\r\n");
+    // Refused by what they say, before a byte of them is read.
+    for (path, length, status) in
+        [("/v1/blobs", "99999999999", 429), ("/v1/kernels", "200000", 413), ("/v1/jobs?kernel=x", "5", 404)]
+    {
+        let answer = talk(&server.address, head(path, &format!("Content-Length: {length}\r\n")).as_bytes());
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        answer.code();
+    }
+    // Without end: cut off at the quota.
+    let chunk = format!("{:x}\r\n{}\r\n", 60_000, "x".repeat(60_000));
+    let endless = head("/v1/blobs", "Transfer-Encoding: chunked\r\n") + &chunk.repeat(40);
+    assert!([0, 429].contains(&talk(&server.address, endless.as_bytes()).status));
+    let big_kernel = head("/v1/kernels", "Transfer-Encoding: chunked\r\n") + &chunk.repeat(3) + "0\r\n\r\n";
+    assert!([0, 413].contains(&talk(&server.address, big_kernel.as_bytes()).status));
+    let long_job = anna.post("/v1/jobs", format!("{{\"kernel\":\"{}\"", "x".repeat(2 << 20)));
+    assert!([0, 413].contains(&long_job.status), "{}", long_job.status);
+    // With less than they say: whoever sends goes away in the middle.
+    for _ in 0..5 {
+        let mut stream = std::net::TcpStream::connect(&server.address).unwrap();
+        let text = head("/v1/blobs", "Content-Length: 1000\r\n") + "half";
+        std::io::Write::write_all(&mut stream, text.as_bytes()).unwrap();
+    }
+    // Two lengths, a length with chunks, chunks that are none: one request is one request.
+    let next = format!("GET /v1/audit HTTP/1.1\r\nHost: x\r\n{token}\r\n");
+    for more in [
+        "Content-Length: 3\r\nContent-Length: 5\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+        "Transfer-Encoding: xchunked\r\n",
+        "Content-Length: +3\r\n",
+        "Content-Length: -1\r\n",
+        "Transfer-Encoding: chunked\r\n",
+    ] {
+        // On a connection that would take a second one.
+        let first = head("/v1/blobs", more).replace("Connection: close\r\n", "");
+        let answer = talk(&server.address, (first + "zzz\r\n" + &next).as_bytes());
+        assert!([0, 400].contains(&answer.status), "{more}: {} {}", answer.status, answer.text());
+        assert!(!answer.text().contains("tenant.create"), "a second request was heard: {more}");
+    }
+    for encoding in ["gzip", "br", "deflate", "zstd", "x"] {
+        let answer = anna.send("POST", "/v1/blobs", &format!("Content-Encoding: {encoding}\r\n"), b"x");
+        assert_eq!(answer.is(415).code(), "encoded");
+    }
+    eventually("nothing of them is left", || !place.files().iter().any(|name| name.contains("/incoming/")));
+    assert_eq!(anna.get("/v1/usage").is(200).json()["stored_bytes"], 0);
+    assert!(!place.files().iter().any(|name| name.contains("/blobs/")), "{:?}", place.files());
+    // Many at once have no more room than one after the other.
+    let stored: usize = std::thread::scope(|scope| {
+        let anna = &anna;
+        let send = |number: u8| scope.spawn(move || anna.post("/v1/blobs", vec![number; 300_000]).status);
+        let sent: Vec<_> = (0..8).map(send).collect();
+        sent.into_iter().map(|sent| usize::from(sent.join().unwrap() == 201)).sum()
+    });
+    assert!((1..=3).contains(&stored), "{stored}");
+    assert!(anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap() <= 1_000_000);
+    assert_eq!(raw(&server.address, "GET", "/healthz", "", b"").is(200).text(), "ok\n");
+    server.end(Signal::TERM).code(0);
+}
+
+#[test]
+fn errors_are_told_alike_whoever_makes_them() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "");
+    for (method, path, status) in [
+        ("GET", "/", 404),
+        ("GET", "/v2/jobs", 404),
+        ("PATCH", "/v1/jobs", 405),
+        ("TRACE", "/healthz", 405),
+        ("DELETE", "/v1/usage", 405),
+        ("GET", "/v1/jobs?limit=x", 400),
+        ("GET", "/v1/usage?days=0", 400),
+        ("POST", "/v1/jobs", 400),
+        ("GET", "/v1/audit?cursor=x", 400),
+    ] {
+        let answer = anna.send(method, path, "X-Request-Id: of-mine\r\n", b"");
+        if status == 404 && path == "/" && answer.status == 200 {
+            // There may be a page.
+            continue;
+        }
+        assert_eq!(answer.status, status, "{method} {path}");
+        answer.code();
+        let problem = answer.json();
+        assert_eq!((&problem["status"], problem["title"].is_string()), (&json!(status), true), "{problem}");
+        assert!(problem["type"].as_str().unwrap().starts_with("urn:taskhost:problem:"), "{problem}");
+        assert_eq!(answer.header("x-request-id"), Some("of-mine"));
+        if status == 405 {
+            assert!(answer.header("allow").is_some(), "{method} {path}: {}", answer.head);
+        }
+    }
+    let answer = anna.get("/v1/jobs").is(200);
+    assert_eq!(answer.header("ratelimit-policy"), Some("\"requests\";q=100;w=1"));
+    let left = answer.header("ratelimit").unwrap();
+    assert!(left.starts_with("\"requests\";r=") && left.contains(";t="), "{left}");
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    server.end(Signal::TERM).code(0);
+}
