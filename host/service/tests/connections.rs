@@ -95,7 +95,7 @@ fn who_is_slow_is_given_up_and_others_are_answered() {
 }
 
 #[test]
-fn there_are_only_so_many() {
+fn there_are_only_so_many_and_that_may_change() {
     let place = tempfile::tempdir().unwrap();
     let limits = Limits { per_address: 5, ..Limits::default() };
     let service = Service::start(options(place.path(), limits)).unwrap();
@@ -117,6 +117,10 @@ fn there_are_only_so_many() {
     while !is_alive(address) {
         assert!(began.elapsed() < LIMIT, "nobody is answered");
     }
+    service.reload(Limits { per_address: 0, ..limits }).unwrap();
+    assert!(!is_alive(address));
+    service.reload(limits).unwrap();
+    assert!(is_alive(address));
     service.stop();
 }
 

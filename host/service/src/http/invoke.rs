@@ -141,7 +141,7 @@ fn allowed(asked: &Asked, headers: &HeaderMap) -> Result<Duration, Problem> {
 }
 
 /// Calls a kernel with one item, and answers with its result.
-#[utoipa::path(post, path = "/v1/kernels/{reference}/invoke", params(("reference" = String, Path), Asked),
+#[utoipa::path(post, path = "/v1/kernels/{reference}/invoke", params(("reference" = String, Path), ("taskhost-timeout" = Option<String>, Header), Asked),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 200, description = "The result", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn kernel(
@@ -156,11 +156,11 @@ pub(super) async fn kernel(
     call(&app, &caller, (&reference, None), (&headers, bytes), until).await
 }
 
-/// Calls a function of a kernel with the list of its arguments, and answers with its result. Its name may hold slashes.
+/// Calls a function of a kernel with its arguments, and answers with its result. Its name may hold slashes.
 #[utoipa::path(post, path = "/v1/kernels/{reference}/invoke/{function}",
-    params(("reference" = String, Path), ("function" = String, Path), Asked),
-    request_body(content = Object, content_type = "application/json"),
-    responses((status = 200, description = "The result", body = Object, content_type = "application/json")))]
+    params(("reference" = String, Path), ("function" = String, Path), ("taskhost-timeout" = Option<String>, Header), Asked),
+    request_body(content = serde_json::Value, content_type = "application/json"),
+    responses((status = 200, description = "The result", body = serde_json::Value, content_type = "application/json")))]
 pub(super) async fn function(
     State(app): State<Arc<App>>,
     Extension(caller): Who,

@@ -91,6 +91,7 @@ impl Attempt {
             }
             // What was written down cannot be gone on with; nothing of it was seen, so it may be done again.
             Some(2 | 5) if way == Way::Resume && !self.is_last => {
+                self.shared.counts.restarts.fetch_add(1, Ordering::Relaxed);
                 (self.shared.warn)(&self.job, &format!("it begins again: {}", ended.said));
                 folder.forget()?;
                 Ok(Outcome::Fault)
