@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::ValueEnum as _;
 use taskhost_os::cores::Topology;
 use taskhost_os::poll::{Interest, Poller, Token};
-use taskhost_os::signals::{Signal, Signals};
+use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Options, Service};
 
@@ -42,8 +42,11 @@ pub(crate) fn run() -> Result<Exit> {
         return Ok(report::text(&text));
     }
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
-    // Before any thread: a thread inherits which signals are taken here.
-    let signals = Signals::install(&[Signal::Interrupt, Signal::Terminate, Signal::HangUp]).map_err(host)?;
+    // Before any thread: a thread inherits which signals are taken here, and so do the processes of jobs. One that is told to
+    // wait for its turn before it can stop itself must not be stopped by the system: it would outlive a server that is killed,
+    // and have the folder of its job for ever.
+    let taken = [Signal::Interrupt, Signal::Terminate, Signal::HangUp, Signal::Suspend];
+    let signals = Signals::install(&taken).map_err(host)?;
     let mut poller = Poller::new().map_err(host)?;
     poller.add(&signals, Token(0), Interest::Read).map_err(host)?;
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
@@ -85,6 +88,7 @@ pub(crate) fn run() -> Result<Exit> {
                     tracing::error!(error = error.to_string(), "what may have changed cannot be read again");
                 }
             }
+            Some(Signal::Suspend) => stop_self(),
             Some(_) if ends.is_some() => break,
             Some(_) => {
                 service.drain();

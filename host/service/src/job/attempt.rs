@@ -108,14 +108,14 @@ impl WorkFolder {
     }
 
     /// What is to be done, by what is in the folder. A run removes its journal when it has ended well, and has written its
-    /// report before that.
+    /// report before that. One that ended for the host's sake, or for want of room, is run again: what it says was true then.
     pub(super) fn way(&self) -> Way {
         if self.path.join("journal").exists() {
             return Way::Resume;
         }
         match self.report() {
+            Some(Report { exit_code: 1 | 5, .. }) | None => Way::Run,
             Some(report) => Way::Conclude(report.exit_code),
-            None => Way::Run,
         }
     }
 
@@ -207,5 +207,33 @@ fn copy(blobs: &dyn Blobs, tenant: TenantId, mut file: File) -> io::Result<(Dige
             0 => return blobs.keep(blob),
             read => blob.write(&buffer[..read])?,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_the_folder_says_what_is_to_be_done() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = WorkFolder::new(place.path(), &JobId::create());
+        drop(folder.take().expect("taken"));
+        assert_eq!(folder.way(), Way::Run);
+        let report = |code: u8| {
+            let text = format!(
+                r#"{{"exit_code": {code}, "items": 0, "failed_items": 0, "input_bytes": 0, "output_bytes": 0,
+                    "cpu_seconds": 0, "coordinator": {{ "cpu_seconds": 0 }}}}"#
+            );
+            fs::write(folder.path().join("report.json"), text).expect("written");
+        };
+        for (code, way) in [(0, Way::Conclude(0)), (3, Way::Conclude(3)), (5, Way::Run), (1, Way::Run)] {
+            report(code);
+            assert_eq!(folder.way(), way);
+        }
+        fs::write(folder.path().join("journal"), "x").expect("written");
+        assert_eq!(folder.way(), Way::Resume);
+        folder.forget().expect("forgotten");
+        assert_eq!(folder.way(), Way::Run);
     }
 }
