@@ -30,13 +30,18 @@ pub(super) struct Attempt {
 
 impl Attempt {
     pub(super) fn perform(self) {
-        let outcome = self.outcome().unwrap_or_else(|error| {
+        let folder = WorkFolder::new(&self.shared.data.join("work"), &self.job);
+        let outcome = self.outcome(&folder).unwrap_or_else(|error| {
+            // Somebody cancelled it a moment ago.
+            if self.is_over().unwrap_or(false) {
+                folder.remove();
+                return Outcome::Over;
+            }
             let text = error.to_string();
             (self.shared.warn)(&self.job, &text);
             if error.is::<StoreError>() || is_full(&text) {
                 return Outcome::NoRoom;
             }
-            let folder = WorkFolder::new(&self.shared.data.join("work"), &self.job);
             let is_over = self.is_last && self.give_up(&folder, "something on the server's side").is_ok();
             if is_over { Outcome::Over } else { Outcome::Fault }
         });
@@ -54,8 +59,7 @@ impl Attempt {
         let _ = self.orders.send(Order::Ended(self.job, outcome));
     }
 
-    fn outcome(&self) -> Result<Outcome, Box<dyn Error>> {
-        let folder = WorkFolder::new(&self.shared.data.join("work"), &self.job);
+    fn outcome(&self, folder: &WorkFolder) -> Result<Outcome, Box<dyn Error>> {
         let taken = folder.take()?;
         if self.is_over()? {
             folder.remove();
@@ -67,7 +71,7 @@ impl Attempt {
         let sandbox = self.shared.launcher.sandbox.as_str();
         let memory = self.shared.directory.tenant(self.tenant).map_or(0, |tenant| tenant.quotas.worker_memory);
         let arguments = match way {
-            Way::Conclude(code) => return self.conclude(&folder, code, String::new()),
+            Way::Conclude(code) => return self.conclude(folder, code, String::new()),
             Way::Run => {
                 folder.lay_out(&*self.shared.blobs, self.tenant, &self.spec)?;
                 self.spec.arguments(Allowed { workers: self.workers, memory, sandbox })
@@ -75,9 +79,11 @@ impl Attempt {
             Way::Resume => vec!["resume".into(), format!("--workers={}", self.workers), "journal".into()],
         };
         let cache = self.shared.cache(self.tenant);
+        // Before there is a process that somebody has to wait for.
+        let log = folder.open_log()?;
         let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
         let _ = self.orders.send(Order::Started(self.job.clone(), child.id()));
-        let ended = launch::wait(child, Some(folder.open_log()?))?;
+        let ended = launch::wait(child, Some(log))?;
         if self.is_over()? {
             folder.remove();
             return Ok(Outcome::Over);
@@ -96,8 +102,8 @@ impl Attempt {
                 folder.forget()?;
                 Ok(Outcome::Fault)
             }
-            Some(code @ (0 | 2..=7)) => self.conclude(&folder, code, ended.said),
-            _ if self.is_last => self.give_up(&folder, &ended.said),
+            Some(code @ (0 | 2..=7)) => self.conclude(folder, code, ended.said),
+            _ if self.is_last => self.give_up(folder, &ended.said),
             _ => {
                 self.shared.counts.restarts.fetch_add(1, Ordering::Relaxed);
                 (self.shared.warn)(&self.job, &format!("its process ended unexpectedly: {}", ended.said));
