@@ -129,7 +129,8 @@ impl Builder {
     }
 
     /// How many workers are kept beyond those that can be at work at a time, for kernels that have nothing to do now: of more,
-    /// those that were not used for the longest time are ended. Without this, as many as can be at work.
+    /// those that were not used for the longest time are ended. Without this, three for each that can be
+    /// at work.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), taskhost::Error> {

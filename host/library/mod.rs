@@ -39,6 +39,6 @@ pub use map::{Map, MapUnordered};
 pub use pipeline::{Piped, PipedUnordered, Pipeline, PipelineReport, Stage, StageReport};
 pub use pool::Pool;
 pub use source::KernelSource;
-pub use stats::{Stats, WorkerStats};
+pub use stats::{KernelStats, Stats, WorkerStats};
 pub use task::Task;
 pub use together::{Outcome, Together};

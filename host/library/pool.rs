@@ -21,6 +21,11 @@ use super::source::KernelSource;
 use super::stats::Stats;
 use super::terms::Terms;
 
+/// Workers that are kept beyond those that can be at work, for each of these, when nothing else was said: with one more kernel
+/// than cores, kernels that take turns must not end each other's workers, since to start one takes some 3 ms, and to keep one
+/// about a megabyte.
+const WARM: usize = 3;
+
 /// What a reactor is for: a kernel, and the function of it that is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Purpose {
@@ -114,7 +119,7 @@ impl Pool {
             }
             None => {
                 let cores = Arc::new(ClaimedCores::claim(builder.workers, builder.pin));
-                let shared = SharedCores::new(&cores.plan, builder.warm.unwrap_or(cores.plan.len()));
+                let shared = SharedCores::new(&cores.plan, builder.warm.unwrap_or(WARM * cores.plan.len()));
                 (cores, shared)
             }
         };
@@ -186,6 +191,7 @@ impl Pool {
     /// assert_eq!((counts.len() as u64, stats.items, stats.failed), (100, 100, 0));
     /// let worker = &stats.workers[0];
     /// assert_eq!((worker.items, worker.kernel.as_ref()), (100, "primes.wasm"));
+    /// assert!(stats.kernels[0].cpu >= worker.cpu);
     /// println!("{} bytes, {:?}", worker.private, worker.cpu);
     /// # Ok(())
     /// # }

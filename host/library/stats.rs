@@ -13,8 +13,26 @@ pub struct Stats {
     pub items: u64,
     /// Items that failed.
     pub failed: u64,
+    /// The kernels that were asked for, and what was done for each.
+    pub kernels: Vec<KernelStats>,
     /// The workers that are ready now, of all kernels.
     pub workers: Vec<WorkerStats>,
+}
+
+/// What was done for one kernel, or one function of it, by all workers that it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KernelStats {
+    /// The kernel.
+    pub kernel: Arc<str>,
+    /// The function of it, when it is one.
+    pub function: Option<Arc<str>>,
+    /// Items that were run, failed ones included.
+    pub items: u64,
+    /// Items that failed.
+    pub failed: u64,
+    /// CPU time that its workers have had, as the system measures it: those that are gone, and those that are there.
+    pub cpu: Duration,
 }
 
 /// What one worker is at.
@@ -42,11 +60,15 @@ pub struct WorkerStats {
 impl Stats {
     /// Adds what was done at one desk.
     pub(crate) fn add(&mut self, kernel: &Arc<str>, function: Option<&str>, desk: &Desk) {
-        let known = desk.drive().and_then(|drive| drive.with(|pool| (pool.progress().clone(), pool.workers())));
-        let (progress, workers) = known.unwrap_or_else(|| (desk.progress(), Vec::new()));
-        self.items += progress.items;
-        self.failed += progress.failed_items;
+        let known = desk
+            .drive()
+            .and_then(|drive| drive.with(|pool| (pool.progress().clone(), pool.cpu_time(), pool.workers())));
+        let (progress, cpu, workers) = known.unwrap_or_else(|| (desk.progress(), Duration::ZERO, Vec::new()));
+        let (items, failed) = (progress.items, progress.failed_items);
+        self.items += items;
+        self.failed += failed;
         let function: Option<Arc<str>> = function.map(Into::into);
+        self.kernels.push(KernelStats { kernel: Arc::clone(kernel), function: function.clone(), items, failed, cpu });
         self.workers.extend(workers.into_iter().map(|worker| WorkerStats {
             kernel: Arc::clone(kernel),
             function: function.clone(),

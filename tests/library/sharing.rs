@@ -105,10 +105,10 @@ fn jobs_of_two_kernels_share_by_weight() {
     let pool = pool();
     let (three, one) = (primes(&pool), other_primes(&pool));
     let cpu = |_: &[Running; 2]| {
-        let workers = pool.stats().workers;
+        let kernels = pool.stats().kernels;
         [&three, &one].map(|kernel| {
-            let own = workers.iter().filter(|worker| *worker.kernel == *kernel.name());
-            own.map(|worker| worker.cpu.as_secs_f64()).sum()
+            let own = kernels.iter().filter(|known| *known.kernel == *kernel.name());
+            own.map(|known| known.cpu.as_secs_f64()).sum()
         })
     };
     let ratio = share(&pool, [&three, &one], cpu);

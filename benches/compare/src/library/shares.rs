@@ -26,8 +26,8 @@ pub(super) fn run(time: Duration) -> Outcome<[(&'static str, f64); 3]> {
     let (heavy, light) = (named("heavy", COUNT.into())?, named("light", format!("{COUNT} "))?);
     let echo = kernel(&pool, ECHO)?;
     let cpu = |kernel: &Kernel| -> f64 {
-        let workers = pool.stats().workers;
-        workers.iter().filter(|worker| *worker.kernel == *kernel.name()).map(|worker| worker.cpu.as_secs_f64()).sum()
+        let kernels = pool.stats().kernels;
+        kernels.iter().filter(|known| *known.kernel == *kernel.name()).map(|known| known.cpu.as_secs_f64()).sum()
     };
     let stop = AtomicBool::new(false);
     let (ratio, mut waits) = thread::scope(|scope| {
