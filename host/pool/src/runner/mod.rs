@@ -154,7 +154,7 @@ pub struct Pool {
     /// Jobs of which everything is written but not yet committed.
     finishing: HashMap<JobId, Finishing>,
     /// Processes that the system killed for want of memory, when last looked.
-    oom: OomCount,
+    oom: Option<OomCount>,
     /// Workers that died, told and untold.
     deaths: u64,
     /// Writes the course of the run down.
@@ -216,7 +216,7 @@ impl Pool {
             keeper: None,
             describe: None,
             finishing: HashMap::new(),
-            oom: oom_kills(),
+            oom: None,
             deaths: 0,
             config,
             artifact,
@@ -385,6 +385,8 @@ impl Pool {
 
     /// Waits until something happens, but not beyond `until`, and deals with it.
     fn turn_with(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {
+        // Not sooner: the first worker starts meanwhile.
+        self.oom.get_or_insert_with(oom_kills);
         let timeout = self.time_left(until);
         let mut ready: Vec<Readiness> = Vec::new();
         self.poller.wait(timeout, &mut ready).tried("waiting for events")?;

@@ -122,12 +122,12 @@ impl Pool {
             Role::Execute => "execute",
             Role::Convert => "convert",
         };
-        let now = oom_kills();
-        let circumstances = Circumstances {
-            out_of_memory: now.grew_since(&self.oom),
-            cpu_limit: self.config.limits.cpu.map(Duration::from_secs),
-        };
-        self.oom = now;
+        // Those that were ended on purpose need no explanation.
+        let now = lost.then(oom_kills);
+        let grew = now.as_ref().zip(self.oom.as_ref()).is_some_and(|(now, before)| now.grew_since(before));
+        let cpu_limit = self.config.limits.cpu.map(Duration::from_secs);
+        let circumstances = Circumstances { out_of_memory: grew, cpu_limit };
+        self.oom = now.or(self.oom.take());
         let (book, memory) = (worker.times, worker.memory);
         let (death, exit) = worker.reap(&circumstances);
         self.cpu_of_gone += exit.user_time + exit.system_time;
