@@ -13,6 +13,7 @@
 //! * [`tokens`] are what the poller watches.
 //! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
+mod checked;
 mod config;
 mod converters;
 mod course;
@@ -105,6 +106,8 @@ struct OutBatch {
     job: JobId,
     /// What it is to run, when that is items.
     pieces: Vec<Piece>,
+    /// The inputs of these, when somebody will say something of them.
+    names: checked::Names,
     regions: Option<(Arc<Regions>, Region)>,
     /// Where its items are, as long as it may be read.
     #[expect(dead_code, reason = "it is held, not looked at")]

@@ -7,6 +7,7 @@
 
 mod charge;
 mod check;
+pub(crate) mod checking;
 mod cores;
 mod crew;
 mod ending;
@@ -218,6 +219,9 @@ impl State {
                 if let Some(running) = self.jobs.get_mut(&job) {
                     running.get_mut().appended(bytes);
                 }
+            }
+            Event::Checked { job, checked } => {
+                self.with_items(job, |items, actions| items.checked(checked, actions));
             }
             Event::Written { job, bytes } => {
                 if let Some(running) = self.jobs.get_mut(&job) {
