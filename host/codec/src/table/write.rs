@@ -37,6 +37,13 @@ pub(super) enum Refused {
     Broken(String),
 }
 
+impl Refused {
+    fn into_text(self) -> String {
+        let (Self::Misfit(what) | Self::Broken(what)) = self;
+        what
+    }
+}
+
 /// What results are.
 #[derive(Clone, Copy, PartialEq)]
 enum Form {
@@ -161,7 +168,7 @@ impl<W: Write + Send> Table<W> {
             Form::Rows if self.columns.rows() > 0 => self.flush(),
             Form::Rows | Form::Streams => Ok(()),
         };
-        flushed.map_err(|Refused::Misfit(what)| Refused::Broken(what) | what)?;
+        flushed.map_err(Refused::into_text)?;
         self.file.map_or(Ok(()), File::end)
     }
 }
@@ -203,7 +210,7 @@ fn try_out(schema: &SchemaRef, batch: Option<&RecordBatch>) -> Result<(), String
     let mut file = File::new(io::sink(), SchemaRef::clone(schema))?;
     if let Some(batch) = batch {
         let row = batch.slice(0, batch.num_rows().min(1));
-        file.append(&row).map_err(|Refused::Misfit(what)| Refused::Broken(what) | what)?;
+        file.append(&row).map_err(Refused::into_text)?;
     }
     file.end()
 }

@@ -20,6 +20,7 @@ use super::{Finishing, Observer, OutBatch, Pool, Used};
 use crate::error::PoolError;
 use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Task};
 use crate::job::{JobReport, JobSpec, PictureForm, ReportedFailure};
+use crate::state::counting;
 
 const _: () = assert!(SETTINGS_BYTES < taskhost_protocol::limits::MESSAGE_BYTES, "settings travel in one message");
 
@@ -274,6 +275,7 @@ impl Pool {
         self.end_converters(id);
         self.progress.jobs += 1;
         self.progress.output += totals.output;
+        counting::add(&mut self.counted, &totals.counters);
         match &failure {
             None => job.show_totals(&mut self.progress, &totals),
             // What was run behind the failed item is not part of anything.

@@ -342,6 +342,10 @@ impl Job for ItemsJob {
         self.plan.length
     }
 
+    fn totals(&self) -> &JobTotals {
+        self.ledger.totals()
+    }
+
     fn totals_mut(&mut self) -> &mut JobTotals {
         self.ledger.totals_mut()
     }

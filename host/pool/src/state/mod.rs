@@ -9,6 +9,7 @@ mod charge;
 mod check;
 pub(crate) mod checking;
 mod cores;
+pub(crate) mod counting;
 mod crew;
 mod ending;
 mod growth;

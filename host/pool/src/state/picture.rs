@@ -473,6 +473,10 @@ impl Job for PictureJob {
         ResultLength::Unknown
     }
 
+    fn totals(&self) -> &JobTotals {
+        self.ledger.totals()
+    }
+
     fn totals_mut(&mut self) -> &mut JobTotals {
         self.ledger.totals_mut()
     }
