@@ -113,7 +113,8 @@ const CASES: &[Case] = &[
 ];
 
 /// Kernels with a test of their own.
-const ELSEWHERE: &[&str] = &["busy", "crash", "never-returns", "program", "slow-count", "slow-echo", "slow-trap-on-7"];
+const ELSEWHERE: &[&str] =
+    &["busy", "crash", "never-returns", "program", "slow-count", "slow-echo", "slow-trap-on-7", "sum"];
 
 fn path(kernel: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/kernels/{kernel}.wat"))

@@ -118,9 +118,9 @@ rows = pq.read_table('flipped.parquet').to_pylist()
 assert rows == [{'x': 2.0, 'y': 1.5}, {'x': 4.25, 'y': 3.0}], rows
 ";
     script(&place, &python, check);
-    let outcome = place.taskhost("run library.wasm --invoke divide calls.parquet -o numbers.parquet").run().code(5);
-    let message = "error: numbers.parquet: cannot take result 1: it is neither a JSON object nor an Arrow IPC stream";
-    assert!(outcome.messages().starts_with(message), "{}", outcome.messages());
+    let outcome = place.taskhost("run library.wasm --invoke divide calls.parquet -o numbers.parquet").run().code(3);
+    let message = "the output cannot take its result: it is neither a JSON object nor an Arrow IPC stream";
+    assert!(outcome.messages().contains(message), "{}", outcome.messages());
     assert!(!place.path("numbers.parquet").exists());
 }
 
@@ -228,6 +228,11 @@ fn what_cannot_be_done_is_said() {
         2,
         "error: --journal cannot go on in the middle of a result that is Parquet: ",
     );
+    refused(
+        "run echo rows --split lines --header --keep-header -o out.parquet",
+        2,
+        "error: --keep-header has no place in out.parquet, which is Parquet: leave it out",
+    );
     refused("plan echo in.parquet --shards 2 -o run.plan", 2, "error: in.parquet is Parquet, and cannot be cut; ");
     let outcome = place.taskhost("run echo -o out").input(place.read("in.parquet")).run().code(5);
     assert!(
@@ -243,15 +248,118 @@ fn what_cannot_be_done_is_said() {
 }
 
 #[test]
-fn results_that_differ_from_the_first_leave_nothing() {
+fn a_result_that_differs_from_the_first_fails_its_item() {
     let place = Place::new();
-    place.write("rows", "{\"a\":1}\n{\"a\":2}\n{\"b\":3}\n");
+    place.write("rows", "{\"a\":1}\n{\"a\":2}\n{\"b\":3}\n{\"a\":4}\n");
     place.write("out.parquet", "what was there before");
-    let outcome = place.taskhost("run echo rows --split lines -o out.parquet").run().code(5);
-    let message = "error: out.parquet: cannot take result 3: the column `b` is not in the first result, which has: a";
-    assert!(outcome.messages().starts_with(message), "{}", outcome.messages());
+    let failed = "the output cannot take its result: the column `b` is not in the first result, which has: a";
+    // By default, one result is not made when an item fails.
+    let outcome = place.taskhost("run echo rows --split lines -o out.parquet").run().code(3);
+    assert!(outcome.messages().contains(failed), "{}", outcome.messages());
     assert_eq!(place.text("out.parquet"), "what was there before");
     assert_eq!(place.files(), ["out.parquet", "rows"]);
+    // Otherwise the others are in it.
+    let outcome = place
+        .taskhost(
+            "run echo rows --split lines -o out.parquet --on-error skip --errors errors.jsonl --report report.json",
+        )
+        .run()
+        .code(3);
+    assert!(outcome.messages().contains("output written without 1 item: out.parquet"), "{}", outcome.messages());
+    let record: serde_json::Value = serde_json::from_str(&place.text("errors.jsonl")).unwrap();
+    let told = |name: &str| record[name].to_string();
+    assert_eq!((told("verdict"), told("blame")), ("\"unfit\"".into(), "\"kernel\"".into()));
+    assert_eq!((told("item"), told("line"), told("source")), ("2".into(), "3".into(), "\"rows\"".into()));
+    assert_eq!((told("offset"), told("length"), told("attempts")), ("16".into(), "7".into(), "1".into()));
+    assert_eq!(record["message"], failed);
+    let report: serde_json::Value = serde_json::from_str(&place.text("report.json")).unwrap();
+    assert_eq!(report["verdicts"]["unfit"], 1, "{report}");
+    let rows = place.taskhost("run echo out.parquet --split lines --merge lines").run().success();
+    assert_eq!(rows.text(), "{\"a\":1}\n{\"a\":2}\n{\"a\":4}\n");
+    // A reduction is one result, so that no item is to blame.
+    let outcome = place.taskhost("run wordcount rows -o sum.parquet --split blocks:1KiB").run().code(5);
+    assert!(outcome.messages().starts_with("error: sum.parquet: cannot take result 1: "), "{}", outcome.messages());
+}
+
+#[test]
+fn which_results_differ_depends_on_their_order_alone() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    // The first has no columns that anybody could take, and the second says which there are: what is null there gets its type
+    // from one further on. Every tenth is otherwise; some items have several rows, of which one does not fit.
+    let row = |number: u32| match number {
+        0 => "[]".to_owned(),
+        1 => "{\"number\":1,\"name\":null}".to_owned(),
+        number if number % 10 == 3 => format!("{{\"number\":\"{number}\",\"name\":\"x\"}}"),
+        number if number % 1000 == 7 => format!("{{\"number\":{number}}}"),
+        number => format!("{{\"number\":{number},\"name\":\"{}\"}}", "x".repeat(number as usize % 90)),
+    };
+    let rows: Vec<String> = (0..60_000).map(row).collect();
+    place.write("rows", rows.join("\n"));
+    for workers in [1, 7] {
+        let flags = format!("--on-error skip --errors errors-{workers}.jsonl -o out-{workers}.parquet -j {workers}");
+        place.taskhost(&format!("run echo rows --split lines {flags}")).run().code(3);
+        let flags = format!("--on-error skip --errors blocks-{workers}.jsonl -o blocks-{workers}.parquet -j {workers}");
+        place.taskhost(&format!("run echo rows --split blocks:512 {flags}")).run().code(3);
+    }
+    assert!(place.read("out-1.parquet") == place.read("out-7.parquet"));
+    assert!(place.read("blocks-1.parquet") == place.read("blocks-7.parquet"));
+    let failed = |name: &str| -> Vec<u64> {
+        let text = place.text(name);
+        let item = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["item"].as_u64().unwrap();
+        text.lines().map(item).collect()
+    };
+    let expected: Vec<u64> =
+        (0..60_000).filter(|number| *number == 0 || number % 10 == 3 || number % 1000 == 7).collect();
+    assert!(failed("errors-1.jsonl") == expected && failed("errors-7.jsonl") == expected);
+    assert_eq!(failed("blocks-1.jsonl"), failed("blocks-7.jsonl"));
+    let check = "
+import json, pyarrow.parquet as pq
+failed = {json.loads(line)['item'] for line in open('errors-7.jsonl')}
+wanted = [json.loads(line) for number, line in enumerate(open('rows')) if number not in failed]
+table = pq.read_table('out-7.parquet')
+assert table.to_pylist() == wanted
+assert str(table.schema.field('name').type) == 'string'
+";
+    script(&place, &python, check);
+}
+
+#[test]
+fn streams_that_differ_from_the_first_fail_their_item() {
+    let Some(python) = python() else { return };
+    let place = Place::new();
+    let make = "
+import pyarrow as pa, os
+os.mkdir('in')
+def write(name, table):
+    with pa.OSFile(f'in/{name}', 'wb') as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table)
+for number in range(20):
+    write(f'{number:02}', pa.table({'a': pa.array([number], pa.int64())}))
+write('03', pa.table({'a': pa.array([3], pa.int32())}))
+write('11', pa.table({'b': pa.array([11], pa.int64())}))
+whole = open('in/15', 'rb').read()
+open('in/15', 'wb').write(whole[:len(whole) // 2])
+open('in/17', 'w').write('{\"a\":17}')
+";
+    script(&place, &python, make);
+    for workers in [1, 7] {
+        let flags = format!("--on-error skip --errors errors.jsonl -o out-{workers}.parquet -j {workers}");
+        place.taskhost(&format!("run echo in --split whole {flags}")).run().code(3);
+        let failed: Vec<String> = place
+            .text("errors.jsonl")
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["source"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(failed, ["03", "11", "15", "17"]);
+    }
+    assert!(place.read("out-1.parquet") == place.read("out-7.parquet"));
+    let check = "
+import pyarrow.parquet as pq
+rows = pq.read_table('out-7.parquet').to_pylist()
+assert [row['a'] for row in rows] == [number for number in range(20) if number not in (3, 11, 15, 17)], rows
+";
+    script(&place, &python, check);
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub(crate) fn work(path: &Path, arguments: &RunArguments) -> Option<StreamWork> 
         return None;
     }
     if is_parquet_name(path) {
-        return Some(StreamWork::WriteTable);
+        return Some(StreamWork::WriteTable { by_item: true });
     }
     packing_of(path).map(|packing| StreamWork::Convert(Conversion::Pack(packing)))
 }
@@ -104,13 +104,13 @@ pub(crate) fn kind(work: &StreamWork) -> String {
         StreamWork::Convert(Conversion::Pack(packing) | Conversion::Unpack(packing)) => {
             format!("compressed with {}", packing.name())
         }
-        StreamWork::ReadTable { .. } | StreamWork::WriteTable => "Parquet".into(),
+        StreamWork::ReadTable { .. } | StreamWork::WriteTable { .. } => "Parquet".into(),
     }
 }
 
 /// A file that appears whole or not at all, whatever is made of what is written; for a device or a pipe, that itself.
 pub(crate) fn file(path: &Path, work: Option<StreamWork>) -> Result<Output, Failure> {
-    if matches!(work, Some(StreamWork::WriteTable)) && !cfg!(feature = "parquet") {
+    if matches!(work, Some(StreamWork::WriteTable { .. })) && !cfg!(feature = "parquet") {
         let path = path.display();
         return Err(Failure::usage(format!(
             "{path} is to be Parquet, and this taskhost was built without that: build it with `cargo install --features \

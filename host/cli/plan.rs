@@ -5,11 +5,13 @@ use taskhost_data::split::{parse_split, split_name};
 use taskhost_pool::event::{DirectLength, ItemsPlan, OnError, Placement};
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_protocol::kernel::{Description, Exports, ResultLength};
+use taskhost_protocol::stream::StreamWork;
 use taskhost_protocol::work::{Merge, Split};
 
 use crate::args::{OnErrorName, RunArguments};
 use crate::exit_code::{Exit, Failure};
 use crate::invoke::Invocation;
+use crate::output;
 
 /// Who said it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +126,13 @@ pub(crate) fn shape(
     if items.keep_header && merge.0 != Merge::Lines && merge.0 != Merge::Concat {
         let merge = merge_name(merge.0);
         return Err(Failure::usage(format!("--keep-header is for --merge lines or concat; the merge here is {merge}")));
+    }
+    if items.keep_header
+        && let Some(path) = arguments.output.output.as_deref()
+        && let Some(work @ (StreamWork::WriteTable { .. } | StreamWork::Load(_))) = output::work(path, arguments)
+    {
+        let (path, kind) = (path.display(), output::kind(&work));
+        return Err(Failure::usage(format!("--keep-header has no place in {path}, which is {kind}: leave it out")));
     }
     let length = match description {
         // A flat-mapper may give any number of results, so their length says nothing of their place.

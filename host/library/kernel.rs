@@ -22,6 +22,8 @@ use super::task::Task;
 #[derive(Clone)]
 pub struct Kernel {
     desk: Arc<Desk>,
+    /// Where all items together are handed in; why not, when the kernel has no reduction.
+    reducing: Result<Arc<Desk>, Arc<str>>,
     description: Option<Arc<Description>>,
     kind: Kind,
     name: Arc<str>,
@@ -56,8 +58,14 @@ impl Kernel {
             Kind::Component if !exports.mapper => Arc::new(Desk::unmanned(no_mapper(name, exports))),
             _ => Arc::clone(&reactor.desk),
         };
+        let reducing = if exports.reducer {
+            Ok(Arc::clone(&reactor.desk))
+        } else {
+            Err("it exports no `reducer`, which joins results".into())
+        };
         Self {
             desk,
+            reducing,
             description: reactor.description.clone().map(Arc::new),
             kind: reactor.info.kind,
             name: name.into(),
@@ -71,6 +79,7 @@ impl Kernel {
     pub(crate) fn of_functions(pool: &Arc<Inner>, name: &str, bytes: &[u8]) -> Self {
         Self {
             desk: Arc::new(Desk::unmanned(format!("{name} is no kernel; `Kernel::invoke` calls its functions"))),
+            reducing: Err("it is no kernel; `Kernel::invoke` calls its functions".into()),
             description: None,
             kind: Kind::Typed,
             name: name.into(),
@@ -282,6 +291,12 @@ impl Kernel {
 
     pub(crate) fn submit_as<T: ?Sized, F: Form<T>>(&self, item: &T) -> Result<Task<F::Result>, Error> {
         Task::submit(&self.desk, |bytes| F::write(item, bytes), F::read)
+    }
+
+    /// Where all items of a reduction are handed in.
+    pub(crate) fn reducing(&self) -> Result<&Arc<Desk>, Error> {
+        let refused = |reason: &Arc<str>| Error::Refused { name: self.name.to_string(), reason: reason.to_string() };
+        self.reducing.as_ref().map_err(refused)
     }
 
     /// Where its items are handed in.

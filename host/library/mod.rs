@@ -4,6 +4,7 @@
 //! * [`builder`] and [`pool`] make a pool and end it, [`stats`] is what it did, [`kernel`] what is done with one; [`function`] are typed functions.
 //! * [`map`] is an iterator over results, [`task`] one result; both are ends of a [`flow`] or a [`channel`]. Of items that are
 //!   run [`together`], a function is told.
+//!   [`reduce`] joins all items to one result.
 //! * [`pipeline`] lets items flow through several kernels, each on [`terms`] of its own.
 //! * [`form`] is how values become bytes, [`error`] what can go wrong and who is to blame.
 //! * [`source`] and [`broadcast`] are what a pool is given: the files of kernels, data for all workers.
@@ -24,6 +25,7 @@ mod map;
 mod pipeline;
 mod pool;
 mod reactor;
+mod reduce;
 mod source;
 mod stats;
 mod task;

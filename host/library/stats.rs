@@ -1,5 +1,6 @@
 //! What a pool has done, and what its workers are at.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct KernelStats {
     pub failed: u64,
     /// CPU time that its workers have had, as the system measures it: those that are gone, and those that are there.
     pub cpu: Duration,
+    /// What it counted with `counter.add`, by name: of every item whose result was taken, once, however often it was run.
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// What one worker is at.
@@ -58,19 +61,42 @@ pub struct WorkerStats {
 }
 
 impl Stats {
+    /// What all kernels counted under this name together.
+    ///
+    /// ```standalone_crate
+    /// # fn main() -> Result<(), taskhost::Error> {
+    /// taskhost::worker::run_if_worker();
+    /// let pool = taskhost::Pool::builder().workers(2).build()?;
+    /// # std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernels")).expect("it is there");
+    /// let slow = pool.kernel("slow-count.wat")?;
+    /// assert_eq!(slow.map_bytes(["one", "two", "three"]).filter(Result::is_ok).count(), 3);
+    /// assert_eq!((pool.stats().counter("items"), pool.stats().counter("bytes")), (3, 11));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn counter(&self, name: &str) -> u64 {
+        self.kernels
+            .iter()
+            .filter_map(|kernel| kernel.counters.get(name))
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+
     /// Adds what was done at one desk.
     pub(crate) fn add(&mut self, kernel: &Arc<str>, function: Option<&str>, desk: &Desk) {
-        let known = desk
-            .drive()
-            .and_then(|drive| drive.with(|pool| (pool.progress().clone(), pool.cpu_time(), pool.workers())));
-        let (progress, cpu, workers) = known.unwrap_or_else(|| (desk.progress(), Duration::ZERO, Vec::new()));
+        let known = desk.drive().and_then(|drive| {
+            drive.with(|pool| (pool.progress().clone(), pool.cpu_time(), pool.workers(), pool.counters()))
+        });
+        let gone = || (desk.progress(), Duration::ZERO, Vec::new(), BTreeMap::new());
+        let (progress, cpu, workers, counters) = known.unwrap_or_else(gone);
         let (items, failed) = (progress.items, progress.failed_items);
         self.items += items;
         self.failed += failed;
         let function: Option<Arc<str>> = function.map(Into::into);
-        self.kernels.push(KernelStats { kernel: Arc::clone(kernel), function: function.clone(), items, failed, cpu });
+        let (kernel, its) = (Arc::clone(kernel), function.clone());
+        self.kernels.push(KernelStats { kernel: Arc::clone(&kernel), function: its, items, failed, cpu, counters });
         self.workers.extend(workers.into_iter().map(|worker| WorkerStats {
-            kernel: Arc::clone(kernel),
+            kernel: Arc::clone(&kernel),
             function: function.clone(),
             process: worker.process,
             core: worker.core,

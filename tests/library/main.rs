@@ -9,6 +9,7 @@ mod kernels;
 mod mapping;
 mod memory;
 mod pipelines;
+mod reducing;
 mod sharing;
 mod speed;
 mod tasks;
@@ -35,6 +36,7 @@ fn main() {
         tasks::SCENARIOS,
         together::SCENARIOS,
         functions::SCENARIOS,
+        reducing::SCENARIOS,
         pipelines::SCENARIOS,
         cancelling::SCENARIOS,
         sharing::SCENARIOS,

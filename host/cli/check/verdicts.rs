@@ -44,7 +44,7 @@ fn rule_of(verdict: &Verdict) -> Rule {
     match verdict {
         Verdict::Trap { .. } => Rule::Traps,
         Verdict::Contract(text) if text.contains("describes results") => Rule::WrongLength,
-        Verdict::Contract(_) => Rule::BreaksContract,
+        Verdict::Contract(_) | Verdict::Unfit(_) => Rule::BreaksContract,
         Verdict::KernelError(..) | Verdict::Input(_) | Verdict::Output(_) | Verdict::Retired(_) => Rule::RefusesItems,
         Verdict::Deadline(_)
         | Verdict::MemoryLimit { .. }

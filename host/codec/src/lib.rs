@@ -19,4 +19,4 @@ pub use decode::decode;
 pub use encode::encode;
 pub use error::CodecError;
 pub use packing::{StreamError, convert};
-pub use table::{ReadAt, read_table, write_table};
+pub use table::{ReadAt, TableNews, read_table, take_table, write_table};

@@ -16,6 +16,7 @@ pub use crate::plan::{
     DirectLength, DoneRange, ItemsPlan, JobPlan, JobTotals, OnError, Origin, PictureJobPlan, Placement, Portion,
     Prefix, Resume,
 };
+pub use crate::state::checking::Checked;
 use crate::verdict::Verdict;
 
 /// A partial result of a reduction, kept by whoever performs the actions.
@@ -167,6 +168,13 @@ pub enum Event {
         /// How many bytes.
         bytes: u64,
     },
+    /// Whoever takes the job's results has looked at those of the next batch.
+    Checked {
+        /// The job.
+        job: JobId,
+        /// What it says.
+        checked: Checked,
+    },
     /// Results of a batch are in the output, so their arena region is free.
     Written {
         /// The job.
@@ -211,6 +219,8 @@ impl Task {
 pub enum Destination {
     /// A free region of the worker's arena.
     Arena,
+    /// Likewise, with what each result is of.
+    Marked,
     /// The job's output, from this offset.
     Output(u64),
     /// Nowhere.

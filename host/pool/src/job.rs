@@ -56,7 +56,8 @@ pub struct Results {
     pub items: u64,
     /// Which of them failed, counted from the first.
     pub failed: Vec<u64>,
-    /// The results of the others, framed (see [`taskhost_protocol::table`]) by a worker, whose word is no evidence.
+    /// The results of the others, framed (see [`taskhost_protocol::table`]) by a worker, whose word is no evidence. Of a reduction
+    /// the only one, as it is.
     pub bytes: Vec<u8>,
 }
 

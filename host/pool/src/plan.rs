@@ -27,6 +27,8 @@ pub enum OnError {
 pub enum Placement {
     /// Into the worker's arena, and from there appended to the output.
     Append,
+    /// Likewise, where a worker takes them item by item and says which do not fit.
+    Checked,
     /// Straight to their place in the output file, since the length of every result is known.
     Direct(DirectLength),
     /// Nowhere.

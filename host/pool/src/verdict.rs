@@ -35,6 +35,8 @@ pub enum Verdict {
     KernelError(ErrorKind, String),
     /// The kernel broke its contract.
     Contract(String),
+    /// Its result is not one that the output takes.
+    Unfit(String),
     /// The item took too long (`--timeout`).
     Deadline(Duration),
     /// The kernel needed more memory than it may have (`--memory`).
@@ -139,6 +141,7 @@ impl Verdict {
             Self::Trap { .. } => "kernel-trap",
             Self::KernelError(..) => "kernel-error",
             Self::Contract(_) => "contract",
+            Self::Unfit(_) => "unfit",
             Self::Deadline(_) => "deadline",
             Self::MemoryLimit { .. } | Self::WorkerMemory => "memory-limit",
             Self::CpuLimit => "cpu-limit",
@@ -161,7 +164,7 @@ impl Verdict {
     #[must_use]
     pub fn judgement(&self) -> (Blame, Next) {
         match self {
-            Self::Trap { .. } | Self::Contract(_) => (Blame::Kernel, Next::Final),
+            Self::Trap { .. } | Self::Contract(_) | Self::Unfit(_) => (Blame::Kernel, Next::Final),
             Self::KernelError(ErrorKind::InvalidInput, _) => (Blame::Item, Next::Final),
             Self::KernelError(ErrorKind::Failed, _) => (Blame::Kernel, Next::Final),
             Self::KernelError(ErrorKind::Temporary, _) => (Blame::Nobody, Next::Retry),
@@ -199,6 +202,7 @@ impl Verdict {
             Self::Trap { reason: text, .. }
             | Self::KernelError(_, text)
             | Self::Contract(text)
+            | Self::Unfit(text)
             | Self::MemoryLimit { reason: text, .. }
             | Self::Crash(text)
             | Self::Killed(text)
@@ -236,6 +240,7 @@ impl fmt::Display for Verdict {
             Self::Trap { reason, .. } => write!(f, "the kernel trapped: {reason}"),
             Self::KernelError(_, text) | Self::Input(text) | Self::Output(text) => f.write_str(text),
             Self::Contract(text) => write!(f, "the kernel broke its contract: {text}"),
+            Self::Unfit(text) => write!(f, "the output cannot take its result: {text}"),
             Self::Deadline(limit) => write!(f, "it took longer than the {limit:?} that --timeout allows"),
             Self::MemoryLimit { limit, reason } => {
                 write!(f, "the kernel needs more memory than the {limit} bytes that --memory allows: {reason}")

@@ -12,6 +12,7 @@ pub mod grant;
 pub mod ids;
 pub mod kernel;
 pub mod limits;
+pub mod mark;
 pub mod message;
 pub mod picture;
 pub mod progress;
@@ -20,4 +21,4 @@ pub mod table;
 pub mod work;
 
 /// Raised with every change to a type in this crate that is sent.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;

@@ -37,6 +37,9 @@ pub const COLUMN_MEMORY: u64 = 2 << 30;
 /// Failed items that one reply may report. A batch that has more stops there, and its rest is run as another batch.
 pub const FAILURES_PER_BATCH: usize = 6;
 
+/// Items of a batch whose results are taken item by item: what is known of each that is not is held until the batch is merged.
+pub const MARKED_ITEMS: u64 = 1024;
+
 /// Distinct counter names in a run: what fits in one reply next to everything else.
 pub const COUNTERS: usize = 128;
 

@@ -16,7 +16,7 @@ use crate::ids::{JobId, SlotId, SourceId};
 use crate::kernel::{CompileOptions, Description, Exports, Invoke, Kind, Needs};
 use crate::limits::{CompileLimits, WorkerLimits};
 use crate::picture::{Format, PictureFile};
-use crate::stream::StreamOrder;
+use crate::stream::{StreamOrder, Taken};
 use crate::work::{Assignment, Done};
 
 /// What a worker process is for.
@@ -250,6 +250,8 @@ pub enum FromWorker {
     Encoded(Result<u64, Fault>),
     /// The reply to [`ToWorker::Stream`], sent before the descriptors are closed: bytes written.
     Streamed(Result<u64, Fault>),
+    /// Before that, when results are taken item by item: what became of the next batch of them.
+    Taken(Taken),
     /// A log line.
     Log(LogLine),
     /// The worker gives up: the text of a panic, or of a failure to start.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::fault::ItemPlace;
 use crate::limits::{COLUMN_MEMORY, DATABASE_BYTES, STREAM_MEMORY};
 
 /// How bytes are compressed.
@@ -70,7 +71,11 @@ pub enum StreamWork {
         len: u64,
     },
     /// A Parquet file, of JSON objects or of Arrow IPC streams, which follow each other.
-    WriteTable,
+    WriteTable {
+        /// Whether they are marked (see [`crate::mark`]), and taken item by item: of each batch it is told what was not taken.
+        /// Otherwise they are one result.
+        by_item: bool,
+    },
 }
 
 impl StreamWork {
@@ -81,7 +86,7 @@ impl StreamWork {
             Self::Convert(_) => STREAM_MEMORY,
             // As it was and as it is.
             Self::Load(_) => 2 * DATABASE_BYTES + STREAM_MEMORY,
-            Self::ReadTable { .. } | Self::WriteTable => COLUMN_MEMORY,
+            Self::ReadTable { .. } | Self::WriteTable { .. } => COLUMN_MEMORY,
         }
     }
 }
@@ -95,4 +100,26 @@ pub struct StreamOrder {
     pub prefix: Vec<u8>,
     /// Whether to read from offset 0 of a regular file, whose position belongs to somebody else.
     pub from_start: bool,
+}
+
+/// An item whose results were not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Misfit {
+    /// Which item.
+    pub place: ItemPlace,
+    /// Its number within the batch, from 0.
+    pub ordinal: u32,
+    /// Bytes of the item.
+    pub len: u64,
+    /// Why not.
+    pub what: String,
+}
+
+/// What became of the next batch of marked results, or of a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Items whose results were not taken, in order.
+    pub misfits: Vec<Misfit>,
+    /// Set with the last part: bytes of the results of the batch that were taken.
+    pub bytes: Option<u64>,
 }

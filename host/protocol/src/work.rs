@@ -142,6 +142,8 @@ pub enum Work {
 pub enum Place {
     /// Into the worker's output arena, end to end from this offset.
     Arena(u64),
+    /// Likewise, each behind a mark that says which item it is of (see [`crate::mark`]).
+    Marked(u64),
     /// To their final place: the result of the first item at this offset of the slot's file, all others after it.
     File {
         /// The output file.

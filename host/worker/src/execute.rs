@@ -168,7 +168,7 @@ impl<'a> Executor<'a> {
         let mut tally = Tally::new(assignment);
         // A second handle, so that results can be written while the executor is at work.
         let target = match assignment.place {
-            Place::Arena(offset) => Some((Arc::clone(&self.arena), offset)),
+            Place::Arena(offset) | Place::Marked(offset) => Some((Arc::clone(&self.arena), offset)),
             Place::File { slot, offset } => Some((Arc::clone(self.files.file(slot)?), offset)),
             Place::Nowhere => None,
         };

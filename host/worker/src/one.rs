@@ -57,12 +57,14 @@ impl Executor<'_> {
         input: Input<'_>,
         outlet: &mut Outlet<'_, '_>,
     ) -> Result<(), Fault> {
-        let len = input.len() as u64;
+        let extent = context.extent(offset, input.len() as u64);
+        let ordinal = outlet.tally.items;
         let instance = self.kernel.for_call()?;
         instance.set_item(Some(context.item(offset)));
         let measured = outlet.measure();
         let mut read = 0;
-        let outcome = timed(input, &mut read, |input| instance.process(input, &mut |result| outlet.put(result, len)));
+        let outcome =
+            timed(input, &mut read, |input| instance.process(input, &mut |result| outlet.put(result, extent, ordinal)));
         outlet.called(measured, read);
         if outcome.is_ok() {
             instance.commit_counters();

@@ -5,6 +5,7 @@ use std::time::Instant;
 use taskhost_data::tree::LocalTree;
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::kernel::ResultLength;
+use taskhost_protocol::mark::Mark as ItemMark;
 use taskhost_protocol::work::{Assignment, Budget, Care, Merge, Place};
 
 use crate::call_clock::Measured;
@@ -30,6 +31,8 @@ pub(crate) struct Outlet<'r, 'f> {
     length: ResultLength,
     /// Whether each result has a place of its own, whatever becomes of the others.
     is_direct: bool,
+    /// Whether each result is behind a mark that says which item it is of.
+    is_marked: bool,
     budget: Budget,
     began: Instant,
     /// Items between two looks at the clock, less one.
@@ -50,14 +53,15 @@ impl<'r, 'f> Outlet<'r, 'f> {
             merge: assignment.merge,
             length: assignment.length,
             is_direct: has_length && matches!(assignment.place, Place::File { .. }),
+            is_marked: matches!(assignment.place, Place::Marked(_)),
             budget: assignment.budget,
             began: Instant::now(),
             clock_mask: 0,
         }
     }
 
-    /// Takes one result of an item of `len` bytes.
-    pub(crate) fn put(&mut self, result: &[u8], len: u64) -> Result<(), Fault> {
+    /// Takes one result of an item, which has this number in the batch.
+    pub(crate) fn put(&mut self, result: &[u8], Extent { place, len }: Extent, ordinal: u64) -> Result<(), Fault> {
         if self.tree.is_some() {
             self.scratch.extend_from_slice(result);
             self.ends.push(self.scratch.len());
@@ -71,6 +75,13 @@ impl<'r, 'f> Outlet<'r, 'f> {
                 result.len()
             )));
         }
+        if self.is_marked {
+            // Batches of marked results have few items.
+            let ordinal = u32::try_from(ordinal).unwrap_or(u32::MAX);
+            self.results.write(&ItemMark { place, ordinal, len, result: result.len() as u64 }.encode())?;
+            // Whoever takes them apart needs nothing between them.
+            return self.results.write(result);
+        }
         if self.merge == Merge::Framed {
             let Ok(frame) = u32::try_from(result.len()) else {
                 return Err(Fault::OutputLimit { len: result.len() as u64, limit: u32::MAX.into() });
@@ -83,7 +94,7 @@ impl<'r, 'f> Outlet<'r, 'f> {
 
     /// Whether many results can be taken at once, as the bytes that they are, when their lengths are.
     pub(crate) fn takes_end_to_end(&self, are_lengths: impl FnOnce(ResultLength) -> bool) -> bool {
-        let is_plain = matches!(self.merge, Merge::Concat | Merge::Discard);
+        let is_plain = matches!(self.merge, Merge::Concat | Merge::Discard) && !self.is_marked;
         self.tree.is_none() && is_plain && are_lengths(self.length)
     }
 

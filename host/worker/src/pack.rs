@@ -143,7 +143,7 @@ impl Executor<'_> {
         outlet.tally.call_nanos += nanos_since(began);
         // A reduction puts results into its tree, which forgets nothing, so it takes them one item at a time.
         let reduces = outlet.tree.is_some();
-        let is_clean = answer.as_ref().is_some_and(|answer| reduces || put_all(answer, pack, outlet).is_ok());
+        let is_clean = answer.as_ref().is_some_and(|answer| reduces || put_all(answer, context, pack, outlet).is_ok());
         let Some(answer) = answer.filter(|_| is_clean) else {
             outlet.forget(mark);
             instance.drop_counters();
@@ -170,7 +170,12 @@ impl Executor<'_> {
 }
 
 /// Takes all results of a packed call. The results of one are the kernel's as much as those of single calls.
-fn put_all(answer: &PackedResults, pack: &Pack, outlet: &mut Outlet<'_, '_>) -> Result<(), Fault> {
+fn put_all(
+    answer: &PackedResults,
+    context: &PieceContext,
+    pack: &Pack,
+    outlet: &mut Outlet<'_, '_>,
+) -> Result<(), Fault> {
     // Bytes that nothing comes between, of the lengths that were described: as they are.
     if outlet.takes_end_to_end(|length| match length {
         ResultLength::Unknown => true,
@@ -179,8 +184,10 @@ fn put_all(answer: &PackedResults, pack: &Pack, outlet: &mut Outlet<'_, '_>) -> 
     }) {
         return outlet.results.write(&answer.bytes);
     }
+    let first = outlet.tally.items;
     answer.for_each(|index, results| {
-        let len = pack.item(index).len() as u64;
-        results.into_iter().flatten().try_for_each(|result| outlet.put(result, len))
+        let extent = context.extent(pack.offsets[index], pack.item(index).len() as u64);
+        let ordinal = first + index as u64;
+        results.into_iter().flatten().try_for_each(|result| outlet.put(result, extent, ordinal))
     })
 }

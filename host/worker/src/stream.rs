@@ -5,13 +5,15 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd as _, OwnedFd};
 
-use taskhost_codec::ReadAt;
+use taskhost_codec::{ReadAt, TableNews};
 use taskhost_os::rlimits::Rlimits;
 use taskhost_os::sandbox::Role;
 use taskhost_os::{exact, poll};
 use taskhost_protocol::fault::Fault;
+use taskhost_protocol::limits::{MESSAGE_BYTES, cap_text};
+use taskhost_protocol::mark::MARK_BYTES;
 use taskhost_protocol::message::{FromWorker, ToWorker};
-use taskhost_protocol::stream::{Load, StreamOrder, StreamWork};
+use taskhost_protocol::stream::{Load, Misfit, StreamOrder, StreamWork, Taken};
 
 use crate::startup::{Channel, Fatal};
 
@@ -42,7 +44,13 @@ pub(crate) fn run(channel: &mut Channel, memory: u64) -> Result<(), Fatal> {
         StreamWork::ReadTable { form, len } => {
             taskhost_codec::read_table(form, Anywhere(from), len, &mut target).map_err(Fault::from)
         }
-        StreamWork::WriteTable => taskhost_codec::write_table(stream(from), &mut target).map_err(Fault::from),
+        StreamWork::WriteTable { by_item: false } => {
+            taskhost_codec::write_table(stream(from), &mut target).map_err(Fault::from)
+        }
+        StreamWork::WriteTable { by_item: true } => {
+            let mut told = Told::new(channel);
+            taskhost_codec::take_table(stream(from), &mut target, |news| told.tell(news)).map_err(Fault::from)
+        }
     };
     // Said before either end is closed: who sees the end of the stream can rely on having heard how it ended.
     channel.send(&FromWorker::Streamed(made.map(|()| target.written)))
@@ -58,6 +66,40 @@ fn append(load: &Load, rows: impl Read, target: &mut Target) -> Result<(), Fault
         exact::pwrite_all(target.file.as_fd(), database, 0).map_err(io::Error::other)
     })
     .map_err(Fault::from)
+}
+
+/// What is said of results that are taken item by item.
+struct Told<'c> {
+    channel: &'c Channel,
+    misfits: Vec<Misfit>,
+    /// Bytes of them in a message.
+    bytes: usize,
+}
+
+impl<'c> Told<'c> {
+    fn new(channel: &'c Channel) -> Self {
+        Self { channel, misfits: Vec::new(), bytes: 0 }
+    }
+
+    fn tell(&mut self, news: TableNews) -> io::Result<()> {
+        /// Bytes of misfits beyond which a message is sent: one more, with a text of 4 KiB, fits in.
+        const MESSAGE: usize = MESSAGE_BYTES / 2;
+        let end = match news {
+            TableNews::Batch { bytes } => Some(bytes),
+            TableNews::Misfit { mark, what } => {
+                let what = cap_text(what);
+                self.bytes += what.len() + MARK_BYTES;
+                self.misfits.push(Misfit { place: mark.place, ordinal: mark.ordinal, len: mark.len, what });
+                if self.bytes < MESSAGE {
+                    return Ok(());
+                }
+                None
+            }
+        };
+        self.bytes = 0;
+        let taken = Taken { misfits: std::mem::take(&mut self.misfits), bytes: end };
+        self.channel.send(&FromWorker::Taken(taken)).map_err(|error| io::Error::other(error.to_string()))
+    }
 }
 
 /// A file that is read wherever it has something.

@@ -21,7 +21,7 @@ use taskhost_protocol::message::{
 };
 use taskhost_protocol::picture::{Cut, Format, PictureFile, PicturePlan, Sample};
 use taskhost_protocol::progress::Progress;
-use taskhost_protocol::stream::{Conversion, Load, Packing, StreamOrder, StreamWork};
+use taskhost_protocol::stream::{Conversion, Load, Misfit, Packing, StreamOrder, StreamWork, Taken};
 use taskhost_protocol::work::{
     Assignment, Budget, Care, Done, Join, Merge, Partial, Piece, Place, Rest, Rows, Spent, Split, Work,
 };
@@ -138,6 +138,14 @@ fn messages() -> Vec<Seed> {
             }),
         ),
         (
+            "table",
+            ToWorker::Stream(StreamOrder {
+                work: StreamWork::WriteTable { by_item: true },
+                prefix: Vec::new(),
+                from_start: false,
+            }),
+        ),
+        (
             "load",
             ToWorker::Stream(StreamOrder {
                 work: StreamWork::Load(Load { table: "parts".into(), before: 8192 }),
@@ -173,6 +181,8 @@ fn messages() -> Vec<Seed> {
         settings: vec![setting],
     };
     let log = LogLine { job, place: Some(place), level: Level::Warn, text: "odd\n".into() };
+    let misfit = Misfit { place, ordinal: 3, len: 20, what: "it has other columns".into() };
+    let taken = Taken { misfits: vec![misfit], bytes: Some(700) };
     let from = [
         ("hello", FromWorker::Hello { version: 2, build: [7; 32] }),
         ("locked", FromWorker::Locked(Vec::new())),
@@ -182,6 +192,7 @@ fn messages() -> Vec<Seed> {
         ("done", FromWorker::Done(done)),
         ("decoded", FromWorker::Decoded(Ok(GREY))),
         ("streamed", FromWorker::Streamed(Err(Fault::Input("is damaged".into())))),
+        ("taken", FromWorker::Taken(taken)),
         ("log", FromWorker::Log(log)),
         ("dying", FromWorker::Dying("out of luck".into())),
     ];

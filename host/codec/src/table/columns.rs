@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, Fields, Schema};
 use super::cells::{Cell, Row};
 
 /// The type of a column. Every value of it may be null.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Type {
     /// Nothing but null was seen.
     Unknown,
@@ -170,6 +170,14 @@ fn same_names(columns: &[(String, Type)], members: &[(String, Cell)], name: &str
     }
 }
 
+/// A place to come back to.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// The columns, while more can be learned of them.
+    columns: Option<Vec<(String, Type)>>,
+    rows: usize,
+}
+
 /// Rows that become columns.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
@@ -185,8 +193,28 @@ impl Columns {
         self.rows.len()
     }
 
+    /// What is known so far.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { columns: (!self.is_fixed).then(|| self.columns.clone()), rows: self.rows.len() }
+    }
+
+    /// Forgets what came behind the mark, between which and now nothing was taken.
+    pub(super) fn back_to(&mut self, mark: Mark) {
+        self.rows.truncate(mark.rows);
+        if let Some(columns) = mark.columns {
+            self.columns = columns;
+        }
+    }
+
     /// Adds a row, when it is one like the first.
     pub(super) fn push(&mut self, row: Row) -> Result<(), String> {
+        self.look(&row)?;
+        self.rows.push(row);
+        Ok(())
+    }
+
+    /// Whether this is a row like the first. What it says of the columns counts even when it is not: see [`Columns::back_to`].
+    pub(super) fn look(&mut self, row: &Row) -> Result<(), String> {
         if self.columns.is_empty() {
             if row.0.is_empty() {
                 return Err("it is an object without names, which has no columns".into());
@@ -200,7 +228,6 @@ impl Columns {
                 of.take(cell, name, is_open)?;
             }
         }
-        self.rows.push(row);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
-//! Results as a Parquet file: of JSON objects or of Arrow IPC streams, with the columns of the first.
+//! A Parquet file that is made of results: JSON objects or Arrow IPC streams, with the columns of the first. A result is taken whole
+//! or not at all.
 
-use std::io::{BufRead, Write};
+use std::io::{self, Write};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
@@ -21,118 +22,169 @@ const GROUP_BYTES: usize = 64 << 20;
 /// Rows of JSON that are gathered before they become columns …
 const ROWS: usize = 64 << 10;
 
-/// … and bytes of them.
+/// … and bytes of them. A result of more is looked through before anything of it is gathered.
 const ROWS_BYTES: usize = 16 << 20;
 
 /// How an Arrow IPC stream begins, and every message of it.
 const MESSAGE: u8 = 0xff;
 
-/// A result that does not fit.
-pub(super) struct Unfit {
-    /// Which, from 1.
-    pub(super) number: u64,
-    /// Why not.
-    pub(super) what: String,
+/// Why a result was not taken.
+#[derive(Debug, PartialEq)]
+pub(super) enum Refused {
+    /// It does not fit; others may.
+    Misfit(String),
+    /// No more can be written.
+    Broken(String),
 }
 
-/// Writes all results.
-pub(super) fn write(from: &mut impl BufRead, to: impl Write + Send) -> Result<(), Unfit> {
-    match next(from) {
-        None => Table::new(to, Schema::empty().into()).and_then(Table::end).map_err(|what| Unfit { number: 1, what }),
-        Some(MESSAGE) => streams(from, to),
-        Some(b'{') => rows(from, to),
-        Some(_) => {
-            let what = "it is neither a JSON object nor an Arrow IPC stream".to_owned();
-            Err(Unfit { number: 1, what })
-        }
+impl Refused {
+    fn into_text(self) -> String {
+        let (Self::Misfit(what) | Self::Broken(what)) = self;
+        what
     }
 }
 
-/// The first byte that is no white space, which is left where it is. An error of the reader is kept by the reader.
-fn next(from: &mut impl BufRead) -> Option<u8> {
-    loop {
-        let bytes = from.fill_buf().ok()?;
-        let (blank, first) = match bytes.iter().position(|byte| !byte.is_ascii_whitespace()) {
-            Some(at) => (at, Some(bytes[at])),
-            None if bytes.is_empty() => return None,
-            None => (bytes.len(), None),
-        };
-        from.consume(blank);
-        if first.is_some() {
-            return first;
-        }
-    }
-}
-
-/// Results that are streams of columns.
-fn streams(from: &mut impl BufRead, to: impl Write + Send) -> Result<(), Unfit> {
-    let mut to = Some(to);
-    let mut table = None;
-    let mut number = 0;
-    while next(from).is_some() {
-        number += 1;
-        let unfit = |what: String| Unfit { number, what };
-        let stream = StreamReader::try_new(&mut *from, None).map_err(|error| unfit(error.to_string()))?;
-        let schema = stream.schema();
-        let table = match (&mut table, to.take()) {
-            (none, Some(to)) => none.insert(Table::new(to, schema).map_err(unfit)?),
-            (Some(table), None) => {
-                table.check(&schema).map_err(unfit)?;
-                table
-            }
-            (None, None) => return Ok(()),
-        };
-        for batch in stream {
-            table.append(&batch.map_err(|error| unfit(error.to_string()))?).map_err(unfit)?;
-        }
-    }
-    table.map_or(Ok(()), Table::end).map_err(|what| Unfit { number, what })
-}
-
-/// Results that are rows.
-fn rows(from: &mut impl BufRead, to: impl Write + Send) -> Result<(), Unfit> {
-    let mut to = Some(to);
-    let mut table: Option<Table<_>> = None;
-    let mut columns = Columns::default();
-    let mut number = 0;
-    let mut begun = 0;
-    let mut objects = serde_json::Deserializer::from_reader(from).into_iter::<Row>();
-    loop {
-        let next = objects.next();
-        let unfit = |what: String| Unfit { number: number + 1, what };
-        let is_over = next.is_none();
-        if let Some(row) = next {
-            let row = row.map_err(|error| unfit(format!("it is no JSON object of values: {error}")))?;
-            columns.push(row).map_err(unfit)?;
-            number += 1;
-        }
-        let bytes = objects.byte_offset() - begun;
-        if !is_over && columns.rows() < ROWS && bytes < ROWS_BYTES {
-            continue;
-        }
-        begun = objects.byte_offset();
-        let unfit = |what: String| Unfit { number, what };
-        let batch = columns.take().map_err(unfit)?;
-        let table = match (&mut table, to.take()) {
-            (Some(table), _) => table,
-            (none, Some(to)) => none.insert(Table::new(to, batch.schema()).map_err(unfit)?),
-            (None, None) => return Ok(()),
-        };
-        table.append(&batch).map_err(unfit)?;
-        if is_over {
-            break;
-        }
-    }
-    table.map_or(Ok(()), Table::end).map_err(|what| Unfit { number, what })
+/// What results are.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    /// None was taken yet.
+    Unknown,
+    /// Objects. They become columns many at a time.
+    Rows,
+    /// Columns.
+    Streams,
 }
 
 /// The file that is being made.
-struct Table<W: Write + Send> {
+pub(super) struct Table<W: Write + Send> {
+    form: Form,
+    /// What is to be written to, until there are columns.
+    to: Option<W>,
+    file: Option<File<W>>,
+    columns: Columns,
+    /// Bytes of the rows that are gathered.
+    gathered: usize,
+}
+
+impl<W: Write + Send> Table<W> {
+    pub(super) fn new(to: W) -> Self {
+        Self { form: Form::Unknown, to: Some(to), file: None, columns: Columns::default(), gathered: 0 }
+    }
+
+    /// Takes what one item gave: any number of objects, or of streams, with white space between them.
+    pub(super) fn take(&mut self, result: &[u8]) -> Result<(), Refused> {
+        let misfit = |what: &str| Err(Refused::Misfit(what.into()));
+        match (result.trim_ascii_start().first(), self.form) {
+            (None, _) => Ok(()),
+            (Some(&MESSAGE), Form::Unknown | Form::Streams) => self.take_streams(result),
+            (Some(b'{'), Form::Unknown | Form::Rows) => self.take_rows(result),
+            (Some(&MESSAGE), Form::Rows) => misfit("it is an Arrow IPC stream, and the first result is a JSON object"),
+            (Some(b'{'), Form::Streams) => misfit("it is a JSON object, and the first result is an Arrow IPC stream"),
+            (Some(_), _) => misfit("it is neither a JSON object nor an Arrow IPC stream"),
+        }
+    }
+
+    fn take_streams(&mut self, result: &[u8]) -> Result<(), Refused> {
+        let misfit = |error: arrow_schema::ArrowError| Refused::Misfit(error.to_string());
+        let mut known = self.file.as_ref().map(|file| SchemaRef::clone(&file.schema));
+        let mut batches = Vec::new();
+        let mut left = result.trim_ascii_start();
+        while let Some(first) = left.first() {
+            if *first != MESSAGE {
+                return Err(Refused::Misfit("what follows an Arrow IPC stream in it is none".into()));
+            }
+            let stream = StreamReader::try_new(&mut left, None).map_err(misfit)?;
+            let schema = stream.schema();
+            check(known.get_or_insert_with(|| SchemaRef::clone(&schema)), &schema).map_err(Refused::Misfit)?;
+            for batch in stream {
+                batches.push(batch.map_err(misfit)?);
+            }
+            left = left.trim_ascii_start();
+        }
+        let Some(schema) = known else { return Ok(()) };
+        if self.file.is_none() {
+            try_out(&schema, batches.first()).map_err(Refused::Misfit)?;
+        }
+        self.form = Form::Streams;
+        let file = self.begun(schema)?;
+        batches.iter().try_for_each(|batch| file.append(batch))
+    }
+
+    fn take_rows(&mut self, result: &[u8]) -> Result<(), Refused> {
+        let is_large = result.len() > ROWS_BYTES;
+        let before = self.columns.mark();
+        let mut rows = objects(result);
+        let fits = rows.try_for_each(|row| {
+            let row = row.map_err(|error| format!("it is no JSON object of values: {error}"))?;
+            if is_large { self.columns.look(&row) } else { self.columns.push(row) }
+        });
+        if let Err(what) = fits {
+            self.columns.back_to(before);
+            return Err(Refused::Misfit(what));
+        }
+        self.form = Form::Rows;
+        if !is_large {
+            self.gathered += result.len();
+            return self.flush_full();
+        }
+        // All of it fits, so that it can be taken in pieces.
+        let mut rows = objects(result);
+        let mut taken = 0;
+        while let Some(row) = rows.next() {
+            let taken_in = row.map_err(|error| error.to_string()).and_then(|row| self.columns.push(row));
+            taken_in.map_err(Refused::Broken)?;
+            self.gathered += rows.byte_offset() - taken;
+            taken = rows.byte_offset();
+            self.flush_full()?;
+        }
+        Ok(())
+    }
+
+    /// Makes columns of the rows, when there are many.
+    fn flush_full(&mut self) -> Result<(), Refused> {
+        if self.columns.rows() < ROWS && self.gathered < ROWS_BYTES { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<(), Refused> {
+        self.gathered = 0;
+        let batch = self.columns.take().map_err(Refused::Broken)?;
+        self.begun(batch.schema())?.append(&batch)
+    }
+
+    /// The file, which has these columns if it was not begun.
+    fn begun(&mut self, schema: SchemaRef) -> Result<&mut File<W>, Refused> {
+        let file = match (self.file.take(), self.to.take()) {
+            (Some(file), _) => file,
+            (None, Some(to)) => File::new(to, schema).map_err(Refused::Broken)?,
+            (None, None) => return Err(Refused::Broken("it could not be begun".into())),
+        };
+        Ok(self.file.insert(file))
+    }
+
+    /// Completes the file. Without any result, it has neither rows nor columns.
+    pub(super) fn end(mut self) -> Result<(), String> {
+        let flushed = match self.form {
+            Form::Unknown => self.begun(Schema::empty().into()).map(drop),
+            Form::Rows if self.columns.rows() > 0 => self.flush(),
+            Form::Rows | Form::Streams => Ok(()),
+        };
+        flushed.map_err(Refused::into_text)?;
+        self.file.map_or(Ok(()), File::end)
+    }
+}
+
+/// The objects in a result.
+fn objects(result: &[u8]) -> serde_json::StreamDeserializer<'_, serde_json::de::SliceRead<'_>, Row> {
+    serde_json::Deserializer::from_slice(result).into_iter()
+}
+
+/// A file whose columns are known.
+struct File<W: Write + Send> {
     writer: ArrowWriter<W>,
     schema: SchemaRef,
 }
 
-impl<W: Write + Send> Table<W> {
+impl<W: Write + Send> File<W> {
     fn new(to: W, schema: SchemaRef) -> Result<Self, String> {
         let properties = WriterProperties::builder()
             .set_created_by(concat!("taskhost ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -144,27 +196,37 @@ impl<W: Write + Send> Table<W> {
         Ok(Self { writer: writer.map_err(|error| error.to_string())?, schema })
     }
 
-    /// Whether a result has the columns of the first.
-    fn check(&self, schema: &Schema) -> Result<(), String> {
-        let is_same = |(one, other): (&arrow_schema::FieldRef, &arrow_schema::FieldRef)| {
-            one.name() == other.name()
-                && one.data_type().equals_datatype(other.data_type())
-                && (one.is_nullable() || !other.is_nullable())
-        };
-        let (first, own) = (self.schema.fields(), schema.fields());
-        if first.len() == own.len() && first.iter().zip(own).all(is_same) {
-            return Ok(());
-        }
-        Err(format!("its columns are {}; those of the first result are {}", shown(schema), shown(&self.schema)))
-    }
-
-    fn append(&mut self, batch: &RecordBatch) -> Result<(), String> {
-        self.writer.write(batch).map_err(|error| error.to_string())
+    fn append(&mut self, batch: &RecordBatch) -> Result<(), Refused> {
+        self.writer.write(batch).map_err(|error| Refused::Broken(error.to_string()))
     }
 
     fn end(self) -> Result<(), String> {
         self.writer.close().map(drop).map_err(|error| error.to_string())
     }
+}
+
+/// Whether there can be a file of these columns: some types of Arrow are none of Parquet.
+fn try_out(schema: &SchemaRef, batch: Option<&RecordBatch>) -> Result<(), String> {
+    let mut file = File::new(io::sink(), SchemaRef::clone(schema))?;
+    if let Some(batch) = batch {
+        let row = batch.slice(0, batch.num_rows().min(1));
+        file.append(&row).map_err(Refused::into_text)?;
+    }
+    file.end()
+}
+
+/// Whether a result has the columns of the first.
+fn check(first: &Schema, schema: &Schema) -> Result<(), String> {
+    let is_same = |(one, other): (&arrow_schema::FieldRef, &arrow_schema::FieldRef)| {
+        one.name() == other.name()
+            && one.data_type().equals_datatype(other.data_type())
+            && (one.is_nullable() || !other.is_nullable())
+    };
+    let (known, own) = (first.fields(), schema.fields());
+    if known.len() == own.len() && known.iter().zip(own).all(is_same) {
+        return Ok(());
+    }
+    Err(format!("its columns are {}; those of the first result are {}", shown(schema), shown(first)))
 }
 
 /// Columns as messages show them.

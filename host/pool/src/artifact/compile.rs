@@ -160,6 +160,7 @@ fn converse(worker: &mut WorkerProcess, time: Duration) -> Result<Reply, Failure
             | FromWorker::Decoded(_)
             | FromWorker::Encoded(_)
             | FromWorker::Streamed(_)
+            | FromWorker::Taken(_)
             | FromWorker::Log(_) => return Err("sent a message that it has no reason to send".to_owned().into()),
         }
     }

@@ -10,7 +10,7 @@ use taskhost_os::poll::Interest;
 use taskhost_protocol::fault::Fault;
 use taskhost_protocol::ids::{JobId, SourceId, WorkerId};
 use taskhost_protocol::message::{FromWorker, Role, Start, ToWorker};
-use taskhost_protocol::stream::{StreamOrder, StreamWork};
+use taskhost_protocol::stream::{StreamOrder, StreamWork, Taken};
 
 use super::jobs::JobOutput;
 use super::process::{Incoming, Phase, WorkerProcess};
@@ -64,6 +64,13 @@ impl Converters {
 
     pub(super) fn workers(&self) -> impl Iterator<Item = &WorkerProcess> {
         self.0.values().map(|converter| &converter.worker)
+    }
+
+    /// One of them did what it must not.
+    pub(super) fn violated(&mut self, id: WorkerId, what: String) {
+        if let Some(converter) = self.0.get_mut(&id) {
+            converter.worker.violated(what);
+        }
     }
 
     pub(super) fn workers_mut(&mut self) -> impl Iterator<Item = &mut WorkerProcess> {
@@ -131,7 +138,11 @@ impl Pool {
                 Incoming::Nothing => return,
                 Incoming::Message(message) => match converter.message(*message) {
                     Ok(None) => {}
-                    Ok(Some(result)) => self.converted(id, result, observer),
+                    Ok(Some(Said::Ended(result))) => self.converted(id, result, observer),
+                    Ok(Some(Said::Taken(taken))) => {
+                        let job = converter.job;
+                        self.taken(id, job, taken);
+                    }
                     Err(Wrong::Worker(what)) => converter.worker.violated(what),
                     Err(Wrong::Machine(error)) => {
                         self.broken.get_or_insert(error);
@@ -263,6 +274,14 @@ impl Pool {
     }
 }
 
+/// What a worker says of its stream.
+enum Said {
+    /// How it went.
+    Ended(Result<u64, Fault>),
+    /// What became of some results.
+    Taken(Taken),
+}
+
 /// Who did something wrong.
 enum Wrong {
     Worker(String),
@@ -276,8 +295,8 @@ impl From<String> for Wrong {
 }
 
 impl Converter {
-    /// One message: how the stream went, when it says so.
-    fn message(&mut self, message: FromWorker) -> Result<Option<Result<u64, Fault>>, Wrong> {
+    /// One message: what it says of the stream, when it does.
+    fn message(&mut self, message: FromWorker) -> Result<Option<Said>, Wrong> {
         let worker = &mut self.worker;
         match (worker.phase, message) {
             (Phase::Starting, FromWorker::Hello { version, build }) => {
@@ -302,7 +321,10 @@ impl Converter {
             }
             (Phase::Ready, FromWorker::Streamed(result)) if !self.has_replied => {
                 self.has_replied = true;
-                return Ok(Some(result));
+                return Ok(Some(Said::Ended(result)));
+            }
+            (Phase::Ready, FromWorker::Taken(taken)) if self.end == End::Output && !self.has_replied => {
+                return Ok(Some(Said::Taken(taken)));
             }
             (_, FromWorker::Dying(words)) => worker.last_words = Some(taskhost_protocol::limits::cap_text(words)),
             (phase, _) => return Err(format!("sent a message that has no place while it is {phase:?}").into()),

@@ -159,6 +159,7 @@ impl Pool {
         if !done.failures.is_empty() {
             self.note_failures(&done, observer);
         }
+        self.note_names(&done);
         done.joining = done.joining.map(Fault::capped);
         self.tell_state(Event::Done { worker: id, done: Box::new(done) });
         Ok(())

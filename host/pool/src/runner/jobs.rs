@@ -1,6 +1,6 @@
 //! The files of a job that is running: its inputs by number, its output, and what is between.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
@@ -15,6 +15,7 @@ use taskhost_protocol::stream::StreamWork;
 use taskhost_protocol::work::{Partial, Split};
 
 use super::Progress;
+use super::checked::{Handed, is_taken_by_item};
 use super::groups::Groups;
 use super::pipe::{Before, Pipe, header_too_long};
 use super::sink::Target;
@@ -104,6 +105,10 @@ pub(crate) struct RunningJob {
     pub(crate) splicing: Option<Splicing>,
     /// Whoever hands its items over and gets the results.
     pub(crate) table: Option<TableJob>,
+    /// Batches whose results somebody has yet to take.
+    pub(crate) handed: VecDeque<Handed>,
+    /// Whether somebody takes them item by item.
+    pub(crate) is_checked: bool,
     /// Its share of the workers; without one, it goes before all that came later.
     pub(crate) share: Option<Share>,
     /// Whether workers write results straight to their places.
@@ -145,7 +150,7 @@ impl RunningJob {
         let mut table = None;
         let mut share = None;
         let mut kept = HashMap::new();
-        let (plan, feed, header, keep_header, output, picture, split) = match spec.work {
+        let (mut plan, feed, header, keep_header, output, picture, split) = match spec.work {
             JobWork::Items { plan, sources, header, keep_header, output, resume, parts, splice } => {
                 // The header in front of the output is there already.
                 let keep_header = keep_header && resume.is_none();
@@ -170,7 +175,7 @@ impl RunningJob {
                 (JobPlan::Picture(plan), None, false, false, output, Some(picture), Split::Whole)
             }
         };
-        let output = match output {
+        let mut output = match output {
             Output::File(atomic) => {
                 let direct = Arc::new(OwnedFd::from(atomic.file().try_clone()?));
                 let target = Arc::new(Target::new(direct.try_clone()?));
@@ -180,6 +185,7 @@ impl RunningJob {
             Output::Stream(fd) => JobOutput::Stream(Arc::new(Target::new(fd))),
             Output::Nothing => JobOutput::Nothing,
         };
+        let is_checked = is_taken_by_item(&mut plan, &mut output);
         let job = Self {
             name: spec.name,
             feed,
@@ -200,6 +206,8 @@ impl RunningJob {
             partials: Vec::new(),
             splicing,
             table,
+            handed: VecDeque::new(),
+            is_checked,
             share,
             is_direct: matches!(plan, JobPlan::Items(ItemsPlan { placement: Placement::Direct(_), .. })),
             shown: (0, 0),

@@ -13,6 +13,7 @@
 //! * [`tokens`] are what the poller watches.
 //! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
+mod checked;
 mod config;
 mod converters;
 mod course;
@@ -67,7 +68,7 @@ use crate::artifact::{self, Artifact, Cache, Digest};
 use crate::death::Reason;
 use crate::error::{PoolError, Tried as _};
 use crate::event::{Event, Post};
-use crate::state::{Rules, State};
+use crate::state::{Rules, State, counting};
 use converters::Converters;
 use jobs::RunningJob;
 use keeper::Keeper;
@@ -105,6 +106,8 @@ struct OutBatch {
     job: JobId,
     /// What it is to run, when that is items.
     pieces: Vec<Piece>,
+    /// The inputs of these, when somebody will say something of them.
+    names: checked::Names,
     regions: Option<(Arc<Regions>, Region)>,
     /// Where its items are, as long as it may be read.
     #[expect(dead_code, reason = "it is held, not looked at")]
@@ -165,6 +168,8 @@ pub struct Pool {
     cpu_before: Duration,
     /// CPU time of workers that are gone.
     cpu_of_gone: Duration,
+    /// What was counted in jobs that are over.
+    counted: BTreeMap<String, u64>,
     /// Set when the pool as a whole cannot go on.
     broken: Option<PoolError>,
     /// What happened while actions were performed.
@@ -243,6 +248,7 @@ impl Pool {
             profiles: Vec::new(),
             cpu_before: own_cpu_time(),
             cpu_of_gone: Duration::ZERO,
+            counted: BTreeMap::new(),
             broken: None,
             pending: std::collections::VecDeque::new(),
             descriptors: taskhost_os::descriptors::limit(),
@@ -335,6 +341,14 @@ impl Pool {
     #[must_use]
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// What the kernel counted so far, over all jobs.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<String, u64> {
+        let mut sums = self.counted.clone();
+        counting::add(&mut sums, &self.state.counters());
+        sums
     }
 
     /// Ends all workers and says what they did.

@@ -20,6 +20,7 @@ use super::{Finishing, Observer, OutBatch, Pool, Used};
 use crate::error::PoolError;
 use crate::event::{Action, Destination, Event, JobFailure, JobPlan, JobTotals, Order, PartId, Placement, Task};
 use crate::job::{JobReport, JobSpec, PictureForm, ReportedFailure};
+use crate::state::counting;
 
 const _: () = assert!(SETTINGS_BYTES < taskhost_protocol::limits::MESSAGE_BYTES, "settings travel in one message");
 
@@ -151,7 +152,7 @@ impl Pool {
             Task::Decode => sender.decode(order.job, job),
             Task::Encode(format) => sender.encode(order.job, job, *format),
             Task::Items(_) | Task::Rows(_) | Task::Prepare(_) | Task::Combine(_) | Task::Finish(_) => {
-                if order.destination == Destination::Arena {
+                if matches!(order.destination, Destination::Arena | Destination::Marked) {
                     region =
                         sender.worker.regions.as_ref().map(|regions| (std::sync::Arc::clone(regions), regions.take()));
                 }
@@ -173,7 +174,8 @@ impl Pool {
             _ => Vec::new(),
         };
         let held = pieces.first().and_then(|piece| job.sources.get(&piece.source)?.held.clone());
-        let out = OutBatch { job: order.job, pieces, regions: region, held, written: 0, items: 0, failed: Vec::new() };
+        let (names, failed) = (Vec::new(), Vec::new());
+        let out = OutBatch { job: order.job, pieces, names, regions: region, held, written: 0, items: 0, failed };
         self.batches.insert(batch, out);
         if let Err(reason) = sent {
             worker.violated(reason);
@@ -206,7 +208,9 @@ impl Pool {
             self.release_batch(batch);
             return self.tell_state(Event::Written { job, bytes });
         };
-        let content = Writing::Arena { arena: regions.arena(), offset: region.offset(), len: bytes };
+        let (arena, offset) = (regions.arena(), region.offset());
+        let is_measured = self.hand(job, batch);
+        let content = Writing::Arena { arena, offset, len: bytes, is_measured };
         self.sink.write(Write { job, purpose: Purpose::Batch(batch), target, content });
     }
 
@@ -271,6 +275,7 @@ impl Pool {
         self.end_converters(id);
         self.progress.jobs += 1;
         self.progress.output += totals.output;
+        counting::add(&mut self.counted, &totals.counters);
         match &failure {
             None => job.show_totals(&mut self.progress, &totals),
             // What was run behind the failed item is not part of anything.
@@ -384,12 +389,13 @@ impl Sender<'_> {
         };
         let place = match (order.destination, region) {
             (Destination::Arena, Some(offset)) => Place::Arena(offset),
+            (Destination::Marked, Some(offset)) => Place::Marked(offset),
             (Destination::Output(offset), _) => {
                 let output = job.direct().ok_or("was to write to an output that is not there")?;
                 let slot = self.slot(Content::Output(order.job), output.as_fd(), || Open::Output)?;
                 Place::File { slot, offset }
             }
-            (Destination::Arena, None) | (Destination::Nowhere, _) => Place::Nowhere,
+            (Destination::Arena | Destination::Marked, None) | (Destination::Nowhere, _) => Place::Nowhere,
         };
         let assignment = Assignment {
             job: order.job,

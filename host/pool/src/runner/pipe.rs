@@ -82,6 +82,8 @@ pub(crate) struct Pipe {
     ended: bool,
     /// Whether what was read together with the header has not been looked at.
     unread_rest: bool,
+    /// Bytes of what is held that have no line end in them, as far as it was looked: of a line that is long, each byte once.
+    looked: usize,
     /// What another run had done.
     before: Before,
     /// Of all bytes up to the region being filled, when the pipe has to be known again.
@@ -120,6 +122,7 @@ impl Pipe {
             wants_header,
             ended: false,
             unread_rest: false,
+            looked: 0,
             before: Before::default(),
             hasher: None,
             known: VecDeque::new(),
@@ -271,6 +274,7 @@ impl Pipe {
             self.hash(skipped);
             self.held().copy_within(skipped.., 0);
             self.filled -= skipped;
+            self.looked = 0;
             self.from += skipped as u64;
             if let (Some((at, digest)), Some(hasher)) = (self.before.read, &self.hasher)
                 && at == self.from
@@ -328,6 +332,12 @@ impl Pipe {
             )));
         }
         let (split, from, start, ended) = (self.split, self.from, self.start, self.ended);
+        let looked = std::mem::take(&mut self.looked).min(self.filled);
+        let needs_line_end = matches!(split, Split::Lines | Split::Blocks(_)) && !ended;
+        if needs_line_end && memchr::memchr(b'\n', &self.held()[looked..]).is_none() {
+            self.looked = self.filled;
+            return Ok(Brought::Nothing);
+        }
         let Some(cut) = cutter::cut(split, self.held(), from, start, ended) else {
             return Ok(if ended { Brought::End(from) } else { Brought::Nothing });
         };

@@ -47,8 +47,8 @@ impl Target {
 /// What is to be written.
 #[derive(Debug)]
 pub(crate) enum Content {
-    /// A stretch of a worker's arena.
-    Arena { arena: Arc<OutputArena>, offset: u64, len: u64 },
+    /// A stretch of a worker's arena; when it is measured, behind its length (see [`taskhost_protocol::mark`]).
+    Arena { arena: Arc<OutputArena>, offset: u64, len: u64, is_measured: bool },
     /// A stretch of a file.
     File { file: Arc<OwnedFd>, offset: u64, len: u64 },
     /// Bytes of the coordinator's own.
@@ -189,7 +189,12 @@ fn perform(write: &Write, buffer: &mut Vec<u8>) -> Result<(), ExactError> {
     let file = &write.target.file;
     let (source, offset, len) = match &write.content {
         Content::Bytes(bytes) => return write_all(file, bytes).map_err(ExactError::Io),
-        Content::Arena { arena, offset, len } => (arena.as_fd(), *offset, *len),
+        Content::Arena { arena, offset, len, is_measured } => {
+            if *is_measured {
+                write_all(file, &len.to_le_bytes()).map_err(ExactError::Io)?;
+            }
+            (arena.as_fd(), *offset, *len)
+        }
         Content::File { file, offset, len } => (file.as_fd(), *offset, *len),
         Content::Commit(_) => return Ok(()),
     };

@@ -160,7 +160,7 @@ impl Pool {
     pub(super) fn hand_over(&mut self, id: JobId, batch: BatchId, bytes: u64) -> bool {
         let Some(table) = self.jobs.get_mut(&id).and_then(|job| job.table.as_mut()) else { return false };
         let Some(out) = self.batches.get_mut(&batch) else { return true };
-        let (Some((regions, region)), Some(piece)) = (&out.regions, out.pieces.first()) else { return true };
+        let Some((regions, region)) = &out.regions else { return true };
         // A batch ends behind the result with which it has more than its budget.
         let most = OUTPUT_BUDGET + self.config.limits.output + (1 << 20);
         let mut content = Vec::new();
@@ -171,7 +171,8 @@ impl Pool {
             exact::pread_exact(regions.arena().as_fd(), &mut content, region.offset())
                 .map_err(|error| error.to_string())
         };
-        let first = piece.base + piece.start;
+        // What a reduction came to is of all items, and of no stretch of them.
+        let first = out.pieces.first().map_or(0, |piece| piece.base + piece.start);
         let results = Results { first, items: out.items, failed: std::mem::take(&mut out.failed), bytes: content };
         let event = match copied {
             Ok(()) => match table.recipient.results(results) {

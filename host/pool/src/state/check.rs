@@ -46,7 +46,7 @@ pub(crate) fn check_items(plan: &ItemsPlan, pick: &Pick, pieces: &[Piece], done:
         Placement::Direct(DirectLength::Exactly(len)) if Some(done.output) != done.items.checked_mul(len.into()) => {
             Err("wrote results of another length")
         }
-        Placement::Direct(_) | Placement::Append | Placement::Nowhere => Ok(()),
+        Placement::Direct(_) | Placement::Append | Placement::Checked | Placement::Nowhere => Ok(()),
     }
 }
 

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use taskhost_protocol::ids::{JobId, SourceId};
 use taskhost_protocol::kernel::ResultLength;
+use taskhost_protocol::limits::MARKED_ITEMS;
 use taskhost_protocol::work::{Budget, Done, Merge, Piece, Split};
 
 use super::charge::{again, check_hint, divide};
 use super::check::check_items;
+use super::checking::Checking;
 use super::input::{Input, Next};
 use super::job::{Job, Pick, Ran, Regained};
 use super::ledger::Ledger;
@@ -41,6 +43,8 @@ pub(crate) struct ItemsJob {
     input: Input,
     supply: Supply,
     window: Window<Key>,
+    /// What is in order, and not yet taken.
+    checking: Checking,
     reduction: Option<Reduction>,
     /// What is merged.
     ledger: Ledger,
@@ -76,6 +80,7 @@ impl ItemsJob {
             input: Input::new(plan.split).behind(plan.portion.map_or(0, |portion| portion.base)),
             supply: Supply::default(),
             window: Window::new(plan.ordered),
+            checking: Checking::default(),
             reduction: (plan.merge == Merge::Reduce).then(Reduction::new),
             ledger,
             merged,
@@ -98,6 +103,7 @@ impl ItemsJob {
             // Parts are copied out of the arena.
             _ if self.reduction.is_some() => Destination::Arena,
             Placement::Append => Destination::Arena,
+            Placement::Checked => Destination::Marked,
             Placement::Nowhere => Destination::Nowhere,
             Placement::Direct(DirectLength::Exactly(len)) => {
                 let portion = self.plan.portion.unwrap_or_default();
@@ -127,7 +133,7 @@ impl ItemsJob {
 
     /// Whether all items were run and merged.
     fn is_run(&self) -> bool {
-        self.input.next() == Next::Ended && self.supply.len() == 0 && self.window.is_empty()
+        self.input.next() == Next::Ended && self.supply.len() == 0 && self.window.is_empty() && self.checking.is_empty()
     }
 
     /// Of a portion, it is told how its lines go on, and what cannot be joined without the rest of the input is the result.
@@ -150,7 +156,8 @@ impl ItemsJob {
         match (self.plan.placement, self.plan.on_error) {
             (Placement::Direct(DirectLength::Same), OnError::Skip) => len,
             (Placement::Direct(DirectLength::Exactly(len)), OnError::Skip) => len.into(),
-            (Placement::Direct(_), OnError::Fail) | (Placement::Append | Placement::Nowhere, _) => 0,
+            (Placement::Direct(_), OnError::Fail)
+            | (Placement::Append | Placement::Checked | Placement::Nowhere, _) => 0,
         }
     }
 }
@@ -320,7 +327,11 @@ impl Job for ItemsJob {
     }
 
     fn budget(&self, workers: usize) -> Budget {
-        self.sizing.budget(workers, self.plan.on_error)
+        let budget = self.sizing.budget(workers, self.plan.on_error);
+        match self.plan.placement {
+            Placement::Checked => Budget { items: budget.items.min(MARKED_ITEMS), ..budget },
+            Placement::Append | Placement::Direct(_) | Placement::Nowhere => budget,
+        }
     }
 
     fn split_and_merge(&self) -> (Split, Merge) {
@@ -329,6 +340,10 @@ impl Job for ItemsJob {
 
     fn length(&self) -> ResultLength {
         self.plan.length
+    }
+
+    fn totals(&self) -> &JobTotals {
+        self.ledger.totals()
     }
 
     fn totals_mut(&mut self) -> &mut JobTotals {

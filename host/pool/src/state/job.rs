@@ -106,6 +106,7 @@ pub(crate) trait Job {
     fn split_and_merge(&self) -> (Split, Merge);
     /// How long each result must be.
     fn length(&self) -> ResultLength;
+    fn totals(&self) -> &JobTotals;
     fn totals_mut(&mut self) -> &mut JobTotals;
 }
 

@@ -2,9 +2,9 @@
 //! the totals, and how far everything in front is complete.
 
 use taskhost_protocol::ids::{JobId, SourceId};
-use taskhost_protocol::limits::COUNTERS;
 use taskhost_protocol::work::Split;
 
+use super::counting;
 use super::window::Finished;
 use crate::event::{Action, FailedItem, JobFailure, JobTotals, OnError, Prefix};
 
@@ -106,24 +106,12 @@ impl Ledger {
         self.totals.items += items;
         self.totals.input += input;
         self.totals.output = self.totals.output.saturating_add(results);
-        self.count(&counters);
+        counting::add(&mut self.totals.counters, counters.iter().map(|(name, amount)| (name, amount)));
         self.prefix.source = end.0;
         self.prefix.offset = end.1;
         self.prefix.source_items = begins + items;
         self.prefix.output += if self.direct { results } else { output };
         output
-    }
-
-    /// Adds up what the kernel counted.
-    fn count(&mut self, counters: &[(String, u64)]) {
-        let sums = &mut self.totals.counters;
-        for (name, amount) in counters {
-            // A reply has no more names than this, but a hostile worker has others in each.
-            if sums.len() < COUNTERS || sums.contains_key(name) {
-                let sum = sums.entry(name.clone()).or_default();
-                *sum = sum.saturating_add(*amount);
-            }
-        }
     }
 }
 

@@ -7,7 +7,9 @@
 
 mod charge;
 mod check;
+pub(crate) mod checking;
 mod cores;
+pub(crate) mod counting;
 mod crew;
 mod ending;
 mod growth;
@@ -218,6 +220,9 @@ impl State {
                 if let Some(running) = self.jobs.get_mut(&job) {
                     running.get_mut().appended(bytes);
                 }
+            }
+            Event::Checked { job, checked } => {
+                self.with_items(job, |items, actions| items.checked(checked, actions));
             }
             Event::Written { job, bytes } => {
                 if let Some(running) = self.jobs.get_mut(&job) {

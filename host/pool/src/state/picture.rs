@@ -217,7 +217,7 @@ impl PictureJob {
     }
 
     fn rows_done(&mut self, ran: Ran<'_>, rows: &Rows, actions: &mut Vec<Action>) {
-        let Ran { batch, pick, done, .. } = ran;
+        let Ran { worker, batch, pick, done } = ran;
         let plane = self.plane_of(rows);
         let mut end = rows.first + rows.count;
         if let Some(rest) = done.rest {
@@ -247,6 +247,7 @@ impl PictureJob {
             actions.push(Action::ReleaseBatch { batch });
         }
         let finished = Finished {
+            worker: Some(worker),
             batch,
             items: done.items,
             input,
@@ -470,6 +471,10 @@ impl Job for PictureJob {
 
     fn length(&self) -> ResultLength {
         ResultLength::Unknown
+    }
+
+    fn totals(&self) -> &JobTotals {
+        self.ledger.totals()
     }
 
     fn totals_mut(&mut self) -> &mut JobTotals {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use taskhost_protocol::ids::{BatchId, SourceId};
+use taskhost_protocol::ids::{BatchId, SourceId, WorkerId};
 
 use crate::event::FailedItem;
 
@@ -23,6 +23,8 @@ const BATCHES: usize = 1 << 17;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Finished {
     pub(crate) batch: BatchId,
+    /// Who ran it.
+    pub(crate) worker: Option<WorkerId>,
     pub(crate) items: u64,
     /// Bytes of input.
     pub(crate) input: u64,

@@ -5,7 +5,7 @@ use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::work::{Done, Partial, Piece, Split};
 
 use super::ItemsJob;
-use crate::event::{Action, Destination, DoneRange, FailedItem, JobFailure, OnError, Placement, Prefix};
+use crate::event::{Action, Checked, Destination, DoneRange, FailedItem, JobFailure, OnError, Placement, Prefix};
 use crate::state::job::Ran;
 use crate::state::ledger::{failed_items, place_behind};
 use crate::state::mark::Mark;
@@ -35,7 +35,7 @@ impl ItemsJob {
         next_part: &mut u64,
         actions: &mut Vec<Action>,
     ) -> Result<(), JobFailure> {
-        let Ran { batch, pick, done, .. } = ran_batch;
+        let Ran { worker, batch, pick, done } = ran_batch;
         if let Some(fault) = &done.joining {
             actions.push(Action::ReleaseBatch { batch });
             return Err(JobFailure::Kernel(fault.to_string()));
@@ -87,15 +87,17 @@ impl ItemsJob {
             self.failed = Some(self.failed.map_or(key, |failed| failed.min(key)));
             self.supply.drop_behind(key);
         }
-        let is_appended = self.reduction.is_none() && self.plan.placement == Placement::Append;
+        let is_appended = matches!(self.plan.placement, Placement::Append | Placement::Checked);
+        let is_appended = is_appended && self.reduction.is_none();
         let output = if is_appended { done.output } else { 0 };
         if output == 0 {
             actions.push(Action::ReleaseBatch { batch });
         }
         let results = if self.reduction.is_some() { 0 } else { done.output };
         let counters = done.counters.clone();
-        let items = done.items;
-        self.window.complete(key, Finished { batch, items, input, results, output, failures, counters, end });
+        let (items, worker) = (done.items, Some(worker));
+        let finished = Finished { batch, worker, items, input, results, output, failures, counters, end };
+        self.window.complete(key, finished);
         self.merge(actions);
         Ok(())
     }
@@ -104,9 +106,8 @@ impl ItemsJob {
     pub(super) fn merge(&mut self, actions: &mut Vec<Action>) {
         let before = self.ledger.prefix();
         let mut is_told = false;
-        // What is still to be run comes before what was finished behind it.
         while !self.ledger.has_failed()
-            && let Some(finished) = self.window.pop_before(self.supply.first())
+            && let Some(finished) = self.next_finished(actions)
         {
             let (batch, output) = (finished.batch, finished.output);
             if self.ledger.fails_with(&finished) {
@@ -115,6 +116,10 @@ impl ItemsJob {
                 is_told = true;
             }
             let kept = self.ledger.merge(finished, actions);
+            if self.plan.placement == Placement::Checked {
+                // It is where it belongs.
+                continue;
+            }
             if kept > 0 {
                 self.window.append(kept);
                 actions.push(Action::Append { job: self.id, batch, bytes: kept });
@@ -124,6 +129,34 @@ impl ItemsJob {
         }
         if !is_told {
             self.tell_merged(before, actions);
+        }
+    }
+
+    /// The next batch in order. What is still to be run comes before what was finished behind it.
+    fn next_finished(&mut self, actions: &mut Vec<Action>) -> Option<Finished> {
+        if self.plan.placement != Placement::Checked {
+            return self.window.pop_before(self.supply.first());
+        }
+        while let Some(finished) = self.window.pop_before(self.supply.first()) {
+            let (batch, bytes) = (finished.batch, finished.output);
+            if bytes > 0 {
+                self.window.append(bytes);
+                actions.push(Action::Append { job: self.id, batch, bytes });
+            }
+            self.checking.push(finished);
+        }
+        self.checking.pop()
+    }
+
+    /// Whoever takes the results has said which of those of one batch it could not take.
+    pub(in crate::state) fn checked(&mut self, checked: Checked, actions: &mut Vec<Action>) {
+        self.checking.checked(checked);
+        self.merge(actions);
+        if self.ledger.has_failed() {
+            // Everything in front of that was run.
+            let key = (SourceId(0), 0);
+            self.failed = Some(key);
+            self.supply.drop_behind(key);
         }
     }
 

@@ -76,6 +76,16 @@ impl Spec {
         Self { plan: ItemsPlan { placement: Placement::Direct(length), ..self.plan }, ..self }
     }
 
+    /// Results are taken item by item by somebody else.
+    pub(super) fn checked(self) -> Self {
+        Self { plan: ItemsPlan { placement: Placement::Checked, ..self.plan }, scale: 1, ..self }
+    }
+
+    /// Whether the result of an item is not taken: there is an `M` in it.
+    pub(super) fn is_misfit(&self, item: &[u8]) -> bool {
+        self.plan.placement == Placement::Checked && Fate::of(item, u32::MAX) == Fate::Well && item.contains(&b'M')
+    }
+
     pub(super) fn scaled(self, scale: u64) -> Self {
         Self { scale, ..self }
     }
@@ -119,7 +129,9 @@ impl Spec {
             Placement::Direct(DirectLength::Same) => item.iter().map(|byte| !byte).collect(),
             Placement::Direct(DirectLength::Exactly(len)) => vec![Self::sum(item); len as usize],
             // Of another length than the item, and now and then of none.
-            Placement::Append | Placement::Nowhere => item.iter().skip(1).flat_map(|byte| [*byte, b'!']).collect(),
+            Placement::Append | Placement::Checked | Placement::Nowhere => {
+                item.iter().skip(1).flat_map(|byte| [*byte, b'!']).collect()
+            }
         })
     }
 
@@ -133,12 +145,17 @@ impl Spec {
         match self.plan.placement {
             Placement::Direct(DirectLength::Same) => item.len(),
             Placement::Direct(DirectLength::Exactly(len)) => len as usize,
-            Placement::Append | Placement::Nowhere => 0,
+            Placement::Append | Placement::Checked | Placement::Nowhere => 0,
         }
     }
 
     /// What stands in the output for an item: its result, or what is there in its place.
     pub(super) fn written(&self, item: &[u8]) -> Vec<u8> {
+        if self.is_misfit(item) { Vec::new() } else { self.made(item) }
+    }
+
+    /// What the worker writes for an item.
+    pub(super) fn made(&self, item: &[u8]) -> Vec<u8> {
         let end: &[u8] = if self.plan.merge == Merge::Lines { b"\n" } else { b"" };
         let front = |result: &[u8]| match self.plan.merge {
             Merge::Framed => (result.len() as u32).to_le_bytes().to_vec(),

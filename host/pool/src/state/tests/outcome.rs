@@ -47,7 +47,7 @@ fn has_at(spec: &Spec) -> bool {
     match spec.plan.placement {
         Placement::Append => spec.plan.ordered && spec.plan.merge != Merge::Reduce,
         Placement::Direct(_) => true,
-        Placement::Nowhere => false,
+        Placement::Checked | Placement::Nowhere => false,
     }
 }
 
@@ -58,7 +58,8 @@ pub(super) fn expected_failures(spec: &Spec) -> Vec<Report> {
     for (number, item) in (0..).zip(spec.items()) {
         line = if item.source == source { line } else { 0 };
         source = item.source;
-        if let Some((verdict, attempts)) = Fate::of(&item.bytes, u32::MAX).reported() {
+        let misfit = spec.is_misfit(&item.bytes).then_some(("unfit", 1));
+        if let Some((verdict, attempts)) = Fate::of(&item.bytes, u32::MAX).reported().or(misfit) {
             let is_skipped = spec.plan.on_error == OnError::Skip;
             reports.push(Report {
                 source,
@@ -139,7 +140,8 @@ impl World {
         let input: usize = spec.inputs.iter().map(|input| input.bytes().len()).sum();
         assert!(totals.input <= input as u64);
         let counted = totals.counters.get("items").copied().unwrap_or(0);
-        assert_eq!(counted, items - failed, "each item that is well counts once");
+        let misfits = spec.items().iter().filter(|item| spec.is_misfit(&item.bytes)).count() as u64;
+        assert_eq!(counted, items - failed + misfits, "each item that is well counts once");
         if spec.plan.placement != Placement::Nowhere {
             assert_eq!(totals.output, self.outcomes[&job].output.len() as u64 * spec.scale);
         }

@@ -231,6 +231,30 @@ proptest! {
     }
 
     #[test]
+    fn what_does_not_fit_costs_itself_and_nothing_else(
+        spec in spec(prop_oneof![Just(Merge::Lines), Just(Merge::Concat)]),
+        wrongs in prop::collection::vec((any::<Index>(), prop::sample::select(b"MMMMXCDKFL".to_vec())), 0..8),
+        flags in (any::<bool>(), any::<bool>()),
+        workers in 1usize..5,
+        steps in prop::collection::vec(step(true), 0..400),
+    ) {
+        let mut spec = spec.checked();
+        spoil(&mut spec, &wrongs);
+        let (skips, is_ordered) = flags;
+        let mut world = World::new(workers);
+        let plan = ItemsPlan { on_error: if skips { OnError::Skip } else { OnError::Fail }, ..spec.plan };
+        // Without an order, no failure is the first.
+        let plan = ItemsPlan { ordered: is_ordered || !skips, ..plan };
+        let spec = Spec { plan, ..spec };
+        let job = world.add(0, spec.clone());
+        run(&mut world, &steps);
+        match expected_failures(&spec).into_iter().next() {
+            Some(first) if !skips => prop_assert_eq!(&world.failure(job), &first),
+            _ => world.assert_done(job),
+        }
+    }
+
+    #[test]
     fn a_job_goes_on_where_another_run_stopped(
         spec in spec(any_merge()),
         wrongs in wrongs(),

@@ -9,6 +9,7 @@ use taskhost_data::tree::LocalTree;
 use taskhost_protocol::fault::{Fault, ItemFailure, ItemPlace};
 use taskhost_protocol::ids::SourceId;
 use taskhost_protocol::limits::FAILURES_PER_BATCH;
+use taskhost_protocol::mark::Mark;
 use taskhost_protocol::progress::Progress;
 use taskhost_protocol::work::{Done, Merge, Partial, Piece, Rest, Spent, Split};
 
@@ -311,7 +312,15 @@ impl Run<'_> {
         match self.spec.result(&item.bytes) {
             None => self.fail(piece, item, 1, kernel_says()),
             Some(result) if self.order.merge == Merge::Reduce => tree.push(position, &result, &mut join).unwrap(),
-            Some(_) => self.ran.output.extend(self.spec.written(&item.bytes)),
+            Some(_) => {
+                let made = self.spec.made(&item.bytes);
+                if self.order.destination == Destination::Marked {
+                    let place = ItemPlace { source: piece.source, offset: item.offset };
+                    let (ordinal, len) = (self.ran.done.items as u32 - 1, item.bytes.len() as u64);
+                    self.ran.output.extend(Mark { place, ordinal, len, result: made.len() as u64 }.encode());
+                }
+                self.ran.output.extend(made);
+            }
         }
     }
 

@@ -2,6 +2,8 @@
 //! What happens next is up to the test.
 
 mod actions;
+mod checker;
+mod resuming;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,7 +21,7 @@ use super::input::{Input, Spec};
 use super::worker::{Effort, Fate, Ran, Runs, Tells, run_items, run_join};
 use crate::death::{Death, Reason};
 use crate::event::{
-    Action, Destination, DoneRange, Event, FailedItem, JobFailure, JobPlan, JobTotals, OnError, Order, PartId,
+    Action, Checked, Destination, DoneRange, Event, FailedItem, JobFailure, JobPlan, JobTotals, OnError, Order, PartId,
     Placement, Post, Prefix, Resume, Task,
 };
 use crate::runner::cutter;
@@ -128,6 +130,7 @@ pub(super) enum Move {
     BecomeReady(WorkerId),
     Exit(WorkerId),
     Write,
+    Check,
 }
 
 #[derive(Debug)]
@@ -144,6 +147,8 @@ pub(super) struct World {
     parts: BTreeMap<PartId, Vec<u8>>,
     /// Appended but not written.
     pub(super) sink: VecDeque<(JobId, BatchId, u64)>,
+    /// What is said of results that were written, and was not yet heard.
+    checks: VecDeque<(JobId, Checked)>,
     /// Jobs that asked for their next input, and those that asked for more of their pipe.
     pub(super) feeds: BTreeSet<JobId>,
     pub(super) reads: BTreeMap<JobId, u64>,
@@ -191,6 +196,7 @@ impl World {
             batches: BTreeMap::new(),
             parts: BTreeMap::new(),
             sink: VecDeque::new(),
+            checks: VecDeque::new(),
             feeds: BTreeSet::new(),
             reads: BTreeMap::new(),
             opening: BTreeMap::new(),
@@ -253,44 +259,6 @@ impl World {
         job
     }
 
-    /// Goes on with a job where another world has stopped; `before` is what was left of it there.
-    pub(super) fn resume(&mut self, job: JobId, spec: Spec, before: FakeJob) {
-        let mut resume = Resume { prefix: before.prefix, totals: before.totals.clone(), ..Resume::default() };
-        for (range, _) in &before.reduced {
-            resume.done.entry(range.source).or_default().push(range.clone());
-        }
-        resume.done.values_mut().for_each(|ranges| ranges.sort_by_key(|range| range.start));
-        let plan = JobPlan::Items(spec.plan);
-        let fake = FakeJob {
-            kind: Kind::Items(spec),
-            opened: 0,
-            pipe: None,
-            open: BTreeSet::new(),
-            runs: Runs::new(),
-            appended: resume.prefix.output,
-            is_over: false,
-            ..before
-        };
-        assert!(self.jobs.insert(job, fake).is_none(), "job numbers are never used twice");
-        self.tell(Event::JobAdded { job, plan, resume: Some(Box::new(resume)) });
-    }
-
-    /// The run is broken off: what is left of the job, with the output as far as it is merged.
-    pub(super) fn stop(&mut self, job: JobId) -> FakeJob {
-        let fake = &self.jobs[&job];
-        let (prefix, totals, failed) = (fake.prefix, fake.totals.clone(), fake.failed.clone());
-        while !self.sink.is_empty() {
-            self.write();
-        }
-        let scale = self.scale(job);
-        let mut fake = self.jobs.remove(&job).unwrap();
-        if matches!(&fake.kind, Kind::Items(spec) if spec.plan.placement == Placement::Append) {
-            fake.output.truncate((prefix.output / scale) as usize);
-        }
-        let failed = failed.into_iter().take(totals.failed as usize).collect();
-        FakeJob { prefix, totals, failed, ..fake }
-    }
-
     /// Lends it cores.
     pub(super) fn lend(&mut self, cores: usize, is_contested: bool) {
         for action in self.state.lend(cores, is_contested) {
@@ -338,6 +306,7 @@ impl World {
                 Phase::Killed => moves.push(Move::Exit(*id)),
             }
         }
+        moves.extend((!self.checks.is_empty()).then_some(Move::Check));
         moves.extend((!self.sink.is_empty()).then_some(Move::Write));
         moves
     }
@@ -352,6 +321,7 @@ impl World {
             Move::BecomeReady(worker) => self.become_ready(worker),
             Move::Exit(worker) => self.obey(worker),
             Move::Write => self.write(),
+            Move::Check => self.check(),
         }
     }
 

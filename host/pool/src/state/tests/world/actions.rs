@@ -130,11 +130,15 @@ impl World {
             Action::Merged { job, prefix, totals } => {
                 let fake = self.jobs.get_mut(&job).unwrap();
                 assert!(prefix >= fake.prefix, "{prefix:?} is behind {:?}", fake.prefix);
+                let is_checked = fake.is_checked();
                 let is_direct = match &fake.kind {
                     Kind::Items(spec) => matches!(spec.plan.placement, Placement::Direct(_)),
                     Kind::Picture(spec) => spec.plan.direct,
                 };
-                assert!(is_direct || prefix.output == fake.appended, "what was merged was asked to be appended");
+                assert!(
+                    is_direct || is_checked || prefix.output == fake.appended,
+                    "what was merged was asked to be appended"
+                );
                 assert!(totals.failed == fake.failed.len() as u64 && totals.items >= totals.failed);
                 fake.prefix = prefix;
                 fake.totals = *totals;

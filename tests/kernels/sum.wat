@@ -1,0 +1,25 @@
+;; Adds up numbers of eight bytes; one that is none traps. Counts them.
+(module
+  (import "taskhost" "counter_add" (func $count (param i32 i32 i64)))
+  (memory (export "memory") 32)
+  (data (i32.const 32) "numbers")
+  (func (export "taskhost_alloc") (param $len i32) (result i32) (i32.const 1024))
+  (func (export "taskhost_process") (param $at i32) (param $len i32) (result i64)
+    (call $count (i32.const 32) (i32.const 7) (i64.const 1))
+    (if (f64.ne (f64.load (local.get $at)) (f64.load (local.get $at))) (then unreachable))
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $len))))
+  (func (export "taskhost_combine") (param $at i32) (param $len i32) (result i64)
+    (local $left i32) (local $part i32) (local $sum f64)
+    (local.set $left (i32.load (local.get $at)))
+    (local.set $part (i32.add (local.get $at) (i32.add (i32.const 4) (i32.shl (local.get $left) (i32.const 2)))))
+    (block $done
+      (loop $next
+        (br_if $done (i32.eqz (local.get $left)))
+        (local.set $sum (f64.add (local.get $sum) (f64.load align=1 (local.get $part))))
+        (local.set $part (i32.add (local.get $part) (i32.const 8)))
+        (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+        (br $next)))
+    (f64.store (i32.const 16) (local.get $sum))
+    (i64.const 0x1000000008))
+  (func (export "taskhost_finish") (param $at i32) (param $len i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get $at)) (i64.const 32)) (i64.extend_i32_u (local.get $len)))))
