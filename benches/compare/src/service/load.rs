@@ -86,7 +86,7 @@ impl Asked<'_> {
             while due < first + time {
                 let now = Instant::now();
                 let began = if now < due {
-                    thread::sleep(due - now);
+                    thread::park_timeout(due - now);
                     // Waking up late is no fault of who answers.
                     Instant::now()
                 } else {

@@ -66,7 +66,7 @@ impl Server {
             if began.elapsed() > START {
                 return Err("wasmtime serve does not listen".into());
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::park_timeout(Duration::from_millis(10));
         }
         Ok(server)
     }

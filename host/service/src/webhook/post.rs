@@ -170,7 +170,7 @@ impl Office {
             let written = message.clone();
             if store.write(move |rows| webhooks::tried(rows, &written, &attempted)).is_err() {
                 // It will be sent once more, but not at once: there may be no room for a while.
-                std::thread::sleep(REST);
+                std::thread::park_timeout(REST);
             }
             // A server that stops has nobody who listens.
             let _ = orders.send(Order::Tried(message));
