@@ -5,7 +5,7 @@
 #   plugins/build.sh                build into plugins/dist
 #   plugins/build.sh --output DIR   build into DIR
 #   plugins/build.sh --check        build into a temporary folder and compare with plugins/dist
-#   plugins/build.sh --kernel NAME FILE    build one kernel of this workspace into a file
+#   plugins/build.sh --kernel NAME FILE [MANIFEST]    build one kernel, of this workspace or of another, into a file
 #
 # Takes whichever toolchain is there:
 #   1. rustup's, when it has the target:  rustup target add wasm32-unknown-unknown
@@ -26,6 +26,7 @@ fail() {
 }
 
 mode=build
+kernel_manifest=$plugins/Cargo.toml
 output=$plugins/dist
 while [ $# -gt 0 ]; do
     case $1 in
@@ -42,6 +43,10 @@ while [ $# -gt 0 ]; do
             kernel=$2
             file=$(realpath "$3")
             shift 2
+            if [ $# -ge 2 ]; then
+                kernel_manifest=$(realpath "$2")
+                shift
+            fi
             ;;
         -h | --help)
             sed -n '2,15s/^# \{0,1\}//p' "$0"
@@ -99,7 +104,7 @@ export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$tools/wasm-component-ld
 export PATH=$tools/gcc-ld:$PATH # wasm-ld, which wasm-component-ld runs
 
 if [ $mode = kernel ]; then
-    cargo build --release --locked --target $target "${build_std[@]}" --package "$kernel"
+    cargo build --release --locked --target $target "${build_std[@]}" --package "$kernel" --manifest-path "$kernel_manifest"
     install -m 644 "$CARGO_TARGET_DIR/$target/release/${kernel//-/_}.wasm" "$file"
     exit
 fi

@@ -157,6 +157,7 @@ fn only_the_command_prints_or_exits() {
         // Programs of their own, for measuring.
         "benches/compare/src/library/main.rs",
         "benches/compare/src/main.rs",
+        "benches/compare/src/service/main.rs",
         "host/engine/examples/call_cost.rs",
     ];
     let found = places(r"(?-u:\b)(e?println|e?print|dbg)!|process::exit\(");

@@ -1,6 +1,7 @@
 //! `taskhost serve`: the service, until a signal ends it.
 
 mod calls;
+mod courier;
 mod file;
 mod settings;
 
@@ -15,11 +16,13 @@ use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Options, Service};
+use taskhost_service::webhook::Networks;
 
 use crate::exit_code::{Exit, Failure};
 use crate::report;
 
 use calls::Workers;
+use courier::Web;
 use settings::Settings;
 
 /// How often it is looked whether nothing is under way any more.
@@ -53,6 +56,7 @@ pub(crate) fn run() -> Result<Exit> {
     let cores = Topology::current().plan(arguments.workers.0).len();
     let engine = Workers::new(cores, arguments.sandbox.into()).map_err(|error| Failure::input(error.to_string()))?;
     report::tracing::begin(arguments.log_format);
+    let networks = Networks(arguments.webhook_network);
     let options = Options {
         data,
         listen: arguments.listen,
@@ -64,6 +68,8 @@ pub(crate) fn run() -> Result<Exit> {
         cores,
         reserve: arguments.reserve,
         engine: Arc::new(engine),
+        courier: Arc::new(Web::new(networks.clone())),
+        networks,
         limits: Limits::default(),
     };
     let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;

@@ -25,12 +25,18 @@ pub(crate) fn can_trace(test: &str) -> bool {
 pub(crate) fn calls(place: &Place, arguments: &str) -> Calls {
     let traced = Program::of(OsStr::new("strace"), &place.path("")).arguments("-f -qq -c -o calls");
     traced.argument(env!("CARGO_BIN_EXE_taskhost")).arguments(arguments).run().success();
+    counted(&place.text("calls"))
+}
+
+/// The table that strace writes.
+#[track_caller]
+pub(crate) fn counted(table: &str) -> Calls {
     // `% time, seconds, usecs/call, calls, errors if any, name`
     let row = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         Some(((*words.last()?).to_owned(), words.get(3)?.parse().ok()?))
     };
-    let calls: Calls = place.text("calls").lines().filter_map(row).collect();
+    let calls: Calls = table.lines().filter_map(row).collect();
     assert!(calls.contains_key("execve") && calls.contains_key("total"), "strace saw nothing: {calls:?}");
     calls
 }

@@ -1,5 +1,6 @@
 //! A server under test, and the little of HTTP that talks to it.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Outcome, Place, Running};
+use crate::harness::{Outcome, Place, Program, Running};
 
 /// What no answer takes, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(100);
@@ -65,13 +66,25 @@ impl Server {
         Self::start_as(place, data, &format!("--listen 127.0.0.1:0 {more}"))
     }
 
+    /// One whose system calls are counted, and those of all its processes; the table is in `calls` after its end.
+    pub(super) fn start_counted(place: &Place) -> Self {
+        // Its tracer is no parent of it, so that it is this process that gets signals.
+        let traced = Program::of(OsStr::new("strace"), &place.path("")).arguments("-D -f -qq -c -o calls");
+        let serve = "serve --data data --sandbox auto -j 2 --drain-time 0s --listen 127.0.0.1:0";
+        Self::start_by(traced.argument(env!("CARGO_BIN_EXE_taskhost")).arguments(serve))
+    }
+
     fn start_as(place: &Place, data: &str, more: &str) -> Self {
         let mut serve = format!("serve --data {data} --sandbox auto -j 2");
         if !more.contains("--drain-time") {
             // Most tests end their server while something runs.
             serve.push_str(" --drain-time 0s");
         }
-        let mut running = place.taskhost(&format!("{serve} {more}")).within(LIFE).start();
+        Self::start_by(place.taskhost(&format!("{serve} {more}")))
+    }
+
+    fn start_by(program: Program) -> Self {
+        let mut running = program.within(LIFE).start();
         let line = running.line();
         let address = line.strip_prefix("listening on http://").unwrap_or_else(|| panic!("{line:?}")).to_owned();
         Self { running, address }

@@ -5,6 +5,8 @@ mod attacks;
 #[cfg(feature = "serve")]
 mod backup;
 #[cfg(feature = "serve")]
+mod batch;
+#[cfg(feature = "serve")]
 mod browser;
 #[cfg(feature = "serve")]
 mod calls;
@@ -15,9 +17,13 @@ mod client;
 #[cfg(feature = "serve")]
 mod config;
 #[cfg(feature = "serve")]
+mod counts;
+#[cfg(feature = "serve")]
 mod description;
 #[cfg(feature = "serve")]
 mod drain;
+#[cfg(feature = "serve")]
+mod examples;
 #[cfg(feature = "serve")]
 mod fairness;
 #[cfg(feature = "serve")]
@@ -37,3 +43,5 @@ mod soak;
 mod tenants;
 #[cfg(feature = "serve")]
 mod tls;
+#[cfg(feature = "serve")]
+mod webhooks;

@@ -14,6 +14,7 @@ Usage: cargo run --release -p taskhost-compare -- [OPTIONS]
   --write [FILE]   Write the figures into a page [default: docs/performance.md]
   --folder DIR     Where inputs and outputs lie [default: target/compare]
   --python PROGRAM Which Python [default: python3]
+  --wasmtime PROGRAM  Which wasmtime serves, for the row service-calls [default: the one of wasmtime-serve.sh]
   --no-build       Measure what was built before
   --list           Print the names of the rows
 ";
@@ -25,6 +26,7 @@ pub(crate) struct Arguments {
     pub(crate) write: Option<PathBuf>,
     pub(crate) folder: PathBuf,
     pub(crate) python: String,
+    pub(crate) wasmtime: Option<String>,
     pub(crate) build: bool,
     pub(crate) list: bool,
     pub(crate) help: bool,
@@ -40,6 +42,7 @@ impl Arguments {
             write: None,
             folder: PathBuf::from(root).join("target/compare"),
             python: "python3".into(),
+            wasmtime: None,
             build: true,
             list: false,
             help: false,
@@ -54,6 +57,7 @@ impl Arguments {
                 "--rounds" => parsed.rounds = value()?.parse().map_err(|_| "--rounds needs a number")?,
                 "--folder" => parsed.folder = value()?.into(),
                 "--python" => parsed.python = value()?,
+                "--wasmtime" => parsed.wasmtime = Some(value()?),
                 "--write" => {
                     let file = words.next_if(|next| !next.starts_with('-')).map(PathBuf::from);
                     parsed.write = Some(file.unwrap_or_else(|| PathBuf::from(root).join("docs/performance.md")));

@@ -43,7 +43,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if arguments.build {
         build()?;
     }
-    let setup = Setup::new(arguments.full, arguments.folder.clone(), &arguments.python)?;
+    let setup = Setup::new(&arguments)?;
     let mut measured = Vec::new();
     for (name, make) in rows {
         eprintln!("{name} …");

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::arguments::Arguments;
 use crate::contender::{Contender, OURS};
 
 pub(crate) struct Setup {
@@ -18,6 +19,8 @@ pub(crate) struct Setup {
     joblib: Result<PathBuf, String>,
     parallel: Result<PathBuf, String>,
     extism: Result<PathBuf, String>,
+    /// `wasmtime serve`, and the component that it serves.
+    wasmtime: Result<(PathBuf, PathBuf), String>,
 }
 
 /// What makes bytes that look random and are the same everywhere (SplitMix64).
@@ -38,9 +41,11 @@ impl Noise {
 
 impl Setup {
     /// Looks for what is there, and makes the folder.
-    pub(crate) fn new(is_full: bool, folder: PathBuf, python: &str) -> io::Result<Self> {
+    pub(crate) fn new(arguments: &Arguments) -> io::Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize()?;
-        fs::create_dir_all(&folder)?;
+        let python = arguments.python.as_str();
+        fs::create_dir_all(&arguments.folder)?;
+        let folder = arguments.folder.canonicalize()?;
         let python_path = works(python, &["--version"], "Python 3 is not there: apt-get install python3");
         let joblib = python_path.clone().and_then(|_| {
             works(python, &["-c", "import joblib"], &format!("joblib is not there: {python} -m pip install joblib"))
@@ -53,7 +58,8 @@ impl Setup {
             let manifest = "cargo build --release --manifest-path benches/compare/extism/Cargo.toml";
             Err(format!("it is not built, as it brings a wasmtime of its own: {manifest}"))
         };
-        Ok(Self { is_full, folder: folder.canonicalize()?, root, python: python_path, joblib, parallel, extism })
+        let wasmtime = wasmtime(&folder, arguments.wasmtime.as_deref());
+        Ok(Self { is_full: arguments.full, folder, root, python: python_path, joblib, parallel, extism, wasmtime })
     }
 
     /// One of two sizes.
@@ -97,6 +103,20 @@ impl Setup {
 
     pub(crate) fn library(&self, name: &str) -> Contender {
         Contender::new(name, self.program("library"))
+    }
+
+    pub(crate) fn service(&self, name: &str) -> Contender {
+        Contender::new(name, self.program("service"))
+    }
+
+    /// `wasmtime serve` of a component, asked by the program that asks the service.
+    pub(crate) fn wasmtime_serve(&self, name: &str) -> Contender {
+        match &self.wasmtime {
+            Ok((wasmtime, component)) => {
+                self.service(name).arguments("wasmtime").argument(wasmtime).argument(component)
+            }
+            Err(missing) => Contender::new(name, Err(missing.clone())),
+        }
     }
 
     /// One of our Python programs, in one of the three ways.
@@ -163,6 +183,16 @@ impl Setup {
             file.write_all(&[7; 8][..(bytes % 8) as usize])
         })
     }
+}
+
+/// `wasmtime`, as it was named or as the script builds it, and the component that only the script builds.
+fn wasmtime(folder: &Path, named: Option<&str>) -> Result<(PathBuf, PathBuf), String> {
+    let missing = "wasmtime's command is not there: benches/compare/wasmtime-serve.sh builds it, and what it serves";
+    let built = folder.join("bin/wasmtime");
+    let program = named.map_or_else(|| built.to_string_lossy().into_owned(), str::to_owned);
+    let component = folder.join("primes-http.wasm");
+    let program = works(&program, &["serve", "--help"], missing)?;
+    if component.exists() { Ok((program, component)) } else { Err(missing.to_owned()) }
 }
 
 /// The program, when it does what it is asked for.

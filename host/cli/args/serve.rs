@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use taskhost_service::webhook::Network;
 
 use super::SandboxName;
 use super::values::{self, WorkerCount};
@@ -51,6 +52,9 @@ pub(crate) struct ServeArguments {
     /// Workers of these that jobs leave to calls, and calls to tenants that have none under way
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) reserve: usize,
+    /// A network that webhooks may reach although it is not public, and without TLS, such as 10.0.0.0/8 (may be repeated)
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) webhook_network: Vec<Network>,
     /// How long jobs and calls may go on after a first SIGTERM; what runs then is parked, and goes on with the next server
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = values::time)]
     pub(crate) drain_time: Duration,

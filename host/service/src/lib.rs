@@ -5,6 +5,7 @@
 //! * [`tenant`] is who may do what, and how much of it.
 //! * [`job`] is the work: jobs, whose turn it is, the processes that do it; `http` is how tenants ask for it.
 //! * `call` is the small work: one item in, one result out, on workers that are kept ready.
+//! * `webhook` is who is told of the end of a job without asking, and which places may be told anything at all.
 //! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
@@ -29,3 +30,5 @@ pub mod store;
 pub mod sweep;
 pub mod tenant;
 pub mod time;
+#[cfg(feature = "http")]
+pub mod webhook;

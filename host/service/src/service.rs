@@ -18,6 +18,7 @@ use crate::job::{Fair, JobId, JobService, Launcher, Order, PROCESSES_PER_CORE, S
 use crate::store::{Store, StoreError};
 use crate::sweep::Sweeper;
 use crate::tenant::Directory;
+use crate::webhook::{Courier, Networks, Post};
 
 /// How a service is to be.
 pub struct Options {
@@ -41,6 +42,10 @@ pub struct Options {
     pub reserve: usize,
     /// Has the workers of calls.
     pub engine: Arc<dyn Engine>,
+    /// Sends what webhooks are told.
+    pub courier: Arc<dyn Courier>,
+    /// What they may reach beside public addresses; the courier knows it, too.
+    pub networks: Networks,
     /// How much strangers may take.
     pub limits: Limits,
 }
@@ -118,7 +123,9 @@ impl Service {
         let directory = Arc::new(Directory::new(Store::open(&folder.database())?)?);
         let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(folder.path()));
         let waiters = Arc::new(Waiters::default());
-        let over = Arc::clone(&waiters);
+        let post = Post::start(directory.store().clone(), options.courier).map_err(ServiceError::Thread)?;
+        let post = Arc::new(post);
+        let (over, news) = (Arc::clone(&waiters), Arc::clone(&post));
         let cores = options.cores.max(1);
         let job_cores = cores.saturating_sub(options.reserve).max(1);
         let shared = Arc::new(Shared {
@@ -129,13 +136,16 @@ impl Service {
             cores: job_cores,
             fair: Mutex::new(Fair::new(job_cores, job_cores * PROCESSES_PER_CORE)),
             counts: Arc::new(Counts::default()),
-            over: Box::new(move |job: &JobId| over.over(job)),
+            over: Box::new(move |job: &JobId| {
+                over.over(job);
+                news.look();
+            }),
             warn: Box::new(|job: &JobId, text: &str| tracing::warn!(job = job.as_str(), text, "job")),
         });
         let jobs = JobService::start(Arc::clone(&shared))?;
         let calls = Calls::new(Arc::clone(&shared), options.engine, cores, options.reserve);
         let meter = Meter::start(Arc::clone(&calls)).map_err(ServiceError::Thread)?;
-        let app = Arc::new(App::new(shared, jobs, calls, waiters, tls.is_some()));
+        let app = Arc::new(App::new(shared, jobs, calls, waiters, (post, options.networks), tls.is_some()));
         let told = Arc::clone(&app);
         let page = Arc::clone(&directory);
         let ground =
@@ -215,6 +225,7 @@ impl Service {
         self.app.jobs.tell(Order::Stop);
         self.listening.into_iter().for_each(Listening::stop);
         self.meter.stop();
+        self.app.post.stop();
         self.app.calls.stop();
         self.app.jobs.stop();
     }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use taskhost_service::call::{Callee, Engine, OpenError, Wanted};
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Options, Service, ServiceError};
+use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
 /// What no answer takes, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -23,6 +24,15 @@ struct NoWorkers;
 impl Engine for NoWorkers {
     fn open(&self, _: &Wanted) -> Result<Arc<dyn Callee>, OpenError> {
         Err(OpenError::Failed("there are no workers".into()))
+    }
+}
+
+/// Reaches nobody.
+struct Nobody;
+
+impl Courier for Nobody {
+    fn deliver(&self, _: &Letter) -> Result<u16, Undelivered> {
+        Err(Undelivered::Connection)
     }
 }
 
@@ -38,6 +48,8 @@ fn options(data: &Path, limits: Limits) -> Options {
         cores: 1,
         reserve: 0,
         engine: Arc::new(NoWorkers),
+        courier: Arc::new(Nobody),
+        networks: Networks::default(),
         limits,
     }
 }

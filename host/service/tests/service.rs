@@ -16,6 +16,7 @@ use taskhost_service::call::{Callee, Engine, ItemFailure, OpenError, Outcome, Ru
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
+use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
 /// A service in a folder of its own.
 struct Place {
@@ -42,6 +43,15 @@ impl std::io::Write for Writer {
 struct Client {
     address: SocketAddr,
     token: String,
+}
+
+/// Reaches nobody.
+struct Nobody;
+
+impl Courier for Nobody {
+    fn deliver(&self, _: &Letter) -> Result<u16, Undelivered> {
+        Err(Undelivered::Connection)
+    }
 }
 
 struct Answer {
@@ -155,6 +165,8 @@ impl Place {
             cores: 2,
             reserve: 1,
             engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
+            courier: Arc::new(Nobody),
+            networks: Networks::default(),
             limits: Limits::default(),
         };
         Service::start(options).unwrap()
@@ -502,7 +514,7 @@ fn calls_that_come_at_once_are_run_together_and_a_kept_worker_is_for_others() {
         let busy = || anna.get("/metrics").body.contains("taskhost_call_workers_busy 1");
         eventually("it is at work", busy);
         let quick: Vec<_> = (0..19).map(|_| scope.spawn(|| call(&anna, &hers, "quick"))).collect();
-        eventually("they wait", || anna.get("/metrics").body.contains("taskhost_calls_waiting 19"));
+        eventually("they wait", || anna.get("/metrics").body.contains("taskhost_queue_depth{class=\"call\"} 19"));
         // Of two workers one is kept for those who have none.
         assert_eq!(call(&bert, &his, "text").is(200).body, "TEXT");
         let one_too_many = call(&anna, &hers, "text").is(429);

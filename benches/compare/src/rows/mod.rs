@@ -8,6 +8,7 @@ mod faults;
 mod files;
 mod invert;
 mod pictures;
+mod service;
 mod shares;
 mod start;
 mod submit;
@@ -21,7 +22,7 @@ use crate::setup::Setup;
 type Make = fn(&Setup) -> io::Result<Row>;
 
 /// All rows, by the names that `--only` takes.
-pub(crate) const ALL: [(&str, Make); 25] = [
+pub(crate) const ALL: [(&str, Make); 28] = [
     ("sobel-2000-f64", |setup| pictures::row(setup, "sobel", 2000, "f64")),
     ("sobel-2000-rgb", |setup| pictures::row(setup, "sobel", 2000, "rgb")),
     ("sobel-16000-f64", |setup| pictures::row(setup, "sobel", 16_000, "f64")),
@@ -47,4 +48,7 @@ pub(crate) const ALL: [(&str, Make); 25] = [
     ("coordinator", coordinator::row),
     ("break-even", break_even::row),
     ("shares", shares::row),
+    ("service-calls", service::calls),
+    ("service-queue", service::queue),
+    ("service-fairness", service::fairness),
 ];

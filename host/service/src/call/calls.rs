@@ -47,6 +47,7 @@ struct Waiting {
     number: u64,
     purpose: Purpose,
     item: Vec<u8>,
+    came: Instant,
     sender: oneshot::Sender<Answer>,
     place: Place,
 }
@@ -185,12 +186,14 @@ impl Calls {
         let number = books.next;
         books.next += 1;
         let is_new = !books.kernels.contains_key(&purpose);
+        self.counts.came(!is_new);
         let ready = books.kernels.entry(purpose.clone()).or_insert_with(Ready::new);
         ready.calls += 1;
         ready.last_use = number;
         let (sender, receiver) = oneshot::channel();
         let place = Place::default();
-        let waiting = Waiting { number, purpose: purpose.clone(), item, sender, place: Arc::clone(&place) };
+        let came = Instant::now();
+        let waiting = Waiting { number, purpose: purpose.clone(), item, came, sender, place: Arc::clone(&place) };
         books.lines.push(tenant.id, waiting);
         self.dispatch(&mut books);
         Ok((Ticket { calls: self, number, purpose, place }, receiver, is_new))
@@ -280,6 +283,7 @@ impl Calls {
         let is_lost = Arc::new(AtomicBool::new(false));
         let (mut items, mut senders, mut places) = (Vec::new(), Vec::new(), Vec::new());
         for call in waiting {
+            self.counts.waits.add(call.came.elapsed());
             items.push(call.item);
             senders.push(Some(call.sender));
             places.push(call.place);
@@ -409,6 +413,12 @@ impl Calls {
     #[must_use]
     pub fn times(&self) -> &Times {
         &self.counts.times
+    }
+
+    /// How long calls waited for a worker.
+    #[must_use]
+    pub fn waits(&self) -> &Times {
+        &self.counts.waits
     }
 
     /// What was done so far, and what is under way.

@@ -25,6 +25,8 @@ pub struct Numbers {
     pub busy: usize,
     /// Kernels that are ready.
     pub ready: usize,
+    /// Calls whose kernel was ready, or was being made so, and calls for which that was begun.
+    pub found_ready: (u64, u64),
 }
 
 /// The same as it is counted.
@@ -37,6 +39,10 @@ pub(super) struct Counts {
     together: AtomicU64,
     /// From the arrival of each call with a result to that result.
     pub(super) times: Times,
+    /// From the arrival of each call to its worker.
+    pub(super) waits: Times,
+    hits: AtomicU64,
+    misses: AtomicU64,
 }
 
 fn count(number: &AtomicU64, more: u64) {
@@ -62,6 +68,11 @@ impl Counts {
         count(&self.together, calls.into());
     }
 
+    /// A call has come whose kernel was ready, or was not.
+    pub(super) fn came(&self, is_ready: bool) {
+        count(if is_ready { &self.hits } else { &self.misses }, 1);
+    }
+
     /// What was counted so far; what is under way is for others to say.
     pub(super) fn numbers(&self) -> Numbers {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
@@ -71,6 +82,7 @@ impl Counts {
             late: read(&self.late),
             refused: read(&self.refused),
             together: read(&self.together),
+            found_ready: (read(&self.hits), read(&self.misses)),
             ..Numbers::default()
         }
     }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -29,17 +30,37 @@ pub(super) struct Peer(pub(super) IpAddr);
 /// What is remembered from one request to the next.
 #[derive(Debug, Default)]
 pub(super) struct Guard {
+    numbers: Numbers,
     requests: Buckets<i64>,
     wrong: Buckets<IpAddr>,
     wrong_keys: Buckets<String>,
 }
 
-fn request_id(headers: &HeaderMap) -> String {
+/// Numbers of requests: a word that no other server has, and a count. They are no secrets, and cost nothing to make.
+#[derive(Debug)]
+struct Numbers {
+    server: String,
+    next: AtomicU64,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { server: random::word(10), next: AtomicU64::new(1) }
+    }
+}
+
+impl Numbers {
+    fn next(&self) -> String {
+        format!("{}-{:x}", self.server, self.next.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+fn request_id(headers: &HeaderMap, numbers: &Numbers) -> String {
     let is_fitting = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(is_fitting);
-    given.map_or_else(|| random::word(16), str::to_owned)
+    given.map_or_else(|| numbers.next(), str::to_owned)
 }
 
 /// The number of the trace that the request is part of (W3C `traceparent`).
@@ -53,7 +74,7 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 /// For every request: a number, and a line in the log.
 pub(super) async fn every(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let began = Instant::now();
-    let (id, trace) = (request_id(request.headers()), trace_id(request.headers()));
+    let (id, trace) = (request_id(request.headers(), &app.guard.numbers), trace_id(request.headers()));
     let method = request.method().clone();
     // Without what is behind the `?`, which may hold what a log should not.
     let path: String = request.uri().path().chars().take(256).collect();
@@ -173,11 +194,13 @@ mod tests {
 
     #[test]
     fn a_number_that_would_break_a_log_is_not_taken() {
-        let mut headers = HeaderMap::new();
+        let (mut headers, numbers) = (HeaderMap::new(), Numbers::default());
         for (given, is_taken) in [("abc-1", true), ("a\"b", false), ("a b", false), (&"x".repeat(65), false)] {
             headers.insert(REQUEST_ID, HeaderValue::from_str(given).expect("a value"));
-            assert_eq!(request_id(&headers) == given, is_taken, "{given}");
+            assert_eq!(request_id(&headers, &numbers) == given, is_taken, "{given}");
         }
+        assert_ne!(numbers.next(), numbers.next());
+        assert_ne!(numbers.next(), Numbers::default().next());
     }
 
     #[test]

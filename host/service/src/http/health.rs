@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::guard::Peer;
 use super::metrics::Page;
-use super::{App, Problem};
+use super::{App, Problem, process};
 use crate::call::Calls;
 use crate::counts::Counted;
 use crate::store::{contents, jobs, usage};
@@ -104,8 +104,9 @@ async fn page(app: &App, in_full: bool) -> Result<Response, Problem> {
     for (state, count) in &kept.open {
         page.value(&[("state", state)], count);
     }
-    page.head("taskhost_queue_depth", "gauge", "Jobs that wait for a process.");
-    page.value(&[], app.jobs.waiting());
+    page.head("taskhost_queue_depth", "gauge", "What waits: jobs for a process, calls for a worker.");
+    page.value(&[("class", "job")], app.jobs.waiting());
+    page.value(&[("class", "call")], app.calls.numbers().waiting);
     page.head("taskhost_queue_oldest_age_seconds", "gauge", "Age of the oldest job that waits.");
     let age = kept.oldest.map_or(0, |oldest| Moment::now().0.saturating_sub(oldest).max(0));
     page.value(&[], age as f64 / 1000.0);
@@ -114,6 +115,12 @@ async fn page(app: &App, in_full: bool) -> Result<Response, Problem> {
     counted(app, &mut page, &kept.used);
     calls(&app.calls, &mut page);
     quotas(&mut page, &kept.used);
+    debts(app, &mut page, &kept.used);
+    let (told, outcomes) = ("taskhost_webhook_deliveries_total", app.post.outcomes());
+    page.head(told, "counter", "Attempts to tell a webhook something.");
+    page.value(&[("outcome", "delivered")], outcomes.delivered.load(Ordering::Relaxed));
+    page.value(&[("outcome", "failed")], outcomes.failed.load(Ordering::Relaxed));
+    process::write(&mut page);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page.text).into_response())
 }
 
@@ -169,14 +176,35 @@ fn calls(calls: &Calls, page: &mut Page) {
     }
     page.head("taskhost_call_duration_seconds", "histogram", "From a call to its result.");
     page.times(&[], calls.times());
+    page.head("taskhost_dispatch_overhead_seconds", "histogram", "From a call to its worker.");
+    page.times(&[], calls.waits());
+    let (hits, misses) = numbers.found_ready;
+    page.head("taskhost_kernel_cache_hits_total", "counter", "Calls whose kernel was ready.");
+    page.value(&[], hits);
+    page.head("taskhost_kernel_cache_misses_total", "counter", "Calls for which a kernel was made ready.");
+    page.value(&[], misses);
     page.head("taskhost_calls_together_total", "counter", "Calls that were run together with others.");
     page.value(&[], numbers.together);
-    page.head("taskhost_calls_waiting", "gauge", "Calls that wait for a worker.");
-    page.value(&[], numbers.waiting);
     page.head("taskhost_call_workers_busy", "gauge", "Workers that are at calls.");
     page.value(&[], numbers.busy);
     page.head("taskhost_kernels_ready", "gauge", "Kernels that are kept ready for calls.");
     page.value(&[], numbers.ready);
+}
+
+/// Who has had more than its share, and how much: what says whose turn is next.
+fn debts(app: &App, page: &mut Page, used: &[(Tenant, usage::Usage, u64, u64)]) {
+    if used.is_empty() {
+        return;
+    }
+    page.head(
+        "taskhost_fair_debt_seconds",
+        "gauge",
+        "CPU time over weight that a tenant is ahead; the least has the next turn.",
+    );
+    let fair = app.shared.fair();
+    for (tenant, ..) in used {
+        page.value(&[("tenant", &tenant.name)], fair.debt(tenant.id));
+    }
 }
 
 /// How much of its quotas each tenant has used.

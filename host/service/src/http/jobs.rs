@@ -186,6 +186,7 @@ pub(super) async fn cancel(
     if done {
         app.jobs.tell(Order::Cancelled(job.clone()));
         app.waiters.over(&job);
+        app.post.look();
         app.shared.counts.over(tenant, JobState::Cancelled, &found.conclusion);
     }
     let found = find(&app, &caller, &job).await?;

@@ -1,14 +1,15 @@
 //! The service over HTTP: what is asked for is checked, kept, and answered.
 //!
 //! * [`server`] has the connections: how many, how slow, how long; [`tls`] makes them secret; [`guard`] is what every request
-//!   passes, [`metrics`] what is counted of it.
+//!   passes, [`metrics`] what is counted of it, [`process`] what the server itself takes.
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`retry`], [`result`] and
-//!   [`events`], [`invoke`], [`usage`], [`health`].
+//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`retry`], [`result`] and
+//!   [`events`], [`invoke`], [`webhooks`], [`usage`], [`health`].
 
 mod aliases;
+mod batch;
 mod blobs;
 mod body;
 mod bucket;
@@ -24,6 +25,7 @@ mod operator;
 mod page;
 mod patient;
 mod problem;
+mod process;
 mod range;
 mod result;
 mod retry;
@@ -35,6 +37,7 @@ mod submit;
 mod tls;
 mod usage;
 mod view;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,6 +48,7 @@ use crate::call::Calls;
 use crate::job::{JobId, JobService, Shared};
 use crate::store;
 use crate::time::Moment;
+use crate::webhook::{Networks, Post};
 
 pub use openapi::document;
 pub use problem::Problem;
@@ -89,6 +93,10 @@ pub struct App {
     pub waiters: Arc<Waiters>,
     /// The calls.
     pub calls: Arc<Calls>,
+    /// Sends what webhooks are told.
+    pub post: Arc<Post>,
+    /// What they may reach beside public addresses.
+    pub networks: Networks,
     /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
     is_secure: bool,
     began: Moment,
@@ -108,6 +116,7 @@ impl App {
         jobs: JobService,
         calls: Arc<Calls>,
         waiters: Arc<Waiters>,
+        (post, networks): (Arc<Post>, Networks),
         is_secure: bool,
     ) -> Self {
         Self {
@@ -115,6 +124,8 @@ impl App {
             jobs,
             waiters,
             calls,
+            post,
+            networks,
             is_secure,
             began: Moment::now(),
             sessions: session::Sessions::default(),

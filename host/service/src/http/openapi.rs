@@ -7,7 +7,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{aliases, blobs, events, health, invoke, jobs, kernels, result, retry, submit, usage};
+use super::{aliases, batch, blobs, events, health, invoke, jobs, kernels, result, retry, submit, usage, webhooks};
 
 /// Every error (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,8 +37,9 @@ struct Problem {
         invoke::kernel, invoke::function,
         aliases::list, aliases::put, aliases::show, aliases::delete,
         blobs::post, blobs::put, blobs::get, blobs::delete,
-        submit::submit, jobs::list, jobs::show, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
+        submit::submit, batch::submit, jobs::list, jobs::show, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
         events::events, result::result, result::failures, result::log,
+        webhooks::list, webhooks::create, webhooks::delete, webhooks::test, webhooks::deliveries,
         usage::show, usage::audit,
         show, health::alive, health::ready, health::metrics,
     ),

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::{
-    App, aliases, blobs, events, guard, health, invoke, jobs, kernels, openapi, page, problem, result, retry, submit,
-    usage,
+    App, aliases, batch, blobs, events, guard, health, invoke, jobs, kernels, openapi, page, problem, result, retry,
+    submit, usage, webhooks,
 };
 
 /// A place: a method, a path, and what is done there.
@@ -33,6 +33,7 @@ fn tenants() -> Vec<Route> {
         ("delete", "/v1/blobs/{digest}", delete(blobs::delete)),
         ("post", "/v1/jobs", post(submit::submit)),
         ("get", "/v1/jobs", get(jobs::list)),
+        ("post", "/v1/jobs/batch", post(batch::submit)),
         ("get", "/v1/jobs/{job}", get(jobs::show)),
         ("delete", "/v1/jobs/{job}", delete(jobs::forget)),
         ("post", "/v1/jobs/{job}/cancel", post(jobs::cancel)),
@@ -42,6 +43,11 @@ fn tenants() -> Vec<Route> {
         ("get", "/v1/jobs/{job}/result", get(result::result)),
         ("get", "/v1/jobs/{job}/failures", get(result::failures)),
         ("get", "/v1/jobs/{job}/log", get(result::log)),
+        ("get", "/v1/webhooks", get(webhooks::list)),
+        ("post", "/v1/webhooks", post(webhooks::create)),
+        ("delete", "/v1/webhooks/{webhook}", delete(webhooks::delete)),
+        ("post", "/v1/webhooks/{webhook}/test", post(webhooks::test)),
+        ("get", "/v1/webhooks/{webhook}/deliveries", get(webhooks::deliveries)),
         ("get", "/v1/usage", get(usage::show)),
         ("get", "/v1/audit", get(usage::audit)),
     ]
@@ -86,7 +92,7 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
 }
 
 /// All paths, as the list above writes them.
-pub(super) const PATHS: [&str; 24] = [
+pub(super) const PATHS: [&str; 29] = [
     "/v1/kernels",
     "/v1/kernels/{reference}",
     "/v1/kernels/{reference}/invoke",
@@ -96,6 +102,8 @@ pub(super) const PATHS: [&str; 24] = [
     "/v1/blobs",
     "/v1/blobs/{digest}",
     "/v1/jobs",
+    // In front of those that it would be an example of.
+    "/v1/jobs/batch",
     "/v1/jobs/{job}",
     "/v1/jobs/{job}/cancel",
     "/v1/jobs/{job}/retry",
@@ -104,6 +112,10 @@ pub(super) const PATHS: [&str; 24] = [
     "/v1/jobs/{job}/result",
     "/v1/jobs/{job}/failures",
     "/v1/jobs/{job}/log",
+    "/v1/webhooks",
+    "/v1/webhooks/{webhook}",
+    "/v1/webhooks/{webhook}/test",
+    "/v1/webhooks/{webhook}/deliveries",
     "/v1/usage",
     "/v1/audit",
     "/v1/openapi.json",
@@ -156,7 +168,8 @@ mod tests {
         for path in paths {
             let path_of_function = path.replace("{*function}", "x:y/z#f");
             let example = path_of_function.replace("{job}", "x").replace("{name}", "x").replace("{digest}", "x");
-            assert_eq!(PATHS[number_of(&example.replace("{reference}", "x"))], path);
+            let example = example.replace("{reference}", "x").replace("{webhook}", "x");
+            assert_eq!(PATHS[number_of(&example)], path);
         }
         for path in ["/", "", "/v1/jobs/", "/v1/jobs/x/y", "/v1/jobs/x/result/y", "/metrics/"] {
             let expected = if path == "/v1/jobs/" { "/v1/jobs/{job}" } else { "other" };

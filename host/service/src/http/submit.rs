@@ -212,11 +212,11 @@ pub(super) async fn admit(app: &App, caller: &Caller) -> Result<(), Problem> {
     Ok(())
 }
 
-fn too_many(most: u32, open: u64) -> Problem {
+pub(super) fn too_many(most: u32, open: u64) -> Problem {
     Problem::quota("queued_jobs", most.into(), open, Duration::from_secs(5))
 }
 
-fn unknown_blob(blob: Digest) -> Problem {
+pub(super) fn unknown_blob(blob: Digest) -> Problem {
     Problem::unprocessable("unknown-blob", format!("{blob} is not stored"))
 }
 
@@ -278,7 +278,8 @@ impl Request {
 }
 
 impl Asked {
-    async fn keep(self, app: &App, caller: &Caller) -> Result<JobSpec, Problem> {
+    /// Keeps the inputs.
+    pub(super) async fn keep(self, app: &App, caller: &Caller) -> Result<JobSpec, Problem> {
         let kernel = kernel(app, caller, &self.kernel).await?;
         let (mut inputs, mut input_bytes) = (Vec::new(), 0);
         for (number, input) in self.input.into_iter().enumerate() {

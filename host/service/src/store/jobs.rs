@@ -146,6 +146,22 @@ pub fn submit(
     if open >= u64::from(most) {
         return Ok(Submitted::TooMany(open));
     }
+    insert(connection, job, tenant, spec, again)?;
+    Ok(Submitted::New)
+}
+
+/// Keeps a job, and the request that asked for it: whoever calls has looked whether it may be there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn insert(
+    connection: &Connection,
+    job: &JobId,
+    tenant: TenantId,
+    spec: &JobSpec,
+    again: Option<&Idempotency>,
+) -> Result<()> {
+    let now = Moment::now();
     let text = serde_json::to_string(spec).map_err(|error| StoreError::Database(error.to_string()))?;
     connection.execute(
         "INSERT INTO jobs (id, tenant, kernel, state, spec, created) VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
@@ -166,7 +182,7 @@ pub fn submit(
             params![tenant.0, again.key, again.request, job.as_str(), now.0],
         )?;
     }
-    Ok(Submitted::New)
+    Ok(())
 }
 
 /// Jobs of a tenant that wait or run.
@@ -174,7 +190,7 @@ pub fn submit(
 /// # Errors
 /// When they cannot be counted.
 pub fn open_count(connection: &Connection, tenant: TenantId) -> Result<u64> {
-    let sql = "SELECT count(*) FROM jobs INDEXED BY jobs_to_do WHERE ended IS NULL AND tenant = ?1";
+    let sql = "SELECT count(*) FROM jobs INDEXED BY jobs_open WHERE ended IS NULL AND tenant = ?1";
     Ok(connection.query_row(sql, [tenant.0], |row| row.get(0))?)
 }
 
@@ -278,6 +294,7 @@ pub fn finish(
         return Ok(false);
     }
     super::retention::begin(connection, job, tenant)?;
+    super::webhooks::announce(connection, job, tenant, state, conclusion)?;
     for digest in [result, failures, log].into_iter().flatten() {
         contents::hold(connection, tenant, digest, job)?;
     }

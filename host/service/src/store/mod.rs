@@ -13,6 +13,7 @@ pub mod listing;
 pub mod retention;
 mod schema;
 pub mod usage;
+pub mod webhooks;
 
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};

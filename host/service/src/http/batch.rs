@@ -1,0 +1,188 @@
+//! `POST /v1/jobs/batch`: many jobs in one request, all of them or none, on the disk with one flush.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+use utoipa::ToSchema;
+
+use super::guard::need;
+use super::kernels::act;
+use super::submit::{Asked, admit, idempotency_key, too_many, unknown_blob};
+use super::{App, Problem, body};
+use crate::blobs::Digest;
+use crate::job::{JobId, JobSpec, Order};
+use crate::store::jobs::{self, Idempotency, Submitted};
+use crate::store::{audit, contents};
+use crate::tenant::{Caller, Scope, TenantId};
+
+/// Jobs of one request.
+const MOST: usize = 1000;
+
+/// Jobs as they are asked for, at most a thousand.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewJobs)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Many {
+    #[schema(min_items = 1, max_items = 1000)]
+    jobs: Vec<Asked>,
+}
+
+/// A job that was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AcceptedJob)]
+pub(super) struct AcceptedJob {
+    id: String,
+    /// Its path.
+    href: String,
+}
+
+/// Jobs that were accepted, in the order in which they were asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AcceptedJobs)]
+pub(super) struct AcceptedJobs {
+    jobs: Vec<AcceptedJob>,
+}
+
+/// What became of all of them.
+enum Handed {
+    New,
+    Before(Vec<JobId>),
+    OtherRequest,
+    TooMany(u64),
+    Unknown(usize, Digest),
+}
+
+/// Hands in many jobs, all or none: an error says by `index` which one it is about. `Idempotency-Key` makes a request that comes
+/// again within 24 hours the same jobs.
+#[utoipa::path(post, path = "/v1/jobs/batch", params(("idempotency-key" = Option<String>, Header)), request_body = Many,
+    responses((status = 202, description = "They are accepted", body = AcceptedJobs)))]
+pub(super) async fn submit(
+    State(app): State<Arc<App>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    headers: HeaderMap,
+    bytes: Body,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::JobsWrite)?;
+    let key = idempotency_key(&headers, "/v1/jobs/batch")?;
+    let text = body::text(&headers, bytes).await?;
+    let many: Many = serde_json::from_slice(&text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
+    if !(1..=MOST).contains(&many.jobs.len()) {
+        return Err(Problem::unprocessable("bad-job", format!("a batch has from 1 to {MOST} jobs")));
+    }
+    let request = *blake3::hash(&serde_json::to_vec(&many).unwrap_or_default()).as_bytes();
+    let (count, tenant) = (many.jobs.len(), caller.tenant.id);
+    if let Some(key) = key.clone() {
+        let before = app.read(move |rows| before(rows, tenant, &key, request, count)).await?;
+        match before {
+            Some(Handed::Before(jobs)) => return Ok(replayed(jobs)),
+            Some(_) => return Err(reused()),
+            None => {}
+        }
+    }
+    admit(&app, &caller).await?;
+    let specs = keep(&app, &caller, many).await?;
+    let jobs: Vec<JobId> = specs.iter().map(|_| JobId::create()).collect();
+    let most = caller.tenant.quotas.queued_jobs;
+    let (kept, ids) = (specs.clone(), jobs.clone());
+    let act_of = Arc::clone(&caller);
+    let handed = app.write(move |rows| {
+        if let Some(before) = key.as_ref().map(|key| before(rows, tenant, key, request, count)).transpose()?.flatten() {
+            return Ok(before);
+        }
+        let open = jobs::open_count(rows, tenant)?;
+        if open + count as u64 > u64::from(most) {
+            return Ok(Handed::TooMany(open));
+        }
+        for (index, spec) in kept.iter().enumerate() {
+            for input in &spec.inputs {
+                if contents::bytes(rows, tenant, &input.blob)?.is_none() {
+                    return Ok(Handed::Unknown(index, input.blob));
+                }
+            }
+        }
+        for (index, (job, spec)) in ids.iter().zip(&kept).enumerate() {
+            let again = key.as_ref().map(|key| Idempotency { key: key_of(key, index), request });
+            jobs::insert(rows, job, tenant, spec, again.as_ref())?;
+            audit::add(rows, &act(&act_of, "job.submit", job))?;
+        }
+        Ok(Handed::New)
+    });
+    match handed.await? {
+        Handed::New => {
+            for (job, spec) in jobs.iter().zip(specs) {
+                app.jobs.tell(Order::Submitted(job.clone(), tenant, Box::new(spec)));
+            }
+            Ok(accepted(jobs))
+        }
+        Handed::Before(jobs) => Ok(replayed(jobs)),
+        Handed::OtherRequest => Err(reused()),
+        Handed::TooMany(open) => Err(too_many(most, open)),
+        Handed::Unknown(index, blob) => Err(unknown_blob(blob).with("index", index)),
+    }
+}
+
+/// What each job of a batch is remembered by.
+fn key_of(key: &str, index: usize) -> String {
+    format!("{key} {index}")
+}
+
+/// What came of the same request before.
+fn before(
+    rows: &rusqlite::Connection,
+    tenant: TenantId,
+    key: &str,
+    request: [u8; 32],
+    count: usize,
+) -> crate::store::Result<Option<Handed>> {
+    let mut found = Vec::new();
+    for index in 0..count {
+        match jobs::before(rows, tenant, &Idempotency { key: key_of(key, index), request })? {
+            Some(Submitted::Before(job)) => found.push(job),
+            Some(_) => return Ok(Some(Handed::OtherRequest)),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(Handed::Before(found)))
+}
+
+/// Keeps the inputs of all, at the same time, so that what is written is flushed together.
+async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many) -> Result<Vec<JobSpec>, Problem> {
+    let mut all = JoinSet::new();
+    let mut specs: Vec<Option<JobSpec>> = Vec::new();
+    for (index, asked) in many.jobs.into_iter().enumerate() {
+        let (app, caller) = (Arc::clone(app), Arc::clone(caller));
+        specs.push(None);
+        all.spawn(async move {
+            let spec = asked.keep(&app, &caller).await.map_err(|problem| problem.with("index", index))?;
+            let checked = spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()));
+            checked.map_err(|problem| problem.with("index", index))?;
+            Ok::<_, Problem>((index, spec))
+        });
+    }
+    while let Some(done) = all.join_next().await {
+        let (index, spec) = done.map_err(|error| Problem::internal(&error.to_string()))??;
+        specs[index] = Some(spec);
+    }
+    Ok(specs.into_iter().flatten().collect())
+}
+
+fn accepted(jobs: Vec<JobId>) -> Response {
+    let job = |job: JobId| AcceptedJob { href: format!("/v1/jobs/{job}"), id: job.to_string() };
+    (StatusCode::ACCEPTED, Json(AcceptedJobs { jobs: jobs.into_iter().map(job).collect() })).into_response()
+}
+
+fn replayed(jobs: Vec<JobId>) -> Response {
+    let mut response = accepted(jobs);
+    response.headers_mut().insert("idempotency-replayed", HeaderValue::from_static("true"));
+    response
+}
+
+fn reused() -> Problem {
+    Problem::unprocessable("key-reused", "the Idempotency-Key was used before, for another request")
+}

@@ -1,0 +1,57 @@
+//! What is done for a call, counted: system calls are the same on every machine, times are not.
+
+use std::collections::BTreeMap;
+
+use rustix::process::Signal;
+
+use super::client::Server;
+use crate::harness::strace::{Calls, can_trace, counted};
+use crate::harness::{Place, eventually};
+
+const FEW: u64 = 50;
+const MANY: u64 = 350;
+
+/// What a call may cost, in all processes.
+const MOST: f64 = 27.0;
+
+/// All system calls of a server that is called so often, one call after the other, on a connection that stays.
+fn of_calls(calls: u64) -> Calls {
+    let place = Place::new();
+    let server = Server::start_counted(&place);
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
+    anna.kernel("primes");
+    let mut connection = anna.connect();
+    for _ in 0..calls {
+        assert_eq!(connection.call("primes", b"0 100").is(200).text(), "25");
+    }
+    drop(connection);
+    server.end(Signal::TERM).code(0);
+    eventually("they are counted", || {
+        std::fs::read_to_string(place.path("calls")).is_ok_and(|text| text.contains("total"))
+    });
+    counted(&place.text("calls"))
+}
+
+/// Of the server: the request in, the answer out, a line of the log, and looks for what is there and what is not; a message to the
+/// worker and one from it, and whoever waits for them woken. Of the worker: a message in, one out.
+#[test]
+fn system_calls_of_a_call() {
+    if !can_trace("system_calls_of_a_call") {
+        return;
+    }
+    let (few, many) = (of_calls(FEW), of_calls(MANY));
+    let each: BTreeMap<&String, f64> = many
+        .iter()
+        .filter(|(name, _)| *name != "total")
+        .map(|(name, count)| {
+            (name, count.saturating_sub(few.get(name).copied().unwrap_or(0)) as f64 / (MANY - FEW) as f64)
+        })
+        .filter(|(_, count)| *count >= 0.05)
+        .collect();
+    let total: f64 = each.values().sum();
+    assert!(total <= MOST, "{total} system calls for each call: {each:#?}");
+    // What needs no file, no memory and no thread of its own by now.
+    for name in ["openat", "mmap", "munmap", "clone3", "close"] {
+        assert!(!each.contains_key(&name.to_owned()), "{name} for each call: {each:#?}");
+    }
+}

@@ -1,0 +1,81 @@
+//! What operators take from `examples/serve` as it is: the unit, the container, the alerts.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use regex::Regex;
+use rustix::process::Signal;
+
+use super::client::{Server, raw};
+use crate::harness::{Place, Program, skipped};
+
+/// How open the unit is by `systemd-analyze security`, in tenths: its page says so.
+const EXPOSURE: u32 = 30;
+
+fn example(name: &str) -> String {
+    std::fs::read_to_string(format!("{}/examples/serve/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
+#[test]
+fn systemd_finds_nothing_wrong_with_the_unit() {
+    let analyze = Path::new("/usr/bin/systemd-analyze");
+    if !analyze.exists() {
+        return skipped("systemd_finds_nothing_wrong_with_the_unit", "no systemd-analyze: apt-get install systemd");
+    }
+    let place = Place::new();
+    let unit = example("taskhost.service").replace("/usr/local/bin/taskhost", env!("CARGO_BIN_EXE_taskhost"));
+    // With these no worker can build its walls, and with `--sandbox full` none is started.
+    for broken in ["RestrictNamespaces=", "ProtectHostname=", "PrivateUsers=", "MemoryDenyWriteExecute="] {
+        assert!(!unit.lines().any(|line| line.starts_with(broken)), "{broken}");
+    }
+    place.write("taskhost.service", unit);
+    let analyze = |words: &str| {
+        Program::of(analyze.as_os_str(), &place.path("")).arguments(words).argument("./taskhost.service").run()
+    };
+    let verified = analyze("verify").success();
+    assert_eq!((verified.text(), verified.stderr.as_str()), ("", ""));
+    // It fails when the exposure is above this.
+    analyze(&format!("security --offline=true --threshold={EXPOSURE} --no-pager")).success();
+}
+
+/// What the unit and the container start is a command that there is, with settings that there are.
+#[test]
+fn the_unit_and_the_container_start_a_service() {
+    let place = Place::new();
+    let unit = example("taskhost.service");
+    let words = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/taskhost ")).unwrap();
+    let config = format!("{}/examples/serve/taskhost.toml", env!("CARGO_MANIFEST_DIR"));
+    place.taskhost(&words.replace("/etc/taskhost/taskhost.toml", &config)).arguments("--check-config").run().code(0);
+    let container = example("Containerfile").replace("\\\n", " ");
+    let line =
+        |name: &str| container.lines().filter_map(|line| line.strip_prefix(name)).map(str::trim).next_back().unwrap();
+    assert_eq!(line("ENTRYPOINT"), r#"["taskhost", "serve"]"#);
+    let mut serve = place.taskhost("serve --check-config");
+    for pair in line("ENV").split_whitespace() {
+        let (name, value) = pair.split_once('=').unwrap();
+        serve = serve.env(name, value);
+    }
+    let shown = serve.run().code(0);
+    assert!(shown.text().contains("data = \"/var/lib/taskhost\"  # TASKHOST_SERVE_DATA"), "{}", shown.text());
+}
+
+#[test]
+fn alerts_are_about_numbers_that_are_told() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let page = raw(&server.address, "GET", "/metrics", "", b"").is(200).text();
+    let told: BTreeSet<&str> =
+        page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let names = Regex::new("(taskhost|process)_[a-z_]+").unwrap();
+    let alerts = example("alerts.yaml");
+    let expressions = alerts.lines().filter(|line| line.trim_start().starts_with("expr:"));
+    let named: BTreeSet<&str> = expressions.flat_map(|line| names.find_iter(line)).map(|name| name.as_str()).collect();
+    assert!(named.len() > 5, "{named:?}");
+    // These are told where the operator is alone.
+    let of_operator = ["taskhost_quota_used_ratio"];
+    for name in named {
+        let name = name.trim_end_matches("_bucket");
+        assert!(told.contains(name) || of_operator.contains(&name), "{name}");
+    }
+    server.end(Signal::TERM).code(0);
+}
