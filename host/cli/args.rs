@@ -11,6 +11,7 @@ mod new;
 mod run;
 #[cfg(feature = "serve")]
 mod serve;
+mod served;
 #[cfg(feature = "serve")]
 mod server;
 mod shards;

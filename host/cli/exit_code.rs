@@ -130,6 +130,7 @@ pub(crate) fn of_job(failure: &JobFailure) -> Exit {
         JobFailure::Item(item) if item.verdict.is_input_output() => Exit::InputOutput,
         JobFailure::Item(_) => Exit::ItemsFailed,
         JobFailure::Input(_) | JobFailure::Output(_) => Exit::InputOutput,
+        JobFailure::OutputLimit(_) => Exit::RunLimit,
         JobFailure::ReaderGone => Exit::ReaderGone,
         JobFailure::Kernel(_) | JobFailure::Violation(_) => Exit::ItemsFailed,
         JobFailure::Lost(_) => Exit::Host,

@@ -188,5 +188,9 @@ pub(crate) fn on_error(arguments: &RunArguments) -> OnError {
 
 /// How large batches are.
 pub(crate) fn batch(arguments: &RunArguments) -> BatchRule {
-    arguments.workers.batch.0.map_or(BatchRule::Auto, BatchRule::Items)
+    let items = arguments.workers.batch.0;
+    if arguments.served.brief {
+        return BatchRule::Brief(items);
+    }
+    items.map_or(BatchRule::Auto, BatchRule::Items)
 }

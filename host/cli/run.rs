@@ -251,6 +251,7 @@ pub(crate) fn starting(arguments: &RunArguments, kernel: KernelFile, cores: &Cla
             deadline: arguments.limits.deadline,
             retries: arguments.failures.attempts.retries,
             recycle: arguments.workers.recycle,
+            output: arguments.served.most_output,
             drain: arguments.journal.drain_timeout,
             ..Policy::default()
         },
@@ -327,7 +328,23 @@ pub(crate) fn find_inputs(arguments: &RunArguments, place: &Place) -> Result<Giv
             skipped.hidden, skipped.filtered, skipped.linked_folders, skipped.special
         )));
     }
-    Ok(Given::Known(known))
+    rename(known, &arguments.served.input_name).map(Given::Known)
+}
+
+/// The inputs under the names that somebody else has for them.
+fn rename(mut known: VecDeque<Found>, names: &[String]) -> Result<VecDeque<Found>, Failure> {
+    if names.is_empty() {
+        return Ok(known);
+    }
+    if names.len() != known.len() {
+        return Err(Failure::usage(format!("--input-name is given {} times for {} inputs", names.len(), known.len())));
+    }
+    for (found, name) in known.iter_mut().zip(names) {
+        if let Found::File(file) = found {
+            file.name.clone_from(name);
+        }
+    }
+    Ok(known)
 }
 
 fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Result<Exit> {

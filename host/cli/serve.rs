@@ -15,9 +15,10 @@ use taskhost_os::cores::Topology;
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::http::Limits;
-use taskhost_service::service::{Options, Service};
 use taskhost_service::webhook::Networks;
+use taskhost_service::service::{Changing, Options, Service};
 
+use crate::args::ServeArguments;
 use crate::exit_code::{Exit, Failure};
 use crate::report;
 
@@ -32,11 +33,11 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) fn run() -> Result<Exit> {
     let settings = Settings::read()?;
     let check = settings.arguments.check_config.then(|| settings.describe());
-    let arguments = settings.arguments;
+    let mut arguments = settings.arguments;
     if arguments.openapi {
         return Ok(report::text(&taskhost_service::http::document()));
     }
-    let Some(data) = arguments.data else {
+    let Some(data) = arguments.data.take() else {
         return Err(
             Failure::usage("name the folder in which everything is kept: --data DIR, or data in the file").into()
         );
@@ -60,7 +61,7 @@ pub(crate) fn run() -> Result<Exit> {
     let options = Options {
         data,
         listen: arguments.listen,
-        tls: arguments.tls_cert.zip(arguments.tls_key),
+        tls: arguments.tls_cert.take().zip(arguments.tls_key.take()),
         metrics: arguments.metrics,
         plain_beyond_loopback: arguments.plain_http_beyond_loopback,
         program: PathBuf::from("/proc/self/exe"),
@@ -70,7 +71,7 @@ pub(crate) fn run() -> Result<Exit> {
         engine: Arc::new(engine),
         courier: Arc::new(Web::new(networks.clone())),
         networks,
-        limits: Limits::default(),
+        changing: changing(&arguments),
     };
     let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;
     let scheme = if service.is_secret() { "https" } else { "http" };
@@ -89,11 +90,7 @@ pub(crate) fn run() -> Result<Exit> {
     loop {
         poller.wait(ends.map(|_| LOOK), &mut ready).map_err(host)?;
         match signals.next_signal() {
-            Some(Signal::HangUp) => {
-                if let Err(error) = service.reload(Limits::default()) {
-                    tracing::error!(error = error.to_string(), "what may have changed cannot be read again");
-                }
-            }
+            Some(Signal::HangUp) => arguments.drain_time = reload(&service).unwrap_or(arguments.drain_time),
             Some(Signal::Suspend) => stop_self(),
             Some(_) if ends.is_some() => break,
             Some(_) => {
@@ -108,4 +105,28 @@ pub(crate) fn run() -> Result<Exit> {
     }
     service.stop();
     Ok(Exit::Done)
+}
+
+/// What of the settings a service goes by from now on that it did not when it began.
+fn changing(arguments: &ServeArguments) -> Changing {
+    let limits = Limits {
+        connections: arguments.max_connections,
+        per_address: arguments.max_connections_per_address,
+        ..Limits::default()
+    };
+    Changing { limits, keep_jobs: arguments.keep_jobs }
+}
+
+/// Has everything read again that may have changed. Returns the time for draining when the settings are well; otherwise they
+/// stay as they were.
+fn reload(service: &Service) -> Option<Duration> {
+    let settings = Settings::read().map(|settings| settings.arguments);
+    if let Err(failure) = &settings {
+        tracing::error!(error = failure.message, "the settings stay as they were");
+    }
+    let settings = settings.ok();
+    if let Err(error) = service.reload(settings.as_ref().map(changing)) {
+        tracing::error!(error = error.to_string(), "what may have changed cannot be read again");
+    }
+    settings.map(|settings| settings.drain_time)
 }

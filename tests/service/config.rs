@@ -1,6 +1,12 @@
 //! Settings of a service: from its file, from the environment, as typed.
 
-use crate::harness::Place;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use rustix::process::Signal;
+
+use super::client::Server;
+use crate::harness::{Place, eventually};
 
 #[test]
 fn the_example_file_is_one_and_says_what_each_setting_is() {
@@ -52,4 +58,37 @@ fn what_is_wrong_is_told_with_line_and_column() {
     place.taskhost("serve --check-config --config none.toml").run().code(5);
     let variable = place.taskhost("serve --data d --check-config").env("TASKHOST_SERVE_LISEN", "x").run().code(2);
     assert!(variable.stderr.contains("TASKHOST_SERVE_LISEN is no setting"), "{}", variable.stderr);
+}
+
+#[test]
+fn what_is_changed_in_the_file_holds_after_sighup_and_what_is_wrong_does_not() {
+    let place = Place::new();
+    let write = |connections: &str| {
+        place.write("x.toml", format!("max-connections-per-address = {connections}\nkeep-jobs = \"2d\"\n"));
+    };
+    write("100");
+    let server = Server::start_with(&place, "--config x.toml");
+    let is_answered = || {
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        let asked = stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        // One too many is closed without a word, or reset.
+        asked.is_ok() && stream.read_to_end(&mut answer).is_ok() && !answer.is_empty()
+    };
+    write("0");
+    assert!(is_answered(), "nobody has told it yet");
+    server.running.process.signal(Signal::HUP);
+    eventually("nobody is answered", || !is_answered());
+    write("'many'");
+    server.running.process.signal(Signal::HUP);
+    write("100");
+    server.running.process.signal(Signal::HUP);
+    eventually("everybody is answered", is_answered);
+    write("'many'");
+    server.running.process.signal(Signal::HUP);
+    assert!(is_answered());
+    server.end(Signal::TERM).code(0);
+    // A record that goes before a repeated request does would have the same job run twice.
+    let short = place.taskhost("serve --data d --check-config --keep-jobs 1h").run().code(2);
+    assert!(short.stderr.contains("a day at least"), "{}", short.stderr);
 }

@@ -31,6 +31,8 @@ mod following;
 #[cfg(feature = "serve")]
 mod http;
 #[cfg(feature = "serve")]
+mod names;
+#[cfg(feature = "serve")]
 mod page;
 #[cfg(feature = "serve")]
 mod quotas;

@@ -52,6 +52,46 @@ fn each_is_refused_by_its_name() {
     server.end(Signal::TERM).code(0);
 }
 
+/// A result is held to what is left while it is written, and what has no room when a job is over is not kept.
+#[test]
+fn a_result_has_no_more_room_than_its_tenant() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--stored 5MB --requests 100000");
+    // A megabyte for each item.
+    let file = format!("{}/tests/kernels/huge-result.wat", env!("CARGO_MANIFEST_DIR"));
+    let kernel = anna.kernel_of(std::fs::read(file).unwrap());
+    let job = |items: usize| {
+        let parameters = json!({ "split": "lines", "merge": "concat", "workers": 1 });
+        json!({ "kernel": &kernel, "input": { "text": "x\n".repeat(items) }, "parameters": parameters })
+    };
+    let stored = || anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap();
+    let endless = anna.submit(&job(100_000));
+    let ended = anna.wait(&endless);
+    assert_eq!((&ended["state"], &ended["exit_code"]), (&json!("failed"), &json!(7)), "{ended}");
+    assert!(ended["message"].as_str().is_some_and(|message| message.contains("stored_bytes")), "{ended}");
+    assert!(ended["result"].is_null() && stored() < 2_000_000, "{ended}");
+    // What fits is kept, and the next has the less.
+    let fits = anna.submit(&job(3));
+    assert_eq!(anna.wait(&fits)["state"], "succeeded");
+    assert!((3 << 20..4 << 20).contains(&stored()), "{}", stored());
+    let next = anna.submit(&job(2));
+    assert_eq!((&anna.wait(&next)["exit_code"]), &json!(7));
+    assert_eq!(anna.get(&format!("/v1/jobs/{fits}/result")).is(200).body.len(), 3 << 20);
+    anna.send("DELETE", &format!("/v1/jobs/{fits}"), "", b"").is(204);
+    let next = anna.submit(&job(2));
+    assert_eq!(anna.wait(&next)["state"], "succeeded");
+    eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
+    let on_disk: u64 = place
+        .files()
+        .iter()
+        .filter(|name| name.contains("/blobs/"))
+        .map(|name| place.path(name).metadata().map_or(0, |file| file.len()))
+        .sum();
+    assert!(on_disk <= 5_000_000, "{on_disk}");
+    server.end(Signal::TERM).code(0);
+}
+
 /// Whoever guesses is not heard for long.
 #[test]
 fn guessing_tokens_is_slow() {

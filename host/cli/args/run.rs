@@ -9,6 +9,7 @@ use taskhost_protocol::work::{Merge, Split};
 use crate::invoke::Invocation;
 
 use super::names::{FreshName, LevelName, ProgressMode};
+use super::served::ServedArguments;
 use super::values::{self, BatchSize, WorkerCount};
 use super::{EngineArguments, FailureArguments, GivenArguments, InspectArguments, JournalArguments, LimitArguments};
 
@@ -52,6 +53,8 @@ pub(crate) struct RunArguments {
     pub(crate) report: ReportArguments,
     #[command(flatten)]
     pub(crate) cluster: EngineArguments,
+    #[command(flatten)]
+    pub(crate) served: ServedArguments,
 }
 
 #[derive(Debug, Args)]

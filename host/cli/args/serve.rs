@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use taskhost_service::webhook::Network;
+use taskhost_service::http::Limits;
 
 use super::SandboxName;
 use super::values::{self, WorkerCount};
@@ -55,6 +56,15 @@ pub(crate) struct ServeArguments {
     /// A network that webhooks may reach although it is not public, and without TLS, such as 10.0.0.0/8 (may be repeated)
     #[arg(long, value_name = "NETWORK")]
     pub(crate) webhook_network: Vec<Network>,
+    /// Connections at a time; more are closed
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
+    pub(crate) max_connections: usize,
+    /// Connections at a time from one address
+    #[arg(long, value_name = "N", default_value_t = Limits::default().per_address)]
+    pub(crate) max_connections_per_address: usize,
+    /// How long the record of a job stays after its end, at least a day: beyond what came of it, which has a time of its own
+    #[arg(long, value_name = "DUR", default_value = "30d", value_parser = values::days)]
+    pub(crate) keep_jobs: Duration,
     /// How long jobs and calls may go on after a first SIGTERM; what runs then is parked, and goes on with the next server
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = values::time)]
     pub(crate) drain_time: Duration,

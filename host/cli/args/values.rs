@@ -63,13 +63,22 @@ pub(super) fn max_output(text: &str) -> Result<u64, String> {
     Err("a result can have from 1 byte to 4GiB".into())
 }
 
-#[cfg(feature = "service")]
 pub(super) fn size(text: &str) -> Result<u64, String> {
     parse_size(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|error| error.to_string())
+}
+
+/// A time for which a service keeps something: whoever repeats a request within a day hears of what was answered.
+#[cfg(feature = "serve")]
+pub(super) fn days(text: &str) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    match time(text)? {
+        short if short < DAY => Err("it is a day at least: 24h".into()),
+        time => Ok(time),
+    }
 }
 
 pub(super) fn time_limit(text: &str) -> Result<Duration, String> {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use taskhost_os::atomic_file::{AtomicFile, Durability};
 use taskhost_pool::job::Output;
 
 use super::connection::{Asked, Connection};
-use super::wanted::{Input, Work};
+use super::wanted::Work;
 use crate::exit_code::{Exit, Failure};
 use crate::output::{self, Place};
 use crate::report::{self, errors::ErrorFile};
@@ -200,7 +200,7 @@ impl Outcome<'_> {
         }
     }
 
-    /// Tells of the items that failed, with the inputs called as they are called here. Returns whether there were any.
+    /// Tells of the items that failed. Returns whether there were any.
     fn tell_failures(&self, errors: &mut Option<ErrorFile>) -> Result<bool, Failure> {
         if self.job["failures"].is_null() {
             return Ok(false);
@@ -212,13 +212,12 @@ impl Outcome<'_> {
         let text = String::from_utf8_lossy(&answer.body);
         let mut unshown = 0;
         for (number, line) in text.lines().enumerate() {
-            let line = named_here(line, &self.work.inputs);
             if let Some(errors) = errors {
                 errors.write_line(&format!("{line}\n")).map_err(Failure::input)?;
             }
             match number {
                 0..SHOWN if !errors.as_ref().is_some_and(ErrorFile::is_stderr) => {
-                    report::message("error", &described(&line));
+                    report::message("error", &described(line));
                 }
                 0..SHOWN => {}
                 _ => unshown += 1,
@@ -234,32 +233,12 @@ impl Outcome<'_> {
     /// Repeats what the run said there.
     fn tell_messages(&self) {
         let said = self.job["message"].as_str().unwrap_or_default();
-        let said = self
-            .work
-            .inputs
-            .iter()
-            .enumerate()
-            .fold(said.to_owned(), |said, (number, input)| said.replace(&there(number, input), &input.shown));
         let errors: Vec<&str> = said.lines().filter(|line| line.starts_with("error: ")).collect();
         if errors.is_empty() && !said.is_empty() {
-            report::note(&report::escape(&said));
+            report::note(&report::escape(said));
         }
         errors.into_iter().for_each(|line| report::note(&report::escape(line)));
     }
-}
-
-/// What an input is called in the folder of a job.
-fn there(number: usize, input: &Input) -> String {
-    format!("in-{number}-{}", input.name)
-}
-
-/// A line of a failed item, with the input called as it is called here.
-fn named_here(line: &str, inputs: &[Input]) -> String {
-    let found = inputs.iter().enumerate().find_map(|(number, input)| {
-        let there = format!("\"source\":{}", json!(there(number, input)));
-        line.contains(&there).then(|| line.replacen(&there, &format!("\"source\":{}", json!(input.shown)), 1))
-    });
-    found.unwrap_or_else(|| line.to_owned())
 }
 
 /// A failed item, in the words that a run has for it.
@@ -286,10 +265,8 @@ mod tests {
 
     #[test]
     fn a_failed_item_is_told_of_as_a_run_here_would() {
-        let input = Input { path: None, shown: "folder/ä.txt".into(), name: "_.txt".into() };
-        let line = r#"{"version":1,"item":2,"source":"in-0-_.txt","offset":9,"message":"no","backtrace":["f"]}"#;
-        let line = named_here(line, &[input]);
-        assert_eq!(described(&line), "folder/ä.txt, item 2 (at byte 9): no\n    at f");
+        let line = r#"{"version":1,"item":2,"source":"folder/ä.txt","offset":9,"message":"no","backtrace":["f"]}"#;
+        assert_eq!(described(line), "folder/ä.txt, item 2 (at byte 9): no\n    at f");
         assert_eq!(described("{}"), "?: failed");
     }
 }

@@ -72,7 +72,7 @@ pub(super) fn inputs(connection: &Connection, work: &Work) -> Result<Vec<Value>,
 }
 
 fn one(connection: &Connection, input: &Input, is_small: bool) -> Result<Value, Failure> {
-    let failed = |error: std::io::Error| Failure::input(format!("{} cannot be read: {error}", input.shown));
+    let failed = |error: std::io::Error| Failure::input(format!("{} cannot be read: {error}", input.name));
     let regular = input.path.as_deref().filter(|path| path.metadata().is_ok_and(|metadata| metadata.is_file()));
     let (digest, content) = match (regular, &input.path) {
         (Some(path), _) if !is_small => {
@@ -82,7 +82,7 @@ fn one(connection: &Connection, input: &Input, is_small: bool) -> Result<Value, 
             (format!("blake3:{}", hasher.finalize().to_hex()), Content::File(path.to_owned()))
         }
         (_, path) => {
-            let bytes = read(path.as_deref(), &input.shown)?;
+            let bytes = read(path.as_deref(), &input.name)?;
             if is_small && bytes.len() as u64 <= INLINE {
                 match String::from_utf8(bytes) {
                     Ok(text) => return Ok(json!({ "text": text })),

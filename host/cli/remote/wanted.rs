@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory as _};
 use serde_json::{Map, Value, json};
 use taskhost_data::formats::packing_of;
+use taskhost_service::job::NAME_BYTES;
 
 use super::Address;
 use crate::args::{Arguments, RunArguments};
@@ -55,9 +56,7 @@ const USUAL: [(&str, &str); 3] = [("workers", "physical"), ("workers", "logical"
 pub(super) struct Input {
     /// Where it is; `None` for standard input.
     pub(super) path: Option<PathBuf>,
-    /// What messages call it.
-    pub(super) shown: String,
-    /// What the service calls it: a name that it takes, with the same ending.
+    /// What messages call it, here and there.
     pub(super) name: String,
 }
 
@@ -206,20 +205,16 @@ fn works(arguments: &RunArguments, place: Place, found: Vec<Found>) -> Result<Ve
 }
 
 fn input(found: &Found) -> Input {
-    let shown = name_of(found);
     let path = if let Found::File(file) = found { Some(file.path.clone()) } else { None };
-    let own = path.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
-    Input { path, name: sent_name(&own.unwrap_or_else(|| "stdin".into())), shown }
+    Input { path, name: sent_name(&name_of(found)) }
 }
 
-/// A name that a service takes, with the same ending.
+/// A name that a service takes: nearly every one is as it is.
 fn sent_name(name: &str) -> String {
-    /// So much of a name is kept, from its end.
-    const KEPT: usize = 100;
-    let is_taken = |sign: char| sign.is_ascii_alphanumeric() || "._-+ ".contains(sign);
-    let name: String = name.chars().map(|sign| if is_taken(sign) { sign } else { '_' }).collect();
-    let name = &name[name.len().saturating_sub(KEPT)..];
-    if name.starts_with(['.', '-', ' ']) || name.is_empty() { format!("_{name}") } else { name.to_owned() }
+    let name: String = name.chars().map(|sign| if sign.is_control() { '_' } else { sign }).collect();
+    // Its end says what it is.
+    let from = name.char_indices().map(|(at, _)| at).find(|at| name.len() - at <= NAME_BYTES);
+    name[from.unwrap_or(name.len())..].to_owned()
 }
 
 /// The ending of the result's name, which says what format it has: that of `-o`, or that of the input, of which the result is
@@ -276,16 +271,16 @@ mod tests {
 
     #[test]
     fn names_become_such_that_a_service_takes_them() {
-        for (name, sent) in [("a.png", "a.png"), ("ä b/c.png", "_ b_c.png"), (".hidden", "_.hidden"), ("", "_")] {
+        for (name, sent) in [("-", "-"), ("ä b/../c.png", "ä b/../c.png"), ("a\n\u{1b}b", "a__b"), ("", "")] {
             assert_eq!(sent_name(name), sent, "{name}");
         }
-        let long = sent_name(&format!("{}.png", "ü".repeat(300)));
-        assert!(long.len() <= 101 && long.ends_with("_.png"), "{long}");
+        let long = sent_name(&format!("{}.png", "ü".repeat(3000)));
+        assert!((NAME_BYTES - 1..=NAME_BYTES).contains(&long.len()) && long.ends_with("ü.png"), "{long}");
     }
 
     #[test]
     fn the_ending_says_the_format_of_the_result() {
-        let input = |name: &str| Input { path: None, shown: name.into(), name: name.into() };
+        let input = |name: &str| Input { path: None, name: name.into() };
         let file = |name: &str| Place::File(name.into());
         for (place, name, wanted) in [
             (file("x.png"), "a.ppm", Some("png")),

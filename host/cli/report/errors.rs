@@ -37,7 +37,12 @@ pub(crate) enum ErrorFile {
     /// Standard error.
     Stderr,
     /// A file. It is made before any work is done, so that a path that cannot be written costs nothing.
-    File { path: PathBuf, file: File },
+    File {
+        path: PathBuf,
+        file: File,
+        /// Bytes that it may still get, and may have in all.
+        room: Option<(u64, u64)>,
+    },
 }
 
 impl ErrorFile {
@@ -47,7 +52,15 @@ impl ErrorFile {
         }
         let file = File::create(path);
         let file = file.map_err(|error| Failure::input(format!("--errors {}: {error}", path.display())))?;
-        Ok(Self::File { path: path.to_owned(), file })
+        Ok(Self::File { path: path.to_owned(), file, room: None })
+    }
+
+    /// Has at most so many bytes, when it is a file.
+    pub(crate) fn with_limit(mut self, limit: Option<u64>) -> Self {
+        if let Self::File { room, .. } = &mut self {
+            *room = limit.map(|limit| (limit, limit));
+        }
+        self
     }
 
     pub(crate) fn is_stderr(&self) -> bool {
@@ -61,6 +74,11 @@ impl ErrorFile {
 
     /// Writes a line in one call, so that whoever follows the file sees whole lines.
     pub(crate) fn write_line(&mut self, line: &str) -> Result<(), String> {
+        if let Self::File { path, room: Some((left, limit)), .. } = self {
+            *left = left.checked_sub(line.len() as u64).ok_or_else(|| {
+                format!("--errors {} would have more than the {limit} bytes that it may have", path.display())
+            })?;
+        }
         let written = match self {
             Self::Stderr => io::stderr().lock().write_all(line.as_bytes()),
             Self::File { file, .. } => file.write_all(line.as_bytes()),
@@ -141,6 +159,13 @@ mod tests {
 
     #[test]
     fn a_path_that_cannot_be_written_is_known_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("errors.jsonl");
+        let mut file = ErrorFile::create(&path).expect("made").with_limit(Some(12));
+        file.write_line("12345678\n").expect("there is room");
+        let why = file.write_line("1234\n").expect_err("there is none");
+        assert!(why.contains("more than the 12 bytes"), "{why}");
+        assert_eq!(std::fs::read_to_string(&path).expect("text"), "12345678\n");
         let failure = ErrorFile::create(Path::new("/dev/null/errors.jsonl")).expect_err("no folder");
         assert_eq!(failure.exit, crate::exit_code::Exit::InputOutput);
     }

@@ -29,6 +29,7 @@ pub(super) struct Keeping {
 impl Keeping {
     pub(super) fn new(arguments: &RunArguments, kernel: &KernelFile) -> Result<Self, Failure> {
         let errors = arguments.failures.attempts.errors.as_deref().map(ErrorFile::create).transpose()?;
+        let errors = errors.map(|errors| errors.with_limit(arguments.served.most_output));
         let folder = arguments.failures.capture.as_deref().map(CaptureFolder::create).transpose()?;
         Ok(Self { errors, capture: folder.map(|folder| (folder, kernel.bytes.clone())) })
     }

@@ -264,6 +264,9 @@ pub enum JobFailure {
     /// The output could not be written.
     #[error("{0}")]
     Output(String),
+    /// The results have more bytes than they may.
+    #[error("the results have more than the {0} bytes that they may have")]
+    OutputLimit(u64),
     /// Whoever read the output went away.
     #[error("the reader of the output went away")]
     ReaderGone,

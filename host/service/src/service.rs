@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -16,7 +17,7 @@ use crate::data::{DataError, DataFolder};
 use crate::http::{App, Limits, Listening, Place, Tls, TlsError, Waiters, serve};
 use crate::job::{Fair, JobId, JobService, Launcher, Order, PROCESSES_PER_CORE, Shared};
 use crate::store::{Store, StoreError};
-use crate::sweep::Sweeper;
+use crate::sweep::{KeepJobs, Sweeper};
 use crate::tenant::Directory;
 use crate::webhook::{Courier, Networks, Post};
 
@@ -46,8 +47,17 @@ pub struct Options {
     pub courier: Arc<dyn Courier>,
     /// What they may reach beside public addresses; the courier knows it, too.
     pub networks: Networks,
+    /// What may be otherwise later.
+    pub changing: Changing,
+}
+
+/// What a service can be told anew while it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Changing {
     /// How much strangers may take.
     pub limits: Limits,
+    /// How long the records of jobs are kept after their end, beyond what came of them.
+    pub keep_jobs: Duration,
 }
 
 /// Why a service cannot be started.
@@ -97,6 +107,7 @@ pub struct Service {
     app: Arc<App>,
     tls: Option<Arc<Tls>>,
     limits: Arc<RwLock<Limits>>,
+    keep_jobs: KeepJobs,
     listening: Vec<Listening>,
     meter: Meter,
     // The socket goes before the lock.
@@ -157,9 +168,10 @@ impl Service {
         let admin = AdminSocket::listen(&folder, ground, Box::new(changed))
             .map_err(|error| ServiceError::Listen("the operator's socket".into(), error))?;
         let warn = Box::new(|text: &str| tracing::warn!(text, "sweep"));
-        let sweeper = Sweeper::start(directory.store().clone(), blobs, folder.path(), warn);
+        let keep_jobs = KeepJobs::new(options.changing.keep_jobs.as_secs().into());
+        let sweeper = Sweeper::start(directory.store().clone(), blobs, folder.path(), Arc::clone(&keep_jobs), warn);
         let sweeper = sweeper.map_err(ServiceError::Thread)?;
-        let limits = Arc::new(RwLock::new(options.limits));
+        let limits = Arc::new(RwLock::new(options.changing.limits));
         let mut listening = Vec::new();
         let mut listen = |address: SocketAddr, tls: Option<Arc<Tls>>, is_operators: bool| {
             let place = Place { address, tls, is_operators, limits: Arc::clone(&limits) };
@@ -179,6 +191,7 @@ impl Service {
             app,
             tls,
             limits,
+            keep_jobs,
             listening,
             meter,
             _admin: admin,
@@ -187,13 +200,16 @@ impl Service {
         })
     }
 
-    /// Reads anew what may have changed: the certificate, the tenants and their quotas; and has new limits of connections from
-    /// now on.
+    /// Reads anew what may have changed: the certificate, the tenants and their quotas; and goes by other settings from now on,
+    /// when there are any.
     ///
     /// # Errors
     /// When something cannot be read; it stays as it was then.
-    pub fn reload(&self, limits: Limits) -> Result<(), ServiceError> {
-        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    pub fn reload(&self, changing: Option<Changing>) -> Result<(), ServiceError> {
+        if let Some(Changing { limits, keep_jobs }) = changing {
+            *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+            self.keep_jobs.store(keep_jobs.as_secs(), Ordering::Relaxed);
+        }
         self.app.shared.directory.refresh()?;
         self.app.jobs.tell(Order::Refresh);
         self.app.calls.refresh();

@@ -1,4 +1,4 @@
-//! Removing what nobody needs any more: what came of jobs whose time is over, and contents that nobody has.
+//! Removing what nobody needs any more: what came of jobs whose time is over, later their records, and contents that nobody has.
 //!
 //! A file goes only when the thread that writes to the store sees that nobody has it, and whoever stores a content is told
 //! that it is stored only when that thread sees the file: so none goes between the two.
@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use crate::blobs::{Blobs, Digest};
 use crate::store::retention::{self, Unused};
 use crate::store::{self, Store, StoreError};
 use crate::tenant::TenantId;
+use crate::time::Moment;
 
 /// How often it is looked for what is over.
 const EVERY: Duration = Duration::from_secs(10);
@@ -23,6 +25,9 @@ const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Contents that are looked at in one transaction.
 const GROUP: usize = 100;
+
+/// For how many seconds after their end the records of jobs are kept; may be changed meanwhile.
+pub type KeepJobs = Arc<AtomicU64>;
 
 /// A thread that removes what is over, until it is dropped.
 #[derive(Debug)]
@@ -40,6 +45,7 @@ impl Sweeper {
         store: Store,
         blobs: Arc<dyn Blobs>,
         data: &Path,
+        keep_jobs: KeepJobs,
         warn: Box<dyn Fn(&str) + Send>,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
@@ -47,7 +53,8 @@ impl Sweeper {
         let thread = std::thread::Builder::new().name("sweep".into()).spawn(move || {
             let mut orphans_at = Instant::now();
             loop {
-                let mut result = expired(&store, &blobs);
+                let keep = Duration::from_secs(keep_jobs.load(Ordering::Relaxed));
+                let mut result = expired(&store, &blobs, Moment::now(), keep);
                 if Instant::now() >= orphans_at {
                     orphans_at = Instant::now() + ORPHANS_EVERY;
                     result = result.and_then(|()| orphans(&store, &blobs, &tenants));
@@ -73,15 +80,17 @@ impl Drop for Sweeper {
     }
 }
 
-/// Forgets what came of jobs whose time is over.
-fn expired(store: &Store, blobs: &Arc<dyn Blobs>) -> store::Result<()> {
+/// Forgets what came of jobs whose time is over, and removes their records when they have been kept for so long.
+fn expired(store: &Store, blobs: &Arc<dyn Blobs>, now: Moment, keep: Duration) -> store::Result<()> {
     loop {
-        let (unused, is_more) = store.write(retention::expire)?;
+        let (unused, is_more) = store.write(move |rows| retention::expire(rows, now))?;
         remove(store, blobs, unused)?;
         if !is_more {
-            return Ok(());
+            break;
         }
     }
+    while store.write(move |rows| retention::remove_records(rows, now, keep))? {}
+    Ok(())
 }
 
 /// Removes the files of contents, as far as nobody has them.
@@ -142,7 +151,9 @@ fn entries(folder: &Path) -> impl Iterator<Item = (std::path::PathBuf, String)> 
 mod tests {
     use super::*;
     use crate::blobs::LocalBlobs;
+    use crate::job::{Conclusion, Input, JobId, JobSpec, JobState, Parameters};
     use crate::store::contents::{self, Stay};
+    use crate::store::{jobs, usage};
     use crate::tenant::Quotas;
 
     #[test]
@@ -165,5 +176,65 @@ mod tests {
         store.write(move |rows| contents::remove(rows, tenant, &wanted)).expect("written");
         remove(&store, &blobs, vec![(tenant, wanted)]).expect("looked at");
         assert!(check_kept(&*blobs, tenant, &wanted).is_err());
+    }
+
+    #[test]
+    fn records_of_jobs_are_kept_for_their_time_and_what_was_used_for_ever() {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let tenant = store.write(|rows| store::access::add(rows, "anna", 1, &Quotas::default()));
+        let tenant = tenant.expect("written").expect("a new one").id;
+        let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(place.path()));
+        let mut blob = blobs.begin(tenant).expect("a place");
+        blob.write(b"1 2 3\n").expect("room");
+        let (input, bytes) = blobs.keep(blob).expect("kept");
+        let job = |keep: Duration, ends: bool| {
+            let job = JobId::create();
+            let spec = JobSpec {
+                kernel: Digest::of(b""),
+                inputs: vec![Input { blob: input, name: "a".into() }],
+                input_bytes: bytes,
+                output: None,
+                parameters: Parameters::default(),
+                labels: [("project".to_owned(), "x".to_owned())].into(),
+                keep_seconds: Some(keep.as_secs()),
+                retry_of: None,
+            };
+            let made = job.clone();
+            let write = move |rows: &rusqlite::Connection| {
+                contents::add(rows, tenant, &input, bytes, Stay::WhileNeeded)?;
+                jobs::submit(rows, &made, tenant, &spec, 10, None)?;
+                jobs::begin(rows, &made)?;
+                if ends {
+                    let done = Conclusion { cpu_ms: 5, ..Conclusion::default() };
+                    jobs::finish(rows, &made, tenant, JobState::Succeeded, &done)?;
+                }
+                Ok(())
+            };
+            store.write(write).expect("written");
+            job
+        };
+        let (short, long, open) = (job(DAY, true), job(DAY * 20, true), job(DAY, false));
+        let now = Moment::now();
+        let there = |table: &str, job: &JobId, column: &str| {
+            let sql = format!("SELECT count(*) FROM {table} WHERE {column} = ?1");
+            let count =
+                |rows: &rusqlite::Connection| Ok(rows.query_row(&sql, [job.as_str()], |row| row.get::<_, u32>(0))?);
+            store.read(count).expect("read") > 0
+        };
+        let records = || [&short, &long, &open].map(|job| there("jobs", job, "id"));
+        for (day, wanted) in [(2, [true; 3]), (9, [true; 3]), (11, [false, true, true]), (19, [false, true, true])] {
+            expired(&store, &blobs, now.after(DAY * day), DAY * 10).expect("looked at");
+            assert_eq!(records(), wanted, "after {day} days");
+        }
+        assert!(!there("job_labels", &short, "job") && !there("attempts", &short, "job"), "they go with it");
+        assert!(there("job_labels", &long, "job") && there("attempts", &long, "job"));
+        // As long as there is something of what came of it, its record is there, too; one that is not over stays.
+        expired(&store, &blobs, now.after(DAY * 21), DAY * 10).expect("looked at");
+        assert_eq!(records(), [false, false, true]);
+        assert!(check_kept(&*blobs, tenant, &input).is_ok(), "the last one needs it");
+        let used = store.read(|rows| usage::on_day(rows, tenant, now.day())).expect("read");
+        assert_eq!((used.jobs, used.cpu_ms), (2, 10));
     }
 }

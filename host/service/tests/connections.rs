@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use taskhost_service::call::{Callee, Engine, OpenError, Wanted};
 use taskhost_service::http::Limits;
-use taskhost_service::service::{Options, Service, ServiceError};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
+use taskhost_service::service::{Changing, Options, Service, ServiceError};
 
 /// What no answer takes, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -50,8 +50,12 @@ fn options(data: &Path, limits: Limits) -> Options {
         engine: Arc::new(NoWorkers),
         courier: Arc::new(Nobody),
         networks: Networks::default(),
-        limits,
+        changing: changing(limits),
     }
+}
+
+fn changing(limits: Limits) -> Changing {
+    Changing { limits, keep_jobs: Duration::from_secs(86_400) }
 }
 
 fn connect(address: SocketAddr) -> TcpStream {
@@ -129,9 +133,12 @@ fn there_are_only_so_many_and_that_may_change() {
     while !is_alive(address) {
         assert!(began.elapsed() < LIMIT, "nobody is answered");
     }
-    service.reload(Limits { per_address: 0, ..limits }).unwrap();
+    service.reload(Some(changing(Limits { per_address: 0, ..limits }))).unwrap();
     assert!(!is_alive(address));
-    service.reload(limits).unwrap();
+    // What is not said anew stays as it is.
+    service.reload(None).unwrap();
+    assert!(!is_alive(address));
+    service.reload(Some(changing(limits))).unwrap();
     assert!(is_alive(address));
     service.stop();
 }
@@ -215,11 +222,11 @@ fn with_a_certificate_nobody_on_the_way_reads_along() {
     assert_eq!(rest(half), "");
     // Another one takes its place without a pause, and one that is none does not.
     let (second, key) = certificate(place.path(), "second");
-    service.reload(limits).unwrap();
+    service.reload(None).unwrap();
     assert!(ask(address, &second).ends_with("ready\n"));
     assert_eq!(ask(address, &first), "");
     std::fs::write(key, "no key").unwrap();
-    service.reload(limits).unwrap_err();
+    service.reload(None).unwrap_err();
     assert!(ask(address, &second).ends_with("ready\n"));
     service.stop();
 }

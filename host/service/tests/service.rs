@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
 use taskhost_service::call::{Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 use taskhost_service::http::Limits;
-use taskhost_service::service::{Options, Service};
+use taskhost_service::service::{Changing, Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
@@ -167,7 +167,7 @@ impl Place {
             engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
             courier: Arc::new(Nobody),
             networks: Networks::default(),
-            limits: Limits::default(),
+            changing: Changing { limits: Limits::default(), keep_jobs: Duration::from_secs(86_400) },
         };
         Service::start(options).unwrap()
     }
@@ -280,7 +280,9 @@ fn from_a_kernel_to_the_result_of_a_job() {
     let failures = anna.get(failed["failures"]["href"].as_str().unwrap()).is(200);
     assert_eq!(failures.body, "{\"item\": 1}\n");
     let usage = anna.get("/v1/usage").is(200).json();
-    assert_eq!((&usage["today"]["jobs"], &usage["today"]["cpu_ms"]), (&json!(2), &json!(2750)));
+    assert_eq!(usage["today"]["jobs"], 2);
+    // Looking at the kernel has cost some milliseconds more.
+    assert!((2750..12_750).contains(&usage["today"]["cpu_ms"].as_u64().unwrap()), "{usage}");
     eventually("nothing is left", || std::fs::read_dir(place.data().join("work")).unwrap().count() == 0);
     service.stop();
 }
@@ -354,7 +356,7 @@ fn what_makes_no_sense_is_refused() {
         (json!({ "kernel": kernel }), 400),
         (json!({ "kernel": kernel, "input": { "text": "x" }, "sandbox": "off" }), 400),
         (json!({ "kernel": kernel, "input": { "text": "x" }, "parameters": { "dir": "/" } }), 400),
-        (json!({ "kernel": kernel, "input": { "text": "x", "name": "../x" } }), 422),
+        (json!({ "kernel": kernel, "input": { "text": "x", "name": "a\nb" } }), 422),
         (json!({ "kernel": kernel, "input": {} }), 422),
         (json!({ "kernel": "nothing", "input": { "text": "x" } }), 404),
     ] {

@@ -86,6 +86,8 @@ pub struct Policy {
     pub retries: u32,
     /// Items after which a worker is replaced.
     pub recycle: Option<u64>,
+    /// Most bytes of a job's results. What a worker makes of them on their way to a file is not counted.
+    pub output: Option<u64>,
     /// How long running items may go on after the first signal.
     pub drain: Duration,
     /// How long a worker may take until it is ready, the kernel's own start-up included.
@@ -99,6 +101,7 @@ impl Default for Policy {
             deadline: None,
             retries: 2,
             recycle: None,
+            output: None,
             // Batches take some 30 ms; whoever presses Ctrl-C waits a few seconds, but not minutes.
             drain: Duration::from_secs(5),
             // Loading a 70 MB program takes under a second here; the rest is room for a slow disk and a busy machine.

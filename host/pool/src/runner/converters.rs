@@ -12,6 +12,7 @@ use taskhost_protocol::ids::{JobId, SourceId, WorkerId};
 use taskhost_protocol::message::{FromWorker, Role, Start, ToWorker};
 use taskhost_protocol::stream::{StreamOrder, StreamWork, Taken};
 
+use super::allowance::Allowance;
 use super::jobs::JobOutput;
 use super::process::{Incoming, Phase, WorkerProcess};
 use super::sink::Target;
@@ -235,7 +236,7 @@ impl Pool {
         let JobOutput::Converted { atomic, work, target } = &mut job.output else { return Ok(()) };
         let failed = |error: io::Error| JobFailure::Output(format!("no pipe can be made for the output: {error}"));
         let (reader, writer) = io::pipe().map_err(failed)?;
-        *target = Some(Arc::new(Target::new(writer.into())));
+        *target = Some(Arc::new(Target::new(writer.into(), Allowance::new(None, 0))));
         let to = atomic.file().try_clone().map_err(failed)?.into();
         let order = StreamOrder { work: work.clone(), prefix: Vec::new(), from_start: false };
         let name = atomic.path().display().to_string();

@@ -10,6 +10,7 @@ use taskhost_protocol::message::{FromWorker, LogLine, Role, ToWorker};
 use taskhost_protocol::picture::Format;
 use taskhost_protocol::work::Done;
 
+use super::allowance;
 use super::jobs::JobOutput;
 use super::process::{Incoming, Phase};
 use super::regions::REGION_BYTES;
@@ -207,7 +208,10 @@ impl Pool {
                         self.sink.write(Write { job, purpose: Purpose::Encoded, target, content });
                         Ok(bytes)
                     }
-                    (JobOutput::File { direct, .. }, _) => trim(direct, bytes)?.map(|()| 0),
+                    (JobOutput::File { direct, .. }, _) => {
+                        let trimmed = trim(direct, bytes)?;
+                        trimmed.and_then(|()| allowance::check(self.config.policy.output, bytes)).map(|()| 0)
+                    }
                     (JobOutput::Converted { .. } | JobOutput::Stream(_) | JobOutput::Nothing, _) => Ok(0),
                 }
             }

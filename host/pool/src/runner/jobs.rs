@@ -15,6 +15,7 @@ use taskhost_protocol::stream::StreamWork;
 use taskhost_protocol::work::{Partial, Split};
 
 use super::Progress;
+use super::allowance::{self, Allowance};
 use super::checked::{Handed, is_taken_by_item};
 use super::groups::Groups;
 use super::pipe::{Before, Pipe, header_too_long};
@@ -143,8 +144,8 @@ pub(crate) enum Opened {
 }
 
 impl RunningJob {
-    /// Takes over the files of a job, and says what it is.
-    pub(crate) fn new(spec: JobSpec) -> io::Result<(Self, JobPlan, Option<Box<Resume>>)> {
+    /// Takes over the files of a job, of which the results have at most `limit` bytes, and says what it is.
+    pub(crate) fn new(spec: JobSpec, limit: Option<u64>) -> io::Result<(Self, JobPlan, Option<Box<Resume>>)> {
         let mut begun = None;
         let mut splicing = None;
         let mut table = None;
@@ -178,11 +179,13 @@ impl RunningJob {
         let mut output = match output {
             Output::File(atomic) => {
                 let direct = Arc::new(OwnedFd::from(atomic.file().try_clone()?));
-                let target = Arc::new(Target::new(direct.try_clone()?));
+                // What another run had written counts.
+                let there = if begun.is_some() { atomic.file().metadata()?.len() } else { 0 };
+                let target = Arc::new(Target::new(direct.try_clone()?, Allowance::new(limit, there)));
                 JobOutput::File { atomic, target, direct }
             }
             Output::Converted(atomic, work) => JobOutput::Converted { atomic, work, target: None },
-            Output::Stream(fd) => JobOutput::Stream(Arc::new(Target::new(fd))),
+            Output::Stream(fd) => JobOutput::Stream(Arc::new(Target::new(fd, Allowance::new(limit, 0)))),
             Output::Nothing => JobOutput::Nothing,
         };
         let is_checked = is_taken_by_item(&mut plan, &mut output);
@@ -347,6 +350,7 @@ impl RunningJob {
         plan: &PicturePlan,
         planes: u32,
         bytes: u64,
+        limit: Option<u64>,
     ) -> Result<(u64, Vec<u8>), JobFailure> {
         let Some(picture) = &mut self.picture else { return Ok((0, Vec::new())) };
         picture.result_format = Some(plan.output);
@@ -361,7 +365,7 @@ impl RunningJob {
                 let header = header(plan, planes);
                 let at = header.len() as u64;
                 let JobOutput::File { direct, .. } = &self.output else { return Ok((at, header)) };
-                transfer::preallocate(direct.as_fd(), at + bytes).map_err(output_failure)?;
+                preallocate(direct.as_fd(), at + bytes, limit)?;
                 exact::pwrite_all(direct.as_fd(), &header, 0).map_err(output_failure)?;
                 Ok((at, Vec::new()))
             }
@@ -369,8 +373,9 @@ impl RunningJob {
     }
 }
 
-/// Makes room for results that workers write to their places.
-pub(crate) fn preallocate(output: BorrowedFd<'_>, bytes: u64) -> Result<(), JobFailure> {
+/// Makes room for results that workers write to their places, if they may have so many bytes.
+pub(crate) fn preallocate(output: BorrowedFd<'_>, bytes: u64, limit: Option<u64>) -> Result<(), JobFailure> {
+    allowance::check(limit, bytes)?;
     transfer::preallocate(output, bytes).map_err(output_failure)
 }
 

@@ -13,6 +13,7 @@
 //! * [`tokens`] are what the poller watches.
 //! * [`times`] are where the time of each worker went, [`timeline`] is the course of a run, for those who want to see it.
 
+mod allowance;
 mod checked;
 mod config;
 mod converters;

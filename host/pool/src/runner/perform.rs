@@ -30,7 +30,8 @@ impl Pool {
         let id = JobId(self.next_job);
         self.next_job += 1;
         let name = spec.name.clone();
-        match RunningJob::new(spec) {
+        let limit = self.config.policy.output;
+        match RunningJob::new(spec, limit) {
             Err(error) => {
                 self.progress.jobs += 1;
                 self.progress.failed += 1;
@@ -50,7 +51,7 @@ impl Pool {
                 // Workers write to their places in any order, so the file has its full length from the start; a full
                 // disk is found out before any work is done.
                 let reserved = match (&plan, &job.output) {
-                    (JobPlan::Items(items), JobOutput::File { direct, .. }) => reserve(items, direct),
+                    (JobPlan::Items(items), JobOutput::File { direct, .. }) => reserve(items, direct, limit),
                     _ => Ok(()),
                 };
                 if let Some(resume) = &resume {
@@ -90,7 +91,7 @@ impl Pool {
             }
             Action::OpenOutput { job, plan, planes, bytes } => {
                 let Some(running) = self.jobs.get_mut(&job) else { return };
-                match running.open_picture(&plan, planes, bytes) {
+                match running.open_picture(&plan, planes, bytes, self.config.policy.output) {
                     Ok((at, header)) => {
                         if let Some(target) = running.target().filter(|_| !header.is_empty()) {
                             self.tell_state(Event::Appended { job, bytes: header.len() as u64 });
@@ -471,7 +472,7 @@ fn possible(plan: &JobPlan) -> Result<(), JobFailure> {
 }
 
 /// Makes room for results that workers write to their places, when their length is known.
-fn reserve(plan: &crate::event::ItemsPlan, output: &Arc<OwnedFd>) -> Result<(), JobFailure> {
+fn reserve(plan: &crate::event::ItemsPlan, output: &Arc<OwnedFd>, limit: Option<u64>) -> Result<(), JobFailure> {
     use crate::event::DirectLength;
     use taskhost_protocol::work::Split;
     let (Placement::Direct(length), Some(bytes)) = (plan.placement, plan.bytes) else { return Ok(()) };
@@ -482,7 +483,7 @@ fn reserve(plan: &crate::event::ItemsPlan, output: &Arc<OwnedFd>) -> Result<(), 
         }
         (DirectLength::Exactly(_), Split::Whole | Split::Lines | Split::Blocks(_) | Split::Table) => return Ok(()),
     };
-    super::jobs::preallocate(output.as_fd(), total)
+    super::jobs::preallocate(output.as_fd(), total, limit)
 }
 
 #[cfg(test)]

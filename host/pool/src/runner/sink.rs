@@ -17,6 +17,7 @@ use taskhost_os::memfd::OutputArena;
 use taskhost_os::{file_kind, poll, transfer};
 use taskhost_protocol::ids::{BatchId, JobId};
 
+use super::allowance::Allowance;
 use super::keeper::Saving;
 use crate::event::JobFailure;
 
@@ -29,14 +30,16 @@ pub(crate) struct Target {
     file: File,
     /// Whether pages may be moved without a copy: never into a pipe, which would see the arena's next contents.
     moves_pages: bool,
+    /// How much more may be written.
+    allowance: Allowance,
     /// Set when something could not be written: what comes behind it is not written either.
     broken: AtomicBool,
 }
 
 impl Target {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
+    pub(crate) fn new(fd: OwnedFd, allowance: Allowance) -> Self {
         let moves_pages = file_kind::is_regular(fd.as_fd()) && !file_kind::is_append(fd.as_fd());
-        Self { file: File::from(fd), moves_pages, broken: AtomicBool::new(false) }
+        Self { file: File::from(fd), moves_pages, allowance, broken: AtomicBool::new(false) }
     }
 
     pub(crate) fn file(&self) -> &File {
@@ -179,7 +182,9 @@ fn guarded(write: &Write, buffer: &mut Vec<u8>) -> Result<(), JobFailure> {
     }
     let result = match &write.content {
         Content::Commit(saving) => saving.perform(&write.target),
-        Content::Arena { .. } | Content::File { .. } | Content::Bytes(_) => perform(write, buffer).map_err(failure),
+        content @ (Content::Arena { .. } | Content::File { .. } | Content::Bytes(_)) => {
+            write.target.allowance.take(content.len()).and_then(|()| perform(write, buffer).map_err(failure))
+        }
     };
     broken.store(result.is_err(), Ordering::Relaxed);
     result

@@ -13,7 +13,7 @@ use super::job::{Job, Pick, Ran, Regained};
 use super::ledger::{Ledger, failed_items};
 use super::mark::{Lost, Mark, Sentence};
 use super::portion::{own_rows, place, result_bytes};
-use super::sizing::{BatchRule, Sizing};
+use super::sizing::Sizing;
 use super::window::{Finished, Window};
 use crate::event::{Action, Destination, FailedItem, JobFailure, JobTotals, OnError, PictureJobPlan, Post, Task};
 use crate::verdict::{Next, Verdict};
@@ -127,10 +127,7 @@ impl PictureJob {
         let count = match plan.cut {
             Cut::Whole => stretch.end - stretch.first,
             Cut::Strips { halo } => {
-                let wanted = match self.plan.batch {
-                    BatchRule::Auto => self.sizing.bytes(Split::Whole, Some(left.saturating_mul(row)), workers) / row,
-                    BatchRule::Items(rows) => rows,
-                };
+                let wanted = self.sizing.rows(row, left, workers);
                 // Strips much lower than their halo would mostly read context.
                 let least = u64::from(halo).max(1);
                 u32::try_from(wanted.max(least)).unwrap_or(u32::MAX).min(stretch.end - stretch.first)

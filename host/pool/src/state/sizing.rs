@@ -19,6 +19,10 @@ pub const TARGET: Duration = Duration::from_millis(10);
 /// When a worker hands the rest of a batch back: a guess that was wrong by three is not worth a round trip.
 pub const BUDGET: Duration = Duration::from_millis(30);
 
+/// What no batch is planned to exceed while others wait for the cores. Half of it is aimed at: what is handed back costs a
+/// round trip, and half of all guesses are too short.
+pub const BRIEF: Duration = Duration::from_millis(10);
+
 /// Results after which a worker hands the rest of a batch back: at most a quarter of the window, so that the window
 /// holds batches of several workers …
 pub const OUTPUT_BUDGET: u64 = WINDOW / 4;
@@ -50,6 +54,36 @@ pub enum BatchRule {
     Auto,
     /// This many items.
     Items(u64),
+    /// Learned, or at most this many items, and whatever that is, over after [`BRIEF`]: somebody else may want the cores.
+    Brief(Option<u64>),
+}
+
+impl BatchRule {
+    /// Items that were asked for.
+    pub(super) fn items(self) -> Option<u64> {
+        match self {
+            Self::Auto | Self::Brief(None) => None,
+            Self::Items(items) | Self::Brief(Some(items)) => Some(items.max(1)),
+        }
+    }
+
+    /// What a batch should take. `None` where only items count.
+    fn target(self) -> Option<Duration> {
+        match self {
+            Self::Auto => Some(TARGET),
+            Self::Items(_) => None,
+            Self::Brief(_) => Some(BRIEF / 2),
+        }
+    }
+
+    /// When a worker hands the rest of a batch back.
+    fn limit(self) -> Duration {
+        match self {
+            Self::Auto => BUDGET,
+            Self::Items(_) => Duration::MAX,
+            Self::Brief(_) => BRIEF,
+        }
+    }
 }
 
 /// The learned cost of one job's input.
@@ -95,31 +129,39 @@ impl Sizing {
 
     /// Bytes of input the next batch should have, when `left` bytes are left (if that is known) for `workers`.
     pub(crate) fn bytes(&self, split: Split, left: Option<u64>, workers: usize) -> u64 {
-        match (self.rule, split) {
-            (BatchRule::Auto, _) => self.learned(left, workers),
+        let Some(items) = self.rule.items() else { return self.learned(left, workers) };
+        let counted = match split {
             // Files are counted, see [`Self::files`].
-            (BatchRule::Items(_), Split::Whole) => u64::MAX,
-            (BatchRule::Items(items), Split::Blocks(size) | Split::Records(size) | Split::Chunks(size)) => {
-                items.max(1).saturating_mul(size)
-            }
-            (BatchRule::Items(items), Split::Table) => items.max(1),
-            (BatchRule::Items(items), Split::Lines) => items.max(1).saturating_mul(self.line()),
+            Split::Whole => u64::MAX,
+            Split::Blocks(size) | Split::Records(size) | Split::Chunks(size) => items.saturating_mul(size),
+            Split::Table => items,
+            Split::Lines => items.saturating_mul(self.line()),
+        };
+        if self.rule.target().is_some() { counted.min(self.learned(left, workers)) } else { counted }
+    }
+
+    /// Rows of a picture the next batch should have, of `row` bytes each, when `left` of them are left for `workers`.
+    pub(crate) fn rows(&self, row: u64, left: u64, workers: usize) -> u64 {
+        let learned = || self.learned(Some(left.saturating_mul(row)), workers) / row.max(1);
+        match (self.rule.items(), self.rule.target()) {
+            (None, _) => learned(),
+            (Some(rows), None) => rows,
+            (Some(rows), Some(_)) => rows.min(learned()),
         }
     }
 
     /// Files of a batch, at most, under [`Split::Whole`].
     pub(crate) fn files(&self) -> usize {
-        match self.rule {
-            BatchRule::Auto => PIECES_PER_BATCH,
-            BatchRule::Items(items) => usize::try_from(items.max(1)).unwrap_or(usize::MAX).min(PIECES_PER_BATCH),
-        }
+        let items = self.rule.items().and_then(|items| usize::try_from(items).ok());
+        items.unwrap_or(PIECES_PER_BATCH).min(PIECES_PER_BATCH)
     }
 
     fn learned(&self, left: Option<u64>, workers: usize) -> u64 {
+        let target = self.rule.target().unwrap_or(TARGET);
         let wanted = match self.nanos_per_byte {
             None => self.first,
             Some(rate) if rate <= 0.0 => LARGEST,
-            Some(rate) => (TARGET.as_nanos() as f64 / rate) as u64,
+            Some(rate) => (target.as_nanos() as f64 / rate) as u64,
         };
         let fair = left.map_or(u64::MAX, |left| left / (2 * workers.max(1) as u64));
         wanted.min(self.largest_seen.saturating_mul(GROWTH)).min(LARGEST).min(fair).max(1)
@@ -136,10 +178,8 @@ impl Sizing {
     /// When a worker must hand back the rest. The results of all batches that are out fit in the window together, for
     /// as many workers as that leaves batches of a useful size.
     pub(crate) fn budget(&self, workers: usize, on_error: OnError) -> Budget {
-        let (micros, items) = match self.rule {
-            BatchRule::Auto => (BUDGET.as_micros() as u64, u64::MAX),
-            BatchRule::Items(items) => (u64::MAX, items.max(1)),
-        };
+        let micros = u64::try_from(self.rule.limit().as_micros()).unwrap_or(u64::MAX);
+        let items = self.rule.items().unwrap_or(u64::MAX);
         let output = (WINDOW / (2 * workers.max(1) as u64)).clamp(LEAST_OUTPUT_BUDGET, OUTPUT_BUDGET);
         let failures = match on_error {
             OnError::Fail => 1,
@@ -183,6 +223,28 @@ mod tests {
         assert_eq!(sizing.bytes(Split::Lines, None, 2), 10_000, "lines are longer than that");
         sizing.learn(500, 20, 1);
         assert_eq!(sizing.bytes(Split::Lines, None, 2), 500);
+    }
+
+    #[test]
+    fn no_batch_is_planned_longer_than_others_wait() {
+        for rule in [BatchRule::Brief(None), BatchRule::Brief(Some(1 << 40))] {
+            let mut sizing = Sizing::new(rule);
+            assert!(sizing.budget(2, OnError::Fail).micros <= 10_000, "whatever was guessed");
+            // What a byte costs is learned, in nanoseconds: from a copy to a simulation.
+            for rate in [1, 100, 10_000, 1_000_000] {
+                (0..40).for_each(|_| sizing.learn(FIRST, 10, FIRST * rate));
+                for split in [Split::Lines, Split::Whole, Split::Chunks(1), Split::Table] {
+                    let bytes = sizing.bytes(split, None, 2);
+                    let nanos = bytes.saturating_mul(rate);
+                    assert!(nanos <= BRIEF.as_nanos() as u64, "{rule:?} {split:?}: {bytes} bytes take {nanos} ns");
+                }
+                assert!(sizing.rows(1, u64::MAX, 2).saturating_mul(rate) <= BRIEF.as_nanos() as u64);
+            }
+        }
+        let few = Sizing::new(BatchRule::Brief(Some(3)));
+        assert_eq!((few.bytes(Split::Chunks(8), None, 2), few.budget(2, OnError::Fail).items), (24, 3));
+        assert_eq!((few.rows(100, 50, 2), few.files()), (3, 3));
+        assert_eq!(Sizing::new(BatchRule::Items(20)).rows(100, 50, 2), 20);
     }
 
     #[test]

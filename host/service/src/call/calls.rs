@@ -302,7 +302,7 @@ impl Calls {
             Some(Ready { callee: Some(callee), cost, charged, .. }) => {
                 let estimate = cost.as_secs_f64() * items.len() as f64;
                 *charged += estimate;
-                self.shared.fair().charge_calls(tenant, estimate);
+                self.shared.fair().charge(tenant, estimate);
                 callee.submit(&items, Box::new(told))
             }
             _ => Err("it is not ready any more".to_owned()),
@@ -351,7 +351,7 @@ impl Calls {
             self.accounts.used(purpose.tenant, more);
         }
         if correction != 0.0 {
-            self.shared.fair().charge_calls(purpose.tenant, correction);
+            self.shared.fair().charge(purpose.tenant, correction);
         }
     }
 

@@ -143,6 +143,13 @@ pub(super) struct Arrived {
     _counted: Counted,
 }
 
+impl Arrived {
+    /// The content, and what makes it count as long as it is held.
+    pub(super) fn into_parts(self) -> (NewBlob, impl Send + use<>) {
+        (self.blob, self._counted)
+    }
+}
+
 /// Takes a content that is to be kept, at most so much of it and no more than the tenant has room for.
 pub(super) async fn content(
     app: &App,
@@ -181,7 +188,7 @@ pub(super) async fn content(
     Ok(Arrived { blob, _counted: counted })
 }
 
-fn full(caller: &Caller, stored: u64) -> Problem {
+pub(super) fn full(caller: &Caller, stored: u64) -> Problem {
     Problem::quota("stored_bytes", caller.tenant.quotas.stored_bytes, stored, Duration::from_secs(60))
 }
 

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// Addresses or tenants that are remembered at a time. When there are more, those are forgotten who have all they may have.
 const REMEMBERED: usize = 10_000;
 
+/// Longest time that anybody is told to wait.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
     left: f64,
@@ -45,7 +48,9 @@ impl<K: Hash + Eq> Buckets<K> {
         let bucket = buckets.entry(key).or_insert(Bucket { left: holds, looked: now });
         *bucket = Bucket { left: bucket.now(now, holds, per_second), looked: now };
         if bucket.left < amount {
-            return Err(Duration::from_secs_f64((amount - bucket.left) / per_second));
+            // Never, for whoever may do nothing at all.
+            let wait = Duration::try_from_secs_f64((amount - bucket.left) / per_second);
+            return Err(wait.unwrap_or(LONGEST).min(LONGEST));
         }
         bucket.left -= amount;
         Ok(bucket.left)

@@ -144,8 +144,8 @@ pub(super) async fn list(
     let created_after = listed.created_after.map(Moment);
     let filter = Filter { state: listed.state, kernel, labels, created_after, before: cursor };
     let tenant = caller.tenant.id;
-    let rows = app.read(move |rows| listing::list(rows, tenant, &filter, limit)).await?;
-    let next = rows.last().filter(|_| rows.len() == limit as usize).map(|last| last.id.to_string());
+    let (rows, is_more) = app.read(move |rows| listing::list(rows, tenant, &filter, limit)).await?;
+    let next = rows.last().filter(|_| is_more).map(|last| last.id.to_string());
     let link = next.as_ref().map(|next| next_link(uri.query().unwrap_or_default(), next));
     let jobs = views(&app, rows).await?;
     let mut response = Json(JobsView { jobs, next }).into_response();

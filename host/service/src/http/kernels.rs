@@ -16,7 +16,9 @@ use super::{App, Problem, blocking, body};
 use crate::blobs::Digest;
 use crate::job::KernelCheck;
 use crate::store::audit::{self, Act};
+use crate::store::contents;
 use crate::store::kernels::{self, KernelRow, Removed};
+use crate::store::usage::{self, Usage};
 use crate::sweep;
 use crate::tenant::{Caller, Scope};
 
@@ -98,7 +100,8 @@ async fn store(
     expected: Option<Digest>,
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     let limit = ("the kernel", caller.tenant.quotas.kernel_bytes);
-    let body::Arrived { blob, .. } = body::content(app, caller, headers, bytes, limit).await?;
+    // What came counts as such until it counts as kept.
+    let (blob, _counted) = body::content(app, caller, headers, bytes, limit).await?.into_parts();
     let digest = blob.digest();
     if expected.is_some_and(|expected| expected != digest) {
         return Err(Problem::unprocessable("digest-mismatch", format!("what came is {digest}")));
@@ -119,21 +122,30 @@ async fn store(
         }
     };
     let act = act(caller, "kernel.put", digest);
-    let blobs = Arc::clone(&app.shared.blobs);
+    let (blobs, quota) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
     let kept = app.write(move |rows| {
         sweep::check_kept(&*blobs, tenant, &digest)?;
+        let stored = contents::total(rows, tenant)?;
+        // Others may have come meanwhile; and this one, twice.
+        if kernels::find(rows, tenant, &digest)?.is_none() && stored.saturating_add(len) > quota {
+            return Ok(Err(stored));
+        }
         kernels::add(rows, tenant, &digest, len, &info)?;
         audit::add(rows, &act)?;
-        kernels::find(rows, tenant, &digest)
+        Ok(Ok(kernels::find(rows, tenant, &digest)?))
     });
-    let kept = kept.await?.ok_or_else(|| Problem::not_found("kernel"))?;
-    Ok((StatusCode::CREATED, Json(kept)))
+    match kept.await? {
+        Ok(kept) => Ok((StatusCode::CREATED, Json(kept.ok_or_else(|| Problem::not_found("kernel"))?))),
+        Err(stored) => {
+            super::jobs::remove(app, vec![(tenant, digest)]).await?;
+            Err(body::full(caller, stored))
+        }
+    }
 }
 
 /// Looks at a kernel that is stored, in a sandbox.
 async fn check(app: &Arc<App>, caller: &Caller, digest: &Digest) -> Result<Value, Problem> {
-    // A few at a time, whoever's: each waits for its turn.
-    let permit = app.checks.acquire().await.map_err(|_| Problem::busy("the server stops"))?;
+    let permit = app.checks.next(caller.tenant.id).await;
     let (tenant, digest, state) = (caller.tenant.id, *digest, Arc::clone(app));
     let checked = blocking(move || {
         let folder = state.shared.data.join("work").join(format!("kernel-{}", crate::random::word(12)));
@@ -141,14 +153,19 @@ async fn check(app: &Arc<App>, caller: &Caller, digest: &Digest) -> Result<Value
         let laid = std::fs::create_dir_all(&folder).and_then(|()| state.shared.blobs.lay_out(tenant, &digest, &kernel));
         let checked = match laid {
             Ok(()) => state.shared.launcher.check(&kernel, &state.shared.cache(tenant)),
-            Err(error) => KernelCheck::Failed(error.to_string()),
+            Err(error) => (KernelCheck::Failed(error.to_string()), Duration::ZERO),
         };
         // What remains is removed when a server starts.
         let _ = std::fs::remove_dir_all(&folder);
         checked
     });
-    let checked = checked.await?;
+    let (checked, used) = checked.await?;
     drop(permit);
+    // Whoever has much looked at has the less of everything else.
+    app.shared.know(tenant);
+    app.shared.fair().charge(tenant, used.as_secs_f64());
+    let cpu_ms = u64::try_from(used.as_millis()).unwrap_or(u64::MAX);
+    app.write(move |rows| usage::add(rows, tenant, Usage { cpu_ms, ..Usage::default() })).await?;
     match checked {
         KernelCheck::Fits(info) => Ok(info),
         KernelCheck::Refused(why) => Err(Problem::unprocessable("kernel-refused", why)),

@@ -5,7 +5,7 @@
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`retry`], [`result`] and
+//! * A file for each sort of thing: [`kernels`] with [`checks`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`retry`], [`result`] and
 //!   [`events`], [`invoke`], [`webhooks`], [`usage`], [`health`].
 
 mod aliases;
@@ -13,6 +13,7 @@ mod batch;
 mod blobs;
 mod body;
 mod bucket;
+mod checks;
 mod events;
 mod guard;
 mod health;
@@ -42,7 +43,7 @@ mod webhooks;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use crate::call::Calls;
 use crate::job::{JobId, JobService, Shared};
@@ -54,9 +55,6 @@ pub use openapi::document;
 pub use problem::Problem;
 pub use server::{Limits, Listening, Place, serve};
 pub use tls::{Tls, TlsError};
-
-/// Kernels that are looked at at a time: each costs a core and some hundred megabytes.
-const CHECKS: usize = 1;
 
 /// Those who wait for the end of a job.
 #[derive(Debug, Default)]
@@ -105,7 +103,7 @@ pub struct App {
     guard: guard::Guard,
     metrics: metrics::Metrics,
     incoming: body::Incoming,
-    checks: Semaphore,
+    checks: checks::Checks,
 }
 
 impl App {
@@ -133,7 +131,7 @@ impl App {
             guard: guard::Guard::default(),
             metrics: metrics::Metrics::default(),
             incoming: body::Incoming::default(),
-            checks: Semaphore::new(CHECKS),
+            checks: checks::Checks::default(),
         }
     }
 

@@ -143,6 +143,8 @@ pub(super) async fn is_over(app: &App, caller: &Caller, job: &JobId) -> Result<O
     let over = app.waiters.wait_for(job);
     let found = find(app, caller, job).await?;
     if found.state.is_over() {
+        // Nobody will say so any more.
+        app.waiters.over(job);
         return Ok(Some(found));
     }
     match tokio::time::timeout(LOOK, over).await {

@@ -120,8 +120,11 @@ fn sort(lines: impl std::io::BufRead, spec: &JobSpec) -> Result<Cuts, &'static s
     for line in lines.lines() {
         let failed: Option<Failed> = line.ok().and_then(|line| serde_json::from_str(&line).ok());
         let failed = failed.ok_or("the lines about them cannot be read")?;
-        let number = (0..spec.inputs.len()).find(|number| spec.input_name(*number) == failed.source);
-        let number = number.ok_or("one is in no input of the job")?;
+        let mut named = spec.inputs.iter().enumerate().filter(|(_, input)| input.name == failed.source);
+        let (number, first) = named.next().ok_or("one is in no input of the job")?;
+        if named.any(|(_, other)| other.blob != first.blob) {
+            return Err("two of its inputs have one name");
+        }
         // Of a picture that was cut into strips all is run again.
         let (offset, length) = failed.offset.zip(failed.length).unwrap_or((0, u64::MAX));
         let is_line = failed.line.is_some() || spec.parameters.split.as_deref() == Some("lines");
@@ -202,9 +205,9 @@ mod tests {
     #[test]
     fn what_failed_is_found_in_the_lines_about_it() {
         let lines = [
-            r#"{"source": "in-1-b", "offset": 9, "length": 2, "line": 3, "verdict": "x"}"#,
-            r#"{"source": "in-1-b", "offset": 4, "length": 2, "line": null}"#,
-            r#"{"source": "in-0-a", "offset": null, "length": null, "line": null}"#,
+            r#"{"source": "b", "offset": 9, "length": 2, "line": 3, "verdict": "x"}"#,
+            r#"{"source": "b", "offset": 4, "length": 2, "line": null}"#,
+            r#"{"source": "a", "offset": null, "length": null, "line": null}"#,
         ];
         let cuts = sort(lines.join("\n").as_bytes(), &spec()).expect("all can be");
         let cut = |offset, length, is_line| Cut { offset, length, is_line };
@@ -213,5 +216,10 @@ mod tests {
         for wrong in ["", "x", r#"{"source": "../a", "offset": 0, "length": 1}"#] {
             sort(wrong.as_bytes(), &spec()).expect_err(wrong);
         }
+        let mut twins = spec();
+        twins.inputs[1].name = "a".into();
+        sort(lines[2].as_bytes(), &twins).expect("both are the same");
+        twins.inputs[1].blob = Digest::of(b"other");
+        sort(lines[2].as_bytes(), &twins).expect_err("either may be meant");
     }
 }

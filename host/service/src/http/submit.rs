@@ -184,7 +184,7 @@ pub(super) async fn hand_in(
     });
     match submitted.await?.map_err(unknown_blob)? {
         Submitted::New => {
-            app.jobs.tell(Order::Submitted(job.clone(), tenant, Box::new(spec)));
+            app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
             answer(app, caller, headers, job).await
         }
         Submitted::TooMany(open) => Err(too_many(most, open)),

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::FlockOperation;
 use serde::Deserialize;
 
+use super::launch;
 use super::spec::KERNEL;
-use super::{JobId, JobSpec};
+use super::{JobId, JobSpec, JobState};
 use crate::blobs::{Blobs, Digest};
 use crate::tenant::TenantId;
 
@@ -39,6 +40,18 @@ pub struct Conclusion {
     pub log: Option<Digest>,
     /// How many items failed in which way.
     pub verdicts: BTreeMap<String, u64>,
+}
+
+impl Conclusion {
+    /// What a job is that came to this.
+    #[must_use]
+    pub(super) fn state(&self) -> JobState {
+        match (self.exit, self.result) {
+            (Some(0), _) => JobState::Succeeded,
+            (_, Some(_)) => JobState::Partial,
+            (_, None) => JobState::Failed,
+        }
+    }
 }
 
 /// The name of the file in a job's folder with what the kernel and the run said.
@@ -98,6 +111,13 @@ impl WorkFolder {
         OpenOptions::new().create(true).append(true).mode(0o600).open(self.path.join(LOG))
     }
 
+    /// Why the run ended, as far as it has said so; for whoever did not hear it.
+    pub(super) fn last_words(&self) -> String {
+        // It has a limit.
+        let said = fs::read(self.path.join(LOG)).unwrap_or_default();
+        launch::last_words(&String::from_utf8_lossy(&said))
+    }
+
     /// Takes the folder, waiting for the end of whatever process still has it: one that outlives a killed server by some
     /// milliseconds. Whoever has the file has the folder.
     pub(super) fn take(&self) -> io::Result<File> {
@@ -144,7 +164,7 @@ impl WorkFolder {
         }
         blobs.lay_out(tenant, &spec.kernel, &self.path.join(KERNEL))?;
         for (number, input) in spec.inputs.iter().enumerate() {
-            blobs.lay_out(tenant, &input.blob, &self.path.join(spec.input_name(number)))?;
+            blobs.lay_out(tenant, &input.blob, &self.path.join(spec.file_name(number)))?;
         }
         Ok(())
     }

@@ -115,8 +115,8 @@ impl Fair {
         }
     }
 
-    /// Calls of a tenant have used so many seconds of CPU time, or less than was thought.
-    pub fn charge_calls(&mut self, tenant: TenantId, seconds: f64) {
+    /// Jobs or calls of a tenant have used so many seconds of CPU time, or less than was thought.
+    pub fn charge(&mut self, tenant: TenantId, seconds: f64) {
         if let Some(queue) = self.queues.get_mut(&tenant) {
             queue.debt += seconds / f64::from(queue.weight);
         }
@@ -148,15 +148,6 @@ impl Fair {
             if queue.running.len() == before {
                 queue.waiting.retain(|other| other != job);
             }
-        }
-    }
-
-    /// A job has used so much CPU time since this was last said.
-    pub fn charge(&mut self, job: &JobId, used: Duration) {
-        if let Some(known) = self.jobs.get(job)
-            && let Some(queue) = self.queues.get_mut(&known.tenant)
-        {
-            queue.debt += used.as_secs_f64() / f64::from(queue.weight);
         }
     }
 
@@ -268,7 +259,8 @@ mod tests {
             turn.start.iter().chain(&turn.go_on).for_each(|job| assert!(on.insert(job.clone())));
             for (number, job) in jobs.iter().enumerate().filter(|(_, job)| on.contains(job)) {
                 had[number] += 1;
-                fair.charge(job, Duration::from_millis(100));
+                let tenant = fair.jobs[job].tenant;
+                fair.charge(tenant, 0.1);
             }
         }
         had
@@ -317,14 +309,14 @@ mod tests {
         let jobs = [add(&mut fair, ANNA, 2), add(&mut fair, BERT, 2)];
         turns(&mut fair, &jobs, 100);
         fair.call_came(ANNA);
-        fair.charge_calls(ANNA, 0.5);
+        fair.charge(ANNA, 0.5);
         assert!(!fair.is_held(ANNA), "so much is lent");
-        fair.charge_calls(ANNA, 2.5);
+        fair.charge(ANNA, 2.5);
         assert!(fair.is_held(ANNA) && !fair.is_held(BERT));
         let had = turns(&mut fair, &jobs, 30);
         assert!(had[0] <= 1 && had[1] >= 29, "{had:?}");
         assert!(!fair.is_held(ANNA), "the other has caught up");
-        fair.charge_calls(ANNA, 10.0);
+        fair.charge(ANNA, 10.0);
         fair.remove(&jobs[1]);
         assert!(!fair.is_held(ANNA), "nobody else wants anything");
     }

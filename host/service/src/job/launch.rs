@@ -7,8 +7,13 @@ use std::io::{self, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
+use rustix::process::{Pid, WaitId, WaitIdOptions};
 use serde_json::Value;
+
+use super::handle::Handle;
+use super::veil::Veil;
 
 /// Tells a process of the service whose it is: it ends when that process does.
 pub const SERVER_VARIABLE: &str = "TASKHOST_SERVICE_PROCESS";
@@ -68,12 +73,13 @@ impl Launcher {
         self.command(folder, cache, arguments).stdin(taken).spawn()
     }
 
-    /// Looks at the kernel in a file, in a sandbox; its code goes into `cache`.
+    /// Looks at the kernel in a file, in a sandbox; its code goes into `cache`. Returns what that has used of CPU time, too.
     #[must_use]
-    pub fn check(&self, kernel: &Path, cache: &Path) -> KernelCheck {
-        let failed = |error: io::Error| KernelCheck::Failed(format!("it cannot be looked at: {error}"));
+    pub fn check(&self, kernel: &Path, cache: &Path) -> (KernelCheck, Duration) {
+        let failed =
+            |error: io::Error| (KernelCheck::Failed(format!("it cannot be looked at: {error}")), Duration::ZERO);
         let (Some(folder), Some(name)) = (kernel.parent(), kernel.file_name().and_then(|name| name.to_str())) else {
-            return KernelCheck::Failed("it has no folder".into());
+            return (KernelCheck::Failed("it has no folder".into()), Duration::ZERO);
         };
         let words = ["inspect", "--json", &format!("--sandbox={}", self.sandbox), name].map(str::to_owned);
         let mut child = match self.command(folder, cache, &words).stdin(Stdio::null()).stdout(Stdio::piped()).spawn() {
@@ -88,21 +94,24 @@ impl Launcher {
         {
             return failed(error);
         }
-        let ended = match wait(child, None) {
+        let handle = Handle::default();
+        handle.began(child.id());
+        let ended = match wait(child, None, Veil::new(&[folder, cache]), &handle) {
             Ok(ended) => ended,
             Err(error) => return failed(error),
         };
         let said = ended.said.trim().trim_start_matches("error: ").trim_start_matches(&format!("{name}: ")).to_owned();
-        match (ended.code, serde_json::from_slice(&found)) {
+        let check = match (ended.code, serde_json::from_slice(&found)) {
             (Some(0), Ok(info)) => KernelCheck::Fits(info),
             (Some(4), _) => KernelCheck::Refused(said),
             _ => KernelCheck::Failed(said),
-        }
+        };
+        (check, Duration::from_millis(handle.cpu_ms()))
     }
 }
 
 /// Waits for the end of a process, taking what it says; a log takes the beginning of that, up to a limit for all of the log.
-pub(super) fn wait(mut child: Child, mut log: Option<File>) -> io::Result<Ended> {
+pub(super) fn wait(mut child: Child, mut log: Option<File>, mut veil: Veil, handle: &Handle) -> io::Result<Ended> {
     let mut said = VecDeque::new();
     if let Some(mut stderr) = child.stderr.take() {
         let mut room =
@@ -110,30 +119,43 @@ pub(super) fn wait(mut child: Child, mut log: Option<File>) -> io::Result<Ended>
         let mut part = vec![0; SAID_BYTES];
         loop {
             // A kernel may write as much as it likes; the process must not wait for us.
-            let read = match stderr.read(&mut part) {
-                Ok(0) => break,
-                Ok(read) => &part[..read],
+            let (shown, is_all) = match stderr.read(&mut part) {
+                Ok(0) => (veil.rest(), true),
+                Ok(read) => (veil.take(&part[..read]), false),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            said.extend(read);
+            said.extend(&shown);
             said.drain(..said.len().saturating_sub(SAID_BYTES));
-            let kept = &read[..read.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
+            let kept = &shown[..shown.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
             if let Some(log) = &mut log {
                 // A job does not fail for want of a place for its log.
                 let _ = log.write_all(kept);
             }
             room -= kept.len() as u64;
+            if is_all {
+                break;
+            }
         }
     }
+    wait_for_end(child.id());
+    handle.ended();
     let status = child.wait()?;
     let code = status.code().and_then(|code| u8::try_from(code).ok()).filter(|_| status.signal().is_none());
     let text = String::from_utf8_lossy(said.make_contiguous()).into_owned();
     Ok(Ended { code, said: last_words(&text) })
 }
 
+/// Waits for the end of a process, which stays known to the system until it is waited for once more.
+pub(super) fn wait_for_end(process: u32) {
+    if let Some(process) = Pid::from_raw(i32::try_from(process).unwrap_or(0)) {
+        // Where that is not possible, only what it used last is not known.
+        let _ = rustix::process::waitid(WaitId::Pid(process), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+    }
+}
+
 /// What is wrong, of all that a process has said: its last message, without what the kernel has logged before.
-fn last_words(text: &str) -> String {
+pub(super) fn last_words(text: &str) -> String {
     let is_message = |line: &&str| ["error: ", "warning: "].iter().any(|kind| line.starts_with(kind));
     // What to type on a command line helps nobody here.
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("hint: ")).collect();
@@ -194,7 +216,8 @@ mod tests {
         shell
             .args(["-c", "echo hint: no >&2; yes | head -c 2000000 >&2; echo error: this is why >&2; exit 3"])
             .stderr(Stdio::piped());
-        let ended = wait(shell.spawn().expect("a shell"), Some(log)).expect("it ends");
+        let ended =
+            wait(shell.spawn().expect("a shell"), Some(log), Veil::new(&[]), &Handle::default()).expect("it ends");
         assert_eq!((ended.code, ended.said.as_str()), (Some(3), "error: this is why"));
         let kept = fs::read_to_string(place.path().join("log")).expect("it is there");
         assert!(kept.starts_with("hint: no\ny\ny\n") && kept.len() as u64 == LOG_BYTES, "{}", kept.len());

@@ -6,11 +6,14 @@
 
 mod attempt;
 mod fair;
+mod handle;
 mod launch;
 mod process;
 mod progress;
+mod room;
 mod runner;
 mod spec;
+mod veil;
 
 use std::fmt;
 
@@ -25,7 +28,7 @@ pub use launch::{KernelCheck, Launcher, SERVER_VARIABLE};
 pub use progress::{Far, Growing};
 pub(crate) use runner::PROCESSES_PER_CORE;
 pub use runner::{Explained, JobService, Order, Outcome, Over, Shared, Warn};
-pub use spec::{Allowed, Input, JobSpec, Parameters, SpecError};
+pub use spec::{Allowed, Input, JobSize, JobSpec, NAME_BYTES, Parameters, SpecError};
 
 /// The number of a job: it sorts by the time at which the job came, and cannot be guessed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

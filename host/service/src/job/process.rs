@@ -2,17 +2,20 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 
 use super::attempt::{Conclusion, Way, WorkFolder};
+use super::handle::Handle;
 use super::launch;
+use super::room;
 use super::runner::{FAULTS, Order, Outcome, Shared};
 use super::spec::Allowed;
-use super::{JobId, JobSpec, JobState};
+use super::veil::Veil;
+use super::{JobId, JobSpec};
 use crate::blobs::Digest;
-use crate::store::contents::Stay;
-use crate::store::{self, StoreError, contents, jobs};
+use crate::store::jobs::JobRow;
+use crate::store::{self, StoreError, jobs};
 use crate::sweep;
 use crate::tenant::TenantId;
 
@@ -21,9 +24,8 @@ pub(super) struct Attempt {
     pub(super) shared: Arc<Shared>,
     pub(super) job: JobId,
     pub(super) tenant: TenantId,
-    pub(super) spec: Arc<JobSpec>,
     pub(super) workers: u32,
-    pub(super) used: Arc<AtomicU64>,
+    pub(super) handle: Arc<Handle>,
     pub(super) is_last: bool,
     pub(super) orders: Sender<Order>,
 }
@@ -61,20 +63,22 @@ impl Attempt {
 
     fn outcome(&self, folder: &WorkFolder) -> Result<Outcome, Box<dyn Error>> {
         let taken = folder.take()?;
-        if self.is_over()? {
+        let kept = self.shared.store().read(|rows| jobs::get(rows, &self.job))?;
+        let Some(JobRow { spec, .. }) = kept.filter(|job| !job.state.is_over()) else {
             folder.remove();
             return Ok(Outcome::Over);
-        }
+        };
         let job = self.job.clone();
         let before = self.shared.store().write(move |rows| jobs::begin(rows, &job))?;
         let way = if before == 0 { Way::Run } else { folder.way() };
         let sandbox = self.shared.launcher.sandbox.as_str();
         let memory = self.shared.directory.tenant(self.tenant).map_or(0, |tenant| tenant.quotas.worker_memory);
+        let output = self.shared.store().read(|rows| room::left(rows, self.tenant, self.quota()))?;
         let arguments = match way {
-            Way::Conclude(code) => return self.conclude(folder, code, String::new()),
+            Way::Conclude(code) => return self.conclude(folder, &spec, code, folder.last_words()),
             Way::Run => {
-                folder.lay_out(&*self.shared.blobs, self.tenant, &self.spec)?;
-                self.spec.arguments(Allowed { workers: self.workers, memory, sandbox })
+                folder.lay_out(&*self.shared.blobs, self.tenant, &spec)?;
+                spec.arguments(Allowed { workers: self.workers, memory, sandbox, output })
             }
             Way::Resume => vec!["resume".into(), format!("--workers={}", self.workers), "journal".into()],
         };
@@ -82,16 +86,21 @@ impl Attempt {
         // Before there is a process that somebody has to wait for.
         let log = folder.open_log()?;
         let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
-        let _ = self.orders.send(Order::Started(self.job.clone(), child.id()));
-        let ended = launch::wait(child, Some(log))?;
+        self.handle.began(child.id());
+        let _ = self.orders.send(Order::Started(self.job.clone()));
+        let veil = Veil::new(&[folder.path(), &cache, &self.shared.data]);
+        let ended = launch::wait(child, Some(log), veil, &self.handle)?;
         if self.is_over()? {
+            // What was done until then is paid for.
+            let (job, tenant, cpu_ms) = (self.job.clone(), self.tenant, self.handle.cpu_ms());
+            self.shared.store().write(move |rows| jobs::charge(rows, &job, tenant, cpu_ms))?;
             folder.remove();
             return Ok(Outcome::Over);
         }
         match ended.code {
             Some(130 | 143) => Ok(Outcome::Parked),
             // Neither the job's fault nor the end of it: there will be room again.
-            Some(1 | 5) if is_full(&self.without_names(&ended.said)) => {
+            Some(1 | 5) if is_full(&without_names(&spec, &ended.said)) => {
                 (self.shared.warn)(&self.job, &ended.said);
                 Ok(Outcome::NoRoom)
             }
@@ -102,7 +111,7 @@ impl Attempt {
                 folder.forget()?;
                 Ok(Outcome::Fault)
             }
-            Some(code @ (0 | 2..=7)) => self.conclude(folder, code, ended.said),
+            Some(code @ (0 | 2..=7)) => self.conclude(folder, &spec, code, ended.said),
             _ if self.is_last => self.give_up(folder, &ended.said),
             _ => {
                 self.shared.counts.restarts.fetch_add(1, Ordering::Relaxed);
@@ -112,9 +121,9 @@ impl Attempt {
         }
     }
 
-    /// What was said without the names of inputs, which are whatever the tenant likes.
-    fn without_names(&self, said: &str) -> String {
-        self.spec.inputs.iter().fold(said.to_owned(), |said, input| said.replace(&input.name, ""))
+    /// Bytes that the tenant may have stored.
+    fn quota(&self) -> u64 {
+        self.shared.directory.tenant(self.tenant).map_or(0, |tenant| tenant.quotas.stored_bytes)
     }
 
     /// Whether somebody has cancelled it.
@@ -123,48 +132,38 @@ impl Attempt {
         Ok(job.is_none_or(|job| job.state.is_over()))
     }
 
-    fn conclude(&self, folder: &WorkFolder, code: u8, said: String) -> Result<Outcome, Box<dyn Error>> {
-        let (mut conclusion, kept) = folder.conclude(code, &*self.shared.blobs, self.tenant, &self.spec)?;
-        // Where the server keeps things is nobody's business.
-        let said = said.replace(&format!("{}/", folder.path().display()), "");
+    fn conclude(&self, folder: &WorkFolder, spec: &JobSpec, code: u8, said: String) -> Result<Outcome, Box<dyn Error>> {
+        let (mut conclusion, kept) = folder.conclude(code, &*self.shared.blobs, self.tenant, spec)?;
+        let said = room::in_words(code, spec.as_named(said), self.quota());
         conclusion.message = Some(said).filter(|said| code != 0 && !said.is_empty());
-        let state = match (code, conclusion.result) {
-            (0, _) => JobState::Succeeded,
-            (_, Some(_)) => JobState::Partial,
-            (_, None) => JobState::Failed,
-        };
-        self.finish(folder, state, conclusion, kept)
+        self.finish(folder, conclusion, kept)
     }
 
     /// It has cost enough processes.
     fn give_up(&self, folder: &WorkFolder, said: &str) -> Result<Outcome, Box<dyn Error>> {
         let message = format!("its process ended unexpectedly, {FAULTS} times: {said}");
         let conclusion = Conclusion { exit: Some(1), message: Some(message), ..Conclusion::default() };
-        self.finish(folder, JobState::Failed, conclusion, Vec::new())
+        self.finish(folder, conclusion, Vec::new())
     }
 
     fn finish(
         &self,
         folder: &WorkFolder,
-        state: JobState,
         mut conclusion: Conclusion,
         kept: Vec<(Digest, u64)>,
     ) -> Result<Outcome, Box<dyn Error>> {
-        let seen = self.used.load(Ordering::Relaxed);
+        let seen = self.handle.cpu_ms();
         // What a run says of itself is exact, but only of its last process.
         conclusion.cpu_ms = conclusion.cpu_ms.max(seen);
-        let (job, tenant, blobs, done) =
-            (self.job.clone(), self.tenant, Arc::clone(&self.shared.blobs), conclusion.clone());
-        let over = self.shared.store().write(move |rows| {
-            for (digest, bytes) in kept {
-                sweep::check_kept(&*blobs, tenant, &digest)?;
-                contents::add(rows, tenant, &digest, bytes, Stay::WhileNeeded)?;
-            }
-            let is_first = jobs::finish(rows, &job, tenant, state, &conclusion)?;
-            Ok(if is_first { jobs::get(rows, &job)? } else { None })
+        let (job, tenant, quota, blobs) = (self.job.clone(), self.tenant, self.quota(), Arc::clone(&self.shared.blobs));
+        let (over, unused) = self.shared.store().write(move |rows| {
+            let unused = room::keep(rows, &*blobs, (tenant, quota), kept, &mut conclusion)?;
+            let is_first = jobs::finish(rows, &job, tenant, conclusion.state(), &conclusion)?;
+            Ok((if is_first { jobs::get(rows, &job)? } else { None }, unused))
         })?;
+        sweep::remove(self.shared.store(), &self.shared.blobs, unused)?;
         if let Some(job) = over {
-            self.shared.counts.over(tenant, state, &done);
+            self.shared.counts.over(tenant, job.state, &job.conclusion);
             let (created, started) = (job.created, job.started.unwrap_or(job.created));
             self.shared.counts.queued.add(started.since(created));
             self.shared.counts.ran.add(job.ended.unwrap_or(started).since(started));
@@ -172,6 +171,12 @@ impl Attempt {
         folder.remove();
         Ok(Outcome::Over)
     }
+}
+
+/// What was said without the names of inputs that say themselves that a disk is full.
+fn without_names(spec: &JobSpec, said: &str) -> String {
+    let names = spec.inputs.iter().map(|input| &input.name).filter(|name| is_full(name));
+    names.fold(said.to_owned(), |said, name| said.replace(name, ""))
 }
 
 /// Whether this says that a disk is full, or what this user may have of it.

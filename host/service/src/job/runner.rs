@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::launch::{self, Launcher};
+use super::handle::Handle;
+use super::launch::Launcher;
 use super::process::Attempt;
-use super::{Fair, JobId, JobSpec, Wait};
+use super::{Fair, JobId, JobSize, Wait};
 use crate::blobs::Blobs;
 use crate::counts::Counts;
 use crate::store::{self, Store, jobs};
@@ -41,7 +42,7 @@ pub enum Order {
     /// Somebody wants to know why a job does not run.
     Explain(JobId, Explained),
     /// A job was accepted, and is kept.
-    Submitted(JobId, TenantId, Box<JobSpec>),
+    Submitted(JobId, TenantId, JobSize),
     /// A job is not wanted any more, which is kept.
     Cancelled(JobId),
     /// Tenants were changed.
@@ -51,7 +52,7 @@ pub enum Order {
     /// No job is started any more; those that run are parked.
     Stop,
     /// The process of a job runs.
-    Started(JobId, u32),
+    Started(JobId),
     /// The process of a job has ended.
     Ended(JobId, Outcome),
 }
@@ -212,7 +213,7 @@ impl JobService {
 }
 
 /// Removes the folders of jobs that are over: their server was killed before it could.
-fn sweep(shared: &Shared, to_do: &[(JobId, TenantId, JobSpec)]) {
+fn sweep(shared: &Shared, to_do: &[(JobId, TenantId, JobSize)]) {
     let folders = std::fs::read_dir(shared.data.join("work")).into_iter().flatten().filter_map(Result::ok);
     for folder in folders {
         if !to_do.iter().any(|(job, ..)| folder.file_name() == job.as_str()) {
@@ -224,16 +225,15 @@ fn sweep(shared: &Shared, to_do: &[(JobId, TenantId, JobSpec)]) {
 /// A job that is not over.
 struct Known {
     tenant: TenantId,
-    spec: Arc<JobSpec>,
-    /// Its process, when that has started.
-    process: Option<u32>,
+    size: JobSize,
+    /// Its process, when it has one.
+    handle: Arc<Handle>,
     /// Whether there is a thread for it.
     has_thread: bool,
     is_stopped: bool,
     is_cancelled: bool,
-    /// CPU time of its processes that have ended, and of the one that runs, in milliseconds; for the account at the end.
-    used: Arc<AtomicU64>,
-    of_process: u64,
+    /// CPU time that its tenant owes for it already, in milliseconds.
+    charged: u64,
     faults: u32,
 }
 
@@ -253,9 +253,9 @@ struct Runner {
 }
 
 impl Runner {
-    fn run(mut self, incoming: &Receiver<Order>, to_do: Vec<(JobId, TenantId, JobSpec)>) {
-        for (job, tenant, spec) in to_do {
-            self.accept(job, tenant, spec);
+    fn run(mut self, incoming: &Receiver<Order>, to_do: Vec<(JobId, TenantId, JobSize)>) {
+        for (job, tenant, size) in to_do {
+            self.accept(job, tenant, size);
         }
         let mut next = Instant::now() + TURN;
         loop {
@@ -290,19 +290,18 @@ impl Runner {
         }
     }
 
-    fn accept(&mut self, job: JobId, tenant: TenantId, spec: JobSpec) {
+    fn accept(&mut self, job: JobId, tenant: TenantId, size: JobSize) {
         self.shared.know(tenant);
-        let cores = spec.workers(self.shared.most_workers(tenant));
+        let cores = size.workers(self.shared.most_workers(tenant));
         self.shared.fair().add(job.clone(), tenant, cores as usize);
         let known = Known {
             tenant,
-            spec: Arc::new(spec),
-            process: None,
+            size,
             has_thread: false,
             is_stopped: false,
             is_cancelled: false,
-            used: Arc::default(),
-            of_process: 0,
+            handle: Arc::default(),
+            charged: 0,
             faults: 0,
         };
         self.known.insert(job, known);
@@ -310,7 +309,7 @@ impl Runner {
 
     fn handle(&mut self, order: Order) {
         match order {
-            Order::Submitted(job, tenant, spec) => self.accept(job, tenant, *spec),
+            Order::Submitted(job, tenant, size) => self.accept(job, tenant, size),
             Order::Explain(job, tell) => tell(self.shared.fair().explain(&job)),
             Order::Cancelled(job) => self.cancel(&job),
             Order::Refresh => {
@@ -324,15 +323,15 @@ impl Runner {
                 self.signal_all(Signal::CONT);
                 self.signal_all(Signal::TERM);
             }
-            Order::Started(job, process) => {
-                if let Some(known) = self.known.get_mut(&job) {
-                    known.process = Some(process);
+            Order::Started(job) => {
+                // What was wanted of it before it was there.
+                if let Some(known) = self.known.get(&job) {
                     if known.is_cancelled {
-                        signal(process, Signal::KILL);
+                        known.handle.signal(Signal::KILL);
                     } else if self.is_stopping {
-                        signal(process, Signal::TERM);
+                        known.handle.signal(Signal::TERM);
                     } else if known.is_stopped {
-                        signal(process, Signal::TSTP);
+                        known.handle.signal(Signal::TSTP);
                     }
                 }
             }
@@ -341,25 +340,26 @@ impl Runner {
     }
 
     fn signal_all(&self, what: Signal) {
-        self.known.values().filter_map(|known| known.process).for_each(|process| signal(process, what));
+        self.known.values().for_each(|known| known.handle.signal(what));
     }
 
     fn cancel(&mut self, job: &JobId) {
         self.shared.fair().remove(job);
         let Some(known) = self.known.get_mut(job) else { return };
         known.is_cancelled = true;
-        if let Some(process) = known.process {
-            signal(process, Signal::KILL);
-        } else if !known.has_thread {
+        known.handle.signal(Signal::KILL);
+        if !known.has_thread {
             self.known.remove(job);
         }
     }
 
     fn ended(&mut self, job: &JobId, outcome: Outcome) {
-        self.shared.fair().remove(job);
         let Some(known) = self.known.get_mut(job) else { return };
+        let (tenant, more) = known.more();
+        self.shared.fair().charge(tenant, more);
+        self.shared.fair().remove(job);
         self.threads -= usize::from(known.has_thread);
-        (known.process, known.has_thread, known.of_process, known.is_stopped) = (None, false, 0, false);
+        (known.has_thread, known.is_stopped) = (false, false);
         if outcome == Outcome::Fault {
             known.faults += 1;
         }
@@ -377,7 +377,7 @@ impl Runner {
     /// It waits for its turn again.
     fn again(&self, job: &JobId) {
         let Some(known) = self.known.get(job) else { return };
-        let cores = known.spec.workers(self.shared.most_workers(known.tenant));
+        let cores = known.size.workers(self.shared.most_workers(known.tenant));
         self.shared.fair().add(job.clone(), known.tenant, cores as usize);
     }
 
@@ -403,10 +403,8 @@ impl Runner {
     fn set_stopped(&mut self, job: &JobId, is_stopped: bool) {
         let Some(known) = self.known.get_mut(job) else { return };
         known.is_stopped = is_stopped;
-        if let Some(process) = known.process {
-            // A run takes the first by stopping its workers and then itself.
-            signal(process, if is_stopped { Signal::TSTP } else { Signal::CONT });
-        }
+        // A run takes the first by stopping its workers and then itself.
+        known.handle.signal(if is_stopped { Signal::TSTP } else { Signal::CONT });
     }
 
     fn start(&mut self, job: &JobId) {
@@ -416,9 +414,8 @@ impl Runner {
             shared: Arc::clone(&self.shared),
             job: job.clone(),
             tenant: known.tenant,
-            spec: Arc::clone(&known.spec),
-            workers: known.spec.workers(most),
-            used: Arc::clone(&known.used),
+            workers: known.size.workers(most),
+            handle: Arc::clone(&known.handle),
             is_last: known.faults + 1 >= FAULTS,
             orders: self.orders.clone(),
         };
@@ -432,21 +429,19 @@ impl Runner {
 
     /// Looks what each process has used.
     fn measure(&mut self) {
+        // Calls want to know whose turn it is, too: they do not wait for the looking.
+        let all: Vec<_> = self.known.values_mut().filter(|known| known.has_thread).map(Known::more).collect();
         let mut fair = self.shared.fair();
-        for (job, known) in &mut self.known {
-            let Some(process) = known.process else { continue };
-            let now = launch::cpu_ms(process).max(known.of_process);
-            let more = now - known.of_process;
-            known.of_process = now;
-            known.used.fetch_add(more, Ordering::Relaxed);
-            fair.charge(job, Duration::from_millis(more));
-        }
+        all.into_iter().for_each(|(tenant, seconds)| fair.charge(tenant, seconds));
     }
 }
 
-fn signal(process: u32, signal: Signal) {
-    if let Some(process) = i32::try_from(process).ok().and_then(Pid::from_raw) {
-        // One that has just ended needs no signal; it was not waited for unless its thread has said so.
-        let _ = kill_process(process, signal);
+impl Known {
+    /// What its tenant owes since this was last asked: seconds of CPU time. Cancelled jobs are paid for like others.
+    fn more(&mut self) -> (TenantId, f64) {
+        let now = self.handle.cpu_ms();
+        let more = Duration::from_millis(now.saturating_sub(self.charged));
+        self.charged = now.max(self.charged);
+        (self.tenant, more.as_secs_f64())
     }
 }

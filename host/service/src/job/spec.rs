@@ -21,6 +21,10 @@ const MOST_WORDS: usize = 256;
 const WORD_BYTES: usize = 4096;
 /// Longest name and longest value of a label.
 const LABEL_BYTES: usize = 256;
+/// Bytes of all that is asked for, written as JSON, but for what is stored: many that wait or are listed are many times that.
+const SPEC_BYTES: usize = 256 << 10;
+/// Longest name of an input.
+pub const NAME_BYTES: usize = 1024;
 /// Longest time for which what came of a job is kept, in seconds: ten years.
 const MOST_KEPT: u64 = 10 * 365 * 24 * 60 * 60;
 
@@ -31,7 +35,7 @@ pub struct Input {
     /// Its content.
     #[cfg_attr(feature = "http", schema(value_type = String))]
     pub blob: Digest,
-    /// What messages call it; its ending says what format it has.
+    /// What messages and the kernel call it; its ending says what format it has.
     pub name: String,
 }
 
@@ -107,6 +111,23 @@ pub struct JobSpec {
     pub retry_of: Option<JobId>,
 }
 
+/// How large a job is: what has to be at hand of one that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSize {
+    input_bytes: u64,
+    workers: Option<u32>,
+}
+
+impl JobSize {
+    /// How many workers it is worth: of a small input one has done all before another could have begun.
+    #[must_use]
+    pub fn workers(self, most: u32) -> u32 {
+        const SMALL: u64 = 64 << 10;
+        let asked = self.workers.unwrap_or(u32::MAX).clamp(1, most.max(1));
+        if self.input_bytes <= SMALL { self.workers.map_or(1, |_| asked) } else { asked }
+    }
+}
+
 /// What the service says about a run, whatever the job asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed<'a> {
@@ -116,6 +137,8 @@ pub struct Allowed<'a> {
     pub memory: u64,
     /// `--sandbox`.
     pub sandbox: &'a str,
+    /// Bytes of the result.
+    pub output: u64,
 }
 
 fn fail<T>(text: impl Into<String>) -> Result<T, SpecError> {
@@ -129,11 +152,23 @@ fn check_word(what: &str, word: &str) -> Result<(), SpecError> {
     Ok(())
 }
 
-/// Whether this can be the name of a file in any folder, shown anywhere.
-fn check_file_name(name: &str) -> Result<(), SpecError> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+ ".contains(&byte);
-    let is_name = (1..=128).contains(&name.len()) && name.bytes().all(is_plain) && !name.starts_with(['.', '-', ' ']);
-    if is_name { Ok(()) } else { fail(format!("{name:?} is no name of an input: letters, digits, and `._-+ ` inside")) }
+/// Whether an input can be called so wherever it is shown. It names no file.
+fn check_name(name: &str) -> Result<(), SpecError> {
+    if (1..=NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    fail(format!("the name of an input has from 1 to {NAME_BYTES} bytes, and no control characters"))
+}
+
+/// Whether this can be the ending of a file's name.
+fn check_ending(ending: &str) -> Result<(), SpecError> {
+    let is_ending = (1..=16).contains(&ending.len()) && ending.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_ending { Ok(()) } else { fail("output is the ending of a name, such as png") }
+}
+
+/// What can stand in the name of a file in any folder.
+fn is_plain(sign: char) -> bool {
+    sign.is_ascii_alphanumeric() || "._-+".contains(sign)
 }
 
 impl JobSpec {
@@ -145,12 +180,9 @@ impl JobSpec {
         if self.inputs.is_empty() || self.inputs.len() > MOST_INPUTS {
             return fail(format!("a job has from 1 to {MOST_INPUTS} inputs"));
         }
-        self.inputs.iter().try_for_each(|input| check_file_name(&input.name))?;
+        self.inputs.iter().try_for_each(|input| check_name(&input.name))?;
         if let Some(output) = &self.output {
-            let is_ending = (1..=16).contains(&output.len()) && output.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            if !is_ending {
-                return fail("output is the ending of a name, such as png");
-            }
+            check_ending(output)?;
         }
         let Parameters { config, arguments, invoke, .. } = &self.parameters;
         if config.len().max(arguments.len()).max(self.labels.len()) > MOST_WORDS {
@@ -167,15 +199,17 @@ impl JobSpec {
             return fail(format!("keep_seconds is {MOST_KEPT} at most"));
         }
         let pairs = config.iter().chain(&self.labels).flat_map(|(name, value)| [name, value]);
-        pairs.chain(arguments).chain(self.parameters.texts()).try_for_each(|word| check_word("a word", word))
+        pairs.chain(arguments).chain(self.parameters.texts()).try_for_each(|word| check_word("a word", word))?;
+        if serde_json::to_vec(self).map_or(usize::MAX, |text| text.len()) > SPEC_BYTES {
+            return fail(format!("what is asked for has more than {} KiB beside the inputs", SPEC_BYTES >> 10));
+        }
+        Ok(())
     }
 
-    /// How many workers it is worth: of a small input one has done all before another could have begun.
+    /// What of it says how many workers it is worth.
     #[must_use]
-    pub fn workers(&self, most: u32) -> u32 {
-        const SMALL: u64 = 64 << 10;
-        let asked = self.parameters.workers.unwrap_or(u32::MAX).clamp(1, most.max(1));
-        if self.input_bytes <= SMALL { self.parameters.workers.map_or(1, |_| asked) } else { asked }
+    pub fn size(&self) -> JobSize {
+        JobSize { input_bytes: self.input_bytes, workers: self.parameters.workers }
     }
 
     /// The arguments of `taskhost run` in the folder where the kernel and the inputs are laid out. Nothing that a user wrote
@@ -193,6 +227,8 @@ impl JobSpec {
         flag("workers", allowed.workers.to_string());
         flag("sandbox", allowed.sandbox.into());
         let parameters = &self.parameters;
+        flag("most-output", allowed.output.to_string());
+        self.inputs.iter().for_each(|input| flag("input-name", input.name.clone()));
         flag("memory", parameters.memory.unwrap_or(allowed.memory).min(allowed.memory).to_string());
         for (name, value) in &parameters.config {
             flag("config", format!("{name}={value}"));
@@ -221,12 +257,12 @@ impl JobSpec {
         for (name, number) in numbers {
             number.iter().for_each(|number| flag(name, number.to_string()));
         }
-        // Workers of several jobs share the cores, turn by turn.
-        words.extend(["--no-pin", "--sync"].map(str::to_owned));
+        // Workers of several jobs share the cores, turn by turn, and calls come in between.
+        words.extend(["--no-pin", "--sync", "--brief"].map(str::to_owned));
         words.extend(parameters.header.then(|| "--header".to_owned()));
         words.extend(parameters.keep_header.then(|| "--keep-header".to_owned()));
         words.push(KERNEL.into());
-        words.extend((0..self.inputs.len()).map(|number| self.input_name(number)));
+        words.extend((0..self.inputs.len()).map(|number| self.file_name(number)));
         if !parameters.arguments.is_empty() {
             words.push("--".into());
             words.extend(parameters.arguments.iter().cloned());
@@ -234,16 +270,31 @@ impl JobSpec {
         words
     }
 
-    /// The name of an input in the job's folder: its number keeps two of one name apart.
+    /// The name of an input's file in the job's folder: its number keeps two of one name apart, and its ending says what it is.
     #[must_use]
-    pub fn input_name(&self, number: usize) -> String {
-        format!("in-{number}-{}", self.inputs[number].name)
+    pub fn file_name(&self, number: usize) -> String {
+        /// So much of a name is kept, from its end.
+        const KEPT: usize = 64;
+        let mut end: Vec<char> = self.inputs[number].name.chars().rev().take_while(|sign| is_plain(*sign)).collect();
+        end.truncate(KEPT);
+        format!("in-{number}-{}", end.iter().rev().collect::<String>())
+    }
+
+    /// What a run has said, with inputs called as their owner calls them.
+    #[must_use]
+    pub fn as_named(&self, said: String) -> String {
+        let all = 0..self.inputs.len();
+        all.fold(said, |said, number| said.replace(&self.file_name(number), &self.inputs[number].name))
     }
 
     /// The name of the result in the job's folder.
     #[must_use]
     pub fn result_name(&self) -> String {
-        let own = self.inputs.first().and_then(|input| Some(Path::new(&input.name).extension()?.to_str()?.to_owned()));
+        let ending = |name: String| {
+            let ending = Path::new(&name).extension()?.to_str()?.to_owned();
+            check_ending(&ending).ok().map(|()| ending)
+        };
+        let own = (!self.inputs.is_empty()).then(|| self.file_name(0)).and_then(ending);
         match self.output.clone().or(own) {
             Some(ending) => format!("result.{ending}"),
             None => "result".to_owned(),
@@ -281,7 +332,7 @@ mod tests {
         }
     }
 
-    const ALLOWED: Allowed<'_> = Allowed { workers: 2, memory: 1 << 20, sandbox: "full" };
+    const ALLOWED: Allowed<'_> = Allowed { workers: 2, memory: 1 << 20, sandbox: "full", output: 1000 };
 
     #[test]
     fn nothing_that_a_user_wrote_stands_where_a_flag_could() {
@@ -307,21 +358,67 @@ mod tests {
     }
 
     #[test]
-    fn names_of_inputs_are_no_paths() {
-        for name in ["", "..", "../x", "a/b", ".hidden", "-o", "a\0b", "ä", &"x".repeat(200)] {
+    fn an_input_is_called_whatever_its_owner_likes_and_that_is_no_path() {
+        for (name, file) in [
+            ("a.png", "in-0-a.png"),
+            ("../../etc/passwd", "in-0-passwd"),
+            ("folder/..", "in-0-.."),
+            ("-o", "in-0--o"),
+            ("ä b.csv.gz", "in-0-b.csv.gz"),
+            ("/", "in-0-"),
+            ("--sandbox=off", "in-0-off"),
+        ] {
             let mut spec = spec();
+            spec.inputs[0].name = name.into();
+            spec.check().expect("it is a name");
+            assert_eq!(spec.file_name(0), file);
+            let words = spec.arguments(ALLOWED);
+            assert!(words.contains(&format!("--input-name={name}")) && words.contains(&file.to_owned()), "{words:?}");
+        }
+        let mut spec = spec();
+        spec.inputs[0].name = "x".repeat(NAME_BYTES);
+        assert_eq!((spec.check(), spec.file_name(0).len()), (Ok(()), 69));
+        for name in ["", "a\0b", "a\nb", "a\u{1b}[31m", &"x".repeat(NAME_BYTES + 1)] {
             spec.inputs[0].name = name.into();
             assert!(spec.check().is_err(), "{name:?}");
         }
     }
 
     #[test]
+    fn what_is_asked_for_is_no_input() {
+        let mut spec = spec();
+        spec.inputs = vec![Input { blob: Digest::of(b""), name: "input".into() }; MOST_INPUTS];
+        assert_eq!(spec.check(), Ok(()));
+        spec.parameters.arguments = vec!["x".repeat(WORD_BYTES); 60];
+        assert!(spec.check().is_err_and(|error| error.to_string().contains("256 KiB")));
+    }
+
+    #[test]
+    fn the_ending_of_a_result_is_one() {
+        for (name, result) in [("a.png", "result.png"), ("a", "result"), ("a.b-c", "result"), ("a/.x/b", "result")] {
+            let mut spec = spec();
+            spec.inputs[0].name = name.into();
+            assert_eq!(spec.result_name(), result, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_the_service_says_of_a_run_is_always_said() {
+        let mut spec = spec();
+        spec.parameters.batch = Some(u64::MAX);
+        let words = spec.arguments(ALLOWED);
+        for word in ["--brief", "--most-output=1000", "--no-pin", "--sync"] {
+            assert!(words.iter().any(|said| said == word), "{word} is not in {words:?}");
+        }
+    }
+
+    #[test]
     fn a_small_input_is_worth_one_worker() {
         let mut spec = spec();
-        assert_eq!(spec.workers(4), 4);
+        assert_eq!(spec.size().workers(4), 4);
         spec.input_bytes = 100;
-        assert_eq!(spec.workers(4), 1);
+        assert_eq!(spec.size().workers(4), 1);
         spec.parameters.workers = Some(9);
-        assert_eq!(spec.workers(4), 4);
+        assert_eq!(spec.size().workers(4), 4);
     }
 }

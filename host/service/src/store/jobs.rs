@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Result, StoreError};
 use crate::blobs::Digest;
-use crate::job::{Conclusion, JobId, JobSpec, JobState};
+use crate::job::{Conclusion, JobId, JobSize, JobSpec, JobState};
 use crate::store::{contents, usage};
 use crate::tenant::TenantId;
 use crate::time::Moment;
@@ -42,6 +42,9 @@ pub(super) const JOB: &str =
     "SELECT id, tenant, state, spec, created, started, ended, exit, message, items, failed, input_bytes,
     output_bytes, cpu_ms, attempts, result, failures, log, verdicts, expires, gone FROM jobs";
 
+/// The column in which what is to be done stands.
+pub(super) const SPEC: usize = 3;
+
 fn broken(what: &str) -> rusqlite::Error {
     rusqlite::Error::InvalidColumnName(format!("a job's {what} cannot be read"))
 }
@@ -60,7 +63,7 @@ pub(super) fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
         id: JobId::parse(&row.get::<_, String>(0)?).ok_or_else(|| broken("number"))?,
         tenant: TenantId(row.get(1)?),
         state: JobState::parse(&row.get::<_, String>(2)?).ok_or_else(|| broken("state"))?,
-        spec: serde_json::from_str(&row.get::<_, String>(3)?).map_err(|_| broken("specification"))?,
+        spec: serde_json::from_str(&row.get::<_, String>(SPEC)?).map_err(|_| broken("specification"))?,
         created: Moment(row.get(4)?),
         started: row.get::<_, Option<i64>>(5)?.map(Moment),
         ended: row.get::<_, Option<i64>>(6)?.map(Moment),
@@ -211,13 +214,13 @@ pub fn get(connection: &Connection, job: &JobId) -> Result<Option<JobRow>> {
     Ok(connection.query_row(&format!("{JOB} WHERE id = ?1"), [job.as_str()], row).optional()?)
 }
 
-/// Jobs that are not over, oldest first: the number, the tenant, and how it is to be run.
+/// Jobs that are not over, oldest first: the number, the tenant, and how large each is.
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn to_do(connection: &Connection) -> Result<Vec<(JobId, TenantId, JobSpec)>> {
+pub fn to_do(connection: &Connection) -> Result<Vec<(JobId, TenantId, JobSize)>> {
     let mut statement = connection.prepare(&format!("{JOB} WHERE ended IS NULL ORDER BY id"))?;
-    let rows = statement.query_map([], |cells| row(cells).map(|job| (job.id, job.tenant, job.spec)))?;
+    let rows = statement.query_map([], |cells| row(cells).map(|job| (job.id, job.tenant, job.spec.size())))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -252,6 +255,15 @@ pub fn end_attempt(connection: &Connection, job: &JobId, outcome: &str) -> Resul
         params![job.as_str(), Moment::now().0, outcome],
     )?;
     Ok(())
+}
+
+/// Puts down what the processes of a job have used that somebody did not want any more.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn charge(connection: &Connection, job: &JobId, tenant: TenantId, cpu_ms: u64) -> Result<()> {
+    connection.execute("UPDATE jobs SET cpu_ms = ?2 WHERE id = ?1", params![job.as_str(), cpu_ms])?;
+    usage::add(connection, tenant, usage::Usage { cpu_ms, ..usage::Usage::default() })
 }
 
 /// A job is over. Returns false when it was over before: then nothing is changed, so that nothing counts twice.

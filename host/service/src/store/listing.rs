@@ -3,7 +3,7 @@
 use rusqlite::{Connection, types::Value};
 
 use super::Result;
-use super::jobs::{JOB, JobRow, row};
+use super::jobs::{JOB, JobRow, SPEC, row};
 use crate::job::{JobId, JobState};
 use crate::tenant::TenantId;
 use crate::time::Moment;
@@ -23,11 +23,15 @@ pub struct Filter {
     pub before: Option<JobId>,
 }
 
-/// Jobs of a tenant from the newest to the oldest.
+/// Bytes of what was asked for, of all jobs of a list: it is held as a whole. One is listed in any case.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Jobs of a tenant from the newest to the oldest, and whether there may be more: as many as are wanted, or fewer when they are
+/// large.
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn list(connection: &Connection, tenant: TenantId, filter: &Filter, most: u32) -> Result<Vec<JobRow>> {
+pub fn list(connection: &Connection, tenant: TenantId, filter: &Filter, most: u32) -> Result<(Vec<JobRow>, bool)> {
     let mut values: Vec<Value> = vec![tenant.0.into(), i64::from(most).into()];
     let mut sql = format!("{JOB} WHERE tenant = ?1");
     let mut and = |condition: &str, value: Value| {
@@ -54,6 +58,15 @@ pub fn list(connection: &Connection, tenant: TenantId, filter: &Filter, most: u3
     }
     sql.push_str(" ORDER BY id DESC LIMIT ?2");
     let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_map(rusqlite::params_from_iter(values), row)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(cells) = rows.next()? {
+        bytes += cells.get_ref(SPEC)?.as_str().map_or(0, str::len);
+        if bytes > MOST_BYTES && !found.is_empty() {
+            return Ok((found, true));
+        }
+        found.push(row(cells)?);
+    }
+    let is_full = found.len() == most as usize;
+    Ok((found, is_full))
 }

@@ -1,4 +1,7 @@
-//! How long what came of jobs is kept, and what goes with it. The record of a job stays: it says what was used.
+//! How long what came of jobs is kept, and what goes with it; and how long their records stay after that, which say what was
+//! used. What each day has cost and the audit log stay as they are.
+
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -17,7 +20,7 @@ pub(super) fn begin(connection: &Connection, job: &JobId, tenant: TenantId) -> R
     let own: Option<u64> = connection.query_row(own, [job.as_str()], |row| row.get(0))?;
     let most = access::quotas(connection, tenant)?.keep_seconds;
     let seconds = own.map_or(most, |own| own.min(most));
-    let expires = Moment::now().after(std::time::Duration::from_secs(seconds));
+    let expires = Moment::now().after(Duration::from_secs(seconds));
     connection.execute("UPDATE jobs SET expires = ?2 WHERE id = ?1", params![job.as_str(), expires.0])?;
     Ok(())
 }
@@ -25,15 +28,15 @@ pub(super) fn begin(connection: &Connection, job: &JobId, tenant: TenantId) -> R
 /// What somebody has no more use for: whose, and which.
 pub type Unused = (TenantId, Digest);
 
-/// Forgets what came of jobs whose time is over, some of them. Returns the contents that nobody needs any more, and whether
+/// Forgets what came of jobs whose time is over by `now`, some of them. Returns the contents that nobody needs any more, and whether
 /// there may be more such jobs.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn expire(connection: &Connection) -> Result<(Vec<Unused>, bool)> {
+pub fn expire(connection: &Connection, now: Moment) -> Result<(Vec<Unused>, bool)> {
     let mut statement =
         connection.prepare("SELECT id, tenant FROM jobs WHERE expires <= ?1 ORDER BY expires LIMIT ?2")?;
-    let rows = statement.query_map(params![Moment::now().0, GROUP], |row| Ok((row.get(0)?, TenantId(row.get(1)?))))?;
+    let rows = statement.query_map(params![now.0, GROUP], |row| Ok((row.get(0)?, TenantId(row.get(1)?))))?;
     let rows: Vec<(String, TenantId)> = rows.collect::<rusqlite::Result<_>>()?;
     let mut unused = Vec::new();
     for (job, tenant) in &rows {
@@ -41,6 +44,21 @@ pub fn expire(connection: &Connection) -> Result<(Vec<Unused>, bool)> {
         unused.extend(forget(connection, *tenant, &job)?);
     }
     Ok((unused, rows.len() == GROUP as usize))
+}
+
+/// Removes the records of jobs that ended so long before `now`, some of them, as far as nothing is left of what came of them.
+/// Returns whether there may be more.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn remove_records(connection: &Connection, now: Moment, keep: Duration) -> Result<bool> {
+    let before = now.0.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+    // Labels and attempts go with them.
+    let removed = connection.execute(
+        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE gone = 1 AND ended <= ?1 ORDER BY ended LIMIT ?2)",
+        params![before, GROUP],
+    )?;
+    Ok(removed == GROUP as usize)
 }
 
 /// Forgets what came of a job that is over, and what it was given. Returns the contents that nobody needs any more.

@@ -93,14 +93,14 @@ mod tests {
         assert_eq!(reason(&fair, 2), Some(Reason::Cores));
         assert_eq!(reason(&fair, 3), Some(Reason::Earlier));
         // Anna owes the most now: the other has its turn.
-        fair.charge(&jobs[0], std::time::Duration::from_secs(1));
+        fair.charge(anna, 1.0);
         fair.turn();
         assert_eq!((reason(&fair, 0), reason(&fair, 2)), (Some(Reason::Turn), Some(Reason::Running)));
         assert_eq!(reason(&fair, 3), Some(Reason::Processes));
         assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1));
         let caller = TenantId(3);
         fair.know(caller, 1, 1);
-        fair.charge_calls(caller, -1.0);
+        fair.charge(caller, -1.0);
         fair.call_came(caller);
         assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1), "who only calls is before nobody");
         fair.know(anna, 1, 0);

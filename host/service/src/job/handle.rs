@@ -1,0 +1,95 @@
+//! The process of a job, as far as others than its own thread have to do with it: it is signalled and measured, but never
+//! once it was waited for, when its number may be that of another.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::launch;
+
+/// The process that a job has, if it has one, and what its processes have used.
+#[derive(Debug, Default)]
+pub(super) struct Handle(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    process: Option<u32>,
+    /// CPU time of processes that have ended, in milliseconds.
+    before: u64,
+    /// That of the one that runs.
+    now: u64,
+}
+
+impl Handle {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It has a process.
+    pub(super) fn began(&self, process: u32) {
+        self.lock().process = Some(process);
+    }
+
+    /// Its process has ended, and is about to be waited for.
+    pub(super) fn ended(&self) {
+        let mut inner = self.lock();
+        inner.measure();
+        inner.process = None;
+        inner.before += std::mem::take(&mut inner.now);
+    }
+
+    /// Signals its process, if it has one.
+    pub(super) fn signal(&self, signal: Signal) {
+        let inner = self.lock();
+        if let Some(process) = inner.process.and_then(|process| Pid::from_raw(i32::try_from(process).ok()?)) {
+            // One that has just ended needs no signal.
+            let _ = kill_process(process, signal);
+        }
+    }
+
+    /// CPU time of all its processes until now, in milliseconds.
+    pub(super) fn cpu_ms(&self) -> u64 {
+        let mut inner = self.lock();
+        inner.measure();
+        inner.before + inner.now
+    }
+}
+
+impl Inner {
+    fn measure(&mut self) {
+        if let Some(process) = self.process {
+            self.now = self.now.max(launch::cpu_ms(process));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn each_process_counts_once_and_none_is_touched_after_its_end() {
+        let handle = Handle::default();
+        handle.signal(Signal::KILL);
+        let mut before = 0;
+        for _ in 0..2 {
+            let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; read x";
+            let mut shell = Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).spawn().expect("a shell");
+            handle.began(shell.id());
+            while handle.cpu_ms() < before + 50 {
+                std::thread::yield_now();
+            }
+            drop(shell.stdin.take());
+            handle.signal(Signal::KILL);
+            launch::wait_for_end(shell.id());
+            handle.ended();
+            shell.wait().expect("it ends");
+            assert!(handle.cpu_ms() >= before + 50);
+            assert_eq!(handle.lock().process, None);
+            before = handle.cpu_ms();
+        }
+    }
+}
