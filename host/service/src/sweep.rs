@@ -189,22 +189,23 @@ mod tests {
         let mut blob = blobs.begin(tenant).expect("a place");
         blob.write(b"1 2 3\n").expect("room");
         let (input, bytes) = blobs.keep(blob).expect("kept");
+        let spec = || JobSpec {
+            kernel: Digest::of(b""),
+            inputs: vec![Input { blob: input, name: "a".into() }],
+            input_bytes: bytes,
+            output: None,
+            parameters: Parameters::default(),
+            labels: [("project".to_owned(), "x".to_owned())].into(),
+            keep_seconds: None,
+            retry_of: None,
+        };
         let job = |keep: Duration, ends: bool| {
             let job = JobId::create();
-            let spec = JobSpec {
-                kernel: Digest::of(b""),
-                inputs: vec![Input { blob: input, name: "a".into() }],
-                input_bytes: bytes,
-                output: None,
-                parameters: Parameters::default(),
-                labels: [("project".to_owned(), "x".to_owned())].into(),
-                keep_seconds: Some(keep.as_secs()),
-                retry_of: None,
-            };
+            let spec = JobSpec { keep_seconds: Some(keep.as_secs()), ..spec() };
             let made = job.clone();
             let write = move |rows: &rusqlite::Connection| {
                 contents::add(rows, tenant, &input, bytes, Stay::WhileNeeded)?;
-                jobs::submit(rows, &made, tenant, &spec, 10, None)?;
+                jobs::submit(rows, &made, tenant, &spec, &Quotas::default(), None)?;
                 jobs::begin(rows, &made)?;
                 if ends {
                     let done = Conclusion { cpu_ms: 5, ..Conclusion::default() };
@@ -234,7 +235,24 @@ mod tests {
         expired(&store, &blobs, now.after(DAY * 21), DAY * 10).expect("looked at");
         assert_eq!(records(), [false, false, true]);
         assert!(check_kept(&*blobs, tenant, &input).is_ok(), "the last one needs it");
+        // What is asked for at length counts until it is forgotten.
+        let stored = || store.read(|rows| contents::total(rows, tenant)).expect("read");
+        let before = stored();
+        let (mut long, id) = (JobSpec { inputs: Vec::new(), ..spec() }, JobId::create());
+        long.parameters.arguments = vec!["x".repeat(4000); 3];
+        long.labels.clear();
+        let (kept, tight) = (id.clone(), Quotas { stored_bytes: before + 12_000, ..Quotas::default() });
+        let submitted = store.write(move |rows| {
+            let refused = jobs::submit(rows, &kept, tenant, &long, &tight, None)?;
+            assert_eq!(refused, jobs::Submitted::Full(before));
+            jobs::submit(rows, &kept, tenant, &long, &Quotas::default(), None)?;
+            jobs::finish(rows, &kept, tenant, JobState::Cancelled, &Conclusion::default())
+        });
+        submitted.expect("written");
+        assert!((before + 12_000..before + 13_000).contains(&stored()), "{before} and {}", stored());
+        store.write(move |rows| retention::forget(rows, tenant, &id)).expect("written");
+        assert_eq!(stored(), before);
         let used = store.read(|rows| usage::on_day(rows, tenant, now.day())).expect("read");
-        assert_eq!((used.jobs, used.cpu_ms), (2, 10));
+        assert_eq!((used.jobs, used.cpu_ms), (3, 10));
     }
 }

@@ -168,7 +168,7 @@ pub(super) async fn hand_in(
 ) -> Result<Response, Problem> {
     spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()))?;
     let (job, tenant) = (JobId::create(), caller.tenant.id);
-    let (new, kept, most) = (job.clone(), spec.clone(), caller.tenant.quotas.queued_jobs);
+    let (new, kept, quotas) = (job.clone(), spec.clone(), caller.tenant.quotas);
     let act = act(caller, "job.submit", &job);
     let submitted = app.write(move |rows| {
         for input in &kept.inputs {
@@ -176,7 +176,7 @@ pub(super) async fn hand_in(
                 return Ok(Err(input.blob));
             }
         }
-        let submitted = jobs::submit(rows, &new, tenant, &kept, most, again.as_ref())?;
+        let submitted = jobs::submit(rows, &new, tenant, &kept, &quotas, again.as_ref())?;
         if submitted == Submitted::New {
             audit::add(rows, &act)?;
         }
@@ -187,7 +187,8 @@ pub(super) async fn hand_in(
             app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
             answer(app, caller, headers, job).await
         }
-        Submitted::TooMany(open) => Err(too_many(most, open)),
+        Submitted::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
+        Submitted::Full(stored) => Err(body::full(caller, stored)),
         before => replay(app, caller, headers, before).await,
     }
 }

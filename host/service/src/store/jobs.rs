@@ -8,7 +8,7 @@ use super::{Result, StoreError};
 use crate::blobs::Digest;
 use crate::job::{Conclusion, JobId, JobSize, JobSpec, JobState};
 use crate::store::{contents, usage};
-use crate::tenant::TenantId;
+use crate::tenant::{Quotas, TenantId};
 use crate::time::Moment;
 
 /// A job as it is kept.
@@ -97,6 +97,8 @@ pub enum Submitted {
     OtherRequest,
     /// The tenant has so many jobs that wait or run.
     TooMany(u64),
+    /// There is no room for what is asked for beside the so many bytes that the tenant has stored.
+    Full(u64),
 }
 
 /// A request that may come again.
@@ -126,7 +128,7 @@ pub fn before(connection: &Connection, tenant: TenantId, again: &Idempotency) ->
     Ok(Some(if request == again.request { Submitted::Before(job) } else { Submitted::OtherRequest }))
 }
 
-/// Keeps a job, unless the request was made before or the tenant has `most` already.
+/// Keeps a job, unless the request was made before or the tenant has all that it may already.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -135,7 +137,7 @@ pub fn submit(
     job: &JobId,
     tenant: TenantId,
     spec: &JobSpec,
-    most: u32,
+    quotas: &Quotas,
     again: Option<&Idempotency>,
 ) -> Result<Submitted> {
     let now = Moment::now();
@@ -146,7 +148,7 @@ pub fn submit(
         }
     }
     let open = open_count(connection, tenant)?;
-    if open >= u64::from(most) {
+    if open >= u64::from(quotas.queued_jobs) {
         return Ok(Submitted::TooMany(open));
     }
     insert(connection, job, tenant, spec, again)?;
@@ -166,6 +168,13 @@ pub fn insert(
 ) -> Result<()> {
     let now = Moment::now();
     let text = serde_json::to_string(spec).map_err(|error| StoreError::Database(error.to_string()))?;
+    let counted = contents::counted(&text);
+    if counted > 0 {
+        let stored = contents::total(connection, tenant)?;
+        if stored.saturating_add(counted) > quotas.stored_bytes {
+            return Ok(Submitted::Full(stored));
+        }
+    }
     connection.execute(
         "INSERT INTO jobs (id, tenant, kernel, state, spec, created) VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
         params![job.as_str(), tenant.0, spec.kernel.to_string(), text, now.0],

@@ -67,8 +67,11 @@ pub fn remove_records(connection: &Connection, now: Moment, keep: Duration) -> R
 /// When it cannot be written.
 pub fn forget(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Vec<Unused>> {
     let key = params![job.as_str(), tenant.0];
+    // What counts goes, too: without its inputs it can be done by nobody again.
     let changed = connection.execute(
-        "UPDATE jobs SET result = NULL, failures = NULL, log = NULL, expires = NULL, gone = 1
+        "UPDATE jobs SET result = NULL, failures = NULL, log = NULL, expires = NULL, gone = 1, spec =
+             CASE WHEN length(spec) > 4096
+             THEN json_remove(json_set(spec, '$.inputs', json('[]')), '$.parameters', '$.labels') ELSE spec END
          WHERE id = ?1 AND tenant = ?2 AND ended IS NOT NULL",
         key,
     )?;
