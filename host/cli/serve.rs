@@ -15,8 +15,8 @@ use taskhost_os::cores::Topology;
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::http::Limits;
-use taskhost_service::webhook::Networks;
 use taskhost_service::service::{Changing, Options, Service};
+use taskhost_service::webhook::Networks;
 
 use crate::args::ServeArguments;
 use crate::exit_code::{Exit, Failure};
@@ -57,7 +57,7 @@ pub(crate) fn run() -> Result<Exit> {
     let cores = Topology::current().plan(arguments.workers.0).len();
     let engine = Workers::new(cores, arguments.sandbox.into()).map_err(|error| Failure::input(error.to_string()))?;
     report::tracing::begin(arguments.log_format);
-    let networks = Networks(arguments.webhook_network);
+    let networks = Networks(std::mem::take(&mut arguments.webhook_network));
     let options = Options {
         data,
         listen: arguments.listen,

@@ -154,7 +154,6 @@ fn no_text_becomes_a_path_or_a_line() {
         ("output", json!("../x")),
         ("output", json!("a/b")),
         ("input", json!([{ "text": "x", "name": forged }])),
-        ("input", json!([{ "text": "x", "name": "/etc/passwd" }])),
         ("labels", json!({ "": "x" })),
         ("labels", json!({ "x": "y".repeat(5000) })),
         ("parameters", json!({ "split": "\0" })),
@@ -166,9 +165,12 @@ fn no_text_becomes_a_path_or_a_line() {
         assert!([400, 404, 422].contains(&answer.status), "{job}: {}", answer.status);
     }
     // A text that is allowed anywhere is nothing but a text.
-    let odd = json!({ "kernel": "primes", "input": [{ "text": "0 10\n" }], "labels": { forged: forged } });
+    let names =
+        ["/etc/passwd", "../../../x", "in-0-", "--output=/x"].map(|name| json!({ "text": "0 10\n", "name": name }));
+    let odd = json!({ "kernel": "primes", "input": names, "labels": { forged: forged } });
     let job = anna.submit(&odd);
-    assert_eq!(anna.wait(&job)["labels"][forged], json!(forged));
+    let ended = anna.wait(&job);
+    assert_eq!((&ended["labels"][forged], &ended["state"]), (&json!(forged), &json!("succeeded")), "{ended}");
     for head in [
         "X-Request-Id: a b\r\n",
         "X-Request-Id: \"}\r\n",

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use taskhost_service::webhook::Network;
 use taskhost_service::http::Limits;
+use taskhost_service::webhook::Network;
 
 use super::SandboxName;
 use super::values::{self, WorkerCount};

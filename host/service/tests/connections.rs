@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use taskhost_service::call::{Callee, Engine, OpenError, Wanted};
 use taskhost_service::http::Limits;
-use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 use taskhost_service::service::{Changing, Options, Service, ServiceError};
+use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
 /// What no answer takes, however slow the machine.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -79,6 +79,9 @@ pub(super) async fn put(
     match named? {
         Named::Done(alias) => Ok(answer(&alias)),
         Named::UnknownKernel => Err(Problem::not_found("kernel")),
+        Named::TooMany => {
+            Err(Problem::quota("aliases", kernels::MOST, kernels::MOST, std::time::Duration::from_secs(60)))
+        }
         Named::Changed => Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
             "changed",

@@ -55,6 +55,7 @@ enum Handed {
     Before(Vec<JobId>),
     OtherRequest,
     TooMany(u64),
+    Full(u64),
     Unknown(usize, Digest),
 }
 
@@ -88,7 +89,7 @@ pub(super) async fn submit(
     admit(&app, &caller).await?;
     let specs = keep(&app, &caller, many).await?;
     let jobs: Vec<JobId> = specs.iter().map(|_| JobId::create()).collect();
-    let most = caller.tenant.quotas.queued_jobs;
+    let quotas = caller.tenant.quotas;
     let (kept, ids) = (specs.clone(), jobs.clone());
     let act_of = Arc::clone(&caller);
     let handed = app.write(move |rows| {
@@ -96,8 +97,11 @@ pub(super) async fn submit(
             return Ok(before);
         }
         let open = jobs::open_count(rows, tenant)?;
-        if open + count as u64 > u64::from(most) {
+        if open + count as u64 > u64::from(quotas.queued_jobs) {
             return Ok(Handed::TooMany(open));
+        }
+        if let Some(stored) = jobs::lacks_room(rows, tenant, &kept, &quotas)? {
+            return Ok(Handed::Full(stored));
         }
         for (index, spec) in kept.iter().enumerate() {
             for input in &spec.inputs {
@@ -116,13 +120,14 @@ pub(super) async fn submit(
     match handed.await? {
         Handed::New => {
             for (job, spec) in jobs.iter().zip(specs) {
-                app.jobs.tell(Order::Submitted(job.clone(), tenant, Box::new(spec)));
+                app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
             }
             Ok(accepted(jobs))
         }
         Handed::Before(jobs) => Ok(replayed(jobs)),
         Handed::OtherRequest => Err(reused()),
-        Handed::TooMany(open) => Err(too_many(most, open)),
+        Handed::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
+        Handed::Full(stored) => Err(body::full(&caller, stored)),
         Handed::Unknown(index, blob) => Err(unknown_blob(blob).with("index", index)),
     }
 }

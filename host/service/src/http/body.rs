@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
+use tokio::time::Instant;
 
 use super::{App, Problem, blocking};
 use crate::blobs::{Digest, NewBlob};
@@ -23,44 +24,47 @@ const LEAST_RATE: u64 = 16 << 10;
 /// How long anything may take, however little it is.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Bytes that are written at a time.
+const WRITTEN: usize = 256 << 10;
+
 fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Hands the parts of a body over as they come.
-async fn parts(
+/// A body that comes by and by: at most so many bytes, and not too slowly.
+struct Coming<'a> {
     body: Body,
-    what: &str,
+    what: &'a str,
     most: u64,
-    over: impl FnOnce() -> Problem,
-    take: impl FnMut(&[u8]) -> Result<(), Problem>,
-) -> Result<(), Problem> {
-    parts_within(body, PATIENCE, (what, most), over, take).await
+    taken: u64,
+    began: Instant,
+    patience: Duration,
 }
 
-async fn parts_within(
-    mut body: Body,
-    patience: Duration,
-    (what, most): (&str, u64),
-    over: impl FnOnce() -> Problem,
-    mut take: impl FnMut(&[u8]) -> Result<(), Problem>,
-) -> Result<(), Problem> {
-    let began = tokio::time::Instant::now();
-    let mut taken = 0_u64;
-    loop {
-        let until = began + patience + Duration::from_secs(taken / LEAST_RATE);
-        let frame = tokio::time::timeout_at(until, body.frame()).await;
-        let frame = frame.map_err(|_| {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", format!("{what} came more slowly than is bearable"))
-        })?;
-        let Some(frame) = frame else { return Ok(()) };
-        let frame = frame.map_err(|_| Problem::bad("cut-off", format!("{what} ended before its end")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        taken += data.len() as u64;
-        if taken > most {
-            return Err(over());
+impl<'a> Coming<'a> {
+    fn new(body: Body, what: &'a str, most: u64) -> Self {
+        Self { body, what, most, taken: 0, began: Instant::now(), patience: PATIENCE }
+    }
+
+    /// What comes next; nothing at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+        let what = self.what;
+        loop {
+            let until = self.began + self.patience + Duration::from_secs(self.taken / LEAST_RATE);
+            let frame = tokio::time::timeout_at(until, self.body.frame()).await;
+            let frame = frame.map_err(|_| {
+                let detail = format!("{what} came more slowly than is bearable");
+                Problem::new(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
+            })?;
+            let Some(frame) = frame else { return Ok(None) };
+            let frame = frame.map_err(|_| Problem::bad("cut-off", format!("{what} ended before its end")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.taken += data.len() as u64;
+            if self.taken > self.most {
+                return Err(Problem::too_large(what, self.most));
+            }
+            return Ok(Some(data));
         }
-        take(&data)?;
     }
 }
 
@@ -72,16 +76,13 @@ pub(super) async fn text(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Pro
 /// Takes something as a whole, at most so much of it.
 pub(super) async fn whole(headers: &HeaderMap, body: Body, what: &str, most: u64) -> Result<Vec<u8>, Problem> {
     plain(headers)?;
-    let over = || Problem::too_large(what, most);
     if declared(headers).is_some_and(|declared| declared > most) {
-        return Err(over());
+        return Err(Problem::too_large(what, most));
     }
-    let mut bytes = Vec::new();
-    parts(body, what, most, over, |part| {
-        bytes.extend_from_slice(part);
-        Ok(())
-    })
-    .await?;
+    let (mut coming, mut bytes) = (Coming::new(body, what, most), Vec::new());
+    while let Some(part) = coming.next().await? {
+        bytes.extend_from_slice(&part);
+    }
     Ok(bytes)
 }
 
@@ -169,23 +170,28 @@ pub(super) async fn content(
     if room == 0 || declared(headers).is_some_and(|declared| declared > room) {
         return Err(full(caller, stored));
     }
-    let broken = |error: std::io::Error| Problem::io(&error);
-    let mut blob = app.shared.blobs.begin(tenant).map_err(broken)?;
+    let blobs = Arc::clone(&app.shared.blobs);
+    let begun = blocking(move || blobs.begin(tenant)).await?;
+    let mut blob = begun.map_err(|error| Problem::io(&error))?;
     let mut counted = Counted::new(&app.incoming, tenant);
-    parts(
-        body,
-        what,
-        most,
-        || Problem::too_large(what, most),
-        |part| {
-            if counted.add(part.len() as u64) > room {
-                return Err(full(caller, stored));
-            }
-            blob.write(part).map_err(broken)
-        },
-    )
-    .await?;
+    let (mut coming, mut waiting) = (Coming::new(body, what, most), Vec::new());
+    while let Some(part) = coming.next().await? {
+        if counted.add(part.len() as u64) > room {
+            return Err(full(caller, stored));
+        }
+        waiting.extend_from_slice(&part);
+        if waiting.len() >= WRITTEN {
+            blob = write(blob, std::mem::take(&mut waiting)).await?;
+        }
+    }
+    let blob = write(blob, waiting).await?;
     Ok(Arrived { blob, _counted: counted })
+}
+
+/// Writes what has come beside the thread that has the connections: a slow disk is slow for whoever writes alone.
+async fn write(mut blob: NewBlob, bytes: Vec<u8>) -> Result<NewBlob, Problem> {
+    let written = blocking(move || blob.write(&bytes).map(|()| blob)).await?;
+    written.map_err(|error| Problem::io(&error))
 }
 
 pub(super) fn full(caller: &Caller, stored: u64) -> Problem {
@@ -232,19 +238,16 @@ mod tests {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
             });
-            let mut taken = 0;
-            let patience = Duration::from_millis(30);
-            let result = parts_within(
-                body,
-                patience,
-                ("it", u64::MAX),
-                || Problem::busy("never"),
-                |part| {
-                    taken += part.len();
-                    Ok(())
-                },
-            );
-            let status = axum::response::IntoResponse::into_response(result.await.expect_err("too slow")).status();
+            let mut coming = Coming { patience: Duration::from_millis(30), ..Coming::new(body, "it", u64::MAX) };
+            let result = loop {
+                match coming.next().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => panic!("it never ends by itself"),
+                    Err(problem) => break problem,
+                }
+            };
+            let taken = coming.taken;
+            let status = axum::response::IntoResponse::into_response(result).status();
             assert_eq!((status, taken > 0), (StatusCode::REQUEST_TIMEOUT, true), "{taken}");
         });
     }

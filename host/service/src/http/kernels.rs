@@ -99,7 +99,10 @@ async fn store(
     bytes: Body,
     expected: Option<Digest>,
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
-    let limit = ("the kernel", caller.tenant.quotas.kernel_bytes);
+    let (limit, owner) = (("the kernel", caller.tenant.quotas.kernel_bytes), caller.tenant.id);
+    if app.read(move |rows| kernels::count(rows, owner)).await? >= kernels::MOST {
+        return Err(Problem::quota("kernels", kernels::MOST, kernels::MOST, Duration::from_secs(60)));
+    }
     // What came counts as such until it counts as kept.
     let (blob, _counted) = body::content(app, caller, headers, bytes, limit).await?.into_parts();
     let digest = blob.digest();
@@ -212,8 +215,8 @@ pub(super) async fn list(
 ) -> Result<Json<KernelsView>, Problem> {
     need(&caller, Scope::KernelsRead)?;
     let tenant = caller.tenant.id;
-    let kernels = app.read(move |rows| kernels::list(rows, tenant, &cursor, MOST)).await?;
-    let next = kernels.last().filter(|_| kernels.len() == MOST as usize).map(|last| last.digest.clone());
+    let (kernels, is_more) = app.read(move |rows| kernels::list(rows, tenant, &cursor, MOST)).await?;
+    let next = kernels.last().filter(|_| is_more).map(|last| last.digest.clone());
     Ok(Json(KernelsView { kernels, next }))
 }
 

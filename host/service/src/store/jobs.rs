@@ -151,8 +151,34 @@ pub fn submit(
     if open >= u64::from(quotas.queued_jobs) {
         return Ok(Submitted::TooMany(open));
     }
+    if let Some(stored) = lacks_room(connection, tenant, std::slice::from_ref(spec), quotas)? {
+        return Ok(Submitted::Full(stored));
+    }
     insert(connection, job, tenant, spec, again)?;
     Ok(Submitted::New)
+}
+
+/// Whether a tenant has no room for what is asked for with these jobs; how many bytes it has stored then.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn lacks_room(
+    connection: &Connection,
+    tenant: TenantId,
+    specs: &[JobSpec],
+    quotas: &Quotas,
+) -> Result<Option<u64>> {
+    let counted = specs.iter().map(|spec| Ok(contents::counted(&text(spec)?))).sum::<Result<u64>>()?;
+    if counted == 0 {
+        return Ok(None);
+    }
+    let stored = contents::total(connection, tenant)?;
+    Ok((stored.saturating_add(counted) > quotas.stored_bytes).then_some(stored))
+}
+
+/// What is to be done, as it is kept.
+fn text(spec: &JobSpec) -> Result<String> {
+    serde_json::to_string(spec).map_err(|error| StoreError::Database(error.to_string()))
 }
 
 /// Keeps a job, and the request that asked for it: whoever calls has looked whether it may be there.
@@ -167,14 +193,7 @@ pub fn insert(
     again: Option<&Idempotency>,
 ) -> Result<()> {
     let now = Moment::now();
-    let text = serde_json::to_string(spec).map_err(|error| StoreError::Database(error.to_string()))?;
-    let counted = contents::counted(&text);
-    if counted > 0 {
-        let stored = contents::total(connection, tenant)?;
-        if stored.saturating_add(counted) > quotas.stored_bytes {
-            return Ok(Submitted::Full(stored));
-        }
-    }
+    let text = text(spec)?;
     connection.execute(
         "INSERT INTO jobs (id, tenant, kernel, state, spec, created) VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
         params![job.as_str(), tenant.0, spec.kernel.to_string(), text, now.0],

@@ -74,16 +74,40 @@ pub fn find(connection: &Connection, tenant: TenantId, digest: &Digest) -> Resul
     Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], kernel).optional()?)
 }
 
-/// All kernels of a tenant, those after `after` by digest.
+/// Kernels of a tenant, and names of kernels: each has compiled code beside it that counts nowhere, and all names are one list.
+pub const MOST: u64 = 10_000;
+
+/// Bytes of what is known of the kernels of a list: it is held as a whole. One is listed in any case.
+const LIST_BYTES: usize = 1 << 20;
+
+/// How many kernels a tenant has.
+///
+/// # Errors
+/// When they cannot be counted.
+pub fn count(connection: &Connection, tenant: TenantId) -> Result<u64> {
+    Ok(connection.query_row("SELECT count(*) FROM kernels WHERE tenant = ?1", [tenant.0], |row| row.get(0))?)
+}
+
+/// Kernels of a tenant, those after `after` by digest, and whether there may be more: as many as are wanted, or fewer when much
+/// is known of them.
 ///
 /// # Errors
 /// When they cannot be read.
-pub fn list(connection: &Connection, tenant: TenantId, after: &str, most: u32) -> Result<Vec<KernelRow>> {
+pub fn list(connection: &Connection, tenant: TenantId, after: &str, most: u32) -> Result<(Vec<KernelRow>, bool)> {
     let sql =
         "SELECT digest, bytes, created, info FROM kernels WHERE tenant = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
     let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map(params![tenant.0, after, most], kernel)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut rows = statement.query(params![tenant.0, after, most])?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        bytes += row.get_ref("info")?.as_str().map_or(0, str::len);
+        if bytes > LIST_BYTES && !found.is_empty() {
+            return Ok((found, true));
+        }
+        found.push(kernel(row)?);
+    }
+    let is_full = found.len() == most as usize;
+    Ok((found, is_full))
 }
 
 /// What became of a kernel that nobody wants any more.
@@ -141,6 +165,8 @@ pub enum Named {
     UnknownKernel,
     /// It was given another one since whoever asks has looked.
     Changed,
+    /// The tenant has as many names as it may.
+    TooMany,
 }
 
 /// Gives a name a meaning; with `expected`, only when it has that version now, 0 for none.
@@ -161,6 +187,10 @@ pub fn name(
     if expected.is_some_and(|expected| expected != now) {
         return Ok(Named::Changed);
     }
+    let names = "SELECT count(*) FROM aliases WHERE tenant = ?1";
+    if now == 0 && connection.query_row(names, [tenant.0], |row| row.get::<_, u64>(0))? >= MOST {
+        return Ok(Named::TooMany);
+    }
     connection.execute(
         "INSERT INTO aliases (tenant, name, digest, version, updated) VALUES (?1, ?2, ?3, 1, ?4)
          ON CONFLICT DO UPDATE SET digest = ?3, version = version + 1, updated = ?4",
@@ -175,4 +205,43 @@ pub fn name(
 /// When it cannot be written.
 pub fn unname(connection: &Connection, tenant: TenantId, name: &str) -> Result<bool> {
     Ok(connection.execute("DELETE FROM aliases WHERE tenant = ?1 AND name = ?2", params![tenant.0, name])? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Store, access};
+    use crate::tenant::Quotas;
+
+    #[test]
+    fn a_list_is_no_longer_than_can_be_held_and_names_are_not_too_many() {
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let write = |rows: &Connection| {
+            let tenant = access::add(rows, "anna", 1, &Quotas::default())?.expect("a new one").id;
+            let info = serde_json::json!({ "exports": "x".repeat(LIST_BYTES / 2) });
+            for kernel in 0..5_u8 {
+                add(rows, tenant, &Digest::of(&[kernel]), 1, &info)?;
+            }
+            let (mut found, mut after) = (0, String::new());
+            loop {
+                let (kernels, is_more) = list(rows, tenant, &after, 100)?;
+                assert!((1..=2).contains(&kernels.len()));
+                found += kernels.len();
+                after = kernels.last().expect("at least one").digest.clone();
+                if !is_more {
+                    break;
+                }
+            }
+            assert_eq!((found, count(rows, tenant)?), (5, 5));
+            let digest = Digest::of(&[0]);
+            let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?3)
+                INSERT INTO aliases SELECT ?1, 'n' || i, ?2, 1, 0 FROM n";
+            rows.execute(many, params![tenant.0, digest.to_string(), MOST])?;
+            assert_eq!(name(rows, tenant, "another", &digest, None)?, Named::TooMany);
+            assert!(matches!(name(rows, tenant, "n1", &digest, None)?, Named::Done(_)));
+            Ok(())
+        };
+        store.write(write).expect("written");
+    }
 }
