@@ -161,6 +161,20 @@ fn pipes_follow_each_other() {
 }
 
 #[test]
+fn long_lines_are_found_in_a_pipe() {
+    // Each longer than what is read at a time, short ones between them, and the last without an end.
+    let place = Place::new();
+    let text = format!("a\n{}\nb\n\n{}\n{}", "x".repeat(3 << 20), "y".repeat(700_001), "z".repeat(200_000));
+    place.write("text", &text);
+    for split in ["lines", "blocks:100KiB", "blocks:2MiB"] {
+        let flags = format!("--split {split} --merge lines");
+        let piped = place.taskhost(&format!("run echo {flags}")).input(&text).run().success();
+        let from_file = place.taskhost(&format!("run echo text {flags}")).run().success();
+        assert!(piped.text() == from_file.text() && piped.text().starts_with("a\nxxx"), "{split}");
+    }
+}
+
+#[test]
 fn results_are_appended_where_the_shell_says_so() {
     let place = Place::new();
     let path = place.write("log", "old\n");

@@ -1,5 +1,6 @@
 //! What can go wrong with a pool as a whole, and with one item; and who is to blame.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,8 +12,9 @@ use taskhost_pool::verdict::{Blame, ErrorKind, Verdict};
 /// The line that makes a program its own worker.
 const ENTRY: &str = "taskhost::worker::run_if_worker();";
 
-/// Why a pool, or one of its kernels, cannot be used.
-#[derive(Debug, thiserror::Error)]
+/// Why a pool, or one of its kernels, cannot be used. Its `Debug` form is its message, since that is what a program shows whose `main`
+/// returns it.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// This program cannot be its own worker, and no other was named: nothing was started.
@@ -73,6 +75,12 @@ pub enum Error {
     /// An item has failed in a pipeline.
     #[error(transparent)]
     Stage(#[from] StageError),
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

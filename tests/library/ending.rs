@@ -103,6 +103,8 @@ pub(crate) fn forgetful() {
     assert!(matches!(pool, Err(Error::NoWorkerEntry)), "{pool:?}");
     let text = pool.expect_err("as was just seen").to_string();
     assert!(text.contains("run_if_worker();"), "{text}");
+    let shown = format!("{:?}", Pool::new().expect_err("as before"));
+    assert_eq!(shown, text, "what a `main` shows that returns it");
 }
 
 fn forgetting_the_entry_is_an_error() {
