@@ -1,5 +1,6 @@
 //! `POST /v1/jobs/batch`: many jobs in one request, all of them or none, on the disk with one flush.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,10 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use utoipa::ToSchema;
 
+use super::body::Fresh;
 use super::guard::need;
 use super::kernels::act;
 use super::submit::{Asked, admit, idempotency_key, too_many, unknown_blob};
-use super::{App, Problem, body};
+use super::{App, Problem, body, submit};
 use crate::blobs::Digest;
 use crate::job::{JobId, JobSpec, Order};
 use crate::store::jobs::{self, Idempotency, Submitted};
@@ -23,6 +25,9 @@ use crate::tenant::{Caller, Scope, TenantId};
 
 /// Jobs of one request.
 const MOST: usize = 1000;
+
+/// Jobs of a request whose inputs are laid down at a time: more would only wait for the same disk.
+const TOGETHER: usize = 16;
 
 /// Jobs as they are asked for, at most a thousand.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -63,7 +68,7 @@ enum Handed {
 /// again within 24 hours the same jobs.
 #[utoipa::path(post, path = "/v1/jobs/batch", params(("idempotency-key" = Option<String>, Header)), request_body = Many,
     responses((status = 202, description = "They are accepted", body = AcceptedJobs)))]
-pub(super) async fn submit(
+pub(super) async fn hand_in(
     State(app): State<Arc<App>>,
     Extension(caller): Extension<Arc<Caller>>,
     headers: HeaderMap,
@@ -74,7 +79,7 @@ pub(super) async fn submit(
     let text = body::text(&headers, bytes).await?;
     let many: Many = serde_json::from_slice(&text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
     if !(1..=MOST).contains(&many.jobs.len()) {
-        return Err(Problem::unprocessable("bad-job", format!("a batch has from 1 to {MOST} jobs")));
+        return Err(bad(format!("a batch has from 1 to {MOST} jobs")));
     }
     let request = *blake3::hash(&serde_json::to_vec(&many).unwrap_or_default()).as_bytes();
     let (count, tenant) = (many.jobs.len(), caller.tenant.id);
@@ -87,11 +92,12 @@ pub(super) async fn submit(
         }
     }
     admit(&app, &caller).await?;
-    let specs = keep(&app, &caller, many).await?;
+    let (specs, fresh) = keep(&app, &caller, many).await?;
     let jobs: Vec<JobId> = specs.iter().map(|_| JobId::create()).collect();
     let quotas = caller.tenant.quotas;
     let (kept, ids) = (specs.clone(), jobs.clone());
-    let act_of = Arc::clone(&caller);
+    let (act_of, laid) = (Arc::clone(&caller), fresh.clone());
+    let (blobs, room) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
     let handed = app.write(move |rows| {
         if let Some(before) = key.as_ref().map(|key| before(rows, tenant, key, request, count)).transpose()?.flatten() {
             return Ok(before);
@@ -101,6 +107,9 @@ pub(super) async fn submit(
             return Ok(Handed::TooMany(open));
         }
         if let Some(stored) = jobs::lacks_room(rows, tenant, &kept, &quotas)? {
+            return Ok(Handed::Full(stored));
+        }
+        if let Some(stored) = body::count(rows, &*blobs, tenant, room, &laid)? {
             return Ok(Handed::Full(stored));
         }
         for (index, spec) in kept.iter().enumerate() {
@@ -127,7 +136,7 @@ pub(super) async fn submit(
         Handed::Before(jobs) => Ok(replayed(jobs)),
         Handed::OtherRequest => Err(reused()),
         Handed::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
-        Handed::Full(stored) => Err(body::full(&caller, stored)),
+        Handed::Full(stored) => Err(body::refuse(&app, &caller, &fresh, stored).await),
         Handed::Unknown(index, blob) => Err(unknown_blob(blob).with("index", index)),
     }
 }
@@ -156,25 +165,44 @@ fn before(
     Ok(Some(Handed::Before(found)))
 }
 
-/// Keeps the inputs of all, at the same time, so that what is written is flushed together.
-async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many) -> Result<Vec<JobSpec>, Problem> {
-    let mut all = JoinSet::new();
-    let mut specs: Vec<Option<JobSpec>> = Vec::new();
-    for (index, asked) in many.jobs.into_iter().enumerate() {
-        let (app, caller) = (Arc::clone(app), Arc::clone(caller));
-        specs.push(None);
-        all.spawn(async move {
-            let spec = asked.keep(&app, &caller).await.map_err(|problem| problem.with("index", index))?;
-            let checked = spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()));
-            checked.map_err(|problem| problem.with("index", index))?;
-            Ok::<_, Problem>((index, spec))
-        });
-    }
-    while let Some(done) = all.join_next().await {
-        let (index, spec) = done.map_err(|error| Problem::internal(&error.to_string()))??;
+/// Lays down the inputs of all, some at a time.
+async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many) -> Result<(Vec<JobSpec>, Fresh), Problem> {
+    let mut kernels: HashMap<String, Digest> = HashMap::new();
+    let count = many.jobs.len();
+    let mut specs: Vec<Option<JobSpec>> = (0..count).map(|_| None).collect();
+    let (mut all, mut fresh) = (JoinSet::new(), Fresh::new());
+    let mut waiting = many.jobs.into_iter().enumerate();
+    loop {
+        while all.len() < TOGETHER {
+            let Some((index, asked)) = waiting.next() else { break };
+            let known = kernels.get(asked.kernel()).copied();
+            let kernel = match known {
+                Some(kernel) => kernel,
+                None => {
+                    submit::kernel(app, caller, asked.kernel()).await.map_err(|problem| problem.with("index", index))?
+                }
+            };
+            kernels.insert(asked.kernel().to_owned(), kernel);
+            let (app, caller) = (Arc::clone(app), Arc::clone(caller));
+            all.spawn(async move {
+                let checked = match asked.keep(&app, &caller, kernel).await {
+                    Ok((spec, fresh)) => spec.check().map(|()| (spec, fresh)).map_err(|error| bad(error.to_string())),
+                    Err(problem) => Err(problem),
+                };
+                (index, checked)
+            });
+        }
+        let Some(done) = all.join_next().await else { break };
+        let (index, checked) = done.map_err(|error| Problem::internal(&error.to_string()))?;
+        let (spec, laid) = checked.map_err(|problem| problem.with("index", index))?;
         specs[index] = Some(spec);
+        fresh.extend(laid);
     }
-    Ok(specs.into_iter().flatten().collect())
+    Ok((specs.into_iter().flatten().collect(), fresh))
+}
+
+fn bad(why: String) -> Problem {
+    Problem::unprocessable("bad-job", why)
 }
 
 fn accepted(jobs: Vec<JobId>) -> Response {

@@ -10,7 +10,7 @@ use http_body_util::BodyExt as _;
 use tokio::time::Instant;
 
 use super::{App, Problem, blocking};
-use crate::blobs::{Digest, NewBlob};
+use crate::blobs::{Blobs, Digest, NewBlob};
 use crate::store::contents::{self, Stay};
 use crate::sweep;
 use crate::tenant::{Caller, TenantId};
@@ -195,7 +195,11 @@ async fn write(mut blob: NewBlob, bytes: Vec<u8>) -> Result<NewBlob, Problem> {
 }
 
 pub(super) fn full(caller: &Caller, stored: u64) -> Problem {
-    Problem::quota("stored_bytes", caller.tenant.quotas.stored_bytes, stored, Duration::from_secs(60))
+    over_quota(caller.tenant.quotas.stored_bytes, stored)
+}
+
+fn over_quota(quota: u64, stored: u64) -> Problem {
+    Problem::quota("stored_bytes", quota, stored, Duration::from_secs(60))
 }
 
 /// Keeps a content, and has it count.
@@ -220,6 +224,70 @@ pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Sta
         return Err(full(caller, stored));
     }
     Ok((digest, bytes))
+}
+
+/// Contents that are on the disk, and count for nobody yet.
+pub(super) type Fresh = Vec<(Digest, u64)>;
+
+/// Lays short contents down, all in one go beside the thread that has the connections. They count, and are safe from being removed,
+/// when [`count`] says so in the transaction that needs them.
+pub(super) async fn lay_down(app: &App, caller: &Caller, texts: Vec<String>) -> Result<Fresh, Problem> {
+    if texts.is_empty() {
+        return Ok(Fresh::new());
+    }
+    let (blobs, store) = (Arc::clone(&app.shared.blobs), app.shared.directory.store().clone());
+    let (tenant, quota) = (caller.tenant.id, caller.tenant.quotas.stored_bytes);
+    let more: u64 = texts.iter().map(|text| text.len() as u64).sum();
+    blocking(move || {
+        let stored = store.read(|rows| contents::total(rows, tenant)).map_err(|error| Problem::store(&error))?;
+        if stored >= quota || more > quota - stored {
+            return Err(over_quota(quota, stored));
+        }
+        let lay = |text: String| {
+            let mut blob = blobs.begin(tenant)?;
+            blob.write(text.as_bytes())?;
+            blobs.keep(blob)
+        };
+        texts.into_iter().map(lay).collect::<Result<_, _>>().map_err(|error: std::io::Error| Problem::io(&error))
+    })
+    .await?
+}
+
+/// Has contents count that were laid down, as long as a job needs them. Says how much is stored when there is no room for all; then
+/// none counts.
+pub(super) fn count(
+    rows: &rusqlite::Connection,
+    blobs: &dyn Blobs,
+    tenant: TenantId,
+    quota: u64,
+    fresh: &Fresh,
+) -> crate::store::Result<Option<u64>> {
+    let mut new = HashMap::new();
+    for (digest, bytes) in fresh {
+        sweep::check_kept(blobs, tenant, digest)?;
+        if contents::bytes(rows, tenant, digest)?.is_none() {
+            new.insert(*digest, *bytes);
+        }
+    }
+    if !new.is_empty() {
+        let stored = contents::total(rows, tenant)?;
+        if stored.saturating_add(new.values().sum()) > quota {
+            return Ok(Some(stored));
+        }
+    }
+    for (digest, bytes) in fresh {
+        contents::add(rows, tenant, digest, *bytes, Stay::WhileNeeded)?;
+    }
+    Ok(None)
+}
+
+/// Refuses contents that were laid down, and removes those that nobody has.
+pub(super) async fn refuse(app: &App, caller: &Caller, fresh: &Fresh, stored: u64) -> Problem {
+    let unused = fresh.iter().map(|(digest, _)| (caller.tenant.id, *digest)).collect();
+    match super::jobs::remove(app, unused).await {
+        Ok(()) => full(caller, stored),
+        Err(problem) => problem,
+    }
 }
 
 #[cfg(test)]

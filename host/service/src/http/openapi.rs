@@ -37,7 +37,7 @@ struct Problem {
         invoke::kernel, invoke::function,
         aliases::list, aliases::put, aliases::show, aliases::delete,
         blobs::post, blobs::put, blobs::get, blobs::delete,
-        submit::submit, batch::submit, jobs::list, jobs::show, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
+        submit::submit, batch::hand_in, jobs::list, jobs::show, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
         events::events, result::result, result::failures, result::log,
         webhooks::list, webhooks::create, webhooks::delete, webhooks::test, webhooks::deliveries,
         usage::show, usage::audit,

@@ -15,6 +15,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
+use super::body::Fresh;
 use super::guard::need;
 use super::jobs::{Who, find, id};
 use super::stream::{Gone, Parts, stream};
@@ -87,7 +88,7 @@ pub(super) async fn retry(
         spec.inputs.push(Input { blob, name: old.name.clone() });
         spec.input_bytes += bytes;
     }
-    hand_in(&app, &caller, &headers, spec, again).await
+    hand_in(&app, &caller, &headers, (spec, Fresh::new()), again).await
 }
 
 /// Whether a run would decompress this: what is said of its items is about what comes of that.

@@ -33,7 +33,7 @@ fn tenants() -> Vec<Route> {
         ("delete", "/v1/blobs/{digest}", delete(blobs::delete)),
         ("post", "/v1/jobs", post(submit::submit)),
         ("get", "/v1/jobs", get(jobs::list)),
-        ("post", "/v1/jobs/batch", post(batch::submit)),
+        ("post", "/v1/jobs/batch", post(batch::hand_in)),
         ("get", "/v1/jobs/{job}", get(jobs::show)),
         ("delete", "/v1/jobs/{job}", delete(jobs::forget)),
         ("post", "/v1/jobs/{job}/cancel", post(jobs::cancel)),

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::body::Fresh;
 use super::guard::need;
 use super::jobs::{Who, find_later, wait};
 use super::kernels::{act, resolve, until_tomorrow};
@@ -135,8 +136,8 @@ pub(super) async fn submit(
             return replay(&app, &caller, &headers, before).await;
         }
     }
-    let spec = asked.keep(&app, &caller).await?;
-    hand_in(&app, &caller, &headers, spec, again).await
+    let (spec, fresh) = asked.keep(&app, &caller).await?;
+    hand_in(&app, &caller, &headers, (spec, fresh), again).await
 }
 
 /// Whether a request with this key was made before, whatever it was.
@@ -158,33 +159,52 @@ async fn replay(app: &App, caller: &Caller, headers: &HeaderMap, before: Submitt
     }
 }
 
-/// Keeps a job whose inputs are kept, and answers with it.
+/// Why a job is not taken that looked well.
+enum Refusal {
+    Unknown(Digest),
+    Full(u64),
+}
+
+/// Keeps a job whose inputs are kept or laid down, and answers with it.
 pub(super) async fn hand_in(
     app: &App,
     caller: &Caller,
     headers: &HeaderMap,
-    spec: JobSpec,
+    (spec, fresh): (JobSpec, Fresh),
     again: Option<Idempotency>,
 ) -> Result<Response, Problem> {
     spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()))?;
     let (job, tenant) = (JobId::create(), caller.tenant.id);
     let (new, kept, quotas) = (job.clone(), spec.clone(), caller.tenant.quotas);
     let act = act(caller, "job.submit", &job);
+    let (blobs, room, laid) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes, fresh.clone());
     let submitted = app.write(move |rows| {
+        if let Some(stored) = body::count(rows, &*blobs, tenant, room, &laid)? {
+            return Ok(Err(Refusal::Full(stored)));
+        }
         for input in &kept.inputs {
             if contents::bytes(rows, tenant, &input.blob)?.is_none() {
-                return Ok(Err(input.blob));
+                return Ok(Err(Refusal::Unknown(input.blob)));
             }
         }
         let submitted = jobs::submit(rows, &new, tenant, &kept, &quotas, again.as_ref())?;
-        if submitted == Submitted::New {
+        if matches!(submitted, Submitted::New(_)) {
             audit::add(rows, &act)?;
         }
         Ok(Ok(submitted))
     });
-    match submitted.await?.map_err(unknown_blob)? {
-        Submitted::New => {
+    let submitted = match submitted.await? {
+        Ok(submitted) => submitted,
+        Err(Refusal::Unknown(blob)) => return Err(unknown_blob(blob)),
+        Err(Refusal::Full(stored)) => return Err(body::refuse(app, caller, &fresh, stored).await),
+    };
+    match submitted {
+        Submitted::New(created) => {
             app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
+            if wait(headers).is_none() {
+                // What it is now is known.
+                return Ok(accepted(&JobRow::new(job, tenant, spec, created)));
+            }
             answer(app, caller, headers, job).await
         }
         Submitted::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
@@ -252,10 +272,13 @@ impl Request {
         *blake3::hash(&text.unwrap_or_default()).as_bytes()
     }
 
-    /// Keeps the inputs.
-    async fn keep(self, app: &App, caller: &Caller) -> Result<JobSpec, Problem> {
+    /// Keeps the inputs, or lays them down.
+    async fn keep(self, app: &App, caller: &Caller) -> Result<(JobSpec, Fresh), Problem> {
         match self {
-            Self::Asked(asked) => asked.keep(app, caller).await,
+            Self::Asked(asked) => {
+                let kernel = kernel(app, caller, &asked.kernel).await?;
+                asked.keep(app, caller, kernel).await
+            }
             Self::Body(plain, arrived) => {
                 let kernel = kernel(app, caller, plain.kernel.as_deref().unwrap_or_default()).await?;
                 let (blob, input_bytes) = body::keep(app, caller, *arrived, Stay::WhileNeeded).await?;
@@ -263,45 +286,48 @@ impl Request {
                 let Plain { output, split, merge, on_error, .. } = plain;
                 let parameters = Parameters { split, merge, on_error, ..Parameters::default() };
                 let labels = BTreeMap::new();
-                Ok(JobSpec {
-                    kernel,
-                    inputs,
-                    input_bytes,
-                    output,
-                    parameters,
-                    labels,
-                    keep_seconds: None,
-                    retry_of: None,
-                })
+                let (keep_seconds, retry_of) = (None, None);
+                let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of };
+                Ok((spec, Fresh::new()))
             }
         }
     }
 }
 
 impl Asked {
-    /// Keeps the inputs.
-    pub(super) async fn keep(self, app: &App, caller: &Caller) -> Result<JobSpec, Problem> {
-        let kernel = kernel(app, caller, &self.kernel).await?;
-        let (mut inputs, mut input_bytes) = (Vec::new(), 0);
-        for (number, input) in self.input.into_iter().enumerate() {
-            let (blob, bytes) = match (input.blob, input.text) {
-                (Some(blob), None) => (blob, stored(app, caller.tenant.id, blob).await?),
+    /// What is asked for the kernel by.
+    pub(super) fn kernel(&self) -> &str {
+        &self.kernel
+    }
+
+    /// Lays down those inputs that stand in the request, and finds the others.
+    pub(super) async fn keep(self, app: &App, caller: &Caller, kernel: Digest) -> Result<(JobSpec, Fresh), Problem> {
+        let (mut places, mut texts) = (Vec::new(), Vec::new());
+        for input in self.input {
+            places.push(match (input.blob, input.text) {
+                (Some(blob), None) => (Some((blob, stored(app, caller.tenant.id, blob).await?)), input.name),
                 (None, Some(text)) => {
-                    let limit = ("an input", u64::MAX);
-                    let arrived = body::content(app, caller, &HeaderMap::new(), Body::from(text), limit).await?;
-                    body::keep(app, caller, arrived, Stay::WhileNeeded).await?
+                    texts.push(text);
+                    (None, input.name)
                 }
                 _ => return Err(Problem::unprocessable("bad-job", "an input has either a blob or a text")),
-            };
+            });
+        }
+        let fresh = body::lay_down(app, caller, texts).await?;
+        let (mut inputs, mut input_bytes, mut laid) = (Vec::new(), 0, fresh.iter());
+        for (number, (known, name)) in places.into_iter().enumerate() {
+            // There is one for each text.
+            let Some((blob, bytes)) = known.or_else(|| laid.next().copied()) else { continue };
             input_bytes += bytes;
-            inputs.push(Input { blob, name: input.name.unwrap_or_else(|| format!("input{number}")) });
+            inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")) });
         }
         let Self { output, parameters, labels, keep_seconds, .. } = self;
-        Ok(JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of: None })
+        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of: None };
+        Ok((spec, fresh))
     }
 }
 
-async fn kernel(app: &App, caller: &Caller, reference: &str) -> Result<Digest, Problem> {
+pub(super) async fn kernel(app: &App, caller: &Caller, reference: &str) -> Result<Digest, Problem> {
     let kernel = resolve(app, caller, reference).await?;
     kernel.digest.parse().map_err(|_| Problem::internal("a digest that is kept cannot be read"))
 }
@@ -328,11 +354,22 @@ async fn answer(app: &App, caller: &Caller, headers: &HeaderMap, id: JobId) -> R
     if wait.is_some() {
         response.headers_mut().insert("preference-applied", HeaderValue::from_static("wait"));
     }
-    if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{id}")) {
+    name_place(&mut response, &job);
+    Ok(response)
+}
+
+/// Answers with a job that has just come.
+fn accepted(job: &JobRow) -> Response {
+    let mut response = (StatusCode::ACCEPTED, Json(JobView::new(job, None))).into_response();
+    name_place(&mut response, job);
+    response
+}
+
+fn name_place(response: &mut Response, job: &JobRow) {
+    if let Ok(place) = HeaderValue::from_str(&format!("/v1/jobs/{}", job.id)) {
         response.headers_mut().insert(header::LOCATION, place);
     }
-    name_job(&mut response, &job);
-    Ok(response)
+    name_job(response, job);
 }
 
 /// Says in the head of an answer which job it is about, and how far that is.

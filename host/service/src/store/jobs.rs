@@ -38,6 +38,26 @@ pub struct JobRow {
     pub is_gone: bool,
 }
 
+impl JobRow {
+    /// A job that has just come.
+    #[must_use]
+    pub fn new(id: JobId, tenant: TenantId, spec: JobSpec, created: Moment) -> Self {
+        Self {
+            id,
+            tenant,
+            state: JobState::Queued,
+            spec,
+            created,
+            started: None,
+            ended: None,
+            conclusion: Conclusion::default(),
+            attempts: 0,
+            expires: None,
+            is_gone: false,
+        }
+    }
+}
+
 pub(super) const JOB: &str =
     "SELECT id, tenant, state, spec, created, started, ended, exit, message, items, failed, input_bytes,
     output_bytes, cpu_ms, attempts, result, failures, log, verdicts, expires, gone FROM jobs";
@@ -89,8 +109,8 @@ pub(super) fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
 /// What became of a job that was handed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Submitted {
-    /// It is kept.
-    New,
+    /// It is kept, and came at this moment.
+    New(Moment),
     /// The same request was made before: this came of it.
     Before(JobId),
     /// The key was used before, for something else.
@@ -154,8 +174,7 @@ pub fn submit(
     if let Some(stored) = lacks_room(connection, tenant, std::slice::from_ref(spec), quotas)? {
         return Ok(Submitted::Full(stored));
     }
-    insert(connection, job, tenant, spec, again)?;
-    Ok(Submitted::New)
+    Ok(Submitted::New(insert(connection, job, tenant, spec, again)?))
 }
 
 /// Whether a tenant has no room for what is asked for with these jobs; how many bytes it has stored then.
@@ -181,7 +200,7 @@ fn text(spec: &JobSpec) -> Result<String> {
     serde_json::to_string(spec).map_err(|error| StoreError::Database(error.to_string()))
 }
 
-/// Keeps a job, and the request that asked for it: whoever calls has looked whether it may be there.
+/// Keeps a job, and the request that asked for it: whoever calls has looked whether it may be there. Returns when it came.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -191,7 +210,7 @@ pub fn insert(
     tenant: TenantId,
     spec: &JobSpec,
     again: Option<&Idempotency>,
-) -> Result<()> {
+) -> Result<Moment> {
     let now = Moment::now();
     let text = text(spec)?;
     connection.execute(
@@ -213,7 +232,7 @@ pub fn insert(
             params![tenant.0, again.key, again.request, job.as_str(), now.0],
         )?;
     }
-    Ok(())
+    Ok(now)
 }
 
 /// Jobs of a tenant that wait or run.

@@ -35,3 +35,6 @@ CREATE INDEX deliveries_due ON deliveries (next) WHERE next IS NOT NULL;
 
 -- How many jobs of a tenant are not over is asked for with each that comes.
 CREATE INDEX jobs_open ON jobs (tenant) WHERE ended IS NULL;
+
+-- How much a tenant has stored is asked for with each thing that comes.
+CREATE INDEX blobs_by_size ON blobs (tenant, bytes);
