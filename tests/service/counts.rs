@@ -12,7 +12,7 @@ const FEW: u64 = 50;
 const MANY: u64 = 350;
 
 /// What a call may cost, in all processes.
-const MOST: f64 = 27.0;
+const MOST: f64 = 24.0;
 
 /// All system calls of a server that is called so often, one call after the other, on a connection that stays.
 fn of_calls(calls: u64) -> Calls {
