@@ -13,7 +13,7 @@ version=$(sed -n '/^name = "wasmtime"$/{n;s/^version = "\(.*\)"$/\1/p}' Cargo.lo
 if ! "$folder/bin/wasmtime" --version 2>/dev/null | grep -qF "wasmtime $version"; then
     # What serves and compiles, with the allocator that it serves fastest with.
     cargo install wasmtime-cli --version "$version" --locked --root "$folder" --target-dir "$folder/wasmtime-build" \
-        --no-default-features --features serve,cranelift,component-model,pooling-allocator,parallel-compilation
+        --no-default-features --features serve,run,cranelift,component-model,component-model-async,pooling-allocator,parallel-compilation
     rm -rf "$folder/wasmtime-build"
 fi
 plugins/build.sh --kernel primes-http "$folder/primes-http.wasm" benches/compare/http/Cargo.toml
