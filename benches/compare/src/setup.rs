@@ -191,7 +191,7 @@ fn wasmtime(folder: &Path, named: Option<&str>) -> Result<(PathBuf, PathBuf), St
     let built = folder.join("bin/wasmtime");
     let program = named.map_or_else(|| built.to_string_lossy().into_owned(), str::to_owned);
     let component = folder.join("primes-http.wasm");
-    let program = works(&program, &["serve", "--help"], missing)?;
+    let program = works(&program, &["--version"], missing)?;
     if component.exists() { Ok((program, component)) } else { Err(missing.to_owned()) }
 }
 
