@@ -259,6 +259,9 @@ impl Runner {
         }
         let mut next = Instant::now() + TURN;
         loop {
+            for (_, job) in self.resting.extract_if(.., |(until, _)| *until <= Instant::now()).collect::<Vec<_>>() {
+                self.again(&job);
+            }
             self.take_turns();
             self.present.waiting.store(self.shared.fair().waiting(), Ordering::Relaxed);
             self.present.with_process.store(self.threads, Ordering::Relaxed);
@@ -269,13 +272,12 @@ impl Runner {
                 // Their journals hold what is done.
                 self.signal_all(Signal::KILL);
             }
-            for (_, job) in self.resting.extract_if(.., |(until, _)| *until <= Instant::now()).collect::<Vec<_>>() {
-                self.again(&job);
-            }
-            let order = if self.threads > 0 || !self.resting.is_empty() {
-                incoming.recv_timeout(next.saturating_duration_since(Instant::now()))
-            } else {
+            // Whoever waits may be one that could not be given a thread: nobody would say so.
+            let is_idle = self.threads == 0 && self.resting.is_empty() && self.shared.fair().waiting() == 0;
+            let order = if is_idle {
                 incoming.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                incoming.recv_timeout(next.saturating_duration_since(Instant::now()))
             };
             match order {
                 Ok(order) => self.handle(order),
