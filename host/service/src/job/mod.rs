@@ -26,6 +26,7 @@ pub use attempt::{Conclusion, WorkFolder};
 pub use fair::{Fair, Reason, Turn, Wait};
 pub use launch::{KernelCheck, Launcher, SERVER_VARIABLE};
 pub use progress::{Far, Growing};
+#[cfg(feature = "http")]
 pub(crate) use runner::PROCESSES_PER_CORE;
 pub use runner::{Explained, JobService, Order, Outcome, Over, Shared, Warn};
 pub use spec::{Allowed, Input, JobSize, JobSpec, NAME_BYTES, Parameters, SpecError};

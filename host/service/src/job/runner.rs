@@ -32,6 +32,7 @@ const PARKING: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_secs(1);
 
 /// Processes of jobs at a time, for each core: those that wait for their turn cost memory.
+#[cfg(feature = "http")]
 pub(crate) const PROCESSES_PER_CORE: usize = 8;
 
 /// Takes what is known of a job that waits.
