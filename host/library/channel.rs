@@ -9,7 +9,7 @@ use taskhost_pool::event::JobFailure;
 use taskhost_pool::job::{Block, BlockBytes, Blocks, FailedItem, Feed, Recipient, Results};
 use taskhost_pool::runner::SHORT_BLOCK;
 use taskhost_pool::verdict::Verdict;
-use taskhost_protocol::table::TableBuilder;
+use taskhost_protocol::table::{NUMBER_BYTES, TableBuilder};
 
 use super::desk::lock;
 use super::error::TaskError;
@@ -166,6 +166,14 @@ impl Blocks for Outgoing {
             None => Feed::Later,
         }
     }
+}
+
+/// Whether a table is long enough to be sent: it fits a region, whatever its numbers take, unless items are long.
+pub(crate) fn is_full(table: &TableBuilder) -> bool {
+    /// Bytes of items, and of their numbers.
+    const TABLE: usize = SHORT_BLOCK / 2;
+    let numbers = usize::try_from(table.items()).unwrap_or(usize::MAX).saturating_mul(NUMBER_BYTES);
+    table.bytes() >= TABLE || numbers >= TABLE - NUMBER_BYTES
 }
 
 /// A table as it goes to the workers. Long ones are laid out here, in the thread that made them.

@@ -9,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use taskhost_pool::job::{Request, Results};
 use taskhost_pool::plan::Share;
-use taskhost_pool::runner::SHORT_BLOCK;
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_pool::verdict::Verdict;
 use taskhost_protocol::ids::JobId;
 use taskhost_protocol::limits::ITEM_BYTES;
-use taskhost_protocol::table::{NUMBER_BYTES, TableBuilder, first_frame};
+use taskhost_protocol::table::{TableBuilder, first_frame};
 
 use super::channel::{self, Arrived, Channel, Outgoing, Sender};
 use super::desk::{Desk, NewJob};
@@ -42,9 +41,6 @@ const LEAST: u64 = 8;
 
 /// The number of items grows by this factor at most, from one look to the next.
 const GROWTH: u64 = 8;
-
-/// Bytes of items after which a table is sent: it fits a region, whatever its numbers take, unless items are long.
-const TABLE: usize = SHORT_BLOCK / 2;
 
 /// Results that are being read.
 struct Reading {
@@ -220,8 +216,7 @@ impl Flow {
             Ok(true) if len <= ITEM_BYTES => {
                 self.sent += 1;
                 self.bytes += len;
-                let numbers = usize::try_from(self.table.items()).unwrap_or(usize::MAX).saturating_mul(NUMBER_BYTES);
-                if self.table.bytes() >= TABLE || numbers >= TABLE - NUMBER_BYTES {
+                if channel::is_full(&self.table) {
                     self.flush();
                 }
                 return;

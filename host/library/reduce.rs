@@ -9,11 +9,10 @@ use serde::de::DeserializeOwned;
 use taskhost_pool::event::{ItemsPlan, OnError};
 use taskhost_pool::job::{Block, Blocks, Feed, Request};
 use taskhost_pool::plan::Share;
-use taskhost_pool::runner::SHORT_BLOCK;
 use taskhost_pool::state::sizing::BatchRule;
 use taskhost_protocol::ids::JobId;
 use taskhost_protocol::limits::ITEM_BYTES;
-use taskhost_protocol::table::{NUMBER_BYTES, TableBuilder};
+use taskhost_protocol::table::TableBuilder;
 use taskhost_protocol::work::Merge;
 
 use super::channel::{self, Arrived, Channel, Sender};
@@ -22,9 +21,6 @@ use super::error::{Error, TaskError};
 use super::form::{Bytes, Form, Values};
 use super::kernel::Kernel;
 use super::task::plan;
-
-/// Bytes of items after which a table is sent: it fits a region, whatever its numbers take, unless items are long.
-const TABLE: usize = SHORT_BLOCK / 2;
 
 /// How long items are gathered, when they come slowly.
 const TURN: Duration = Duration::from_millis(1);
@@ -103,9 +99,7 @@ impl Kernel {
                 if fits { Ok(()) } else { Err(format!("it has more than the {ITEM_BYTES} bytes an item may have")) }
             });
             written.map_err(|message| TaskError::Write { item, message })?;
-            let numbers = usize::try_from(table.items()).unwrap_or(usize::MAX).saturating_mul(NUMBER_BYTES);
-            let is_full = table.bytes() >= TABLE || numbers >= TABLE - NUMBER_BYTES;
-            if is_full || began.elapsed() >= TURN {
+            if channel::is_full(&table) || began.elapsed() >= TURN {
                 if !reduction.send(&mut table) {
                     // It has failed.
                     break;

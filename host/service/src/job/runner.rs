@@ -264,7 +264,8 @@ impl Runner {
                 self.again(&job);
             }
             self.take_turns();
-            self.present.waiting.store(self.shared.fair().waiting(), Ordering::Relaxed);
+            let waiting = self.shared.fair().waiting();
+            self.present.waiting.store(waiting, Ordering::Relaxed);
             self.present.with_process.store(self.threads, Ordering::Relaxed);
             if self.is_stopping && self.threads == 0 {
                 return;
@@ -274,7 +275,7 @@ impl Runner {
                 self.signal_all(Signal::KILL);
             }
             // Whoever waits may be one that could not be given a thread: nobody would say so.
-            let is_idle = self.threads == 0 && self.resting.is_empty() && self.shared.fair().waiting() == 0;
+            let is_idle = self.threads == 0 && self.resting.is_empty() && waiting == 0;
             let order = if is_idle {
                 incoming.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
