@@ -47,8 +47,10 @@ pub(crate) fn run() {
     let lie = lie_of(&start);
     let mut forger = Forger { socket, buffer, lie, progress };
     forger.begin();
-    loop {
-        if let (ToWorker::Run(assignment), _) = receive(&forger.socket, &mut forger.buffer) {
+    // An order that was taken back meanwhile is another worker's: even a liar leaves it alone, or it would be ended for that.
+    for order in 0.. {
+        let assignment = forger.next_assignment();
+        if forger.progress.begin(order) {
             forger.answer(&assignment);
         }
     }
@@ -97,6 +99,15 @@ impl Forger {
         self.say(&FromWorker::Ready { description: None });
         if self.lie == "always a reply to nothing" {
             self.say(&FromWorker::Done(honest_of(JobId(0), BatchId(0))));
+        }
+    }
+
+    /// Waits for an order.
+    fn next_assignment(&mut self) -> Assignment {
+        loop {
+            if let (ToWorker::Run(assignment), _) = receive(&self.socket, &mut self.buffer) {
+                return assignment;
+            }
         }
     }
 
