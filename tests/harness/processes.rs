@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -46,10 +47,16 @@ impl Process {
         fs::read_dir(self.file("fd")).unwrap().count()
     }
 
-    /// What it has open, by the names that the system has for it.
+    /// What it has open, by the names that the system has for it. One device is named by its number: behind walls its name is
+    /// not that of outside.
     pub(crate) fn open_files(&self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.file("fd")) else { return Vec::new() };
-        entries.filter_map(|entry| Some(fs::read_link(entry.ok()?.path()).ok()?.display().to_string())).collect()
+        let name = |path: PathBuf| {
+            let name = fs::read_link(&path).ok()?.display().to_string();
+            let number = fs::metadata(&path).ok()?.rdev();
+            Some(if number == rustix::fs::makedev(1, 3) { "/dev/null".to_owned() } else { name })
+        };
+        entries.filter_map(|entry| name(entry.ok()?.path())).collect()
     }
 
     /// The CPU time that it has had itself.

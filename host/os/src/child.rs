@@ -180,6 +180,11 @@ impl Drop for Child {
     }
 }
 
+/// Waits for a process that was never a worker, and is about to end.
+pub(crate) fn reap(pidfd: BorrowedFd<'_>) {
+    while wait_once(pidfd, libc::WEXITED).is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
+}
+
 /// The end of a process, when there is one to be told.
 fn wait_once(pidfd: BorrowedFd<'_>, options: i32) -> io::Result<Option<Exit>> {
     let Some((info, usage)) = waitid(pidfd, options)? else { return Ok(None) };

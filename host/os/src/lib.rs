@@ -23,6 +23,7 @@ pub mod exe;
 #[cfg(debug_assertions)]
 pub mod fault_injection;
 pub mod file_kind;
+pub mod fork_server;
 pub mod last_words;
 pub mod lease;
 pub mod machine;

@@ -27,6 +27,7 @@ pub use landlock::version as landlock_version;
 pub use lock::{Grants, Insistence, Policy, lock, lock_with};
 pub use outside::NotLocked;
 pub use probe::{Finding, probe};
+pub(crate) use process::require_single_thread;
 pub use specification::{Held, HeldFolder, Seen, Specification, inspect, inspect_with};
 
 /// One wall around a worker.

@@ -149,6 +149,13 @@ pub(crate) fn reset_all() {
     }
 }
 
+/// Has a pipe that nobody reads any more be an error of the one who writes, not its end: as Rust's runtime does for every program
+/// that it starts.
+pub(crate) fn ignore_broken_pipes() {
+    // SAFETY: no handler is installed, so none can run.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
 /// Blocks all signals of this thread as long as it lives, those of the C library included.
 pub(crate) struct BlockAll {
     previous: u64,

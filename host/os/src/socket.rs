@@ -101,6 +101,19 @@ impl Socket {
         Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(crate::spawn::SOCKET_FD) } })
     }
 
+    /// The socket of a process that was forked, which the steps that made it a worker have put in place.
+    ///
+    /// # Errors
+    /// When they have not.
+    pub(crate) fn placed() -> io::Result<Self> {
+        // SAFETY: only looked at here; a closed number gives an error.
+        let fd = unsafe { BorrowedFd::borrow_raw(crate::spawn::SOCKET_FD) };
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+        // SAFETY: open, as was just seen. What had the number before, the fork server's own socket, belongs to code that never
+        // runs again in this process.
+        Ok(Self { fd: unsafe { OwnedFd::from_raw_fd(crate::spawn::SOCKET_FD) } })
+    }
+
     /// Sends a message, waiting for room.
     ///
     /// # Errors

@@ -8,7 +8,7 @@
 //! The calling process must be dumpable (the default): otherwise the files in /proc that map the user are not its own.
 
 mod stack;
-mod steps;
+pub(crate) mod steps;
 mod user;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -131,61 +131,75 @@ impl Spawn<'_> {
         argv.extend(self.args.iter().map(|arg| arg.as_ptr()));
         argv.push(ptr::null());
         let unshared = self.namespaces == Namespaces::All || user.is_some();
-        let request = steps::Request {
+        let outcome = steps::Outcome::default();
+        let execution = steps::Execution {
             program: program.as_ptr(),
             argv: argv.as_ptr(),
-            socket: self.socket.as_raw_fd(),
-            maps: unshared.then(|| user.map_or_else(steps::IdMaps::current, steps::IdMaps::of)),
-            user: user.map(steps::Change::to),
-            affinity: self.core.map(crate::cores::affinity::mask_of),
-            parent: (!unshared).then(|| std::process::id().cast_signed()),
-            outcome: steps::Outcome::default(),
+            request: steps::Request {
+                socket: self.socket.as_raw_fd(),
+                maps: unshared.then(|| steps::IdMaps::of(user)),
+                user: user.map(steps::Change::to),
+                affinity: self.core.map(crate::cores::affinity::mask_of),
+                parent: (!unshared).then(|| std::process::id().cast_signed()),
+                outcome: &outcome,
+            },
         };
-        // Who becomes another user makes the others afterwards: they shall belong to that user's namespace.
-        let flags = match (unshared, user) {
-            (false, _) => 0,
-            (true, None) => NAMESPACE_FLAGS,
-            (true, Some(_)) => libc::CLONE_NEWPID,
-        };
-        let child = clone(&request, flags)?;
-        match request.outcome.failure() {
+        let child = clone(&execution, namespace_flags(unshared, user))?;
+        match outcome.failure() {
             None => Ok(child),
-            Some((step, error)) => {
-                // The child has ended; dropping `child` reaps it.
-                Err(if step.maps_ids() && unshared {
-                    SpawnError::NamespacesRefused { step, error }
-                } else {
-                    SpawnError::Child { step, error }
-                })
-            }
+            // The child has ended; dropping `child` reaps it.
+            Some((step, error)) => Err(SpawnError::of(step, error, unshared)),
         }
     }
 }
 
+impl SpawnError {
+    /// What a failure of this step means to the one who wanted a process, with namespaces of its own or without.
+    pub(crate) fn of(step: Step, error: io::Error, unshared: bool) -> Self {
+        let is_refusal = match step {
+            Step::Clone => matches!(
+                error.raw_os_error(),
+                Some(libc::EPERM | libc::ENOSPC | libc::EUSERS | libc::EINVAL | libc::ENOSYS)
+            ),
+            step => step.maps_ids(),
+        };
+        match step {
+            step if is_refusal && unshared => Self::NamespacesRefused { step, error },
+            Step::Clone => Self::Clone(error),
+            step => Self::Child { step, error },
+        }
+    }
+}
+
+/// The namespaces that a process is made with. Who becomes another user makes the others afterwards: they shall belong to that
+/// user's namespace.
+pub(crate) fn namespace_flags(unshared: bool, user: Option<WorkerUser>) -> c_int {
+    match (unshared, user) {
+        (false, _) => 0,
+        (true, None) => NAMESPACE_FLAGS,
+        (true, Some(_)) => libc::CLONE_NEWPID,
+    }
+}
+
 /// Makes the process and waits until it has executed its program or ended.
-fn clone(request: &steps::Request, namespaces: c_int) -> Result<Child, SpawnError> {
+fn clone(execution: &steps::Execution<'_>, namespaces: c_int) -> Result<Child, SpawnError> {
     let stack = stack::Stack::new().map_err(SpawnError::Stack)?;
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | libc::SIGCHLD | namespaces;
     let mut pidfd: c_int = -1;
-    let argument = ptr::from_ref(request).cast_mut().cast::<c_void>();
+    let argument = ptr::from_ref(execution).cast_mut().cast::<c_void>();
     // Signals are blocked so that no handler of the parent runs in the child, on memory that the two share.
     let blocked = BlockAll::new();
     // SAFETY: `steps::child_main` runs on `stack`, which outlives it because CLONE_VFORK keeps this thread here until
-    // the child has executed or ended; until then it also keeps alive everything that `request` points to. `pidfd` is
+    // the child has executed or ended; until then it also keeps alive everything that `execution` points to. `pidfd` is
     // where CLONE_PIDFD stores the descriptor.
     let pid = unsafe { libc::clone(steps::child_main, stack.top(), flags, argument, &raw mut pidfd) };
     let error = io::Error::last_os_error();
     drop(blocked);
     if pid < 0 {
-        return Err(match error.raw_os_error() {
-            Some(libc::EPERM | libc::ENOSPC | libc::EUSERS | libc::EINVAL | libc::ENOSYS) if namespaces != 0 => {
-                SpawnError::NamespacesRefused { step: Step::Clone, error }
-            }
-            _ => SpawnError::Clone(error),
-        });
+        return Err(SpawnError::of(Step::Clone, error, namespaces != 0));
     }
     // SAFETY: the kernel has just made this descriptor for us, close-on-exec, and nobody else knows it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     let id = ProcessId::new(pid).expect("clone returns a positive process id");
-    Ok(Child::new(pidfd, id, request.outcome.is_pinned()))
+    Ok(Child::new(pidfd, id, execution.request.outcome.is_pinned()))
 }

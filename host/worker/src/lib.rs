@@ -38,13 +38,13 @@ mod stream;
 mod table;
 mod tally;
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use taskhost_os::attacks;
+use taskhost_os::fork_server::{self, SERVER_ARGUMENT, WORKER_ARGUMENT};
+use taskhost_os::socket::Socket;
 use taskhost_protocol::exit;
-
-/// The argument that makes this executable a worker. Nobody types it.
-const WORKER_ARGUMENT: &str = "__worker";
 
 static CAN_BE_WORKER: AtomicBool = AtomicBool::new(false);
 
@@ -53,21 +53,29 @@ pub fn run_if_worker() {
     CAN_BE_WORKER.store(true, Ordering::Relaxed);
     let mut arguments = std::env::args_os().skip(1);
     let Some(first) = arguments.next() else { return };
-    if first == WORKER_ARGUMENT {
-        // It said why on its socket, if it could.
-        let code = if startup::run().is_ok() { 0 } else { exit::FAILED };
-        std::process::exit(code);
+    if first.as_bytes() == WORKER_ARGUMENT.to_bytes() {
+        std::process::exit(Socket::inherited().map_or(exit::FAILED, live));
+    }
+    // One that workers are forked from. Without it they are started as above.
+    if first.as_bytes() == SERVER_ARGUMENT.to_bytes() {
+        std::process::exit(fork_server::serve(live).map_or(exit::FAILED, |()| 0));
     }
     // One that tries out the walls (`taskhost doctor --attack`).
-    if first.as_encoded_bytes() == attacks::ARGUMENT.to_bytes() {
+    if first.as_bytes() == attacks::ARGUMENT.to_bytes() {
         attacks::live(&arguments.next().unwrap_or_default().to_string_lossy());
     }
+}
+
+/// The life of a worker, with its exit code. It said on its socket why it ended, if it could.
+fn live(socket: Socket) -> i32 {
+    if startup::run(socket).is_ok() { 0 } else { exit::FAILED }
 }
 
 /// Ends a process that was started as a worker and has gone on as something else, because its program does not call
 /// [`run_if_worker`]: it would start workers of its own, and these too, without end.
 pub fn exit_if_stray() {
-    if std::env::args_os().nth(1).is_some_and(|first| first == WORKER_ARGUMENT) {
+    let workers = [WORKER_ARGUMENT.to_bytes(), SERVER_ARGUMENT.to_bytes()];
+    if std::env::args_os().nth(1).is_some_and(|first| workers.contains(&first.as_bytes())) {
         std::process::exit(exit::FAILED);
     }
 }

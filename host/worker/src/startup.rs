@@ -146,9 +146,8 @@ fn lacking(missing: &sandbox::Missing) -> Lacking {
 }
 
 /// The whole life of a worker.
-pub(crate) fn run() -> Result<(), Fatal> {
+pub(crate) fn run(socket: Socket) -> Result<(), Fatal> {
     taskhost_os::signals::unblock_all();
-    let socket = Socket::inherited().map_err(|error| Fatal::failed("taking the control socket")(&error))?;
     let socket = SOCKET.get_or_init(|| socket);
     report_panics();
     // The guard of the stack is looked for where this limit puts it.

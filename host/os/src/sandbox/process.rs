@@ -23,7 +23,7 @@ pub(super) fn is_isolated() -> bool {
 }
 
 /// Fails when there is a second thread, which the walls would leave outside.
-pub(super) fn require_single_thread() -> Result<(), SandboxError> {
+pub(crate) fn require_single_thread() -> Result<(), SandboxError> {
     let links = std::fs::metadata("/proc/self/task")
         .map_err(|error| SandboxError::Step { step: "count its threads", error })?
         .nlink();

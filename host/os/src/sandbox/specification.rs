@@ -6,6 +6,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 
+use rustix::fs::{FileType, Stat};
+
 use crate::process_id::ProcessId;
 
 use super::grants;
@@ -153,6 +155,9 @@ fn require_own_namespaces(status: &Status, seen: &mut Seen) -> Result<(), NotLoc
     Ok(())
 }
 
+/// The number of `/dev/null` (the kernel's Documentation/admin-guide/devices.txt).
+const NULL_DEVICE: (u32, u32) = (1, 3);
+
 /// Nothing is open that has a name on this machine but what was granted, and no socket but the one.
 fn require_held(status: &Status, namespaces: bool, folders: &[HeldFolder], seen: &mut Seen) -> Result<(), NotLocked> {
     let id = status.id;
@@ -168,9 +173,10 @@ fn require_held(status: &Status, namespaces: bool, folders: &[HeldFolder], seen:
         let name = name.to_string_lossy();
         if name.starts_with("socket:") {
             sockets += 1;
-        } else if name != "/dev/null" && !name.starts_with("/memfd:") {
-            // Nothing else, unless it was granted.
-            if !is_granted(&path, namespaces, folders).map_err(unreadable)? {
+        } else if !name.starts_with("/memfd:") {
+            // Nothing else that has a name, unless it was granted.
+            let found = rustix::fs::stat(&path).map_err(|errno| unreadable(errno.into()))?;
+            if !is_null(&found) && !is_granted(&path, &found, namespaces, folders).map_err(unreadable)? {
                 return Err(status.wrong("descriptor", &name, "a memory file"));
             }
         }
@@ -179,14 +185,18 @@ fn require_held(status: &Status, namespaces: bool, folders: &[HeldFolder], seen:
 }
 
 /// Whether this descriptor is one of a granted folder; where there are mount namespaces, by a mount that was restricted.
-fn is_granted(descriptor: &Path, namespaces: bool, folders: &[HeldFolder]) -> io::Result<bool> {
-    // Through the link of /proc, which leads to what is open, whatever its name.
-    let found = rustix::fs::stat(descriptor)?;
+fn is_granted(descriptor: &Path, found: &Stat, namespaces: bool, folders: &[HeldFolder]) -> io::Result<bool> {
     let flags = rustix::fs::statvfs(descriptor)?.f_flag;
     Ok(folders.iter().any(|folder| {
         let is_it = (folder.device, folder.inode) == (found.st_dev, found.st_ino);
         is_it && (!namespaces || flags.contains(grants::wanted(folder.writable)))
     }))
+}
+
+/// Whether it is the device that swallows everything. Its name says less: behind walls `/dev` may have gone.
+fn is_null(found: &Stat) -> bool {
+    let device = (rustix::fs::major(found.st_rdev), rustix::fs::minor(found.st_rdev));
+    FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice && device == NULL_DEVICE
 }
 
 /// `None` when it is hidden from this user: a process that is not dumpable shows that to privileged ones only.

@@ -1,4 +1,5 @@
-//! What the new process does between `clone` and `execve`, while it still uses the parent's memory.
+//! What the new process does between `clone` and `execve`, while it still uses the parent's memory; and, with memory of its own,
+//! one that is to go on without executing anything.
 //!
 //! Rules for this file: nothing allocates, locks or panics; every call is a plain system call (async-signal-safe);
 //! every string was prepared before. A failure is written into the shared [`Outcome`] and the process ends.
@@ -48,6 +49,11 @@ pub enum Step {
 }
 
 impl Step {
+    /// The step of this number.
+    pub(crate) fn numbered(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step as u32 == number)
+    }
+
     const ALL: [Self; 13] = [
         Self::Clone,
         Self::ParentDeathSignal,
@@ -92,7 +98,7 @@ impl fmt::Display for Step {
 
 /// Where the child reports to the parent, in the memory they share.
 #[derive(Default)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     failed_step: AtomicU32,
     errno: AtomicI32,
     pinned: AtomicBool,
@@ -100,14 +106,14 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// What failed, if anything did.
-    pub(super) fn failure(&self) -> Option<(Step, io::Error)> {
+    pub(crate) fn failure(&self) -> Option<(Step, io::Error)> {
         let number = self.failed_step.load(Ordering::Acquire);
-        let step = Step::ALL.into_iter().find(|step| *step as u32 == number)?;
+        let step = Step::numbered(number)?;
         Some((step, io::Error::from_raw_os_error(self.errno.load(Ordering::Relaxed))))
     }
 
     /// Whether the child runs on the cpu that was asked for.
-    pub(super) fn is_pinned(&self) -> bool {
+    pub(crate) fn is_pinned(&self) -> bool {
         self.pinned.load(Ordering::Acquire)
     }
 }
@@ -130,35 +136,34 @@ impl IdMap {
 }
 
 /// The maps of a new user namespace.
-pub(super) struct IdMaps {
+pub(crate) struct IdMaps {
     group: IdMap,
     user: IdMap,
 }
 
 impl IdMaps {
-    /// Maps the effective user and group of this process, the only ones that need no privilege to map.
-    pub(super) fn current() -> Self {
-        Self {
-            group: IdMap::root_is(rustix::process::getegid().as_raw()),
-            user: IdMap::root_is(rustix::process::geteuid().as_raw()),
+    /// Maps a user and the group of the same number, to be used by a process that is them; or else the effective user and
+    /// group of this process, the only ones that need no privilege to map.
+    pub(crate) fn of(user: Option<WorkerUser>) -> Self {
+        match user {
+            Some(user) => Self { group: IdMap::root_is(user.number()), user: IdMap::root_is(user.number()) },
+            None => Self {
+                group: IdMap::root_is(rustix::process::getegid().as_raw()),
+                user: IdMap::root_is(rustix::process::geteuid().as_raw()),
+            },
         }
-    }
-
-    /// Maps a user and the group of the same number, to be used by a process that is them.
-    pub(super) fn of(user: WorkerUser) -> Self {
-        Self { group: IdMap::root_is(user.number()), user: IdMap::root_is(user.number()) }
     }
 }
 
 /// A change of user, after which the namespaces are made.
-pub(super) struct Change {
+pub(crate) struct Change {
     user: WorkerUser,
     namespaces: c_int,
 }
 
 impl Change {
     /// All namespaces but that of processes, in which the child is already.
-    pub(super) fn to(user: WorkerUser) -> Self {
+    pub(crate) fn to(user: WorkerUser) -> Self {
         Self { user, namespaces: NAMESPACE_FLAGS & !libc::CLONE_NEWPID }
     }
 
@@ -181,31 +186,39 @@ impl Change {
     }
 }
 
-/// All that the child needs, prepared by the parent, which keeps alive what the pointers point to.
-pub(super) struct Request {
+/// What becomes of a new process before it is a worker. The one who makes it keeps alive what is pointed to.
+pub(crate) struct Request<'a> {
+    /// The socket that becomes [`SOCKET_FD`].
+    pub(crate) socket: c_int,
+    /// With a user namespace: how its ids are mapped.
+    pub(crate) maps: Option<IdMaps>,
+    /// With a user of its own: how it becomes that.
+    pub(crate) user: Option<Change>,
+    /// The cpu to run on.
+    pub(crate) affinity: Option<Mask>,
+    /// The parent as the child sees it, where it can: in a process namespace of its own it sees none.
+    pub(crate) parent: Option<i32>,
+    /// Where to report.
+    pub(crate) outcome: &'a Outcome,
+}
+
+/// The same for a process that is to execute a program.
+pub(super) struct Execution<'a> {
     /// Path of the program.
     pub(super) program: *const c_char,
     /// Arguments, ending with a null pointer.
     pub(super) argv: *const *const c_char,
-    /// The socket that becomes [`SOCKET_FD`].
-    pub(super) socket: c_int,
-    /// With a user namespace: how its ids are mapped.
-    pub(super) maps: Option<IdMaps>,
-    /// With a user of its own: how it becomes that.
-    pub(super) user: Option<Change>,
-    /// The cpu to run on.
-    pub(super) affinity: Option<Mask>,
-    /// The parent as the child sees it, where it can: in a process namespace of its own it sees none.
-    pub(super) parent: Option<i32>,
-    /// Where to report.
-    pub(super) outcome: Outcome,
+    /// What comes before.
+    pub(super) request: Request<'a>,
 }
 
 /// Runs in the child, and never returns to the parent's code.
-pub(super) extern "C" fn child_main(request: *mut c_void) -> c_int {
-    // SAFETY: the parent passed a pointer to a `Request` that it keeps alive, and only reads while this runs.
-    let request = unsafe { &*request.cast::<Request>() };
-    let Err((step, errno)) = prepare(request).and_then(|()| execute(request));
+pub(super) extern "C" fn child_main(execution: *mut c_void) -> c_int {
+    // SAFETY: the parent passed a pointer to an `Execution` that it keeps alive, and only reads while this runs.
+    let execution = unsafe { &*execution.cast::<Execution<'_>>() };
+    let request = &execution.request;
+    let Err((step, errno)) =
+        prepare(request).and_then(|()| place_descriptors(request.socket)).and_then(|()| execute(execution));
     request.outcome.errno.store(errno, Ordering::Relaxed);
     request.outcome.failed_step.store(step as u32, Ordering::Release);
     // SAFETY: ends this process only, without running exit handlers of the memory it shares.
@@ -213,7 +226,7 @@ pub(super) extern "C" fn child_main(request: *mut c_void) -> c_int {
 }
 
 /// What failed and with which errno.
-type Failure = (Step, i32);
+pub(crate) type Failure = (Step, i32);
 
 /// Turns the result of a call into a failure of `step` when it is negative.
 fn check(step: Step, result: c_int) -> Result<c_int, Failure> {
@@ -232,7 +245,8 @@ fn last_errno() -> i32 {
     unsafe { *location }
 }
 
-fn prepare(request: &Request) -> Result<(), Failure> {
+/// Makes this process what the request asks for, but for its descriptors.
+pub(crate) fn prepare(request: &Request<'_>) -> Result<(), Failure> {
     die_with_parent(request.parent)?;
     // SAFETY: takes no memory. Leaves the parent's process group, through which signals could pass either way.
     check(Step::Session, unsafe { libc::setsid() })?;
@@ -249,7 +263,6 @@ fn prepare(request: &Request) -> Result<(), Failure> {
         write_file(Step::GroupMap, c"/proc/self/gid_map", maps.group.text.get(..maps.group.len).unwrap_or(&[]))?;
         write_file(Step::UserMap, c"/proc/self/uid_map", maps.user.text.get(..maps.user.len).unwrap_or(&[]))?;
     }
-    place_descriptors(request.socket)?;
     // SAFETY: a flag of this process; takes no memory.
     check(Step::NoNewPrivileges, unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) })?;
     crate::signals::reset_all();
@@ -281,7 +294,7 @@ fn write_file(step: Step, path: &CStr, text: &[u8]) -> Result<(), Failure> {
 }
 
 /// Socket to 3, /dev/null to 0, 1 and 2, nothing else. The table is this process's own copy.
-fn place_descriptors(socket: c_int) -> Result<(), Failure> {
+pub(crate) fn place_descriptors(socket: c_int) -> Result<(), Failure> {
     if socket == SOCKET_FD {
         // SAFETY: clears close-on-exec of a descriptor that the parent holds open.
         check(Step::Socket, unsafe { libc::fcntl(SOCKET_FD, libc::F_SETFD, 0) })?;
@@ -302,10 +315,10 @@ fn place_descriptors(socket: c_int) -> Result<(), Failure> {
     if closed < 0 { Err((Step::CloseDescriptors, last_errno())) } else { Ok(()) }
 }
 
-fn execute(request: &Request) -> Result<std::convert::Infallible, Failure> {
+fn execute(execution: &Execution<'_>) -> Result<std::convert::Infallible, Failure> {
     let environment: [*const c_char; 1] = [ptr::null()];
     // SAFETY: the parent made `program` and `argv` of strings that end with a zero byte and of a list that ends with a
     // null pointer, and keeps them alive; `environment` is such a list, too.
-    unsafe { libc::execve(request.program, request.argv, environment.as_ptr()) };
+    unsafe { libc::execve(execution.program, execution.argv, environment.as_ptr()) };
     Err((Step::Execute, last_errno()))
 }

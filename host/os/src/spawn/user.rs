@@ -24,6 +24,11 @@ impl WorkerUser {
         (slot < USERS).then(|| Self(FIRST_USER + slot))
     }
 
+    /// The user of this number; `None` when it is no worker's.
+    pub(crate) fn numbered(number: u32) -> Option<Self> {
+        Self::for_slot(number.checked_sub(FIRST_USER)?)
+    }
+
     /// Its number, as this process sees it.
     #[must_use]
     pub const fn number(self) -> u32 {

@@ -13,7 +13,7 @@ use taskhost_os::process_id::ProcessId;
 use taskhost_os::progress::ProgressCell;
 use taskhost_os::sandbox::{HeldFolder, Layers};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
-use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError};
+use taskhost_os::spawn::{Namespaces, Program, SpawnError};
 use taskhost_os::users::{UserLease, Users};
 use taskhost_protocol::frame;
 use taskhost_protocol::ids::{BatchId, SlotId, WorkerId};
@@ -23,6 +23,7 @@ use taskhost_protocol::message::{FromWorker, Lacking, Role, Sandbox, Start, ToWo
 use super::config::PoolConfig;
 use super::grants;
 use super::leaves::Leaves;
+use super::origin::{self, Wanted};
 use super::regions::Regions;
 use super::slots::Slots;
 use super::start_up::StopWatch;
@@ -32,9 +33,6 @@ use super::watch::Watch;
 use crate::death::{Death, Evidence, Reason};
 use crate::error::{PoolError, Tried as _};
 use crate::event::Post;
-
-/// What makes the same executable a worker.
-pub const WORKER_ARGUMENT: &std::ffi::CStr = c"__worker";
 
 /// How far a worker is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +167,21 @@ impl Starter {
         &self.program
     }
 
+    /// Starts a process as the user of this one, without namespaces where the machine refuses them and nobody insists: from
+    /// then on.
+    fn start_plainly(&mut self, wanted: Wanted<'_>) -> Result<Child, PoolError> {
+        match origin::make(&self.program, wanted) {
+            Err(SpawnError::NamespacesRefused { step, error }) if self.sandbox == Sandbox::Full => {
+                Err(walls::no_namespaces(format!("it is refused to {step}: {error}")))
+            }
+            Err(SpawnError::NamespacesRefused { .. }) => {
+                self.namespaces = Namespaces::None;
+                origin::make(&self.program, Wanted { namespaces: Namespaces::None, ..wanted }).map_err(failed)
+            }
+            result => result.map_err(failed),
+        }
+    }
+
     /// Starts a process. Falls back to no namespaces where the machine refuses them and nobody insists, for this and all
     /// later ones.
     pub(crate) fn start(&mut self, id: WorkerId, role: Role, core: Option<u32>) -> Result<WorkerProcess, PoolError> {
@@ -178,23 +191,19 @@ impl Starter {
             None => *self.build.insert(identity_of(&self.program).tried("identifying the program that workers are")?),
         };
         let (socket, theirs) = Socket::pair().map_err(|error| failed(SpawnError::Clone(error)))?;
-        let mut spawn = Spawn {
-            args: &[WORKER_ARGUMENT],
-            program: &self.program,
-            namespaces: self.namespaces,
-            core,
-            socket: theirs.as_fd(),
-        };
+        let wanted = Wanted { namespaces: self.namespaces, user: None, core, socket: &theirs };
         let folders = self.folders(role);
         // Files are read and written as the user of this process, to whom they belong.
         let users = if folders.is_empty() { self.users.as_ref() } else { None };
         let user = users.and_then(Users::lease);
-        let started = user.and_then(|user| Some((spawn.start_as(user.user()).ok()?, user)));
+        let started = user.and_then(|user| {
+            let wanted = Wanted { namespaces: Namespaces::All, user: Some(user.user()), ..wanted };
+            Some((origin::make(&self.program, wanted).ok()?, user))
+        });
         let (child, user) = match started {
             Some((child, user)) => (child, Some(user)),
-            None => (start_plainly(&mut spawn, self.sandbox)?, None),
+            None => (self.start_plainly(wanted)?, None),
         };
-        self.namespaces = spawn.namespaces;
         if user.is_none() && folders.is_empty() {
             // A program that only its owner may read, or a machine that allows less than it promised: not tried again.
             self.users = None;
@@ -233,20 +242,6 @@ impl Starter {
             user,
             _leaf: leaf,
         })
-    }
-}
-
-/// Starts a process as the user of this one, without namespaces where the machine refuses them and nobody insists.
-fn start_plainly(spawn: &mut Spawn<'_>, sandbox: Sandbox) -> Result<Child, PoolError> {
-    match spawn.start() {
-        Err(SpawnError::NamespacesRefused { step, error }) if sandbox == Sandbox::Full => {
-            Err(walls::no_namespaces(format!("it is refused to {step}: {error}")))
-        }
-        Err(SpawnError::NamespacesRefused { .. }) => {
-            spawn.namespaces = Namespaces::None;
-            spawn.start().map_err(failed)
-        }
-        result => result.map_err(failed),
     }
 }
 

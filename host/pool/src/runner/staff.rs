@@ -130,6 +130,9 @@ impl Pool {
         self.oom = now.or(self.oom.take());
         let (book, memory) = (worker.times, worker.memory);
         let (death, exit) = worker.reap(&circumstances);
+        if lost && !matches!(death.verdict, Verdict::Retired(_)) {
+            super::origin::renew();
+        }
         self.cpu_of_gone += exit.user_time + exit.system_time;
         if let Some(recorder) = &mut self.recorder {
             let text = lost.then(|| death.text.clone());

@@ -1,0 +1,88 @@
+//! Where worker processes come from: forked from a server that was loaded once, or, where that cannot be, each started by itself.
+
+use std::cell::RefCell;
+use std::os::fd::AsFd as _;
+
+use taskhost_os::child::Child;
+use taskhost_os::fork_server::{ForkError, ForkServer, WORKER_ARGUMENT};
+use taskhost_os::socket::Socket;
+use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError, WorkerUser};
+
+/// The worker process that is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted<'a> {
+    pub(super) namespaces: Namespaces,
+    pub(super) user: Option<WorkerUser>,
+    pub(super) core: Option<u32>,
+    /// The worker's end.
+    pub(super) socket: &'a Socket,
+}
+
+/// The server of a thread.
+#[derive(Debug)]
+enum Server {
+    /// None yet, or the last one had to go.
+    Absent,
+    Runs(ForkServer),
+    /// Tried, and not to be had here.
+    Useless,
+}
+
+thread_local! {
+    // One for all pools of a thread, whose workers end with it, as the server does.
+    static SERVER: RefCell<Server> = const { RefCell::new(Server::Absent) };
+}
+
+/// Starts what workers are forked from, unless this thread has it already: it is loaded while its user does something else.
+pub fn prepare() {
+    SERVER.with_borrow_mut(Server::start);
+}
+
+/// A worker has died: it may have been made to by somebody who tries out at which addresses its program lies. The next ones lie
+/// at others.
+pub(super) fn renew() {
+    SERVER.with_borrow_mut(|server| {
+        if matches!(server, Server::Runs(_)) {
+            *server = Server::Absent;
+        }
+    });
+}
+
+/// Makes a process of this program.
+pub(super) fn make(program: &Program, wanted: Wanted<'_>) -> Result<Child, SpawnError> {
+    // Only this same executable is known to be able to serve.
+    let forked =
+        if *program == Program::ProcSelfExe { SERVER.with_borrow_mut(|server| server.make(wanted)) } else { None };
+    let Wanted { namespaces, user, core, socket } = wanted;
+    forked.unwrap_or_else(|| {
+        let spawn = Spawn { args: &[WORKER_ARGUMENT], program, namespaces, core, socket: socket.as_fd() };
+        match user {
+            Some(user) => spawn.start_as(user),
+            None => spawn.start(),
+        }
+    })
+}
+
+impl Server {
+    fn start(&mut self) {
+        if matches!(self, Self::Absent) {
+            *self = ForkServer::start().map_or(Self::Useless, Self::Runs);
+        }
+    }
+
+    /// `None` when there is no server.
+    fn make(&mut self, wanted: Wanted<'_>) -> Option<Result<Child, SpawnError>> {
+        let Wanted { namespaces, user, core, socket } = wanted;
+        self.start();
+        let Self::Runs(server) = self else { return None };
+        match server.fork(namespaces, user, core, socket.as_fd()) {
+            Ok(child) => Some(Ok(child)),
+            Err(ForkError::Spawn(error)) => Some(Err(error)),
+            // It cannot serve, or somebody has ended it.
+            Err(ForkError::Gone(_)) => {
+                *self = Self::Useless;
+                None
+            }
+        }
+    }
+}
