@@ -1,6 +1,6 @@
 #!/bin/sh
 # Answers as sbatch, squeue, sacct, scancel and scontrol, by the name it is called. Jobs are run while sbatch is at work.
-# What it is asked is in $FAKE_SLURM/calls. Files there say what goes wrong:
+# What it is asked is in $FAKE_SLURM/calls, or in the file that $FAKE_SLURM_CALLS names. Files there say what goes wrong:
 #
 #   lose-N      element N is not run, and ends in the state that the file names; `once` behind it says how often
 #   no-merge    the next merge is not run, and fails
@@ -8,12 +8,13 @@
 #   hold        nothing is run; `release` runs it
 set -u
 state=${FAKE_SLURM:?a folder}
+calls=${FAKE_SLURM_CALLS:-$state/calls}
 name=$(basename "$0")
-printf '%s' "$name" >>"$state/calls"
+printf '%s' "$name" >>"$calls"
 for word; do
-    printf ' %s' "$word" >>"$state/calls"
+    printf ' %s' "$word" >>"$calls"
 done
-echo >>"$state/calls"
+echo >>"$calls"
 
 # What an array is: `0-3,7`.
 indices() {

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::client::{Server, raw, talk};
-use crate::harness::Place;
+use crate::harness::{Place, eventually};
 
 #[test]
 fn from_a_kernel_to_the_result_of_a_job() {
@@ -40,7 +40,7 @@ fn from_a_kernel_to_the_result_of_a_job() {
     let listed = anna.get("/v1/jobs?state=partial&limit=1").is(200).json();
     assert_eq!(listed["jobs"][0]["id"], json!(id));
     assert_eq!(anna.get("/v1/usage").is(200).json()["today"]["jobs"], 1);
-    assert_eq!(std::fs::read_dir(place.path("data/work")).unwrap().count(), 0);
+    eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
     server.end(Signal::TERM).code(0);
 }
 

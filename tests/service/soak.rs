@@ -51,7 +51,7 @@ fn calls_and_jobs_leave_nothing() {
         // Connections are closed, and what ran is reaped, a moment after the last answer.
         eventually("no descriptor is left over", || process.descriptors() <= descriptors + 4);
         eventually("no thread is left over", || threads() <= then + 4);
-        assert_eq!(process.zombies(), 0);
+        eventually("all that ended were taken note of", || process.zombies() == 0);
         let now = resident(&server);
         assert!(now <= memory + SLACK, "{memory} bytes, and then {now}");
     }
@@ -72,10 +72,12 @@ fn workers_are_kept_up_to_a_limit() {
     let workers = || server.running.process.workers();
     eventually("some are ended", || workers().len() <= WARM + 2);
     assert!(kernels.len() < READY);
+    // More of those that rest may be ended meanwhile; none is started.
     let before: Vec<u32> = workers().iter().map(|worker| worker.id).collect();
     anna.call(kernels.last().unwrap(), "y").is(200);
-    assert_eq!(workers().iter().map(|worker| worker.id).collect::<Vec<_>>(), before, "the last one is ready");
+    let all_known = || workers().iter().all(|worker| before.contains(&worker.id));
+    assert!(all_known(), "the last one is ready");
     anna.call(&kernels[0], "y").is(200);
-    assert!(workers().iter().any(|worker| !before.contains(&worker.id)), "the first one was not");
+    assert!(!all_known(), "the first one was not");
     server.end(Signal::TERM).code(0);
 }
