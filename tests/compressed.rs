@@ -321,7 +321,8 @@ fn a_killed_run_goes_on_in_a_compressed_input() {
                 || running.process.is_gone_within(Duration::ZERO)
         });
         running.process.signal(Signal::KILL);
-        if running.end().code == 137 {
+        // In its last moment everything was done.
+        if running.end().code == 137 && place.path("run.journal").exists() {
             place.taskhost("resume run.journal").run().success();
         }
         assert!(place.text("out") == [numbers(200), text].concat());

@@ -245,14 +245,14 @@ fn an_interrupted_run_goes_on_as_it_says() {
 fn a_journal_that_was_not_told_of_the_end() {
     let scenario = Scenario::new("end", "slow-echo", "in.txt --split lines");
     let place = &scenario.place;
-    place.write("in.txt", lines(600));
+    place.write("in.txt", lines(3000));
     let running = scenario.run().arguments("-o out --journal run.journal -j 2").start();
     scenario.has_committed(&running);
     std::fs::hard_link(scenario.journal(), place.path("kept.journal")).unwrap();
     running.end().success();
     let outcome = place.taskhost("resume kept.journal").run().success();
     assert_eq!(outcome.stderr, "note: this run had done all its work; its output is in its place\n");
-    assert_eq!(place.text("out"), lines(600));
+    assert_eq!(place.text("out"), lines(3000));
     assert_eq!(place.files(), ["in.txt", "out"]);
 }
 

@@ -202,7 +202,8 @@ fn time_stands_still_while_a_run_is_stopped() {
     // More than the clock would ever allow an item: four times 200 ms.
     const PAUSE: Duration = Duration::from_secs(1);
     let place = Place::new();
-    let (input, wanted) = ranges(12);
+    // So much that it is not done while somebody looks.
+    let (input, wanted) = ranges(60);
     place.write("in", input.replace("1000000", "300000"));
     let wanted = wanted.replace("78498", "25997");
     let mut running = place.taskhost("run primes in -j 2 --batch 1 --timeout 200ms").start();
@@ -245,7 +246,7 @@ fn a_run_that_is_stopped_can_still_be_ended() {
 #[test]
 fn a_worker_that_somebody_stopped_is_replaced() {
     let place = Place::new();
-    let (input, wanted) = ranges(10);
+    let (input, wanted) = ranges(20);
     place.write("in", input);
     let mut running = place.taskhost("run primes in -j 2 --batch 1 --report report").start();
     assert_eq!(running.line(), "78498");

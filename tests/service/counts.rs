@@ -58,7 +58,6 @@ fn system_calls_of_a_call() {
         .filter(|(_, count)| *count >= 0.05)
         .collect();
     let total: f64 = each.values().sum();
-    eprintln!("TOTAL {total} {took:?} {each:?}");
     assert!(total <= MOST, "{total} system calls for each call: {each:#?}");
     // What needs no file, no memory and no thread of its own by now.
     for name in ["openat", "mmap", "munmap", "clone3", "close"] {

@@ -23,7 +23,7 @@ fn what_is_short_comes_to_its_end_and_nothing_new_is_taken() {
     let server = Server::start_with(&place, "--drain-time 100s");
     let anna = server.tenant(&place, "anna", "--concurrent-jobs 1 --requests 1000000");
     anna.kernel("primes");
-    let (short, waits) = (submit(&anna, 40), submit(&anna, 1));
+    let (short, waits) = (submit(&anna, 100), submit(&anna, 1));
     is_running(&anna, &short);
     server.running.process.signal(Signal::TERM);
     eventually("it is not ready", || raw(&server.address, "GET", "/readyz", "", b"").status == 503);

@@ -300,6 +300,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let (drops, body) = stream();
+            // One is there already, however late it is looked at.
+            drops.give("drop").await.expect("there is room");
             tokio::spawn(async move {
                 // As long as somebody listens: each is in time by itself.
                 while drops.give("drop").await.is_ok() {

@@ -69,7 +69,7 @@ fn small_failures_do_not_end_a_batch_before_its_budget_does() {
 fn a_flood_of_log_lines_ends_in_a_sentence() {
     let imports = r#"(import "taskhost" "log" (func $log (param i32 i32 i32)))"#;
     let body = "
-        (local.set $first (i32.const 60))
+        (local.set $first (i32.const 600))
         (loop $again
             (call $log (i32.const 1) (i32.const 16) (i32.const 4))
             (br_if $again (local.tee $first (i32.sub (local.get $first) (i32.const 1)))))";
@@ -90,8 +90,8 @@ fn a_flood_of_log_lines_ends_in_a_sentence() {
     executor.run(&batch(Split::Lines, Merge::Lines, 400)).expect("the worker lives on");
     executor.channel.send(&FromWorker::Dying("that was all".into())).expect("open");
     let texts = reader.join().expect("it reads");
-    // More than at once if the test takes seconds, but not all of them.
-    assert!((8193..12_000).contains(&texts.len()), "{}", texts.len());
+    // More than at once if the test takes seconds, but not all of them, which are 120,000.
+    assert!((8193..100_000).contains(&texts.len()), "{}", texts.len());
     let last = texts.last().expect("there are some");
     assert!(last.contains(" more log lines were dropped: a worker may write 1024 lines"), "{last}");
 }
