@@ -1,12 +1,13 @@
 //! Calls: one item in, one result out, on workers that are kept ready.
 
 use std::io::Write as _;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::json;
 
 use super::client::{Server, raw};
-use crate::harness::{Place, eventually};
+use crate::harness::{Place, Process, eventually};
 use crate::invoke::library;
 
 /// A kernel of the tests, from its text.
@@ -124,6 +125,9 @@ fn a_call_that_takes_too_long_is_given_up() {
     let head = "HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nAuthorization: Bearer";
     write!(stream, "POST /v1/kernels/{never}/invoke {head} {token}\r\n\r\n7").unwrap();
     eventually("it is at work", || metrics(&server).contains("taskhost_call_workers_busy 1"));
+    // However busy the machine is: so much of it that it is seen in what is owed.
+    let used = |worker: &Process| worker.cpu_time() > Duration::from_millis(200);
+    eventually("it has used something", || server.running.process.workers().iter().any(used));
     drop(stream);
     eventually("it is given up", || metrics(&server).contains("taskhost_call_workers_busy 0"));
     // What it used is owed.
