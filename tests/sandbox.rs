@@ -92,6 +92,40 @@ fn workers_know_nothing_of_their_surroundings() {
     running.end().success();
 }
 
+/// Where the executable lies in this worker's memory.
+fn lies_at(worker: &Process) -> std::io::Result<String> {
+    let maps = fs::read_to_string(worker.file("maps"))?;
+    Ok(maps.split('-').next().unwrap_or_default().to_owned())
+}
+
+/// Whoever has workers crash to find out where the program lies learns nothing about the next ones.
+#[test]
+fn workers_after_a_death_lie_elsewhere() {
+    const TEST: &str = "sandbox::workers_after_a_death_lie_elsewhere";
+    let place = Place::new();
+    let (mut running, workers) = two_workers(&place, "");
+    let before = match workers.iter().map(lies_at).collect::<Result<BTreeSet<String>, _>>() {
+        Ok(before) => before,
+        Err(error) => return hidden(TEST, &error),
+    };
+    for worker in &workers {
+        worker.signal(rustix::process::Signal::KILL);
+    }
+    running.write("0 10\n".repeat(100));
+    let old: BTreeSet<u32> = workers.iter().map(|worker| worker.id).collect();
+    let mut later = Vec::new();
+    eventually("another worker is locked in", || {
+        later = running.process.workers();
+        later.retain(|worker| !old.contains(&worker.id) && worker.status("CapBnd") == "0000000000000000");
+        !later.is_empty()
+    });
+    for worker in &later {
+        let now = lies_at(worker).unwrap();
+        assert!(!now.is_empty() && !before.contains(&now), "{now} of {before:?}");
+    }
+    running.end().success();
+}
+
 #[test]
 fn workers_hold_no_descriptor_but_those_they_were_given() {
     let place = Place::new();

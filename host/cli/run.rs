@@ -90,6 +90,8 @@ fn run_with(mut arguments: RunArguments, mut again: Option<Again>) -> Result<Exi
     arguments.inputs.append(&mut arguments.input.input);
     misplaced_kernel(&arguments)?;
     invoke::check_flags(&arguments)?;
+    // It is loaded while the inputs are looked at.
+    taskhost_pool::runner::prepare();
     let place = output::place(arguments.output.output.as_deref())?;
     if arguments.output.skip_existing && !matches!(place, Place::PerInput(_)) {
         return Err(Failure::usage(

@@ -144,6 +144,9 @@ impl Starter {
     /// # Errors
     /// When a folder cannot be granted.
     pub(crate) fn new(config: &PoolConfig) -> Result<Self, PoolError> {
+        if config.program == Program::ProcSelfExe {
+            origin::prepare();
+        }
         let is_off = config.sandbox == Sandbox::Off;
         Ok(Self {
             program: config.program.clone(),
