@@ -47,7 +47,7 @@ fn a_call_gives_what_a_run_gives() {
     let (bert, reader) = (server.tenant(&place, "bert", ""), server.tenant(&place, "clara", "--scope jobs:read"));
     assert_eq!(bert.call("primes", "0 10").is(404).code(), "not-found");
     assert_eq!(reader.call("primes", "0 10").is(403).code(), "scope-missing");
-    eventually("they count", || anna.get("/v1/usage").is(200).json()["today"]["calls"] == json!(6));
+    eventually("they count", || anna.used("calls") == 6);
     server.end(Signal::TERM).code(0);
 }
 
@@ -131,7 +131,7 @@ fn a_call_that_takes_too_long_is_given_up() {
     drop(stream);
     eventually("it is given up", || metrics(&server).contains("taskhost_call_workers_busy 0"));
     // What it used is owed.
-    eventually("it is accounted for", || anna.get("/v1/usage").is(200).json()["today"]["cpu_ms"].as_u64() > Some(100));
+    eventually("it is accounted for", || anna.used("cpu_ms") > 100);
     server.end(Signal::TERM).code(0);
 }
 

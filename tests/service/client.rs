@@ -143,6 +143,13 @@ impl Client {
         Coming { status, lines }
     }
 
+    /// How much of something it used, since yesterday: midnight may pass while a test runs.
+    #[track_caller]
+    pub(super) fn used(&self, what: &str) -> u64 {
+        let usage = self.get("/v1/usage?days=2").is(200).json();
+        usage["days"].as_array().unwrap().iter().map(|day| day[what].as_u64().unwrap()).sum()
+    }
+
     /// Submits a job.
     #[track_caller]
     pub(super) fn submit(&self, job: &Value) -> String {

@@ -39,7 +39,7 @@ fn from_a_kernel_to_the_result_of_a_job() {
     assert_eq!(part.body, local.text().as_bytes()[1..3]);
     let listed = anna.get("/v1/jobs?state=partial&limit=1").is(200).json();
     assert_eq!(listed["jobs"][0]["id"], json!(id));
-    assert_eq!(anna.get("/v1/usage").is(200).json()["today"]["jobs"], 1);
+    assert_eq!(anna.used("jobs"), 1);
     eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
     server.end(Signal::TERM).code(0);
 }
