@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -155,15 +155,26 @@ fn count(folder: &str) -> usize {
 }
 
 /// Processes whose parent is this one, zombies included.
-pub(crate) fn children() -> usize {
+fn children() -> usize {
+    processes().count()
+}
+
+/// The workers among them.
+pub(crate) fn workers() -> usize {
+    let is_worker =
+        |path: &PathBuf| fs::read(path.join("cmdline")).is_ok_and(|command| command.ends_with(b"__worker\0"));
+    processes().filter(is_worker).count()
+}
+
+fn processes() -> impl Iterator<Item = PathBuf> {
     let own = std::process::id().to_string();
     let parent = |path: &Path| {
         let stat = fs::read_to_string(path.join("stat")).ok()?;
         // Behind the name, which may hold anything: the state, and the parent.
         stat.rsplit_once(')')?.1.split_whitespace().nth(1).map(str::to_owned)
     };
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    processes.filter(|process| parent(&process.path()).is_some_and(|parent| parent == own)).count()
+    let processes = fs::read_dir("/proc").expect("/proc").flatten().map(|process| process.path());
+    processes.filter(move |path| parent(path).is_some_and(|parent| parent == own))
 }
 
 fn temporary_files() -> usize {

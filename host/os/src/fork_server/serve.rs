@@ -145,7 +145,7 @@ fn live(request: &Request<'_>, report: &OwnedFd, worker: Worker) -> ! {
     // What the runtime has done for the server, and the steps have undone.
     crate::signals::ignore_broken_pipes();
     super::title::become_worker();
-    std::process::exit(Socket::placed().map_or(1, worker));
+    crate::crash::exit_now(Socket::placed().map_or(1, worker));
 }
 
 /// A few bytes into a pipe that is empty: they fit, or nobody reads them any more.
