@@ -389,7 +389,8 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
         Some(journal) => journal.keep(pool, many),
         None => {}
     }
-    if arguments.report.report.as_deref().is_some_and(report::html::is_wanted) {
+    let is_page = arguments.report.report.as_deref().is_some_and(report::html::is_wanted);
+    if is_page || arguments.served.page.is_some() {
         pool.record();
     }
     // What the run before has done stays done.

@@ -11,6 +11,9 @@ struct Things {
     job: String,
     digest: String,
     blob: String,
+    webhook: String,
+    /// What a token of theirs is found by.
+    key: String,
 }
 
 fn things(client: &Client, canary: &str) -> Things {
@@ -20,12 +23,15 @@ fn things(client: &Client, canary: &str) -> Things {
     let asked = json!({
         "kernel": digest,
         "input": [{ "blob": blob, "name": format!("{canary}.txt") }],
-        "parameters": { "on_error": "skip", "config": { canary: canary } },
+        "parameters": { "on_error": "skip", "config": { canary: canary }, "report": "html" },
         "labels": { canary: canary },
     });
     let job = client.submit(&asked);
     client.wait(&job);
-    Things { job, digest, blob }
+    // Of the job it hears nothing, and nobody is asked: it is over.
+    let webhook = client.post("/v1/webhooks", json!({ "url": format!("https://example.org/{canary}") }).to_string());
+    let webhook = webhook.is(201).json()["id"].as_str().unwrap().to_owned();
+    Things { job, digest, blob, webhook, key: client.token[3..13].to_owned() }
 }
 
 /// Every place of the description of the interface, with somebody's things in it.
@@ -35,6 +41,7 @@ fn places(server: &Server, things: &Things) -> Vec<(String, String)> {
     for (path, methods) in document["paths"].as_object().unwrap() {
         let path = path.replace("{job}", &things.job).replace("{digest}", &things.blob);
         let path = path.replace("{reference}", &things.digest).replace("{name}", "primes");
+        let path = path.replace("{webhook}", &things.webhook).replace("{key}", &things.key);
         places.extend(methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
     }
     assert!(places.len() > 25, "{places:?}");
@@ -44,7 +51,9 @@ fn places(server: &Server, things: &Things) -> Vec<(String, String)> {
 /// What is said of one thing, with the name of the thing taken out.
 fn said(answer: &Answer, things: &Things) -> String {
     let text = answer.text();
-    [&things.job, &things.digest, &things.blob].iter().fold(text, |text, name| text.replace(name.as_str(), "NAME"))
+    [&things.job, &things.digest, &things.blob, &things.webhook, &things.key]
+        .iter()
+        .fold(text, |text, name| text.replace(name.as_str(), "NAME"))
 }
 
 #[test]
@@ -59,6 +68,8 @@ fn of_the_things_of_others_there_is_no_trace_at_any_place() {
         job: own.job.chars().rev().collect(),
         digest: format!("blake3:{}", "1".repeat(64)),
         blob: format!("blake3:{}", "2".repeat(64)),
+        webhook: own.webhook.chars().rev().collect(),
+        key: own.key.chars().rev().collect(),
     };
     let mut answers = String::new();
     let (with_own, with_none) = (places(&server, &own), places(&server, &none));
@@ -91,10 +102,19 @@ fn of_the_things_of_others_there_is_no_trace_at_any_place() {
     bert.send("PUT", &format!("/v1/kernels/{}", own.digest), "", &kernel).is(201);
     assert!(caches() > before, "{:?}", place.files());
     bert.send("PUT", &format!("/v1/kernels/{}", own.digest), "", &kernel).is(200);
-    for path in ["/v1/jobs", "/v1/kernels", "/v1/aliases", "/v1/usage?days=2", "/v1/audit", "/metrics"] {
+    for path in [
+        "/v1/jobs",
+        "/v1/kernels",
+        "/v1/aliases",
+        "/v1/usage?days=2",
+        "/v1/audit",
+        "/v1/tokens",
+        "/v1/webhooks",
+        "/metrics",
+    ] {
         answers += &bert.get(path).is(200).text();
     }
-    for secret in [canary, &own.job, &own.blob, "anna", "data/tenants"] {
+    for secret in [canary, &own.job, &own.blob, &own.webhook, &own.key, "anna", "data/tenants"] {
         assert!(!answers.to_lowercase().contains(&secret.to_lowercase()), "{secret}: {answers}");
     }
     // What is in people's things is not in the log either.
@@ -262,6 +282,7 @@ fn bodies_that_lie_about_themselves_leave_nothing_behind() {
     assert!((1..=3).contains(&stored), "{stored}");
     assert!(anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap() <= 1_000_000);
     assert_eq!(raw(&server.address, "GET", "/healthz", "", b"").is(200).text(), "ok\n");
+    assert_eq!(raw(&server.address, "GET", "/startupz", "", b"").is(200).text(), "started\n");
     server.end(Signal::TERM).code(0);
 }
 

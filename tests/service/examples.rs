@@ -5,6 +5,7 @@ use std::path::Path;
 
 use regex::Regex;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::client::{Server, raw};
 use crate::harness::{Place, Program, skipped};
@@ -59,23 +60,46 @@ fn the_unit_and_the_container_start_a_service() {
     assert!(shown.text().contains("data = \"/var/lib/taskhost\"  # TASKHOST_SERVE_DATA"), "{}", shown.text());
 }
 
+/// Numbers that an expression of Prometheus is about.
+fn numbers_of<'a>(expressions: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let names = Regex::new("(taskhost|process)_[a-z_]+").unwrap();
+    let found = expressions.flat_map(|expression| names.find_iter(expression).collect::<Vec<_>>());
+    found.map(|name| name.as_str().trim_end_matches("_bucket").to_owned()).collect()
+}
+
+/// The expressions of a dashboard, wherever they stand in it.
+fn expressions(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| expressions(value, found)),
+        Value::Object(members) => {
+            found.extend(members.get("expr").and_then(Value::as_str).map(str::to_owned));
+            members.values().for_each(|value| expressions(value, found));
+        }
+        _ => {}
+    }
+}
+
 #[test]
-fn alerts_are_about_numbers_that_are_told() {
+fn alerts_and_the_dashboard_are_about_numbers_that_are_told() {
     let place = Place::new();
-    let server = Server::start(&place);
-    let page = raw(&server.address, "GET", "/metrics", "", b"").is(200).text();
+    let mut server = Server::start_with(&place, "--metrics 127.0.0.1:0");
+    let line = server.running.line();
+    let operators = line.strip_prefix("numbers on http://").and_then(|line| line.strip_suffix("/metrics")).unwrap();
+    server.tenant(&place, "anna", "");
+    let page = raw(operators, "GET", "/metrics", "", b"").is(200).text();
     let told: BTreeSet<&str> =
         page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    let names = Regex::new("(taskhost|process)_[a-z_]+").unwrap();
     let alerts = example("alerts.yaml");
-    let expressions = alerts.lines().filter(|line| line.trim_start().starts_with("expr:"));
-    let named: BTreeSet<&str> = expressions.flat_map(|line| names.find_iter(line)).map(|name| name.as_str()).collect();
-    assert!(named.len() > 5, "{named:?}");
-    // These are told where the operator is alone.
-    let of_operator = ["taskhost_quota_used_ratio"];
-    for name in named {
-        let name = name.trim_end_matches("_bucket");
-        assert!(told.contains(name) || of_operator.contains(&name), "{name}");
+    let of_alerts = numbers_of(alerts.lines().filter(|line| line.trim_start().starts_with("expr:")));
+    let dashboard: Value = serde_json::from_str(&example("dashboard.json")).unwrap();
+    let mut shown = Vec::new();
+    expressions(&dashboard, &mut shown);
+    let of_dashboard = numbers_of(shown.iter().map(String::as_str));
+    assert!(of_alerts.len() > 5 && of_dashboard.len() > 20, "{of_alerts:?} {of_dashboard:?}");
+    for name in of_alerts.iter().chain(&of_dashboard) {
+        assert!(told.contains(name.as_str()), "{name}: {told:?}");
     }
+    // Whoever has several services chooses one.
+    assert!(shown.iter().all(|expression| expression.contains("{job=\"$job\"")), "{shown:?}");
     server.end(Signal::TERM).code(0);
 }

@@ -11,6 +11,8 @@ mod browser;
 #[cfg(feature = "serve")]
 mod calls;
 #[cfg(feature = "serve")]
+mod changes;
+#[cfg(feature = "serve")]
 mod chaos;
 #[cfg(feature = "serve")]
 mod client;
@@ -39,11 +41,15 @@ mod quotas;
 #[cfg(feature = "serve")]
 mod remote;
 #[cfg(feature = "serve")]
+mod reports;
+#[cfg(feature = "serve")]
 mod restart;
 #[cfg(feature = "serve")]
 mod soak;
 mod tenants;
 #[cfg(feature = "serve")]
 mod tls;
+#[cfg(feature = "serve")]
+mod tokens;
 #[cfg(feature = "serve")]
 mod webhooks;

@@ -60,13 +60,14 @@ fn no_answer_has_a_path_of_the_server() {
         (json!({ "kernel": "primes", "input": &inputs, "parameters": { "size": "9x9" } }), 2),
     ];
     let (folder, mut said) = (place.path("data").canonicalize().unwrap().display().to_string(), String::new());
-    for (job, code) in jobs {
+    for (number, (mut job, code)) in jobs.into_iter().enumerate() {
+        job["parameters"]["report"] = json!(["html", "json"][number % 2]);
         let asked = job.to_string();
         let job = anna.submit(&job);
         let ended = anna.wait(&job);
         assert_eq!(ended["exit_code"], code, "{asked}: {ended}");
         let mut texts = ended["message"].to_string();
-        for what in ["log", "failures", "explain", "events"] {
+        for what in ["log", "failures", "explain", "events", "report"] {
             texts.push_str(&anna.get(&format!("/v1/jobs/{job}/{what}")).text());
         }
         assert!(!texts.contains(&folder) && !texts.contains("/work/"), "{asked}: {texts}");

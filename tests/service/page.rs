@@ -63,6 +63,15 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.click("#download");
     let downloaded = place.path("downloads/numbers _b_.out.txt");
     eventually("the result is downloaded", || std::fs::read(&downloaded).is_ok_and(|bytes| bytes == b"4\n25\n1\n"));
+    // The report, in a page of its own, which may do nothing.
+    browser.value("document.querySelector('#report').removeAttribute('target')");
+    let shown = browser.value("location.href");
+    browser.click("#report");
+    browser.sees("Where the time went");
+    browser.sees("numbers <b>.txt");
+    browser.picture("3b-report");
+    browser.open(shown.as_str().unwrap());
+    browser.has("#retry");
     // What failed, again: it fails again, in a job of its own.
     let first = browser.value("location.hash");
     browser.click("#retry");

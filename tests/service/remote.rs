@@ -79,6 +79,39 @@ fn the_same_results_and_the_same_codes() {
     server.end(Signal::TERM).code(0);
 }
 
+/// The headings of a page.
+fn headings(page: &str) -> Vec<&str> {
+    page.split("<h2>").skip(1).filter_map(|rest| rest.split("</h2>").next()).collect()
+}
+
+#[test]
+fn a_report_is_what_a_run_here_would_write() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    anna(&place, &server);
+    place.write("bad.txt", "0 10\nno numbers\n5 7\n");
+    place.taskhost("run primes bad.txt --on-error skip --report here.html").run().code(3);
+    there(&place, &server.address, "run primes bad.txt --on-error skip --report there.html").run().code(3);
+    let (here, remote) = (place.text("here.html"), place.text("there.html"));
+    assert_eq!(headings(&remote), headings(&here));
+    assert!(headings(&here).contains(&"Timeline"), "{here}");
+    for text in ["bad.txt, item 1", "kernel-error"] {
+        assert!(here.contains(text) && remote.contains(text), "{text}: {remote}");
+    }
+    place.taskhost("run primes bad.txt --on-error skip --report here.json -o here.txt").run().code(3);
+    let run =
+        there(&place, &server.address, "run primes bad.txt --on-error skip --report - -o there.txt").run().code(3);
+    let here: Value = serde_json::from_str(&place.text("here.json")).unwrap();
+    let remote: Value = serde_json::from_str(run.text()).unwrap();
+    for field in ["version", "exit_code", "items", "failed_items", "input_bytes", "output_bytes", "verdicts"] {
+        assert_eq!(remote[field], here[field], "{field}");
+    }
+    // What cannot be written is said, and costs the code of a run that was well otherwise.
+    let run = there(&place, &server.address, "run primes --report no/folder.html").input("0 10\n").run().code(5);
+    assert!(run.stderr.contains("no/folder.html cannot be written"), "{}", run.stderr);
+    server.end(Signal::TERM).code(0);
+}
+
 #[test]
 fn pictures_pipes_and_kernels_that_are_only_there() {
     let place = Place::new();
@@ -142,6 +175,7 @@ fn what_cannot_be_had_is_refused_by_name() {
     let server = "--server http://127.0.0.1:1 --token-file token";
     for (flags, says) in [
         (format!("run primes in.txt --profile p.json {server}"), "--profile cannot be had of a service (--server)"),
+        (format!("run primes in.txt -o out/ --report r.html {server}"), "--report is of one job"),
         (format!("run primes in.txt --journal j {server}"), "--journal cannot be had of a service"),
         (format!("run primes in.txt --unordered {server}"), "--unordered cannot be had"),
         (format!("run primes in.txt --sandbox off {server}"), "--sandbox"),

@@ -117,13 +117,19 @@ fn the_end_of_a_job_is_told_until_somebody_takes_it() {
         deliveries().as_array().unwrap().iter().filter(|delivery| !delivery["delivered"].is_null()).count() == 2
     });
     assert_eq!((&deliveries()[1]["attempts"], &deliveries()[1]["status"]), (&json!(2), &json!(204)));
+    // What was lost behind the place can be had again, as the same message.
+    let message = second.field("webhook-id");
+    anna.post(&format!("/v1/webhooks/{id}/deliveries/{message}/retry"), "").is(202);
+    let repeated = receiver.take("200 OK");
+    assert_eq!((repeated.field("webhook-id"), &repeated.body), (message, &second.body));
+    anna.post(&format!("/v1/webhooks/{id}/deliveries/msg_x/retry"), "").is(404);
     anna.post(&format!("/v1/webhooks/{id}/test"), "").is(202);
     let ping = receiver.take("200 OK");
     assert_eq!(ping.json()["type"], "ping");
     assert!(anna.get("/v1/audit").is(200).text().contains("webhook.create"));
     anna.send("DELETE", &format!("/v1/webhooks/{id}"), "", b"").is(204);
     anna.get(&format!("/v1/webhooks/{id}/deliveries")).is(404);
-    for told in [&first, &again, &second, &ping] {
+    for told in [&first, &again, &second, &repeated, &ping] {
         let Some(expected) = told.expected(secret) else {
             skipped(
                 "the_end_of_a_job_is_told_until_somebody_takes_it: signatures",

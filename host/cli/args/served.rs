@@ -1,5 +1,7 @@
 //! What a service says to the runs that it starts, and nobody types.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::values;
@@ -16,4 +18,10 @@ pub(crate) struct ServedArguments {
     /// What messages and the kernel call an input: once for each, in their order
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) input_name: Vec<String>,
+    /// Write what happened as a page for whoever asked for this run, and may not know on which machine it was
+    #[arg(long, value_name = "FILE.html", hide = true)]
+    pub(crate) page: Option<PathBuf>,
+    /// What that page has in place of the command: once for each word, in their order
+    #[arg(long, value_name = "WORD", hide = true)]
+    pub(crate) as_typed: Vec<String>,
 }

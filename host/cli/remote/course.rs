@@ -118,7 +118,12 @@ impl<'a> Course<'a> {
             None => Target::Stdout,
         };
         let outcome = Outcome { connection: self.connection, work, job: &view, streamed: streamed.bytes };
-        let brought = outcome.bring(target, &mut self.errors)?;
+        let mut brought = outcome.bring(target, &mut self.errors)?;
+        let report = self.wanted.arguments.report.report.as_deref().map(|path| outcome.fetch_report(path));
+        if let Some(Err(failure)) = report {
+            report::message("error", &failure.message);
+            brought.exit = if brought.exit == Exit::Done { failure.exit } else { brought.exit };
+        }
         self.exit = match (self.exit, brought.exit) {
             (exit, Exit::Done) => exit,
             (Exit::Done, Exit::InputOutput) if self.wanted.is_many => Exit::ItemsFailed,

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -153,6 +153,23 @@ impl Outcome<'_> {
                 }
             }
         }
+    }
+
+    /// Writes the report of the run to its place. A run that was ended before it was over has none, there as here.
+    pub(super) fn fetch_report(&self, path: &Path) -> Result<(), Failure> {
+        if self.job["report"].is_null() {
+            return Ok(());
+        }
+        let answer = self.connection.ask(&Asked::get(&self.path("report")))?;
+        if !answer.is_good() {
+            return Err(self.connection.refused(&answer));
+        }
+        if path.as_os_str() == "-" {
+            report::bytes(&answer.body);
+            return Ok(());
+        }
+        let failed = |error| Failure::input(format!("the report {} cannot be written: {error}", path.display()));
+        std::fs::write(path, &answer.body).map_err(failed)
     }
 
     /// Whether a terminal is no place for the result.

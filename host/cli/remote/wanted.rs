@@ -16,6 +16,7 @@ use crate::feed::name_of;
 use crate::inputs::Found;
 use crate::inputs::outputs::{Output as Named, OutputNames};
 use crate::output::{self, Place};
+use crate::report::html::is_wanted;
 use crate::run::{self, Given, clashes};
 
 /// Flags whose values are sent as they were typed.
@@ -25,7 +26,7 @@ const NUMBERS: [&str; 5] = ["channels", "workers", "batch", "fuel", "retries"];
 /// Flags without a value.
 const SWITCHES: [&str; 2] = ["header", "keep_header"];
 /// Flags that are sent in a form of their own.
-const OTHERS: [&str; 4] = ["config", "arguments", "memory", "max_output"];
+const OTHERS: [&str; 5] = ["config", "arguments", "memory", "max_output", "report"];
 /// Flags that are for this side, or that a service has anyhow.
 const OURS: [&str; 19] = [
     "kernel",
@@ -86,6 +87,12 @@ impl<'a> Wanted<'a> {
         run::misplaced_kernel(arguments)?;
         crate::invoke::check_flags(arguments)?;
         let place = output::place(arguments.output.output.as_deref())?;
+        if arguments.report.report.is_some() && matches!(place, Place::PerInput(_)) {
+            return Err(Failure::usage(
+                "--report is of one job, and a service makes a job of each input that has a result of its own: name one \
+                 file with -o",
+            ));
+        }
         let found = find_inputs(arguments, &place)?;
         let mut parameters = parameters(&matches, arguments)?;
         let (is_many, all) = (matches!(place, Place::PerInput(_)), found.len());
@@ -250,6 +257,10 @@ fn parameters(matches: &ArgMatches, arguments: &RunArguments) -> Result<Value, F
     let limits = &arguments.limits;
     for (flag, bytes) in [("memory", limits.memory), ("max_output", limits.max_output)] {
         sent.extend(is_typed(matches, flag).then(|| (flag.to_owned(), json!(bytes))));
+    }
+    if let Some(path) = &arguments.report.report {
+        let form = if is_wanted(path) { "html" } else { "json" };
+        sent.insert("report".into(), json!(form));
     }
     let settings: BTreeMap<_, _> = arguments.items.call.config.iter().cloned().collect();
     if !settings.is_empty() {

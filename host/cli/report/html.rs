@@ -23,6 +23,9 @@ const STYLE: &str = include_str!("html/page.css");
 /// What the page may load: nothing but its own style, should something slip in all the same.
 const POLICY: &str = include_str!("html/policy.txt");
 
+/// Digits of a digest that tell kernels apart.
+const SHORT: usize = 12;
+
 /// Failed jobs that are listed; the others are counted.
 const LISTED: usize = 50;
 
@@ -46,19 +49,40 @@ pub(crate) fn is_wanted(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html") || extension == "htm")
 }
 
+/// What happened, as far as a run itself knows it.
+pub(crate) struct Course<'a> {
+    pub(crate) summary: &'a Summary<'a>,
+    pub(crate) reporter: &'a Reporter,
+    pub(crate) exit_code: u8,
+}
+
+/// Where the run was, and so what its page may say of that.
+pub(crate) enum Of<'a> {
+    /// Here, as it was typed.
+    Here { command: Vec<String> },
+    /// On the machine of a service: which one that is, and how the service calls things, is nobody's business.
+    Service { command: &'a [String] },
+}
+
 /// The page.
-pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: &Reporter, exit_code: u8) -> String {
-    let command: Vec<String> = std::env::args().collect();
+pub(crate) fn render(course: Course<'_>, kernel: &KernelFacts<'_>, of: Of<'_>) -> String {
+    let Course { summary, reporter, exit_code } = course;
+    let (command, is_here) = match &of {
+        Of::Here { command } => (command.as_slice(), true),
+        Of::Service { command } => (*command, false),
+    };
     let mut page = String::with_capacity(64 << 10);
-    let name = escaped(kernel.name);
+    // A service knows a kernel by its digest.
+    let name = if is_here { kernel.name } else { kernel.digest.get(..SHORT).unwrap_or(&kernel.digest) };
+    let title = escaped(name);
     let _ = write!(
         page,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\"/>\n\
-         <title>taskhost: {name}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{name}</h1>\n"
+         <title>taskhost: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     );
-    let _ = writeln!(page, "<p class=\"command\"><code>{}</code></p>", escaped(&shell_words(&command)));
+    let _ = writeln!(page, "<p class=\"command\"><code>{}</code></p>", escaped(&shell_words(command)));
     facts(&mut page, summary, reporter, exit_code);
     if let Some(course) = &summary.report.timeline {
         section(&mut page, "Timeline", &timeline::draw(course));
@@ -70,7 +94,9 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
     }
     section(&mut page, "Limits and failures", &failures(summary, reporter));
     section(&mut page, "Workers", &workers(summary));
-    section(&mut page, "Versions", &versions(summary, kernel));
+    let cores = &summary.cores;
+    let machine = is_here.then(|| format!("{}, {}", machine(), cores.topology.describe(cores.plan.len())));
+    section(&mut page, "Versions", &versions(summary, (kernel, name), machine));
     page.push_str("</main>\n</body>\n</html>\n");
     page
 }
@@ -182,17 +208,17 @@ fn workers(summary: &Summary<'_>) -> String {
     text
 }
 
-fn versions(summary: &Summary<'_>, kernel: &KernelFacts<'_>) -> String {
+fn versions(summary: &Summary<'_>, (kernel, name): (&KernelFacts<'_>, &str), machine: Option<String>) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let rows = [
-        ("taskhost", env!("CARGO_PKG_VERSION").to_owned()),
-        ("kernel", format!("{} ({}), BLAKE3 {}", kernel.name, kernel.kind, kernel.digest)),
-        ("compiled", if kernel.compiled { "in this run" } else { "taken from the cache" }.to_owned()),
-        ("machine", format!("{}, {}", machine(), summary.cores.topology.describe(summary.cores.plan.len()))),
-        ("written", date(now)),
+        ("taskhost", Some(env!("CARGO_PKG_VERSION").to_owned())),
+        ("kernel", Some(format!("{name} ({}), BLAKE3 {}", kernel.kind, kernel.digest))),
+        ("compiled", Some(if kernel.compiled { "in this run" } else { "taken from the cache" }.to_owned())),
+        ("machine", machine),
+        ("written", Some(date(now))),
     ];
     let mut text = String::from("<table>\n");
-    for (name, value) in rows {
+    for (name, value) in rows.into_iter().filter_map(|(name, value)| Some((name, value?))) {
         let _ = writeln!(text, "<tr><th>{name}</th><td>{}</td></tr>", escaped(&value));
     }
     for (name, value) in summary.counters {

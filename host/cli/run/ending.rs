@@ -68,30 +68,54 @@ impl Ending<'_> {
             }
             closing_line(exit, reporter, arguments);
         }
+        // The page first: the report says that all is written.
+        let exit = match &arguments.served.page {
+            Some(path) => self.write_page(&summary, path, exit),
+            None => exit,
+        };
         match &arguments.report.report {
             Some(path) => self.write_report(&summary, path, exit),
             None => exit,
         }
     }
 
-    /// `--report`.
-    fn write_report(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
-        let facts = json::KernelFacts {
+    fn facts(&self) -> json::KernelFacts<'_> {
+        json::KernelFacts {
             name: self.kernel,
             digest: self.pool.digest().to_string(),
             kind: self.pool.kernel().kind.name(),
             compiled: self.pool.compiled(),
+        }
+    }
+
+    /// `--page`.
+    fn write_page(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
+        let course = html::Course { summary, reporter: self.reporter, exit_code: exit.code() };
+        let of = html::Of::Service { command: &self.arguments.served.as_typed };
+        write(path, html::render(course, &self.facts(), of), exit)
+    }
+
+    /// `--report`.
+    fn write_report(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
+        let facts = self.facts();
+        let text = if html::is_wanted(path) {
+            let course = html::Course { summary, reporter: self.reporter, exit_code: exit.code() };
+            html::render(course, &facts, html::Of::Here { command: std::env::args().collect() })
+        } else {
+            json::render(summary, &facts, self.reporter, exit.code())
         };
-        let render = if html::is_wanted(path) { html::render } else { json::render };
-        let text = render(summary, &facts, self.reporter, exit.code());
         if path.as_os_str() == "-" {
             report::text(&text);
-        } else if let Err(error) = std::fs::write(path, text) {
-            report::message("error", &format!("the report {} cannot be written: {error}", path.display()));
-            return if exit == Exit::Done { Exit::InputOutput } else { exit };
+            return exit;
         }
-        exit
+        write(path, text, exit)
     }
+}
+
+fn write(path: &Path, text: String, exit: Exit) -> Exit {
+    let Err(error) = std::fs::write(path, text) else { return exit };
+    report::message("error", &format!("the report {} cannot be written: {error}", path.display()));
+    if exit == Exit::Done { Exit::InputOutput } else { exit }
 }
 
 /// The last lines of a run: what there is when something failed, and what to type.

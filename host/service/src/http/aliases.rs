@@ -63,8 +63,7 @@ pub(super) async fn put(
     name::check(&alias).map_err(|error| Problem::bad("bad-name", error.to_string()))?;
     let expected = expected(&headers)?;
     let text = body::text(&headers, bytes).await?;
-    let meaning: Meaning =
-        serde_json::from_slice(&text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
+    let meaning: Meaning = body::object(&text)?;
     let tenant = caller.tenant.id;
     let act = act(&caller, "alias.put", &alias);
     let named = app.write(move |rows| {

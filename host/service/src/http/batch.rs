@@ -77,7 +77,7 @@ pub(super) async fn hand_in(
     need(&caller, Scope::JobsWrite)?;
     let key = idempotency_key(&headers, "/v1/jobs/batch")?;
     let text = body::text(&headers, bytes).await?;
-    let many: Many = serde_json::from_slice(&text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
+    let many: Many = body::object(&text)?;
     if !(1..=MOST).contains(&many.jobs.len()) {
         return Err(bad(format!("a batch has from 1 to {MOST} jobs")));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::{App, Problem, blocking};
@@ -71,6 +72,17 @@ impl<'a> Coming<'a> {
 /// Takes a text as a whole.
 pub(super) async fn text(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Problem> {
     whole(headers, body, "the request", TEXT_BYTES).await
+}
+
+/// What a request says, as JSON. It is said by names: a list of values in their order is no such thing.
+pub(super) fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
+    let bad = |error: serde_json::Error| Problem::bad("bad-request", error.to_string());
+    // Also what is said twice is found by this, and where it stands.
+    let parsed = serde_json::from_slice(text).map_err(bad)?;
+    if text.trim_ascii_start().first() == Some(&b'{') {
+        return Ok(parsed);
+    }
+    Err(Problem::bad("bad-request", "say it by names: {…}"))
 }
 
 /// Takes something as a whole, at most so much of it.

@@ -112,8 +112,8 @@ pub(super) async fn every(State(app): State<Arc<App>>, request: Request, next: N
 
 /// Of all that can stand there, as many names as there are methods.
 fn name_of(method: &Method) -> &'static str {
-    let known = [&Method::GET, &Method::PUT, &Method::POST, &Method::DELETE, &Method::HEAD];
-    let names = ["GET", "PUT", "POST", "DELETE", "HEAD"];
+    let known = [&Method::GET, &Method::PUT, &Method::POST, &Method::PATCH, &Method::DELETE, &Method::HEAD];
+    let names = ["GET", "PUT", "POST", "PATCH", "DELETE", "HEAD"];
     known.iter().position(|known| *known == method).map_or("other", |number| names[number])
 }
 

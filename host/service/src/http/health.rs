@@ -1,4 +1,4 @@
-//! `/healthz`, `/readyz`, `/metrics`: for whoever looks after the server. What names tenants is told at the operator's place
+//! `/healthz`, `/startupz`, `/readyz`, `/metrics`: for whoever looks after the server. What names tenants is told at the operator's place
 //! alone.
 
 use std::collections::BTreeMap;
@@ -25,6 +25,12 @@ const TENANTS: usize = 100;
 #[utoipa::path(get, path = "/healthz", responses((status = 200, description = "The process answers", body = String)), security(()))]
 pub(super) async fn alive() -> &'static str {
     "ok\n"
+}
+
+/// It has begun: the store is up to date, and jobs of the server before go on. Nothing is answered earlier.
+#[utoipa::path(get, path = "/startupz", responses((status = 200, description = "It has begun", body = String)), security(()))]
+pub(super) async fn started() -> &'static str {
+    "started\n"
 }
 
 /// It can take work: what is written reaches the disk.

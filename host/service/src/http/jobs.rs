@@ -73,8 +73,10 @@ pub(super) fn id(text: &str) -> Result<JobId, Problem> {
     JobId::parse(text).ok_or_else(|| Problem::not_found("job"))
 }
 
-/// How far a job is, and what came of it. `Prefer: wait=N` waits up to so many seconds for its end.
-#[utoipa::path(get, path = "/v1/jobs/{job}", params(("job" = String, Path)), responses((status = 200, description = "The job", body = JobView)))]
+/// How far a job is, and what came of it. `Prefer: wait=N` waits up to so many seconds for its end. Whoever says with `If-None-Match`
+/// what is known already is told when that is so still.
+#[utoipa::path(get, path = "/v1/jobs/{job}", params(("job" = String, Path), ("if-none-match" = Option<String>, Header)),
+    responses((status = 200, description = "The job", body = JobView), (status = 304, description = "It is as it was")))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
@@ -83,11 +85,26 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     need(&caller, Scope::JobsRead)?;
     let found = find_later(&app, &caller, &id(&job)?, wait(&headers)).await?;
-    let mut response = Json(view(&app, &found).await?).into_response();
+    let text = serde_json::to_vec(&view(&app, &found).await?).map_err(|error| Problem::internal(&error.to_string()))?;
+    let tag = format!("\"{}\"", &blake3::hash(&text).to_hex()[..32]);
+    let mut response = if is_known(&headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        ([(header::CONTENT_TYPE, "application/json")], text).into_response()
+    };
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
     if !found.state.is_over() {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     Ok(response)
+}
+
+/// Whether `If-None-Match` names this.
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|known| known.to_str().ok());
+    known.flat_map(|known| known.split(',')).any(|known| known.trim().trim_start_matches("W/") == tag)
 }
 
 /// Which jobs, and where a list goes on.
@@ -285,6 +302,17 @@ mod tests {
             (of("wait=-1"), of("wait=x"), of("respond-async"), wait(&HeaderMap::new())),
             (None, None, None, None)
         );
+    }
+
+    #[test]
+    fn what_is_known_is_named_among_others() {
+        let of = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_str(text).expect("a value"));
+            is_known(&headers, "\"a\"")
+        };
+        assert!(of("\"a\"") && of("\"b\", W/\"a\""));
+        assert!(!of("a") && !of("\"b\"") && !is_known(&HeaderMap::new(), "\"a\""));
     }
 
     #[test]

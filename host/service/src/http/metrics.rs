@@ -10,13 +10,22 @@ use std::time::Duration;
 use super::routes::PATHS;
 use crate::counts::{BOUNDS, Times};
 
+/// How long requests took, by number of the path.
+#[derive(Debug)]
+struct ByPath([Times; PATHS.len()]);
+
+impl Default for ByPath {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Times::default()))
+    }
+}
+
 /// What is counted of requests.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     /// By method, number of the path and status: at most some hundred.
     requests: Mutex<HashMap<(&'static str, usize, u16), u64>>,
-    /// By number of the path.
-    times: [Times; PATHS.len()],
+    times: ByPath,
     rejected: Mutex<BTreeMap<&'static str, u64>>,
     /// Until something was on the disk.
     pub(super) commit: Times,
@@ -31,7 +40,7 @@ impl Metrics {
     pub(super) fn request(&self, method: &'static str, path: usize, status: u16, took: Duration) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
         *requests.entry((method, path, status)).or_default() += 1;
-        self.times[path].add(took);
+        self.times.0[path].add(took);
     }
 
     /// Something was refused because there was too much of it.
@@ -59,7 +68,7 @@ impl Metrics {
             "histogram",
             "From the head of a request to that of its answer.",
         );
-        for (path, times) in PATHS.iter().zip(&self.times).filter(|(_, times)| times.read().1 > 0) {
+        for (path, times) in PATHS.iter().zip(&self.times.0).filter(|(_, times)| times.read().1 > 0) {
             page.times(&[("route", path)], times);
         }
         page.head("taskhost_rejected_total", "counter", "What was refused because there was too much of it.");

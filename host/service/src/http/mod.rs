@@ -5,14 +5,15 @@
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`] with [`checks`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`retry`], [`result`] and
-//!   [`events`], [`invoke`], [`webhooks`], [`usage`], [`health`].
+//! * A file for each sort of thing: [`kernels`] with [`checks`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] and
+//!   [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`health`].
 
 mod aliases;
 mod batch;
 mod blobs;
 mod body;
 mod bucket;
+mod change;
 mod checks;
 mod events;
 mod guard;
@@ -36,6 +37,7 @@ mod session;
 mod stream;
 mod submit;
 mod tls;
+mod tokens;
 mod usage;
 mod view;
 mod webhooks;

@@ -7,7 +7,10 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
-use super::{aliases, batch, blobs, events, health, invoke, jobs, kernels, result, retry, submit, usage, webhooks};
+use super::{
+    aliases, batch, blobs, change, events, health, invoke, jobs, kernels, result, retry, submit, tokens, usage,
+    webhooks,
+};
 
 /// Every error (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -37,11 +40,12 @@ struct Problem {
         invoke::kernel, invoke::function,
         aliases::list, aliases::put, aliases::show, aliases::delete,
         blobs::post, blobs::put, blobs::get, blobs::delete,
-        submit::submit, batch::hand_in, jobs::list, jobs::show, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
-        events::events, result::result, result::failures, result::log,
-        webhooks::list, webhooks::create, webhooks::delete, webhooks::test, webhooks::deliveries,
+        submit::submit, batch::hand_in, jobs::list, jobs::show, change::change, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
+        events::events, result::result, result::failures, result::log, result::report,
+        webhooks::list, webhooks::create, webhooks::delete, webhooks::test, webhooks::deliveries, webhooks::redeliver,
+        tokens::list, tokens::create, tokens::revoke,
         usage::show, usage::audit,
-        show, health::alive, health::ready, health::metrics,
+        show, health::alive, health::started, health::ready, health::metrics,
     ),
     components(schemas(Problem)),
     modifiers(&Everywhere)
@@ -64,7 +68,7 @@ impl Modify for Everywhere {
         let error = ResponseBuilder::new().description("What went wrong").content("application/problem+json", content);
         let error = error.build();
         for (path, item) in &mut document.paths.paths {
-            let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+            let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
             for operation in methods.into_iter().flatten() {
                 operation.responses.responses.insert("default".into(), error.clone().into());
                 if path.starts_with("/v1/") && path != "/v1/openapi.json" {

@@ -1,4 +1,4 @@
-//! `/v1/jobs/{job}/result`, `…/failures`, `…/log`: what comes of a job, when it is over and while it runs.
+//! `/v1/jobs/{job}/result`, `…/failures`, `…/log`, `…/report`: what comes of a job, when it is over and while it runs.
 
 use std::future::Future;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -21,7 +21,7 @@ use super::submit::{content_type, name_job};
 use super::view::folder;
 use super::{App, Problem, blobs, blocking, range};
 use crate::blobs::Digest;
-use crate::job::{Growing, JobId};
+use crate::job::{Growing, JobId, ReportForm};
 use crate::store::jobs::JobRow;
 use crate::tenant::{Caller, Scope};
 
@@ -235,6 +235,33 @@ pub(super) async fn log(
             whole(text.await?.map_err(|error| Problem::internal(&error.to_string()))?, TEXT)
         }
     };
+    name_job(&mut response, &job);
+    Ok(response)
+}
+
+/// What the page of a report may do: look as it says itself. It has no script, and is nobody's part.
+const REPORT_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox";
+
+/// The report of a job's run, when one was asked for with the job: where the time went, what each worker did.
+#[utoipa::path(get, path = "/v1/jobs/{job}/report", params(("job" = String, Path)),
+    responses((status = 200, description = "A page, or JSON", content((String = "text/html; charset=utf-8"), (Object = "application/json"))), (status = 206, description = "A part of it", content((String = "text/html; charset=utf-8"), (Object = "application/json")))))]
+pub(super) async fn report(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    need(&caller, Scope::ResultsRead)?;
+    let job = find(&app, &caller, &id(&job)?).await?;
+    let is_page = job.spec.parameters.report == Some(ReportForm::Html);
+    let content_type = if is_page { "text/html; charset=utf-8" } else { "application/json" };
+    let mut response = match job.conclusion.report {
+        Some(report) => blobs::send(&app, &caller, &headers, &report, content_type).await?,
+        None if job.is_gone => return Err(gone()),
+        None if job.spec.parameters.report.is_some() && !job.state.is_over() => return Err(not_finished()),
+        None => return Err(Problem::not_found("report: it has to be asked for with the job")),
+    };
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REPORT_POLICY));
     name_job(&mut response, &job);
     Ok(response)
 }

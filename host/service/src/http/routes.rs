@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::{
-    App, aliases, batch, blobs, events, guard, health, invoke, jobs, kernels, openapi, page, problem, result, retry,
-    submit, usage, webhooks,
+    App, aliases, batch, blobs, change, events, guard, health, invoke, jobs, kernels, openapi, page, problem, result,
+    retry, submit, tokens, usage, webhooks,
 };
 
 /// A place: a method, a path, and what is done there.
@@ -35,6 +35,7 @@ fn tenants() -> Vec<Route> {
         ("get", "/v1/jobs", get(jobs::list)),
         ("post", "/v1/jobs/batch", post(batch::hand_in)),
         ("get", "/v1/jobs/{job}", get(jobs::show)),
+        ("patch", "/v1/jobs/{job}", patch(change::change)),
         ("delete", "/v1/jobs/{job}", delete(jobs::forget)),
         ("post", "/v1/jobs/{job}/cancel", post(jobs::cancel)),
         ("post", "/v1/jobs/{job}/retry", post(retry::retry)),
@@ -43,11 +44,16 @@ fn tenants() -> Vec<Route> {
         ("get", "/v1/jobs/{job}/result", get(result::result)),
         ("get", "/v1/jobs/{job}/failures", get(result::failures)),
         ("get", "/v1/jobs/{job}/log", get(result::log)),
+        ("get", "/v1/jobs/{job}/report", get(result::report)),
         ("get", "/v1/webhooks", get(webhooks::list)),
         ("post", "/v1/webhooks", post(webhooks::create)),
         ("delete", "/v1/webhooks/{webhook}", delete(webhooks::delete)),
         ("post", "/v1/webhooks/{webhook}/test", post(webhooks::test)),
         ("get", "/v1/webhooks/{webhook}/deliveries", get(webhooks::deliveries)),
+        ("post", "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", post(webhooks::redeliver)),
+        ("get", "/v1/tokens", get(tokens::list)),
+        ("post", "/v1/tokens", post(tokens::create)),
+        ("delete", "/v1/tokens/{key}", delete(tokens::revoke)),
         ("get", "/v1/usage", get(usage::show)),
         ("get", "/v1/audit", get(usage::audit)),
     ]
@@ -58,6 +64,7 @@ fn everybody() -> Vec<Route> {
     vec![
         ("get", "/v1/openapi.json", get(openapi::show)),
         ("get", "/healthz", get(health::alive)),
+        ("get", "/startupz", get(health::started)),
         ("get", "/readyz", get(health::ready)),
         ("get", "/metrics", get(health::metrics)),
     ]
@@ -77,6 +84,7 @@ pub(super) fn router(app: &Arc<App>) -> Router {
 pub(super) fn operators(app: &Arc<App>) -> Router {
     let routes = vec![
         ("get", "/healthz", get(health::alive)),
+        ("get", "/startupz", get(health::started)),
         ("get", "/readyz", get(health::ready)),
         ("get", "/metrics", get(health::metrics_in_full)),
     ];
@@ -92,7 +100,7 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
 }
 
 /// All paths, as the list above writes them.
-pub(super) const PATHS: [&str; 29] = [
+pub(super) const PATHS: [&str; 34] = [
     "/v1/kernels",
     "/v1/kernels/{reference}",
     "/v1/kernels/{reference}/invoke",
@@ -112,14 +120,19 @@ pub(super) const PATHS: [&str; 29] = [
     "/v1/jobs/{job}/result",
     "/v1/jobs/{job}/failures",
     "/v1/jobs/{job}/log",
+    "/v1/jobs/{job}/report",
     "/v1/webhooks",
     "/v1/webhooks/{webhook}",
     "/v1/webhooks/{webhook}/test",
     "/v1/webhooks/{webhook}/deliveries",
+    "/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
+    "/v1/tokens",
+    "/v1/tokens/{key}",
     "/v1/usage",
     "/v1/audit",
     "/v1/openapi.json",
     "/healthz",
+    "/startupz",
     "/readyz",
     "/metrics",
     // Every other one: whatever a stranger asks for, there are no more names than these.
@@ -169,6 +182,7 @@ mod tests {
             let path_of_function = path.replace("{*function}", "x:y/z#f");
             let example = path_of_function.replace("{job}", "x").replace("{name}", "x").replace("{digest}", "x");
             let example = example.replace("{reference}", "x").replace("{webhook}", "x");
+            let example = example.replace("{delivery}", "x").replace("{key}", "x");
             assert_eq!(PATHS[number_of(&example)], path);
         }
         for path in ["/", "", "/v1/jobs/", "/v1/jobs/x/y", "/v1/jobs/x/result/y", "/metrics/"] {

@@ -258,7 +258,7 @@ impl Plain {
 
 impl Request {
     fn read(text: &[u8]) -> Result<Self, Problem> {
-        let asked = serde_json::from_slice(text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
+        let asked = body::object(text)?;
         Ok(Self::Asked(Box::new(asked)))
     }
 

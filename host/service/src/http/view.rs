@@ -63,6 +63,8 @@ pub(super) struct JobView {
     failures: Option<Place>,
     /// What the kernel and its run said.
     log: Option<Place>,
+    /// The report of its run, when one was asked for.
+    report: Option<Place>,
 }
 
 /// Some jobs.
@@ -107,6 +109,7 @@ impl JobView {
             result: place(done.result, "result"),
             failures: place(done.failures, "failures"),
             log: place(done.log, "log"),
+            report: place(done.report, "report"),
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) async fn create(
 ) -> Result<(StatusCode, Json<Created>), Problem> {
     need(&caller, Scope::JobsWrite)?;
     let text = body::text(&headers, bytes).await?;
-    let asked: Asked = serde_json::from_slice(&text).map_err(|error| Problem::bad("bad-request", error.to_string()))?;
+    let asked: Asked = body::object(&text)?;
     app.networks.check(&asked.url).map_err(|error| Problem::unprocessable("bad-target", error.to_string()))?;
     let (tenant, secret) = (caller.tenant.id, new_secret());
     let (caller, kept) = (Arc::clone(&caller), secret.clone());
@@ -132,4 +132,26 @@ pub(super) async fn deliveries(
     let tenant = caller.tenant.id;
     let found = app.read(move |rows| webhooks::deliveries(rows, tenant, &webhook, ROWS)).await?;
     Ok(Json(DeliveriesView { deliveries: found.ok_or_else(|| Problem::not_found("webhook"))? }))
+}
+
+/// Tells a place something again that it was told, or was to be told, now: with the same number, so that whoever has taken it before
+/// can see that.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/retry", params(("webhook" = String, Path), ("delivery" = String, Path)), responses((status = 202, description = "It is on its way", body = DeliveryRow)))]
+pub(super) async fn redeliver(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path((webhook, delivery)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<DeliveryRow>), Problem> {
+    need(&caller, Scope::JobsWrite)?;
+    let (tenant, act) = (caller.tenant.id, act(&caller, "webhook.redeliver", &delivery));
+    let again = app.write(move |rows| {
+        let again = webhooks::again(rows, tenant, &webhook, &delivery)?;
+        if again.is_some() {
+            audit::add(rows, &act)?;
+        }
+        Ok(again)
+    });
+    let again = again.await?.ok_or_else(|| Problem::not_found("message"))?;
+    app.post.look();
+    Ok((StatusCode::ACCEPTED, Json(again)))
 }

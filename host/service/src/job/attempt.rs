@@ -10,6 +10,7 @@ use rustix::fs::FlockOperation;
 use serde::Deserialize;
 
 use super::launch;
+use super::page;
 use super::spec::KERNEL;
 use super::{JobId, JobSpec, JobState};
 use crate::blobs::{Blobs, Digest};
@@ -38,6 +39,8 @@ pub struct Conclusion {
     pub failures: Option<Digest>,
     /// What the kernel and the run said.
     pub log: Option<Digest>,
+    /// The report of its run, when one was asked for.
+    pub report: Option<Digest>,
     /// How many items failed in which way.
     pub verdicts: BTreeMap<String, u64>,
 }
@@ -141,7 +144,7 @@ impl WorkFolder {
 
     /// Nothing of what was done counts: the next run begins at the beginning.
     pub(super) fn forget(&self) -> io::Result<()> {
-        for name in ["journal", "report.json"] {
+        for name in ["journal", page::FACTS, page::PAGE] {
             match fs::remove_file(self.path.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -151,7 +154,7 @@ impl WorkFolder {
     }
 
     fn report(&self) -> Option<Report> {
-        serde_json::from_slice(&fs::read(self.path.join("report.json")).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.path.join(page::FACTS)).ok()?).ok()
     }
 
     /// Lays out what a run from the beginning needs.
@@ -204,9 +207,24 @@ impl WorkFolder {
             result,
             failures,
             log,
+            report: None,
             verdicts: report.map(|report| report.verdicts).unwrap_or_default(),
         };
         Ok((conclusion, kept))
+    }
+
+    /// Keeps the report of its run, when one was asked for and there is one. `hidden` are folders of which nobody hears.
+    pub(super) fn keep_report(
+        &self,
+        blobs: &dyn Blobs,
+        tenant: TenantId,
+        spec: &JobSpec,
+        hidden: &[&Path],
+    ) -> io::Result<Option<(Digest, u64)>> {
+        let Some(report) = page::read(&self.path, spec, hidden)? else { return Ok(None) };
+        let mut blob = blobs.begin(tenant)?;
+        blob.write(&report)?;
+        blobs.keep(blob).map(Some)
     }
 
     fn is_empty(&self, name: &str) -> bool {

@@ -8,6 +8,7 @@ mod attempt;
 mod fair;
 mod handle;
 mod launch;
+mod page;
 mod process;
 mod progress;
 mod room;
@@ -25,6 +26,7 @@ use crate::time::Moment;
 pub use attempt::{Conclusion, WorkFolder};
 pub use fair::{Fair, Reason, Turn, Wait};
 pub use launch::{KernelCheck, Launcher, SERVER_VARIABLE};
+pub use page::ReportForm;
 pub use progress::{Far, Growing};
 #[cfg(feature = "http")]
 pub(crate) use runner::PROCESSES_PER_CORE;

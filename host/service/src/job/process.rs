@@ -133,7 +133,12 @@ impl Attempt {
     }
 
     fn conclude(&self, folder: &WorkFolder, spec: &JobSpec, code: u8, said: String) -> Result<Outcome, Box<dyn Error>> {
-        let (mut conclusion, kept) = folder.conclude(code, &*self.shared.blobs, self.tenant, spec)?;
+        let blobs = &*self.shared.blobs;
+        let (mut conclusion, mut kept) = folder.conclude(code, blobs, self.tenant, spec)?;
+        let cache = self.shared.cache(self.tenant);
+        let report = folder.keep_report(blobs, self.tenant, spec, &[folder.path(), &cache, &self.shared.data])?;
+        conclusion.report = report.map(|(digest, _)| digest);
+        kept.extend(report);
         let said = room::in_words(code, spec.as_named(said), self.quota());
         conclusion.message = Some(said).filter(|said| code != 0 && !said.is_empty());
         self.finish(folder, conclusion, kept)

@@ -63,7 +63,8 @@ pub(super) fn keep(
         if conclusion.result == Some(digest) {
             (conclusion.exit, conclusion.message) = (Some(RUN_LIMIT), Some(refusal(quota)));
         }
-        for kept in [&mut conclusion.result, &mut conclusion.failures, &mut conclusion.log] {
+        let Conclusion { result, failures, log, report, .. } = conclusion;
+        for kept in [result, failures, log, report] {
             kept.take_if(|kept| *kept == digest);
         }
     }

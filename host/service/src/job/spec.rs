@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::JobId;
+use super::page::{self, ReportForm};
 use crate::blobs::Digest;
 
 /// A job that makes no sense.
@@ -83,6 +84,9 @@ pub struct Parameters {
     pub retries: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_error: Option<String>,
+    /// Keep a report of the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportForm>,
 }
 
 /// A job as it is kept.
@@ -221,7 +225,11 @@ impl JobSpec {
         flag("output", self.result_name());
         flag("journal", "journal".into());
         flag("errors", "errors.jsonl".into());
-        flag("report", "report.json".into());
+        flag("report", page::FACTS.into());
+        if self.parameters.report == Some(ReportForm::Html) {
+            flag("page", page::PAGE.into());
+            page::command(self).into_iter().for_each(|word| flag("as-typed", word));
+        }
         flag("progress", "never".into());
         flag("progress-file", PROGRESS.into());
         flag("workers", allowed.workers.to_string());

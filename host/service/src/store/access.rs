@@ -140,3 +140,21 @@ pub fn end_tokens(connection: &Connection, tenant: TenantId, spared: &str, when:
     let sql = "UPDATE tokens SET expires = ?3 WHERE tenant = ?1 AND key <> ?2 AND (expires IS NULL OR expires > ?3)";
     Ok(connection.execute(sql, params![tenant.0, spared, when.0])?)
 }
+
+/// How many tokens of a tenant are good now.
+///
+/// # Errors
+/// When they cannot be counted.
+pub fn token_count(connection: &Connection, tenant: TenantId) -> Result<u64> {
+    let sql = "SELECT count(*) FROM tokens WHERE tenant = ?1 AND (expires IS NULL OR expires > ?2)";
+    Ok(connection.query_row(sql, params![tenant.0, Moment::now().0], |row| row.get(0))?)
+}
+
+/// Ends a token of a tenant now. Returns whether it was good until then.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn end_token(connection: &Connection, tenant: TenantId, key: &str) -> Result<bool> {
+    let sql = "UPDATE tokens SET expires = ?3 WHERE tenant = ?1 AND key = ?2 AND (expires IS NULL OR expires > ?3)";
+    Ok(connection.execute(sql, params![tenant.0, key, Moment::now().0])? > 0)
+}

@@ -60,7 +60,7 @@ impl JobRow {
 
 pub(super) const JOB: &str =
     "SELECT id, tenant, state, spec, created, started, ended, exit, message, items, failed, input_bytes,
-    output_bytes, cpu_ms, attempts, result, failures, log, verdicts, expires, gone FROM jobs";
+    output_bytes, cpu_ms, attempts, result, failures, log, verdicts, expires, gone, report FROM jobs";
 
 /// The column in which what is to be done stands.
 pub(super) const SPEC: usize = 3;
@@ -98,6 +98,7 @@ pub(super) fn row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
             result: digest(15)?,
             failures: digest(16)?,
             log: digest(17)?,
+            report: digest(21)?,
             verdicts: verdicts(row.get(18)?)?,
         },
         attempts: row.get(14)?,
@@ -196,7 +197,7 @@ pub fn lacks_room(
 }
 
 /// What is to be done, as it is kept.
-fn text(spec: &JobSpec) -> Result<String> {
+pub(super) fn text(spec: &JobSpec) -> Result<String> {
     serde_json::to_string(spec).map_err(|error| StoreError::Database(error.to_string()))
 }
 
@@ -220,12 +221,7 @@ pub fn insert(
     for input in &spec.inputs {
         contents::hold(connection, tenant, &input.blob, job)?;
     }
-    for (name, value) in &spec.labels {
-        connection.execute(
-            "INSERT INTO job_labels (tenant, name, value, job) VALUES (?1, ?2, ?3, ?4)",
-            params![tenant.0, name, value, job.as_str()],
-        )?;
-    }
+    label(connection, job, tenant, spec)?;
     if let Some(again) = again {
         connection.execute(
             "INSERT INTO idempotency (tenant, key, request, job, created) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -233,6 +229,17 @@ pub fn insert(
         )?;
     }
     Ok(now)
+}
+
+/// Has a job found by its labels.
+pub(super) fn label(connection: &Connection, job: &JobId, tenant: TenantId, spec: &JobSpec) -> Result<()> {
+    for (name, value) in &spec.labels {
+        connection.execute(
+            "INSERT INTO job_labels (tenant, name, value, job) VALUES (?1, ?2, ?3, ?4)",
+            params![tenant.0, name, value, job.as_str()],
+        )?;
+    }
+    Ok(())
 }
 
 /// Asked with each job that comes, however many there are.
@@ -327,12 +334,12 @@ pub fn finish(
     conclusion: &Conclusion,
 ) -> Result<bool> {
     let Conclusion { exit, message, items, failed, input_bytes, output_bytes, cpu_ms, .. } = conclusion;
-    let Conclusion { result, failures, log, verdicts, .. } = conclusion;
+    let Conclusion { result, failures, log, report, verdicts, .. } = conclusion;
     let verdicts = (!verdicts.is_empty()).then(|| serde_json::json!(verdicts).to_string());
     let text = |digest: &Option<Digest>| digest.as_ref().map(ToString::to_string);
     let changed = connection.execute(
         "UPDATE jobs SET state = ?2, ended = ?3, exit = ?4, message = ?5, items = ?6, failed = ?7, input_bytes = ?8,
-         output_bytes = ?9, cpu_ms = ?10, result = ?11, failures = ?12, log = ?13, verdicts = ?14
+         output_bytes = ?9, cpu_ms = ?10, result = ?11, failures = ?12, log = ?13, verdicts = ?14, report = ?15
          WHERE id = ?1 AND ended IS NULL",
         params![
             job.as_str(),
@@ -349,6 +356,7 @@ pub fn finish(
             text(failures),
             text(log),
             verdicts,
+            text(report),
         ],
     )?;
     if changed == 0 {
@@ -356,7 +364,7 @@ pub fn finish(
     }
     super::retention::begin(connection, job, tenant)?;
     super::webhooks::announce(connection, job, tenant, state, conclusion)?;
-    for digest in [result, failures, log].into_iter().flatten() {
+    for digest in [result, failures, log, report].into_iter().flatten() {
         contents::hold(connection, tenant, digest, job)?;
     }
     let used = usage::Usage { cpu_ms: *cpu_ms, jobs: 1, items: items.unwrap_or(0), calls: 0 };

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod audit;
+pub mod changes;
 pub mod contents;
 pub mod jobs;
 pub mod kernels;

@@ -16,11 +16,16 @@ const GROUP: u32 = 100;
 
 /// A job is over: what came of it is kept from now on, for as long as it says itself or its tenant's quota does.
 pub(super) fn begin(connection: &Connection, job: &JobId, tenant: TenantId) -> Result<()> {
+    keep_from(connection, job, tenant, Moment::now())
+}
+
+/// The same, counted from this moment.
+pub(super) fn keep_from(connection: &Connection, job: &JobId, tenant: TenantId, ended: Moment) -> Result<()> {
     let own = "SELECT json_extract(spec, '$.keep_seconds') FROM jobs WHERE id = ?1";
     let own: Option<u64> = connection.query_row(own, [job.as_str()], |row| row.get(0))?;
     let most = access::quotas(connection, tenant)?.keep_seconds;
     let seconds = own.map_or(most, |own| own.min(most));
-    let expires = Moment::now().after(Duration::from_secs(seconds));
+    let expires = ended.after(Duration::from_secs(seconds));
     connection.execute("UPDATE jobs SET expires = ?2 WHERE id = ?1", params![job.as_str(), expires.0])?;
     Ok(())
 }
@@ -69,7 +74,7 @@ pub fn forget(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<
     let key = params![job.as_str(), tenant.0];
     // What counts goes, too: without its inputs it can be done by nobody again.
     let changed = connection.execute(
-        "UPDATE jobs SET result = NULL, failures = NULL, log = NULL, expires = NULL, gone = 1, spec =
+        "UPDATE jobs SET result = NULL, failures = NULL, log = NULL, report = NULL, expires = NULL, gone = 1, spec =
              CASE WHEN length(spec) > 4096
              THEN json_remove(json_set(spec, '$.inputs', json('[]')), '$.parameters', '$.labels') ELSE spec END
          WHERE id = ?1 AND tenant = ?2 AND ended IS NOT NULL",

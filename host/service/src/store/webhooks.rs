@@ -241,6 +241,20 @@ pub fn deliveries(connection: &Connection, tenant: TenantId, id: &str, most: u32
     Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
 }
 
+/// Has a message sent now, also one that has got through, or to a webhook that is switched off. `None` when the tenant has none like
+/// that.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn again(connection: &Connection, tenant: TenantId, webhook: &str, id: &str) -> Result<Option<DeliveryRow>> {
+    let sql = "UPDATE deliveries SET next = ?4, delivered = NULL WHERE id = ?1 AND webhook = ?2
+        AND EXISTS (SELECT 1 FROM webhooks WHERE id = ?2 AND tenant = ?3)";
+    match connection.execute(sql, params![id, webhook, tenant.0, Moment::now().0])? {
+        0 => Ok(None),
+        _ => delivery(connection, id),
+    }
+}
+
 /// Messages that are due, of each webhook the oldest one, those first that have waited longest; and when there is another one.
 ///
 /// # Errors
@@ -435,6 +449,24 @@ mod tests {
         assert_eq!(place.write(move |rows| forget(rows, week)), 1);
         let tenant = place.tenant;
         assert!(place.write(move |rows| remove(rows, tenant, &webhook)));
+    }
+
+    #[test]
+    fn what_has_got_through_can_be_told_again() {
+        let place = place();
+        let (webhook, tenant) = (place.webhook(), place.tenant);
+        place.end_of_a_job();
+        let message = place.due_at(LATER).remove(0);
+        let done = message.clone();
+        place.write(move |rows| tried(rows, &done, &Attempted::Delivered(200)));
+        assert!(place.due_at(LATER).is_empty());
+        let (id, other) = (message.id.clone(), TenantId(tenant.0 + 1));
+        let (theirs, known) = (id.clone(), webhook.clone());
+        assert_eq!(place.write(move |rows| again(rows, other, &known, &theirs)), None);
+        assert!(place.due_at(LATER).is_empty());
+        let sent = place.write(move |rows| again(rows, tenant, &webhook, &id)).expect("it is the tenant's");
+        assert_eq!((sent.id.as_str(), sent.attempts, sent.delivered), (message.id.as_str(), 1, None));
+        assert_eq!(place.due_at(Moment::now()), [message]);
     }
 
     #[test]

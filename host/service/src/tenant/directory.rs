@@ -43,6 +43,8 @@ struct Known {
 pub struct Directory {
     store: Store,
     known: RwLock<Known>,
+    /// Held from the reading to the knowing: what was read earlier never takes the place of what was read later.
+    refreshing: Mutex<()>,
     page: OnceLock<String>,
     links: Mutex<Vec<([u8; 32], Instant)>>,
 }
@@ -59,7 +61,8 @@ impl Directory {
     /// # Errors
     /// When they cannot be read.
     pub fn new(store: Store) -> store::Result<Self> {
-        let directory = Self { store, known: RwLock::default(), page: OnceLock::new(), links: Mutex::default() };
+        let (known, page, links) = (RwLock::default(), OnceLock::new(), Mutex::default());
+        let directory = Self { store, known, refreshing: Mutex::default(), page, links };
         directory.refresh()?;
         Ok(directory)
     }
@@ -76,6 +79,7 @@ impl Directory {
     /// When they cannot be read; those that were known stay.
     pub fn refresh(&self) -> store::Result<()> {
         let read = |connection: &rusqlite::Connection| Ok((access::tenants(connection)?, access::tokens(connection)?));
+        let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let (tenants, tokens) = self.store.read(read)?;
         let known = Known {
             tenants: tenants.into_iter().map(|tenant| (tenant.id, Arc::new(tenant))).collect(),

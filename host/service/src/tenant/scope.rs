@@ -22,11 +22,13 @@ pub enum Scope {
     ResultsRead,
     /// Looking at what was used, and at the quotas.
     UsageRead,
+    /// Making and ending tokens that are good for no more than the one that asks.
+    TokensAdmin,
 }
 
 impl Scope {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::KernelsRead,
         Self::KernelsWrite,
         Self::JobsRead,
@@ -34,6 +36,7 @@ impl Scope {
         Self::JobsCancel,
         Self::ResultsRead,
         Self::UsageRead,
+        Self::TokensAdmin,
     ];
 
     /// As it is written.
@@ -47,10 +50,11 @@ impl Scope {
             Self::JobsCancel => "jobs:cancel",
             Self::ResultsRead => "results:read",
             Self::UsageRead => "usage:read",
+            Self::TokensAdmin => "tokens:admin",
         }
     }
 
-    fn bit(self) -> u8 {
+    fn bit(self) -> u16 {
         1 << self as u8
     }
 }
@@ -58,7 +62,8 @@ impl Scope {
 /// A word that is no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no scope; there are: kernels:read, kernels:write, jobs:read, jobs:write, jobs:cancel, results:read, usage:read"
+    "{0:?} is no scope; there are: kernels:read, kernels:write, jobs:read, jobs:write, jobs:cancel, results:read, usage:read, \
+     tokens:admin"
 )]
 pub struct ScopeError(String);
 
@@ -73,7 +78,7 @@ impl FromStr for Scope {
 /// A set of scopes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Scopes(u8);
+pub struct Scopes(u16);
 
 impl Scopes {
     /// All that there are.
@@ -83,6 +88,18 @@ impl Scopes {
     #[must_use]
     pub fn has(self, scope: Scope) -> bool {
         self.0 & scope.bit() != 0
+    }
+
+    /// One of these that is none of the others; `None` when there is none such.
+    #[must_use]
+    pub fn beyond(self, others: Self) -> Option<Scope> {
+        Scope::ALL.into_iter().find(|scope| self.has(*scope) && !others.has(*scope))
+    }
+
+    /// As they are written.
+    #[must_use]
+    pub fn names(self) -> Vec<&'static str> {
+        Scope::ALL.into_iter().filter(|scope| self.has(*scope)).map(Scope::name).collect()
     }
 
     /// Whether there is none.
@@ -100,8 +117,7 @@ impl FromIterator<Scope> for Scopes {
 
 impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = Scope::ALL.into_iter().filter(|scope| self.has(*scope)).map(Scope::name).collect();
-        f.write_str(&names.join(" "))
+        f.write_str(&self.names().join(" "))
     }
 }
 
@@ -137,6 +153,13 @@ mod tests {
             assert_eq!(scopes.to_string().parse(), Ok(scopes));
         }
         assert!("jobs:read admin".parse::<Scopes>().is_err());
+    }
+
+    #[test]
+    fn what_is_beyond_others_is_named() {
+        let few: Scopes = [Scope::JobsRead, Scope::UsageRead].into_iter().collect();
+        assert_eq!((few.beyond(Scopes::ALL), few.beyond(few)), (None, None));
+        assert_eq!(few.beyond([Scope::UsageRead].into_iter().collect()), Some(Scope::JobsRead));
     }
 
     #[test]

@@ -193,6 +193,7 @@ async function job(turn, id) {
     put(turn,
       h("div.row", {}, h("h1", {}, it.inputs?.[0]?.name ?? "Job"), state(it.state),
         result && h("a.button", { href: result, download: resultName(it), id: "download" }, "Download the result"),
+        it.report && it.parameters?.report === "html" && h("a.button.plain", { href: it.report.href, target: "_blank", rel: "noopener", id: "report" }, "Report"),
         isOver(it) && it.failures && h("button.plain", { type: "button", id: "retry", onclick: retry }, "Run the failed items again"),
         !isOver(it) && h("button.danger", { type: "button", id: "cancel", onclick: cancel }, "Cancel")),
       !isOver(it) && h("section.card", {}, meter("progress", read ?? undefined, it.input_bytes)),
@@ -298,7 +299,7 @@ async function begin({ choice, kernelFile, input, output, settings, split, skip 
     if (at < 1) throw new Error(`write a setting as name=value, not ${line}`);
     config[line.slice(0, at).trim()] = line.slice(at + 1);
   }
-  const parameters = { config };
+  const parameters = { config, report: "html" };
   if (split.value) parameters.split = split.value;
   if (skip.value) parameters.on_error = skip.value;
   const wanted = { kernel, input: inputs, parameters };

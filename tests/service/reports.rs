@@ -1,0 +1,91 @@
+//! The report of a job's run: for whoever asked for one, and with nothing in it of the machine that it was made on.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::client::Server;
+use crate::harness::Place;
+
+/// What would be markup, were it taken for it.
+const NAME: &str = "folder/<b>.txt";
+
+#[test]
+fn a_report_is_kept_with_its_job_and_says_nothing_of_the_machine() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    let bert = server.tenant(&place, "bert", "");
+    anna.kernel("primes");
+    let asked = |report: Value| {
+        let parameters = json!({ "on_error": "skip", "config": { "x": "y" }, "report": report });
+        json!({ "kernel": "primes", "input": [{ "text": "0 10\nno\n0 100\n", "name": NAME }], "parameters": parameters })
+    };
+    assert_eq!(anna.post("/v1/jobs", asked(json!("pdf")).to_string()).is(400).code(), "bad-request");
+    // A kernel that knows no setting refuses: then nothing was run, and there is no report.
+    let refused = anna.submit(&asked(json!("html")));
+    let ended = anna.wait(&refused);
+    assert_eq!((&ended["exit_code"], &ended["report"]), (&json!(2), &Value::Null), "{ended}");
+    anna.get(&format!("/v1/jobs/{refused}/report")).is(404);
+    let asked = |report: &str| {
+        let parameters = json!({ "on_error": "skip", "timeout": "50s", "report": report });
+        json!({ "kernel": "primes", "input": [{ "text": "0 10\nno\n0 100\n", "name": NAME }], "parameters": parameters })
+    };
+    let folder = place.path("data").canonicalize().unwrap().display().to_string();
+    let digest = anna.get("/v1/aliases/primes").is(200).json()["digest"].as_str().unwrap().to_owned();
+    let machine = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut texts = String::new();
+    for (form, content_type) in [("html", "text/html; charset=utf-8"), ("json", "application/json")] {
+        let job = anna.submit(&asked(form));
+        let ended = anna.wait(&job);
+        let path = format!("/v1/jobs/{job}/report");
+        assert_eq!(ended["report"]["href"], json!(path), "{ended}");
+        let report = anna.get(&path).is(200);
+        assert_eq!(report.header("content-type"), Some(content_type));
+        assert_eq!(report.header("x-content-type-options"), Some("nosniff"));
+        let policy = report.header("content-security-policy").unwrap();
+        assert!(policy.contains("sandbox") && policy.contains("default-src 'none'"), "{policy}");
+        assert!(!policy.contains("script"), "{policy}");
+        let text = report.text();
+        for of_the_server in [folder.as_str(), "/work/", "in-0-", "--journal", "--sandbox", machine.trim()] {
+            assert!(!text.contains(of_the_server), "{of_the_server}: {text}");
+        }
+        assert!(text.contains(&digest[7..19]) && text.contains("--timeout=50s"), "{text}");
+        texts.push_str(&text);
+        bert.get(&path).is(404);
+        // It goes with what came of the job.
+        let before = anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap();
+        anna.send("DELETE", &format!("/v1/jobs/{job}"), "", b"").is(204);
+        anna.get(&path).is(410);
+        let after = anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap();
+        assert!(before - after >= text.len() as u64, "{before} and {after}: {}", text.len());
+    }
+    assert!(texts.contains("<h2>Timeline</h2>") && texts.contains("folder/&lt;b&gt;.txt"), "{texts}");
+    assert!(texts.contains("\"source\": \"folder/<b>.txt\"") || texts.contains("\"folder/<b>.txt\""), "{texts}");
+    // One that runs has none yet, and one that did not ask never will.
+    let long = json!({ "kernel": "primes", "input": { "text": "0 4000000000\n" }, "parameters": { "report": "html" } });
+    let long = anna.submit(&long);
+    assert_eq!(anna.get(&format!("/v1/jobs/{long}/report")).is(409).code(), "not-finished");
+    anna.post(&format!("/v1/jobs/{long}/cancel"), "").is(202);
+    let without = anna.submit(&json!({ "kernel": "primes", "input": { "text": "0 10\n" } }));
+    assert_eq!(anna.wait(&without)["report"], Value::Null);
+    assert_eq!(anna.get(&format!("/v1/jobs/{without}/report")).is(404).code(), "not-found");
+    server.end(Signal::TERM).code(0);
+}
+
+/// A report that has no room is not kept, and what the job made is all the same.
+#[test]
+fn a_report_counts_like_all_that_is_kept() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    anna.kernel("primes");
+    let stored = anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap();
+    // Room for a result and for what the run says, and for no page.
+    place.taskhost(&format!("tenant set anna --data data --stored {}", stored + 1000)).run().code(0);
+    let parameters = json!({ "report": "html" });
+    let job = anna.submit(&json!({ "kernel": "primes", "input": { "text": "0 10\n" }, "parameters": parameters }));
+    let ended = anna.wait(&job);
+    assert_eq!((&ended["state"], &ended["report"]), (&json!("succeeded"), &Value::Null), "{ended}");
+    assert_eq!(anna.get(&format!("/v1/jobs/{job}/result")).is(200).text(), "4\n");
+    server.end(Signal::TERM).code(0);
+}

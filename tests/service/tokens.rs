@@ -1,0 +1,85 @@
+//! A tenant's own tokens: made, listed and ended by one that may, and never better than that one.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::client::{Client, Server};
+use crate::harness::Place;
+
+fn made(client: &Client, asked: &Value) -> (Client, Value) {
+    let made = client.post("/v1/tokens", asked.to_string()).is(201).json();
+    (Client { address: client.address.clone(), token: made["token"].as_str().unwrap().to_owned() }, made)
+}
+
+#[test]
+fn a_token_makes_tokens_that_are_no_better_and_ends_them() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let (anna, bert) = (server.tenant(&place, "anna", "--requests 100000"), server.tenant(&place, "bert", ""));
+    let (reader, view) = made(&anna, &json!({ "scopes": ["jobs:read", "usage:read"], "expires_in": 3600 }));
+    assert_eq!(view["scopes"], json!(["jobs:read", "usage:read"]));
+    assert_eq!(view["expires"].as_i64().unwrap() - view["created"].as_i64().unwrap() - 3_600_000, 0);
+    reader.get("/v1/jobs").is(200);
+    assert_eq!(reader.post("/v1/jobs", "{}").is(403).code(), "scope-missing");
+    for asked in [reader.get("/v1/tokens"), reader.post("/v1/tokens", "{}")] {
+        assert_eq!(asked.is(403).code(), "scope-missing");
+    }
+    // What is listed has no secret, and nothing of others.
+    let list = anna.get("/v1/tokens").is(200);
+    assert!(
+        !list.text().contains(&reader.token[14..50]) && !list.text().contains(&bert.token[3..13]),
+        "{}",
+        list.text()
+    );
+    let tokens = list.json()["tokens"].as_array().unwrap().clone();
+    let of_this: Vec<_> = tokens.iter().map(|token| (token["key"].clone(), token["is_this"] == true)).collect();
+    assert_eq!(of_this, [(json!(anna.token[3..13]), true), (json!(reader.token[3..13]), false)]);
+    // One that is over soon, and good for little, makes none that is better.
+    let (small, _) = made(&anna, &json!({ "scopes": ["tokens:admin", "jobs:read"], "expires_in": 60 }));
+    let (smaller, view) = made(&small, &json!({ "scopes": ["jobs:read"], "expires_in": 7200 }));
+    assert!(view["expires"].as_i64().unwrap() - view["created"].as_i64().unwrap() <= 60_000, "{view}");
+    let refused = small.post("/v1/tokens", json!({ "scopes": ["kernels:write"] }).to_string()).is(403);
+    assert!(refused.text().contains("kernels:write"), "{}", refused.text());
+    let end = |client: &Client, token: &Client| {
+        client.send("DELETE", &format!("/v1/tokens/{}", &token.token[3..13]), "", b"")
+    };
+    assert_eq!(end(&small, &anna).is(403).code(), "scope-missing");
+    assert_eq!(end(&bert, &reader).is(404).code(), "not-found");
+    end(&small, &smaller).is(204);
+    smaller.get("/v1/jobs").is(401);
+    end(&anna, &smaller).is(404);
+    end(&anna, &reader).is(204);
+    reader.get("/v1/jobs").is(401);
+    for bad in
+        [json!({ "scopes": [] }), json!({ "scopes": ["all"] }), json!({ "scopes": ["jobs:read"], "expires_in": 0 })]
+    {
+        assert_eq!(anna.post("/v1/tokens", bad.to_string()).is(400).code(), "bad-request", "{bad}");
+    }
+    // It may end itself; the operator can make another one.
+    end(&small, &small).is(204);
+    small.get("/v1/tokens").is(401);
+    let audit = anna.get("/v1/audit").is(200).json();
+    let acts: Vec<_> = audit["rows"].as_array().unwrap().iter().map(|row| (&row["action"], &row["actor"])).collect();
+    assert!(acts.contains(&(&json!("token.revoke"), &json!(anna.token[3..13]))), "{acts:?}");
+    assert!(acts.contains(&(&json!("token.create"), &json!(small.token[3..13]))), "{acts:?}");
+    // What was ended stays so, also at the next server.
+    let log = server.end(Signal::TERM).code(0).stderr;
+    assert!(!log.contains(&reader.token[14..50]), "{log}");
+    let server = Server::start(&place);
+    reader.at(&server).get("/v1/jobs").is(401);
+    anna.at(&server).get("/v1/jobs").is(200);
+    server.end(Signal::TERM).code(0);
+}
+
+#[test]
+fn there_are_never_too_many_tokens() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    let asked = json!({ "scopes": ["jobs:read"] });
+    for _ in 1..100 {
+        made(&anna, &asked);
+    }
+    assert_eq!(anna.post("/v1/tokens", asked.to_string()).is(409).code(), "too-many");
+    server.end(Signal::TERM).code(0);
+}
