@@ -112,6 +112,8 @@ fn a_job_that_waits_says_why_and_jobs_are_found_by_what_is_known_of_them() {
     assert_eq!(found("label=who%3Dtwo"), newest_first[..2]);
     assert_eq!(found("label=who%3Dtwo,a%20b%3D%3D&state=queued&limit=1"), newest_first[..1]);
     assert_eq!(found("label=who%3Dthree"), [""; 0]);
+    // It has its turn before that is written down.
+    eventually("the first is known to run", || !found("state=running").is_empty());
     assert_eq!(found(&format!("kernel={digest}&state=running")), jobs[..1]);
     assert_eq!(found("created_after=99999999999999"), [""; 0]);
     // Page by page.

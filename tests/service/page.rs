@@ -68,7 +68,7 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     let shown = browser.value("location.href");
     browser.click("#report");
     browser.sees("Where the time went");
-    browser.sees("numbers <b>.txt");
+    browser.sees("numbers _b_.txt, item 2");
     browser.picture("3b-report");
     browser.open(shown.as_str().unwrap());
     browser.has("#retry");
