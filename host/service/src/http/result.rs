@@ -258,8 +258,13 @@ pub(super) async fn report(
     let mut response = match job.conclusion.report {
         Some(report) => blobs::send(&app, &caller, &headers, &report, content_type).await?,
         None if job.is_gone => return Err(gone()),
-        None if job.spec.parameters.report.is_some() && !job.state.is_over() => return Err(not_finished()),
-        None => return Err(Problem::not_found("report: it has to be asked for with the job")),
+        None if job.spec.parameters.report.is_none() => {
+            return Err(Problem::not_found("report: it has to be asked for with the job"));
+        }
+        None if !job.state.is_over() => return Err(not_finished()),
+        None => {
+            return Err(Problem::not_found("report: the run was ended before it was over, or there was no room for it"));
+        }
     };
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REPORT_POLICY));
     name_job(&mut response, &job);
