@@ -13,6 +13,11 @@ fn is_over(answer: Answer, quota: &str) {
     assert!(answer.header("retry-after").and_then(|time| time.parse::<u64>().ok()).is_some_and(|time| time >= 1));
 }
 
+/// A kernel of the tests.
+fn kernel(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/kernels/{name}.wat", env!("CARGO_MANIFEST_DIR"))).unwrap()
+}
+
 /// Some hours of work.
 const LONG: &str = "0 4000000000\n";
 
@@ -59,8 +64,7 @@ fn a_result_has_no_more_room_than_its_tenant() {
     let server = Server::start(&place);
     let anna = server.tenant(&place, "anna", "--stored 5MB --requests 100000");
     // A megabyte for each item.
-    let file = format!("{}/tests/kernels/huge-result.wat", env!("CARGO_MANIFEST_DIR"));
-    let kernel = anna.kernel_of(std::fs::read(file).unwrap());
+    let kernel = anna.kernel_of(kernel("huge-result"));
     let job = |items: usize| {
         let parameters = json!({ "split": "lines", "merge": "concat", "workers": 1 });
         json!({ "kernel": &kernel, "input": { "text": "x\n".repeat(items) }, "parameters": parameters })
@@ -89,6 +93,75 @@ fn a_result_has_no_more_room_than_its_tenant() {
         .map(|name| place.path(name).metadata().map_or(0, |file| file.len()))
         .sum();
     assert!(on_disk <= 5_000_000, "{on_disk}");
+    server.end(Signal::TERM).code(0);
+}
+
+/// What several jobs write at the same time has no more room together than one alone.
+#[test]
+fn jobs_that_write_at_the_same_time_share_the_room() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--stored 5MB --requests 100000");
+    let kernel = anna.kernel_of(kernel("huge-then-never"));
+    let submit = || {
+        let parameters = json!({ "split": "lines", "merge": "concat", "workers": 1, "batch": 1, "timeout": "10m" });
+        anna.submit(&json!({ "kernel": &kernel, "input": { "text": "x\nx\nx\n7\n" }, "parameters": parameters }))
+    };
+    let first = submit();
+    let items = |id: &str| anna.get(&format!("/v1/jobs/{id}")).is(200).json()["progress"]["items"].clone();
+    eventually("the first has written what it writes", || items(&first) == json!(3));
+    let second = submit();
+    let ended = anna.wait(&second);
+    assert_eq!((&ended["state"], &ended["exit_code"]), (&json!("failed"), &json!(7)), "{ended}");
+    assert!(ended["message"].as_str().is_some_and(|message| message.contains("stored_bytes")), "{ended}");
+    // Whoever came first has its room.
+    assert_eq!(
+        (anna.get(&format!("/v1/jobs/{first}")).json()["state"].clone(), items(&first)),
+        (json!("running"), json!(3))
+    );
+    anna.post(&format!("/v1/jobs/{first}/cancel"), "").is(202);
+    server.end(Signal::TERM).code(0);
+}
+
+/// A run that ends for another limit is not taken for one that has no room, whatever its kernel says.
+#[test]
+fn what_a_kernel_says_is_no_reason() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "");
+    let kernel = anna.kernel_of(kernel("speaks-of-room"));
+    let parameters = json!({ "split": "lines", "on_error": "skip", "workers": 1, "deadline": "2s", "batch": 1 });
+    let job = anna.submit(&json!({ "kernel": &kernel, "input": { "text": "7\nx\n" }, "parameters": parameters }));
+    let ended = anna.wait(&job);
+    let message = ended["message"].as_str().unwrap_or_default();
+    assert_eq!(ended["exit_code"], json!(7), "{ended}");
+    assert!(message.contains("bytes that they may have") && !message.contains("stored_bytes"), "{message}");
+    server.end(Signal::TERM).code(0);
+}
+
+/// A job that runs is held to the CPU time of its tenant, too: it parks, and goes on when there is more.
+#[test]
+fn a_job_that_runs_has_no_more_cpu_time_than_its_tenant() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--cpu-seconds 1 --requests 100000");
+    anna.kernel("primes");
+    let job = anna.submit(&json!({ "kernel": "primes", "input": { "text": LONG } }));
+    let why = || anna.get(&format!("/v1/jobs/{job}/explain")).is(200).json();
+    eventually("it has used up what there is", || why()["reason"] == "cpu_seconds_per_day");
+    eventually("it has no process", || why()["running"] == 0);
+    let used = || anna.get("/v1/usage").is(200).json()["today"]["cpu_ms"].as_u64().unwrap();
+    eventually("that is written down", || used() >= 1000);
+    is_over(anna.call("primes", "0 100"), "cpu_seconds_per_day");
+    let parked = used();
+    place.taskhost("tenant set anna --data data --cpu-seconds 1000").run().code(0);
+    eventually("it goes on", || why()["reason"] == "running" && used() > parked);
+    // What it used is not counted once more at its end.
+    anna.post(&format!("/v1/jobs/{job}/cancel"), "").is(202);
+    eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
+    let told = || anna.get(&format!("/v1/jobs/{job}")).is(200).json()["cpu_ms"].as_u64();
+    eventually("it is paid for", || told().is_some_and(|told| told >= parked));
+    assert!(used() <= told().unwrap() + 1000, "{} for {:?}", used(), told());
     server.end(Signal::TERM).code(0);
 }
 

@@ -1,6 +1,7 @@
 //! `--report FILE.json`: what happened, for programs.
 
 use serde::Serialize;
+use taskhost_pool::event::JobFailure;
 use taskhost_pool::runner::WorkerTimes;
 
 use super::{Reporter, Summary, describe};
@@ -15,6 +16,8 @@ struct Report<'a> {
     command: Vec<String>,
     kernel: Kernel<'a>,
     exit_code: u8,
+    /// The name of the limit of the whole run that was hit.
+    limit: Option<&'static str>,
     items: u64,
     input_bytes: u64,
     output_bytes: u64,
@@ -112,7 +115,7 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
     let failures = reporter.jobs.iter().filter_map(|job| {
         let failure = job.failure.as_ref()?;
         let item = match &failure.failure {
-            taskhost_pool::event::JobFailure::Item(item) => Some((item.number, item.place.offset)),
+            JobFailure::Item(item) => Some((item.number, item.place.offset)),
             _ => None,
         };
         Some(Failure {
@@ -123,6 +126,9 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
             message: describe(job, failure),
         })
     });
+    let is_over_limit = |job: &taskhost_pool::job::JobReport| {
+        job.failure.as_ref().is_some_and(|failure| matches!(failure.failure, JobFailure::OutputLimit(_)))
+    };
     let workers = summary.report.workers.iter().map(|worker| Worker {
         id: worker.id,
         role: worker.role,
@@ -145,6 +151,7 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
             compiled: kernel.compiled,
         },
         exit_code,
+        limit: reporter.jobs.iter().any(is_over_limit).then_some("results"),
         items: progress.items,
         input_bytes: progress.input,
         output_bytes: progress.output,

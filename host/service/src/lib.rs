@@ -5,6 +5,7 @@
 //! * [`tenant`] is who may do what, and how much of it.
 //! * [`job`] is the work: jobs, whose turn it is, the processes that do it; `http` is how tenants ask for it.
 //! * `call` is the small work: one item in, one result out, on workers that are kept ready.
+//! * [`account`] is what both have used that is not written down yet.
 //! * `webhook` is who is told of the end of a job without asking, and which places may be told anything at all.
 //! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
@@ -12,6 +13,7 @@
 //! This crate starts no worker and knows no engine: work is done by processes of their own, and by workers that whoever makes a
 //! service brings.
 
+pub mod account;
 pub mod admin;
 pub mod backup;
 pub mod blobs;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::account::Accounts;
 use crate::admin::{AdminSocket, Ground};
 use crate::blobs::{Blobs, LocalBlobs};
 use crate::call::{Calls, Engine};
@@ -147,6 +148,7 @@ impl Service {
             cores: job_cores,
             fair: Mutex::new(Fair::new(job_cores, job_cores * PROCESSES_PER_CORE)),
             counts: Arc::new(Counts::default()),
+            accounts: Accounts::default(),
             over: Box::new(move |job: &JobId| {
                 over.over(job);
                 news.look();
@@ -244,6 +246,7 @@ impl Service {
         self.app.post.stop();
         self.app.calls.stop();
         self.app.jobs.stop();
+        self.app.calls.write_down();
     }
 }
 

@@ -209,7 +209,7 @@ mod tests {
                 jobs::begin(rows, &made)?;
                 if ends {
                     let done = Conclusion { cpu_ms: 5, ..Conclusion::default() };
-                    jobs::finish(rows, &made, tenant, JobState::Succeeded, &done)?;
+                    jobs::finish(rows, &made, tenant, JobState::Succeeded, &done, 5)?;
                 }
                 Ok(())
             };
@@ -246,7 +246,7 @@ mod tests {
             let refused = jobs::submit(rows, &kept, tenant, &long, &tight, None)?;
             assert_eq!(refused, jobs::Submitted::Full(before));
             jobs::submit(rows, &kept, tenant, &long, &Quotas::default(), None)?;
-            jobs::finish(rows, &kept, tenant, JobState::Cancelled, &Conclusion::default())
+            jobs::finish(rows, &kept, tenant, JobState::Cancelled, &Conclusion::default(), 0)
         });
         submitted.expect("written");
         assert!((before + 12_000..before + 13_000).contains(&stored()), "{before} and {}", stored());

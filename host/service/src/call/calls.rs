@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::account::Accounts;
 use super::lines::Lines;
 use super::numbers::{Counts, Numbers};
 use super::ready::Ready;
@@ -26,7 +25,6 @@ const MOST_READY: usize = 64;
 pub struct Calls {
     shared: Arc<Shared>,
     engine: Arc<dyn Engine>,
-    accounts: Accounts,
     books: Mutex<Books>,
     counts: Counts,
     me: Weak<Self>,
@@ -95,7 +93,6 @@ impl Calls {
         Arc::new_cyclic(|me| Self {
             shared,
             engine,
-            accounts: Accounts::default(),
             books: Mutex::new(books),
             counts: Counts::default(),
             me: Weak::clone(me),
@@ -148,12 +145,12 @@ impl Calls {
     /// Refuses a tenant who has used up what it has today.
     async fn admit(&self, tenant: &Tenant) -> Result<(), CallError> {
         let limit = tenant.quotas.cpu_seconds_per_day;
-        let mut used = self.accounts.used_today(tenant.id);
+        let mut used = self.shared.accounts.used_today(tenant.id);
         if used.is_none() {
-            let (accounts, store, id) = (self.accounts.clone(), self.shared.store().clone(), tenant.id);
+            let (accounts, store, id) = (self.shared.accounts.clone(), self.shared.store().clone(), tenant.id);
             let read = tokio::task::spawn_blocking(move || accounts.read(&store, id)).await;
             read.map_err(|error| CallError::Lost(error.to_string()))?.map_err(CallError::Store)?;
-            used = self.accounts.used_today(tenant.id);
+            used = self.shared.accounts.used_today(tenant.id);
         }
         let seconds = used.unwrap_or(0) / 1000;
         if seconds >= limit { Err(CallError::CpuUsedUp(seconds, limit)) } else { Ok(()) }
@@ -308,7 +305,7 @@ impl Calls {
             _ => Err("it is not ready any more".to_owned()),
         };
         let size = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        (0..size).for_each(|_| self.accounts.called(tenant));
+        (0..size).for_each(|_| self.shared.accounts.called(tenant));
         if size > 1 {
             self.counts.run_together(size);
         }
@@ -348,7 +345,7 @@ impl Calls {
         let correction = more.as_secs_f64() - std::mem::take(&mut ready.charged);
         ready.seen = now;
         if !more.is_zero() {
-            self.accounts.used(purpose.tenant, more);
+            self.shared.accounts.used(purpose.tenant, more);
         }
         if correction != 0.0 {
             self.shared.fair().charge(purpose.tenant, correction);
@@ -357,7 +354,7 @@ impl Calls {
 
     /// Has written down what was used; to be called about once a second.
     pub fn write_down(&self) {
-        self.accounts.write(self.shared.store());
+        self.shared.accounts.write(self.shared.store());
     }
 
     /// Whether anything is under way, or was used that is not written down.

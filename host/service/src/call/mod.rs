@@ -1,14 +1,12 @@
 //! Calls: one item in, one result out, while the caller waits.
 //!
 //! * [`Engine`] has the workers. It is not part of this crate: whoever makes a service brings one.
-//! * [`calls`] has the kernels that are [`ready`], and the way of a call from its arrival to its result; [`account`] is what calls
-//!   have used.
+//! * [`calls`] has the kernels that are [`ready`], and the way of a call from its arrival to its result.
 //! * [`lines`] decides which call is next; [`numbers`] are what was done.
 //!
 //! A worker serves one tenant and one kernel. Those that have nothing to do are kept for the next call, the least recently used
 //! of too many are ended.
 
-mod account;
 mod calls;
 mod lines;
 mod numbers;

@@ -92,6 +92,7 @@ pub(super) async fn hand_in(
         }
     }
     admit(&app, &caller).await?;
+    let turn = app.submissions.next(tenant).await;
     let (specs, fresh) = keep(&app, &caller, many).await?;
     let jobs: Vec<JobId> = specs.iter().map(|_| JobId::create()).collect();
     let quotas = caller.tenant.quotas;
@@ -126,7 +127,9 @@ pub(super) async fn hand_in(
         }
         Ok(Handed::New)
     });
-    match handed.await? {
+    let handed = handed.await?;
+    drop(turn);
+    match handed {
         Handed::New => {
             for (job, spec) in jobs.iter().zip(specs) {
                 app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));

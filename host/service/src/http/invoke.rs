@@ -45,7 +45,7 @@ const REMEMBERED: usize = 10_000;
 /// What somebody calls a kernel.
 type Reference = (TenantId, String);
 
-/// What references of tenants mean, so that a call need not ask the store: forgotten whenever a name or a kernel changes.
+/// What references of tenants mean, so that neither a call nor a job need ask the store: forgotten whenever a name or a kernel changes.
 #[derive(Debug, Default)]
 pub(super) struct Meanings {
     changes: AtomicU64,
@@ -107,6 +107,11 @@ async fn meaning(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Mean
     });
     app.meanings.keep(tenant, reference, at, &meaning);
     Ok(meaning)
+}
+
+/// The kernel that a reference means.
+pub(super) async fn digest(app: &App, caller: &Caller, reference: &str) -> Result<Digest, Problem> {
+    Ok(meaning(app, caller, reference).await?.digest)
 }
 
 /// What stands behind the `?`.

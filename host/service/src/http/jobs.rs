@@ -193,7 +193,7 @@ pub(super) async fn cancel(
     let act = act(&caller, "job.cancel", &job);
     let conclusion = found.conclusion.clone();
     let done = app.write(move |rows| {
-        let done = jobs::finish(rows, &over, tenant, JobState::Cancelled, &conclusion)?;
+        let done = jobs::finish(rows, &over, tenant, JobState::Cancelled, &conclusion, 0)?;
         if done {
             audit::add(rows, &act)?;
         }
@@ -281,6 +281,7 @@ pub(super) async fn explain(
         Some(Reason::ConcurrentJobs) => "as many of your jobs run as may run at a time: the quota concurrent_jobs",
         Some(Reason::Earlier) => "jobs of yours came earlier",
         Some(Reason::Processes) => "the server has begun as many jobs as it has room for",
+        Some(Reason::CpuSecondsPerDay) => "its tenant has used up its CPU time of today: it goes on tomorrow (UTC)",
         Some(Reason::Cores) => "all cores are in use by those who have used less for their weight",
     };
     Ok(Json(ExplanationView { state: found.state, detail, wait }))

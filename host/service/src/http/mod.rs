@@ -1,11 +1,11 @@
 //! The service over HTTP: what is asked for is checked, kept, and answered.
 //!
 //! * [`server`] has the connections: how many, how slow, how long; [`tls`] makes them secret; [`guard`] is what every request
-//!   passes, [`metrics`] what is counted of it, [`process`] what the server itself takes.
+//!   passes, [`metrics`] what is counted of it, [`process`] what the server itself takes, [`turns`] who has how much done at a time.
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`] with [`checks`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] and
+//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] and
 //!   [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`health`].
 
 mod aliases;
@@ -14,7 +14,6 @@ mod blobs;
 mod body;
 mod bucket;
 mod change;
-mod checks;
 mod events;
 mod guard;
 mod health;
@@ -38,6 +37,7 @@ mod stream;
 mod submit;
 mod tls;
 mod tokens;
+mod turns;
 mod usage;
 mod view;
 mod webhooks;
@@ -105,7 +105,8 @@ pub struct App {
     guard: guard::Guard,
     metrics: metrics::Metrics,
     incoming: body::Incoming,
-    checks: checks::Checks,
+    checks: turns::Turns,
+    submissions: turns::Turns,
 }
 
 impl App {
@@ -133,7 +134,8 @@ impl App {
             guard: guard::Guard::default(),
             metrics: metrics::Metrics::default(),
             incoming: body::Incoming::default(),
-            checks: checks::Checks::default(),
+            checks: turns::Turns::of_kernels(),
+            submissions: turns::Turns::of_jobs(),
         }
     }
 

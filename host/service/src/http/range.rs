@@ -1,20 +1,24 @@
 //! Sending a content, or a part of it: `Range: bytes=FROM-TO`.
 
 use std::fs::File;
+use std::future::Future as _;
+use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::body::{Frame, SizeHint};
+use tokio::task::JoinHandle;
 
 use super::Problem;
 use crate::blobs::Digest;
 
-/// Read and sent at a time. Small enough that reading it from a disk does not keep others waiting for long.
-const PART: u64 = 64 << 10;
+/// Read and sent at a time: so much that handing it from thread to thread costs little beside.
+const PART: u64 = 256 << 10;
 
 /// What is asked for of a content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,28 +61,62 @@ pub(super) fn beginning(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     }
 }
 
-/// A part of a file as a body: read as it is sent.
-struct FileBody {
-    file: File,
-    at: u64,
-    end: u64,
+/// What is read in parts.
+trait Source: Send + Sync + 'static {
+    fn read(&self, part: &mut [u8], at: u64) -> io::Result<()>;
 }
 
-impl hyper::body::Body for FileBody {
-    type Data = Bytes;
-    type Error = std::io::Error;
+impl Source for File {
+    fn read(&self, part: &mut [u8], at: u64) -> io::Result<()> {
+        self.read_exact_at(part, at)
+    }
+}
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+/// A part of a file as a body: read as it is sent, beside the thread that has the connections. A slow disk is slow for whoever
+/// reads from it alone.
+struct FileBody<S> {
+    file: Arc<S>,
+    at: u64,
+    end: u64,
+    /// The part that is being read.
+    coming: Option<JoinHandle<io::Result<Vec<u8>>>>,
+}
+
+impl<S: Source> FileBody<S> {
+    fn new(file: S, at: u64, end: u64) -> Self {
+        Self { file: Arc::new(file), at, end, coming: None }
+    }
+
+    fn begin(&self) -> JoinHandle<io::Result<Vec<u8>>> {
+        let (file, at, len) = (Arc::clone(&self.file), self.at, PART.min(self.end - self.at));
+        tokio::task::spawn_blocking(move || {
+            let mut part = vec![0; usize::try_from(len).unwrap_or(0)];
+            file.read(&mut part, at).map(|()| part)
+        })
+    }
+}
+
+impl<S: Source> hyper::body::Body for FileBody<S> {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if self.at >= self.end {
             return Poll::Ready(None);
         }
-        let len = PART.min(self.end - self.at);
-        let mut part = vec![0; usize::try_from(len).unwrap_or(0)];
-        if let Err(error) = self.file.read_exact_at(&mut part, self.at) {
-            return Poll::Ready(Some(Err(error)));
-        }
-        self.at += len;
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from(part)))))
+        let mut coming = self.coming.take().unwrap_or_else(|| self.begin());
+        let part = match pin!(&mut coming).poll(context) {
+            Poll::Ready(part) => part.map_err(io::Error::other).flatten(),
+            Poll::Pending => {
+                self.coming = Some(coming);
+                return Poll::Pending;
+            }
+        };
+        self.at += part.as_ref().map_or(0, |part| part.len() as u64);
+        Poll::Ready(Some(part.map(|part| Frame::data(Bytes::from(part)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -106,7 +144,7 @@ pub(super) fn send(
             return Err(Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, "bad-range", text));
         }
     };
-    let mut response = Response::new(Body::new(FileBody { file, at: from, end: to }));
+    let mut response = Response::new(Body::new(FileBody::new(file, from, to)));
     *response.status_mut() = status;
     let answer = response.headers_mut();
     answer.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -125,7 +163,44 @@ pub(super) fn send(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::thread::{self, ThreadId};
+
+    use http_body_util::BodyExt as _;
+
     use super::*;
+
+    /// Says of each byte where it is, and in which threads it was asked.
+    struct Numbers(Mutex<Vec<ThreadId>>);
+
+    impl Source for Arc<Numbers> {
+        fn read(&self, part: &mut [u8], at: u64) -> io::Result<()> {
+            self.0.lock().expect("whole").push(thread::current().id());
+            part.iter_mut().zip(at..).for_each(|(byte, at)| *byte = (at % 251) as u8);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_content_is_read_beside_the_thread_that_has_the_connections() {
+        let (from, to) = (7, 2 * PART + 100);
+        let numbers = Arc::new(Numbers(Mutex::default()));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let body = FileBody::new(Arc::clone(&numbers), from, to);
+        assert_eq!(hyper::body::Body::size_hint(&body).exact(), Some(to - from));
+        let bytes = runtime.block_on(body.collect()).expect("all of it").to_bytes();
+        assert!(bytes.iter().zip(from..).all(|(byte, at)| *byte == (at % 251) as u8));
+        assert_eq!(bytes.len() as u64, to - from);
+        let threads = numbers.0.lock().expect("whole");
+        assert!(threads.len() == 3 && !threads.contains(&thread::current().id()), "{threads:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_cuts_the_answer_off() {
+        let place = tempfile::tempfile().expect("a file");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        assert!(runtime.block_on(FileBody::new(place, 0, 10).collect()).is_err(), "it is shorter");
+    }
 
     #[test]
     fn ranges_are_those_of_the_standard() {

@@ -88,7 +88,8 @@ pub(super) async fn retry(
         spec.inputs.push(Input { blob, name: old.name.clone() });
         spec.input_bytes += bytes;
     }
-    hand_in(&app, &caller, &headers, (spec, Fresh::new()), again).await
+    let turn = app.submissions.next(caller.tenant.id).await;
+    hand_in(&app, &caller, &headers, (spec, Fresh::new()), again, turn).await
 }
 
 /// Whether a run would decompress this: what is said of its items is about what comes of that.

@@ -14,15 +14,17 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::Fresh;
 use super::guard::need;
+use super::invoke::digest as kernel;
 use super::jobs::{Who, find_later, wait};
-use super::kernels::{act, resolve, until_tomorrow};
+use super::kernels::{act, until_tomorrow};
+use super::turns::Turn;
 use super::view::{JobView, view};
-use super::{App, Problem, blobs, body};
+use super::{App, Problem, blobs, blocking, body};
 use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters};
 use crate::store::contents::Stay;
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
-use crate::store::{audit, contents, usage};
+use crate::store::{audit, contents};
 use crate::tenant::{Caller, Scope, TenantId};
 
 /// Longest key of a request that may come again.
@@ -136,8 +138,9 @@ pub(super) async fn submit(
             return replay(&app, &caller, &headers, before).await;
         }
     }
+    let turn = app.submissions.next(caller.tenant.id).await;
     let (spec, fresh) = asked.keep(&app, &caller).await?;
-    hand_in(&app, &caller, &headers, (spec, fresh), again).await
+    hand_in(&app, &caller, &headers, (spec, fresh), again, turn).await
 }
 
 /// Whether a request with this key was made before, whatever it was.
@@ -165,13 +168,14 @@ enum Refusal {
     Full(u64),
 }
 
-/// Keeps a job whose inputs are kept or laid down, and answers with it.
+/// Keeps a job whose inputs are kept or laid down, for which it is the tenant's turn, and answers with it.
 pub(super) async fn hand_in(
     app: &App,
     caller: &Caller,
     headers: &HeaderMap,
     (spec, fresh): (JobSpec, Fresh),
     again: Option<Idempotency>,
+    turn: Turn,
 ) -> Result<Response, Problem> {
     spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()))?;
     let (job, tenant) = (JobId::create(), caller.tenant.id);
@@ -198,6 +202,7 @@ pub(super) async fn hand_in(
         Err(Refusal::Unknown(blob)) => return Err(unknown_blob(blob)),
         Err(Refusal::Full(stored)) => return Err(body::refuse(app, caller, &fresh, stored).await),
     };
+    drop(turn);
     match submitted {
         Submitted::New(created) => {
             app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
@@ -219,14 +224,21 @@ pub(super) async fn admit(app: &App, caller: &Caller) -> Result<(), Problem> {
     if app.jobs.is_draining() {
         return Err(Problem::busy("the server stops, and takes no more jobs"));
     }
-    let (tenant, today) = (caller.tenant.id, crate::time::Moment::now().day());
-    let read = app.read(move |rows| Ok((usage::on_day(rows, tenant, today)?, jobs::open_count(rows, tenant)?)));
-    let (used, open) = read.await?;
-    let quotas = &caller.tenant.quotas;
-    let (seconds, limit) = (used.cpu_ms / 1000, quotas.cpu_seconds_per_day);
+    let (tenant, quotas) = (caller.tenant.id, &caller.tenant.quotas);
+    let used = match app.shared.accounts.used_today(tenant) {
+        Some(used) => used,
+        None => {
+            let (accounts, store) = (app.shared.accounts.clone(), app.shared.store().clone());
+            let read = blocking(move || accounts.read(&store, tenant).map(|()| accounts.used_today(tenant))).await?;
+            read.map_err(|error| Problem::store(&error))?.unwrap_or(0)
+        }
+    };
+    let (seconds, limit) = (used / 1000, quotas.cpu_seconds_per_day);
     if seconds >= limit {
         return Err(Problem::quota("cpu_seconds_per_day", limit, seconds, until_tomorrow()));
     }
+    // As far as they are known at once; they are counted when it is kept.
+    let open = app.shared.fair().jobs_of(tenant) as u64;
     if open >= u64::from(quotas.queued_jobs) {
         return Err(too_many(quotas.queued_jobs, open));
     }
@@ -325,11 +337,6 @@ impl Asked {
         let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of: None };
         Ok((spec, fresh))
     }
-}
-
-pub(super) async fn kernel(app: &App, caller: &Caller, reference: &str) -> Result<Digest, Problem> {
-    let kernel = resolve(app, caller, reference).await?;
-    kernel.digest.parse().map_err(|_| Problem::internal("a digest that is kept cannot be read"))
 }
 
 async fn stored(app: &App, tenant: TenantId, blob: Digest) -> Result<u64, Problem> {

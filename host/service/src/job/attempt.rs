@@ -72,7 +72,13 @@ struct Report {
     coordinator: Coordinator,
     #[serde(default)]
     verdicts: BTreeMap<String, u64>,
+    /// The name of the limit that the run has hit.
+    #[serde(default)]
+    limit: Option<String>,
 }
+
+/// What a run calls the limit of its results.
+const RESULTS: &str = "results";
 
 #[derive(Debug, Deserialize)]
 struct Coordinator {
@@ -151,6 +157,11 @@ impl WorkFolder {
             }
         }
         Ok(())
+    }
+
+    /// Whether the run has ended since its results had more bytes than they may. What it says in words may be a kernel's.
+    pub(super) fn is_over_room(&self) -> bool {
+        self.report().is_some_and(|report| report.limit.as_deref() == Some(RESULTS))
     }
 
     fn report(&self) -> Option<Report> {

@@ -30,6 +30,8 @@ pub struct Turn {
     pub go_on: Vec<JobId>,
     /// Jobs that are stopped until it is their turn again.
     pub stop: Vec<JobId>,
+    /// Jobs that give their process up, since it will not be their turn for long.
+    pub park: Vec<JobId>,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,8 @@ struct Queue {
     weight: u32,
     /// Jobs that have a process at a time.
     most: usize,
+    /// Its CPU time of today is used up.
+    is_spent: bool,
     /// Seconds of CPU time over weight.
     debt: f64,
     /// Those that have a process, oldest first.
@@ -51,6 +55,7 @@ struct Job {
     tenant: TenantId,
     cores: usize,
     is_on: bool,
+    is_parking: bool,
 }
 
 /// The jobs that wait and run.
@@ -73,13 +78,41 @@ impl Fair {
     /// A tenant's weight, and how many of its jobs have a process at a time; none at all for one that is disabled.
     pub fn know(&mut self, tenant: TenantId, weight: u32, most: u32) {
         let most = most as usize;
+        if most > 0 {
+            self.wake(tenant);
+        }
         if let Some(queue) = self.queues.get_mut(&tenant) {
             (queue.weight, queue.most) = (weight.max(1), most);
             return;
         }
-        let queue =
-            Queue { weight: weight.max(1), most, debt: 0.0, running: Vec::new(), waiting: VecDeque::new(), calls: 0 };
+        let (running, waiting) = (Vec::new(), VecDeque::new());
+        let queue = Queue { weight: weight.max(1), most, is_spent: false, debt: 0.0, running, waiting, calls: 0 };
         self.queues.insert(tenant, queue);
+    }
+
+    /// Whether a tenant has used up its CPU time of today: until that changes, none of its jobs has its turn.
+    pub fn spend(&mut self, tenant: TenantId, is_spent: bool) {
+        if !is_spent {
+            self.wake(tenant);
+        }
+        if let Some(queue) = self.queues.get_mut(&tenant) {
+            queue.is_spent = is_spent;
+        }
+    }
+
+    /// Tenants that have jobs.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<TenantId> {
+        let with_jobs = self.queues.iter().filter(|(_, queue)| !queue.running.is_empty() || !queue.waiting.is_empty());
+        with_jobs.map(|(tenant, _)| *tenant).collect()
+    }
+
+    /// Whether several jobs have a process, so that they take turns.
+    #[must_use]
+    pub fn is_contested(&self) -> bool {
+        let cores =
+            self.queues.values().flat_map(|queue| &queue.running).map(|job| self.jobs[job].cores).sum::<usize>();
+        cores > self.cores
     }
 
     /// A job has come, which is worth so many cores. Its tenant is known.
@@ -87,7 +120,7 @@ impl Fair {
         self.wake(tenant);
         let Some(queue) = self.queues.get_mut(&tenant) else { return };
         queue.waiting.push_back(job.clone());
-        self.jobs.insert(job, Job { tenant, cores: cores.clamp(1, self.cores), is_on: false });
+        self.jobs.insert(job, Job { tenant, cores: cores.clamp(1, self.cores), is_on: false, is_parking: false });
     }
 
     /// A tenant has something to do: it owes no less than others who have.
@@ -157,6 +190,12 @@ impl Fair {
         self.jobs.is_empty()
     }
 
+    /// How many jobs of a tenant wait or run.
+    #[must_use]
+    pub fn jobs_of(&self, tenant: TenantId) -> usize {
+        self.queues.get(&tenant).map_or(0, |queue| queue.waiting.len() + queue.running.len())
+    }
+
     /// How many jobs of all tenants wait for a process.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -187,14 +226,15 @@ impl Fair {
         let mut left = self.cores;
         for tenant in order {
             let Some(queue) = self.queues.get_mut(&tenant) else { continue };
-            for job in queue.running.iter().filter(|_| queue.most > 0) {
+            let most = queue.most();
+            for job in queue.running.iter().filter(|_| most > 0) {
                 let cores = self.jobs[job].cores;
                 if cores <= left {
                     left -= cores;
                     chosen.insert(job.clone());
                 }
             }
-            while may_start && left > 0 && queue.running.len() < queue.most && running < self.most {
+            while may_start && left > 0 && queue.running.len() < most && running < self.most {
                 let Some(job) = queue.waiting.front().filter(|job| self.jobs[*job].cores <= left) else { break };
                 left -= self.jobs[job].cores;
                 running += 1;
@@ -204,10 +244,15 @@ impl Fair {
             }
         }
         let mut turn = Turn { start: started, ..Turn::default() };
-        for job in self.queues.values().flat_map(|queue| &queue.running) {
-            let Some(known) = self.jobs.get_mut(job) else { continue };
+        let all = self.queues.values().flat_map(|queue| queue.running.iter().map(|job| (job, queue.most() == 0)));
+        for (job, is_kept_out) in all {
+            let Some(known) = self.jobs.get_mut(job).filter(|known| !known.is_parking) else { continue };
             let is_chosen = chosen.contains(job);
             match (known.is_on, is_chosen) {
+                _ if is_kept_out => {
+                    known.is_parking = true;
+                    turn.park.push(job.clone());
+                }
                 (false, true) if !turn.start.contains(job) => turn.go_on.push(job.clone()),
                 (true, false) => turn.stop.push(job.clone()),
                 _ => {}
@@ -219,13 +264,18 @@ impl Fair {
 }
 
 impl Queue {
+    /// Jobs that may have a process at a time, as things are.
+    fn most(&self) -> usize {
+        if self.is_spent { 0 } else { self.most }
+    }
+
     fn is_busy(&self) -> bool {
-        !self.running.is_empty() || !self.waiting.is_empty() || self.calls > 0
+        self.has_jobs() || self.calls > 0
     }
 
     /// Whether there are jobs that may run.
     fn has_jobs(&self) -> bool {
-        self.most > 0 && (!self.running.is_empty() || !self.waiting.is_empty())
+        self.most() > 0 && (!self.running.is_empty() || !self.waiting.is_empty())
     }
 }
 
@@ -332,16 +382,40 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_has_no_more_processes_than_it_may_and_a_disabled_one_is_stopped() {
+    fn a_tenant_has_no_more_processes_than_it_may_and_a_disabled_one_has_none() {
         let mut fair = fair(8, [1, 1]);
         let jobs: Vec<_> = (0..6).map(|_| add(&mut fair, ANNA, 1)).collect();
         assert_eq!(fair.turn().start, jobs[..4]);
         assert_eq!(fair.waiting(), 2);
         fair.know(ANNA, 1, 0);
-        assert_eq!(fair.turn().stop, jobs[..4]);
+        assert_eq!(fair.turn(), Turn { park: jobs[..4].to_vec(), ..Turn::default() });
+        assert_eq!(fair.turn(), Turn::default(), "it is said once");
         fair.know(ANNA, 1, 4);
-        assert_eq!(fair.turn().go_on, jobs[..4]);
+        assert_eq!(fair.turn(), Turn::default(), "they are on their way out");
         fair.remove(&jobs[0]);
         assert_eq!(fair.turn().start, [jobs[4].clone()]);
+    }
+
+    #[test]
+    fn who_has_used_up_what_it_has_today_has_no_turn_until_it_has_more() {
+        let mut fair = fair(2, [1, 1]);
+        let (spent, other) = (add(&mut fair, ANNA, 2), add(&mut fair, BERT, 2));
+        assert_eq!(fair.turn().start, [spent.clone()]);
+        fair.spend(ANNA, true);
+        let turn = fair.turn();
+        assert_eq!((turn.park, turn.start), (vec![spent.clone()], vec![other.clone()]));
+        // Parked, it waits like one that has just come.
+        fair.remove(&spent);
+        fair.add(spent.clone(), ANNA, 2);
+        fair.remove(&other);
+        assert_eq!(fair.turn(), Turn::default());
+        assert!(!fair.is_held(BERT), "nobody waits for who may not run");
+        fair.charge(BERT, 100.0);
+        let other = add(&mut fair, BERT, 2);
+        assert_eq!(fair.turn().start, [other]);
+        fair.spend(ANNA, false);
+        assert!((fair.debt(ANNA) - fair.debt(BERT)).abs() < 0.1, "and it has saved no turns up");
+        fair.charge(BERT, 1.0);
+        assert_eq!(fair.turn().start, [spent]);
     }
 }

@@ -1,6 +1,7 @@
 //! The process of a job, as far as others than its own thread have to do with it: it is signalled and measured, but never
 //! once it was waited for, when its number may be that of another.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,7 +10,13 @@ use super::launch;
 
 /// The process that a job has, if it has one, and what its processes have used.
 #[derive(Debug, Default)]
-pub(super) struct Handle(Mutex<Inner>);
+pub(super) struct Handle {
+    inner: Mutex<Inner>,
+    /// Bytes that its result may have.
+    room: AtomicU64,
+    /// It was killed since its tenant has no room for what it writes.
+    is_out_of_room: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -18,12 +25,14 @@ struct Inner {
     before: u64,
     /// That of the one that runs.
     now: u64,
+    /// CPU time that its tenant owes for it already, in milliseconds.
+    charged: u64,
 }
 
 impl Handle {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Whole between any two statements.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// It has a process.
@@ -53,6 +62,47 @@ impl Handle {
         let mut inner = self.lock();
         inner.measure();
         inner.before + inner.now
+    }
+
+    /// What was not charged yet of the CPU time that it has used, which now is: in milliseconds. Of what it has used since
+    /// this was last asked, as much as it says itself at its end.
+    pub(super) fn charge(&self, says_itself: u64) -> u64 {
+        let used = self.cpu_ms().max(says_itself);
+        let mut inner = self.lock();
+        let more = used.saturating_sub(inner.charged);
+        inner.charged += more;
+        more
+    }
+
+    /// What was to be charged could not be.
+    pub(super) fn give_back(&self, charged: u64) {
+        self.lock().charged -= charged;
+    }
+
+    /// Whether it has a process.
+    pub(super) fn has_process(&self) -> bool {
+        self.lock().process.is_some()
+    }
+
+    /// It has a process whose result may have so many bytes.
+    pub(super) fn has_room(&self, bytes: u64) {
+        self.room.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that its result may have.
+    pub(super) fn room(&self) -> u64 {
+        self.room.load(Ordering::Relaxed)
+    }
+
+    /// Ends its process, for which there is no room.
+    pub(super) fn end_for_want_of_room(&self) {
+        self.is_out_of_room.store(true, Ordering::Relaxed);
+        self.signal(Signal::KILL);
+    }
+
+    /// Whether its process was ended for want of room.
+    pub(super) fn is_out_of_room(&self) -> bool {
+        self.is_out_of_room.load(Ordering::Relaxed)
     }
 }
 
@@ -88,6 +138,12 @@ mod tests {
             handle.ended();
             shell.wait().expect("it ends");
             assert!(handle.cpu_ms() >= before + 50);
+            let charged = handle.charge(0);
+            assert!(charged >= 50 && handle.charge(0) == 0, "{charged}");
+            handle.give_back(charged);
+            assert_eq!(handle.charge(0), charged);
+            assert_eq!(handle.charge(handle.cpu_ms() + 7), 7);
+            handle.give_back(7);
             assert_eq!(handle.lock().process, None);
             before = handle.cpu_ms();
         }

@@ -12,6 +12,7 @@ mod page;
 mod process;
 mod progress;
 mod room;
+mod roster;
 mod runner;
 mod spec;
 mod veil;

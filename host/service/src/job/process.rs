@@ -4,6 +4,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use super::attempt::{Conclusion, Way, WorkFolder};
 use super::handle::Handle;
@@ -86,6 +87,7 @@ impl Attempt {
         // Before there is a process that somebody has to wait for.
         let log = folder.open_log()?;
         let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
+        self.handle.has_room(output);
         self.handle.began(child.id());
         let _ = self.orders.send(Order::Started(self.job.clone()));
         let veil = Veil::new(&[folder.path(), &cache, &self.shared.data]);
@@ -93,9 +95,12 @@ impl Attempt {
         if self.is_over()? {
             // What was done until then is paid for.
             let (job, tenant, cpu_ms) = (self.job.clone(), self.tenant, self.handle.cpu_ms());
-            self.shared.store().write(move |rows| jobs::charge(rows, &job, tenant, cpu_ms))?;
+            self.charged(cpu_ms, move |rows, more_ms| jobs::charge(rows, &job, tenant, cpu_ms, more_ms))?;
             folder.remove();
             return Ok(Outcome::Over);
+        }
+        if ended.code.is_none() && self.handle.is_out_of_room() {
+            return self.conclude(folder, &spec, room::RUN_LIMIT, room::refusal(self.quota()));
         }
         match ended.code {
             Some(130 | 143) => Ok(Outcome::Parked),
@@ -139,7 +144,7 @@ impl Attempt {
         let report = folder.keep_report(blobs, self.tenant, spec, &[folder.path(), &cache, &self.shared.data])?;
         conclusion.report = report.map(|(digest, _)| digest);
         kept.extend(report);
-        let said = room::in_words(code, spec.as_named(said), self.quota());
+        let said = if folder.is_over_room() { room::refusal(self.quota()) } else { spec.as_named(said) };
         conclusion.message = Some(said).filter(|said| code != 0 && !said.is_empty());
         self.finish(folder, conclusion, kept)
     }
@@ -149,6 +154,23 @@ impl Attempt {
         let message = format!("its process ended unexpectedly, {FAULTS} times: {said}");
         let conclusion = Conclusion { exit: Some(1), message: Some(message), ..Conclusion::default() };
         self.finish(folder, conclusion, Vec::new())
+    }
+
+    /// Has something written with what was not charged yet of the CPU time that the job says it has used, in milliseconds.
+    fn charged<T: Send + 'static>(
+        &self,
+        says_itself: u64,
+        write: impl FnOnce(&rusqlite::Connection, u64) -> store::Result<T> + Send + 'static,
+    ) -> store::Result<T> {
+        let more_ms = self.handle.charge(says_itself);
+        // What was charged before is in line before this: whoever reads how the job ended reads that, too.
+        self.shared.accounts.write(self.shared.store());
+        let written = self.shared.store().write(move |rows| write(rows, more_ms));
+        match &written {
+            Ok(_) => self.shared.fair().charge(self.tenant, Duration::from_millis(more_ms).as_secs_f64()),
+            Err(_) => self.handle.give_back(more_ms),
+        }
+        written
     }
 
     fn finish(
@@ -161,9 +183,9 @@ impl Attempt {
         // What a run says of itself is exact, but only of its last process.
         conclusion.cpu_ms = conclusion.cpu_ms.max(seen);
         let (job, tenant, quota, blobs) = (self.job.clone(), self.tenant, self.quota(), Arc::clone(&self.shared.blobs));
-        let (over, unused) = self.shared.store().write(move |rows| {
+        let (over, unused) = self.charged(conclusion.cpu_ms, move |rows, more_ms| {
             let unused = room::keep(rows, &*blobs, (tenant, quota), kept, &mut conclusion)?;
-            let is_first = jobs::finish(rows, &job, tenant, conclusion.state(), &conclusion)?;
+            let is_first = jobs::finish(rows, &job, tenant, conclusion.state(), &conclusion, more_ms)?;
             Ok((if is_first { jobs::get(rows, &job)? } else { None }, unused))
         })?;
         sweep::remove(self.shared.store(), &self.shared.blobs, unused)?;

@@ -39,6 +39,14 @@ impl WorkFolder {
         is_small.then(|| serde_json::from_slice(&fs::read(&path).ok()?).ok()).flatten()
     }
 
+    /// Bytes that it has written so far which will be kept, as far as they can be seen.
+    pub(super) fn written(&self) -> u64 {
+        let is_kept = |name: &str| ["result", ".result", "errors.jsonl", LOG].iter().any(|kept| name.starts_with(kept));
+        let entries = fs::read_dir(self.path()).into_iter().flatten().filter_map(Result::ok);
+        let kept = entries.filter(|entry| entry.file_name().to_str().is_some_and(is_kept));
+        kept.filter_map(|entry| entry.metadata().ok()).map(|file| file.len()).sum()
+    }
+
     /// What the kernel and the run have said so far.
     #[must_use]
     pub fn log(&self) -> Option<File> {
@@ -125,6 +133,10 @@ mod tests {
         assert_eq!(folder.far(), Some(far));
         assert_eq!((growing.read(0).expect("some"), growing.read(3).expect("some")), (b"0123".to_vec(), b"3".to_vec()));
         assert_eq!(growing.read(4).expect("nothing"), b"");
+        for (name, bytes) in [("in-0-a.txt", 1000), ("journal", 100), ("errors.jsonl", 3), (LOG, 4)] {
+            fs::write(folder.path().join(name), vec![0; bytes]).expect("written");
+        }
+        assert_eq!(folder.written(), 10 + 3 + 4);
     }
 
     #[test]

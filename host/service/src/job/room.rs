@@ -1,5 +1,6 @@
 //! What a job may keep of what it made: no more than its tenant has room for. It is held to what is left when it begins, while
-//! it writes; and, since others of its tenant may have ended meanwhile, once more when it is over.
+//! it writes; all that a tenant has at work are held to that together; and, since others may have ended meanwhile, each is once
+//! more when it is over.
 
 use rusqlite::Connection;
 
@@ -11,11 +12,8 @@ use crate::store::{self, contents};
 use crate::sweep;
 use crate::tenant::TenantId;
 
-/// What a run says of a result that became larger than it may.
-const OVER: &str = "bytes that they may have";
-
 /// The exit code of a run that has hit a limit of its own.
-const RUN_LIMIT: u8 = 7;
+pub(super) const RUN_LIMIT: u8 = 7;
 
 /// Bytes that a tenant has room for.
 ///
@@ -26,16 +24,24 @@ pub(super) fn left(connection: &Connection, tenant: TenantId, quota: u64) -> sto
 }
 
 /// What a tenant is told whose result has no room.
-fn refusal(quota: u64) -> String {
+pub(super) fn refusal(quota: u64) -> String {
     format!(
         "the quota stored_bytes is used up: there is no room for the result within {quota} bytes; what is not needed can be \
          deleted"
     )
 }
 
-/// Says why a run ended, when that was for want of the tenant's room.
-pub(super) fn in_words(code: u8, said: String, quota: u64) -> String {
-    if code == RUN_LIMIT && said.contains(OVER) { refusal(quota) } else { said }
+/// Which of those that write at the same time have no room for what they have written, of whom the first came first: what it
+/// has written stays its own, whatever others write.
+pub(super) fn over(mut left: u64, written: &[u64]) -> Vec<usize> {
+    let mut over = Vec::new();
+    for (number, written) in written.iter().enumerate() {
+        match left.checked_sub(*written) {
+            Some(rest) => left = rest,
+            None => over.push(number),
+        }
+    }
+    over
 }
 
 /// Keeps of what a job made as much as there is room for, its result first. Returns what is not kept.
@@ -112,10 +118,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_limit_of_the_result_is_one_of_the_tenant() {
-        let said = || "error: a: the results have more than the 10 bytes that they may have".to_owned();
-        assert!(in_words(7, said(), 10).contains("stored_bytes"));
-        assert_eq!(in_words(3, said(), 10), said());
-        assert_eq!(in_words(7, "it took too long".into(), 10), "it took too long");
+    fn of_several_that_write_the_last_have_no_room() {
+        assert!(over(10, &[4, 6]).is_empty());
+        assert_eq!(over(10, &[4, 7]), [1]);
+        assert_eq!(over(10, &[11, 7, 3, 1]), [0, 3], "what has no room takes none");
+        assert_eq!(over(0, &[0, 1]), [1]);
     }
 }

@@ -1,6 +1,6 @@
-//! The jobs of a service: one thread that decides whose turn it is, and one for each process that runs.
+//! The jobs of a service: one thread that does what [`Roster`] decides, and one for each process that runs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -10,26 +10,20 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::attempt::WorkFolder;
 use super::handle::Handle;
 use super::launch::Launcher;
 use super::process::Attempt;
-use super::{Fair, JobId, JobSize, Wait};
+use super::roster::{Action, Roster, Sleep, Word};
+use super::{Fair, JobId, JobSize, Wait, room};
+use crate::account::Accounts;
 use crate::blobs::Blobs;
 use crate::counts::Counts;
 use crate::store::{self, Store, jobs};
 use crate::tenant::{Directory, TenantId};
 
-/// How often it is looked whose turn it is, while there is more than one to choose from.
-const TURN: Duration = Duration::from_millis(100);
-
 /// How often a job is given another process after one that ended for no fault of its own.
 pub(super) const FAULTS: u32 = 3;
-
-/// How long a process may take to park: a run gives the items that are being run some seconds.
-const PARKING: Duration = Duration::from_secs(20);
-
-/// How long a job rests for which there was no room.
-const REST: Duration = Duration::from_secs(1);
 
 /// Processes of jobs at a time, for each core: those that wait for their turn cost memory.
 #[cfg(feature = "http")]
@@ -93,6 +87,8 @@ pub struct Shared {
     pub fair: Mutex<Fair>,
     /// What is counted of jobs.
     pub counts: Arc<Counts>,
+    /// What jobs and calls have used and is not written down yet.
+    pub accounts: Accounts,
     /// Told when a job is over.
     pub over: Over,
     /// Told what the operator should know.
@@ -156,17 +152,10 @@ impl JobService {
         sweep(&shared, &to_do);
         let (orders, incoming) = mpsc::channel();
         let present = Arc::<Present>::default();
-        let runner = Runner {
-            known: HashMap::new(),
-            orders: orders.clone(),
-            is_draining: false,
-            is_stopping: false,
-            kill_at: None,
-            threads: 0,
-            resting: Vec::new(),
-            present: Arc::clone(&present),
-            shared,
-        };
+        let asked = Arc::clone(&shared);
+        let roster = Roster::new(Instant::now(), Box::new(move |tenant| asked.most_workers(tenant)));
+        let (at_work, present_too) = (BTreeMap::new(), Arc::clone(&present));
+        let runner = Runner { shared, roster, at_work, orders: orders.clone(), present: present_too };
         let thread = std::thread::Builder::new()
             .name("jobs".into())
             .spawn(move || runner.run(&incoming, to_do))
@@ -223,33 +212,18 @@ fn sweep(shared: &Shared, to_do: &[(JobId, TenantId, JobSize)]) {
     }
 }
 
-/// A job that is not over.
-struct Known {
+/// A job that had a process and is not over.
+struct AtWork {
     tenant: TenantId,
-    size: JobSize,
-    /// Its process, when it has one.
     handle: Arc<Handle>,
-    /// Whether there is a thread for it.
-    has_thread: bool,
-    is_stopped: bool,
-    is_cancelled: bool,
-    /// CPU time that its tenant owes for it already, in milliseconds.
-    charged: u64,
-    faults: u32,
 }
 
 struct Runner {
     shared: Arc<Shared>,
-    known: HashMap<JobId, Known>,
+    roster: Roster,
+    /// Those that had a process, oldest first by their numbers.
+    at_work: BTreeMap<JobId, AtWork>,
     orders: Sender<Order>,
-    is_draining: bool,
-    is_stopping: bool,
-    /// When processes are killed that were told to park and did not.
-    kill_at: Option<Instant>,
-    /// Jobs that have a thread.
-    threads: usize,
-    /// Jobs that are not tried again before a time.
-    resting: Vec<(Instant, JobId)>,
     present: Arc<Present>,
 }
 
@@ -258,28 +232,18 @@ impl Runner {
         for (job, tenant, size) in to_do {
             self.accept(job, tenant, size);
         }
-        let mut next = Instant::now() + TURN;
         loop {
-            for (_, job) in self.resting.extract_if(.., |(until, _)| *until <= Instant::now()).collect::<Vec<_>>() {
-                self.again(&job);
+            if self.roster.is_due(Instant::now()) {
+                self.look();
             }
-            self.take_turns();
-            let waiting = self.shared.fair().waiting();
-            self.present.waiting.store(waiting, Ordering::Relaxed);
-            self.present.with_process.store(self.threads, Ordering::Relaxed);
-            if self.is_stopping && self.threads == 0 {
-                return;
-            }
-            if self.kill_at.is_some_and(|at| Instant::now() >= at) {
-                // Their journals hold what is done.
-                self.signal_all(Signal::KILL);
-            }
-            // Whoever waits may be one that could not be given a thread: nobody would say so.
-            let is_idle = self.threads == 0 && self.resting.is_empty() && waiting == 0;
-            let order = if is_idle {
-                incoming.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                incoming.recv_timeout(next.saturating_duration_since(Instant::now()))
+            let (actions, sleep) = self.roster.decide(Instant::now(), &mut self.shared.fair());
+            actions.into_iter().for_each(|action| self.perform(action));
+            self.present.waiting.store(self.shared.fair().waiting(), Ordering::Relaxed);
+            self.present.with_process.store(self.roster.at_work(), Ordering::Relaxed);
+            let order = match sleep {
+                Sleep::Over => return,
+                Sleep::UntilTold => incoming.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Sleep::Until(at) => incoming.recv_timeout(at.saturating_duration_since(Instant::now())),
             };
             match order {
                 Ok(order) => self.handle(order),
@@ -287,165 +251,127 @@ impl Runner {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             incoming.try_iter().for_each(|order| self.handle(order));
-            if Instant::now() >= next {
-                next = Instant::now() + TURN;
-                self.measure();
-            }
         }
     }
 
     fn accept(&mut self, job: JobId, tenant: TenantId, size: JobSize) {
         self.shared.know(tenant);
-        let cores = size.workers(self.shared.most_workers(tenant));
-        self.shared.fair().add(job.clone(), tenant, cores as usize);
-        let known = Known {
-            tenant,
-            size,
-            has_thread: false,
-            is_stopped: false,
-            is_cancelled: false,
-            handle: Arc::default(),
-            charged: 0,
-            faults: 0,
-        };
-        self.known.insert(job, known);
+        self.roster.accept(&mut self.shared.fair(), job, tenant, size);
     }
 
     fn handle(&mut self, order: Order) {
+        let now = Instant::now();
         match order {
             Order::Submitted(job, tenant, size) => self.accept(job, tenant, size),
             Order::Explain(job, tell) => tell(self.shared.fair().explain(&job)),
-            Order::Cancelled(job) => self.cancel(&job),
+            Order::Cancelled(job) => {
+                let action = self.roster.cancel(&mut self.shared.fair(), &job);
+                action.into_iter().for_each(|action| self.perform(action));
+                self.forget(&job);
+            }
             Order::Refresh => {
-                let tenants: BTreeSet<_> = self.known.values().map(|known| known.tenant).collect();
+                let tenants = self.shared.fair().tenants();
                 tenants.into_iter().for_each(|tenant| self.shared.know(tenant));
             }
-            Order::Drain => self.is_draining = true,
-            Order::Stop => {
-                self.is_stopping = true;
-                self.kill_at = Some(Instant::now() + PARKING);
-                self.signal_all(Signal::CONT);
-                self.signal_all(Signal::TERM);
-            }
-            Order::Started(job) => {
-                // What was wanted of it before it was there.
-                if let Some(known) = self.known.get(&job) {
-                    if known.is_cancelled {
-                        known.handle.signal(Signal::KILL);
-                    } else if self.is_stopping {
-                        known.handle.signal(Signal::TERM);
-                    } else if known.is_stopped {
-                        known.handle.signal(Signal::TSTP);
-                    }
-                }
-            }
+            Order::Drain => self.roster.drain(),
+            Order::Stop => self.roster.stop(now).into_iter().for_each(|action| self.perform(action)),
+            Order::Started(job) => self.roster.started(&job).into_iter().for_each(|action| self.perform(action)),
             Order::Ended(job, outcome) => self.ended(&job, outcome),
         }
     }
 
-    fn signal_all(&self, what: Signal) {
-        self.known.values().for_each(|known| known.handle.signal(what));
-    }
-
-    fn cancel(&mut self, job: &JobId) {
-        self.shared.fair().remove(job);
-        let Some(known) = self.known.get_mut(job) else { return };
-        known.is_cancelled = true;
-        known.handle.signal(Signal::KILL);
-        if !known.has_thread {
-            self.known.remove(job);
-        }
-    }
-
     fn ended(&mut self, job: &JobId, outcome: Outcome) {
-        let Some(known) = self.known.get_mut(job) else { return };
-        let (tenant, more) = known.more();
-        self.shared.fair().charge(tenant, more);
-        self.shared.fair().remove(job);
-        self.threads -= usize::from(known.has_thread);
-        (known.has_thread, known.is_stopped) = (false, false);
-        if outcome == Outcome::Fault {
-            known.faults += 1;
+        if let Some(at_work) = self.at_work.get(job) {
+            at_work.charge(&self.shared);
         }
-        if outcome == Outcome::Over || known.is_cancelled {
-            self.known.remove(job);
-            (self.shared.over)(job);
-        } else if outcome == Outcome::Parked || (outcome == Outcome::Fault && known.faults < FAULTS) {
-            self.again(job);
-        } else {
-            // Until there is room, or it can at least be written down that it is given up.
-            self.resting.push((Instant::now() + REST, job.clone()));
+        let action = self.roster.ended(Instant::now(), &mut self.shared.fair(), job, outcome);
+        action.into_iter().for_each(|action| self.perform(action));
+        self.forget(job);
+    }
+
+    /// Keeps nothing of a job that is over.
+    fn forget(&mut self, job: &JobId) {
+        if !self.roster.knows(job) {
+            self.at_work.remove(job);
         }
     }
 
-    /// It waits for its turn again.
-    fn again(&self, job: &JobId) {
-        let Some(known) = self.known.get(job) else { return };
-        let cores = known.size.workers(self.shared.most_workers(known.tenant));
-        self.shared.fair().add(job.clone(), known.tenant, cores as usize);
-    }
-
-    fn take_turns(&mut self) {
-        if self.is_stopping {
-            return;
-        }
-        let turn = {
-            let mut fair = self.shared.fair();
-            if self.is_draining { fair.turn_of_running() } else { fair.turn() }
-        };
-        for job in turn.stop {
-            self.set_stopped(&job, true);
-        }
-        for job in turn.go_on {
-            self.set_stopped(&job, false);
-        }
-        for job in turn.start {
-            self.start(&job);
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start { job, tenant, workers, is_last } => self.start(&job, tenant, workers, is_last),
+            Action::Over(job) => (self.shared.over)(&job),
+            Action::Tell(job, word) => {
+                let Some(AtWork { handle, .. }) = self.at_work.get(&job) else { return };
+                match word {
+                    // A run takes this by stopping its workers and then itself.
+                    Word::Stop => handle.signal(Signal::TSTP),
+                    Word::GoOn => handle.signal(Signal::CONT),
+                    Word::Park => {
+                        handle.signal(Signal::CONT);
+                        handle.signal(Signal::TERM);
+                    }
+                    Word::Die => handle.signal(Signal::KILL),
+                }
+            }
         }
     }
 
-    fn set_stopped(&mut self, job: &JobId, is_stopped: bool) {
-        let Some(known) = self.known.get_mut(job) else { return };
-        known.is_stopped = is_stopped;
-        // A run takes the first by stopping its workers and then itself.
-        known.handle.signal(if is_stopped { Signal::TSTP } else { Signal::CONT });
-    }
-
-    fn start(&mut self, job: &JobId) {
-        let Some(known) = self.known.get_mut(job) else { return };
-        let most = self.shared.most_workers(known.tenant);
-        let attempt = Attempt {
-            shared: Arc::clone(&self.shared),
-            job: job.clone(),
-            tenant: known.tenant,
-            workers: known.size.workers(most),
-            handle: Arc::clone(&known.handle),
-            is_last: known.faults + 1 >= FAULTS,
-            orders: self.orders.clone(),
-        };
-        known.has_thread = true;
-        self.threads += 1;
+    fn start(&mut self, job: &JobId, tenant: TenantId, workers: u32, is_last: bool) {
+        let new = || AtWork { tenant, handle: Arc::default() };
+        let handle = Arc::clone(&self.at_work.entry(job.clone()).or_insert_with(new).handle);
+        let (shared, orders) = (Arc::clone(&self.shared), self.orders.clone());
+        let attempt = Attempt { shared, job: job.clone(), tenant, workers, handle, is_last, orders };
         if let Err(error) = std::thread::Builder::new().name("job".into()).spawn(move || attempt.perform()) {
             (self.shared.warn)(job, &format!("no thread can be started: {error}"));
             self.ended(job, Outcome::Fault);
         }
     }
 
-    /// Looks what each process has used.
-    fn measure(&mut self) {
-        // Calls want to know whose turn it is, too: they do not wait for the looking.
-        let all: Vec<_> = self.known.values_mut().filter(|known| known.has_thread).map(Known::more).collect();
-        let mut fair = self.shared.fair();
-        all.into_iter().for_each(|(tenant, seconds)| fair.charge(tenant, seconds));
+    /// Looks what each process has used, and who has used up what it may.
+    fn look(&self) {
+        // Calls want to know whose turn it is, too: nothing of this is done while they wait for that.
+        self.at_work.values().for_each(|at_work| at_work.charge(&self.shared));
+        for tenant in self.shared.fair().tenants() {
+            let Some(known) = self.shared.directory.tenant(tenant) else { continue };
+            let used = self.shared.accounts.used_today(tenant);
+            if used.is_none() && self.shared.accounts.read(self.shared.store(), tenant).is_err() {
+                // When that cannot be read, nothing new can be written either.
+                continue;
+            }
+            let used = used.or_else(|| self.shared.accounts.used_today(tenant)).unwrap_or(0);
+            self.shared.fair().spend(tenant, used / 1000 >= known.quotas.cpu_seconds_per_day);
+            self.end_who_has_no_room(tenant, known.quotas.stored_bytes);
+        }
+    }
+
+    /// Each job may write as much as there was room for when it began; several may not write that much each.
+    fn end_who_has_no_room(&self, tenant: TenantId, quota: u64) {
+        let running =
+            self.at_work.iter().filter(|(_, at_work)| at_work.tenant == tenant && at_work.handle.has_process());
+        let writers: Vec<_> = running.collect();
+        let Some(least) = writers.iter().map(|(_, at_work)| at_work.handle.room()).min().filter(|_| writers.len() > 1)
+        else {
+            return;
+        };
+        let work = self.shared.data.join("work");
+        let written: Vec<u64> = writers.iter().map(|(job, _)| WorkFolder::new(&work, job).written()).collect();
+        if written.iter().sum::<u64>() <= least {
+            return;
+        }
+        let Ok(left) = self.shared.store().read(|rows| room::left(rows, tenant, quota)) else { return };
+        for number in room::over(left, &written) {
+            writers[number].1.handle.end_for_want_of_room();
+        }
     }
 }
 
-impl Known {
-    /// What its tenant owes since this was last asked: seconds of CPU time. Cancelled jobs are paid for like others.
-    fn more(&mut self) -> (TenantId, f64) {
-        let now = self.handle.cpu_ms();
-        let more = Duration::from_millis(now.saturating_sub(self.charged));
-        self.charged = now.max(self.charged);
-        (self.tenant, more.as_secs_f64())
+impl AtWork {
+    /// Has its tenant owe what it has used since this was last asked.
+    fn charge(&self, shared: &Shared) {
+        let more = Duration::from_millis(self.handle.charge(0));
+        if !more.is_zero() {
+            shared.accounts.used(self.tenant, more);
+            shared.fair().charge(self.tenant, more.as_secs_f64());
+        }
     }
 }

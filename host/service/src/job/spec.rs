@@ -116,7 +116,7 @@ pub struct JobSpec {
 }
 
 /// How large a job is: what has to be at hand of one that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobSize {
     input_bytes: u64,
     workers: Option<u32>,

@@ -313,16 +313,18 @@ pub fn end_attempt(connection: &Connection, job: &JobId, outcome: &str) -> Resul
     Ok(())
 }
 
-/// Puts down what the processes of a job have used that somebody did not want any more.
+/// Puts down what the processes of a job have used that somebody did not want any more: in all, and of that what its tenant was
+/// not charged with yet.
 ///
 /// # Errors
 /// When it cannot be written.
-pub fn charge(connection: &Connection, job: &JobId, tenant: TenantId, cpu_ms: u64) -> Result<()> {
+pub fn charge(connection: &Connection, job: &JobId, tenant: TenantId, cpu_ms: u64, more_ms: u64) -> Result<()> {
     connection.execute("UPDATE jobs SET cpu_ms = ?2 WHERE id = ?1", params![job.as_str(), cpu_ms])?;
-    usage::add(connection, tenant, usage::Usage { cpu_ms, ..usage::Usage::default() })
+    usage::add(connection, tenant, usage::Usage { cpu_ms: more_ms, ..usage::Usage::default() })
 }
 
-/// A job is over. Returns false when it was over before: then nothing is changed, so that nothing counts twice.
+/// A job is over, of whose CPU time its tenant was not charged with so many milliseconds yet. Returns false when it was over
+/// before: then nothing is changed, so that nothing counts twice.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -332,6 +334,7 @@ pub fn finish(
     tenant: TenantId,
     state: JobState,
     conclusion: &Conclusion,
+    more_ms: u64,
 ) -> Result<bool> {
     let Conclusion { exit, message, items, failed, input_bytes, output_bytes, cpu_ms, .. } = conclusion;
     let Conclusion { result, failures, log, report, verdicts, .. } = conclusion;
@@ -367,7 +370,7 @@ pub fn finish(
     for digest in [result, failures, log, report].into_iter().flatten() {
         contents::hold(connection, tenant, digest, job)?;
     }
-    let used = usage::Usage { cpu_ms: *cpu_ms, jobs: 1, items: items.unwrap_or(0), calls: 0 };
+    let used = usage::Usage { cpu_ms: more_ms, jobs: 1, items: items.unwrap_or(0), calls: 0 };
     usage::add(connection, tenant, used)?;
     Ok(true)
 }

@@ -16,6 +16,8 @@ pub enum Reason {
     Turn,
     /// Its tenant is kept out.
     Disabled,
+    /// Its tenant has used up its CPU time of today: it goes on tomorrow (UTC), or when the quota is raised.
+    CpuSecondsPerDay,
     /// As many jobs of its tenant have a process as may have one at a time.
     ConcurrentJobs,
     /// For jobs of its own tenant that came before it.
@@ -58,6 +60,7 @@ impl Fair {
         let reason = match () {
             () if has_process && known.is_on => Reason::Running,
             () if own.most == 0 => Reason::Disabled,
+            () if own.is_spent => Reason::CpuSecondsPerDay,
             () if has_process => Reason::Turn,
             () if own.running.len() >= own.most => Reason::ConcurrentJobs,
             () if processes >= self.most => Reason::Processes,
@@ -103,6 +106,8 @@ mod tests {
         fair.charge(caller, -1.0);
         fair.call_came(caller);
         assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1), "who only calls is before nobody");
+        fair.spend(anna, true);
+        assert_eq!(reason(&fair, 0), Some(Reason::CpuSecondsPerDay));
         fair.know(anna, 1, 0);
         assert_eq!(reason(&fair, 1), Some(Reason::Disabled));
         fair.remove(&jobs[1]);

@@ -1,5 +1,5 @@
-//! What calls of each tenant have used: kept in memory, and written down once in a while, since a call takes less time than
-//! a write to the disk.
+//! What the calls of each tenant, and its jobs that are not over, have used: kept in memory, and written down once in a while,
+//! since a call takes less time than a write to the disk.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,9 +21,9 @@ struct Account {
     calls: u64,
 }
 
-/// The accounts of all tenants that have called anything.
+/// The accounts of all tenants that have used anything.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Accounts(Arc<Mutex<HashMap<TenantId, Account>>>);
+pub struct Accounts(Arc<Mutex<HashMap<TenantId, Account>>>);
 
 impl Accounts {
     fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, Account>> {
@@ -31,7 +31,8 @@ impl Accounts {
     }
 
     /// Milliseconds of CPU time that a tenant has used today. `None` when that has to be read first.
-    pub(super) fn used_today(&self, tenant: TenantId) -> Option<u64> {
+    #[must_use]
+    pub fn used_today(&self, tenant: TenantId) -> Option<u64> {
         let today = Moment::now().day();
         let accounts = self.lock();
         let account = accounts.get(&tenant).filter(|account| account.day == today)?;
@@ -39,7 +40,10 @@ impl Accounts {
     }
 
     /// Reads what a tenant has used today.
-    pub(super) fn read(&self, store: &Store, tenant: TenantId) -> store::Result<()> {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self, store: &Store, tenant: TenantId) -> store::Result<()> {
         let today = Moment::now().day();
         let used = store.read(|rows| usage::on_day(rows, tenant, today))?;
         let mut accounts = self.lock();
@@ -49,17 +53,17 @@ impl Accounts {
     }
 
     /// A call was run, in whatever way it ended.
-    pub(super) fn called(&self, tenant: TenantId) {
+    pub fn called(&self, tenant: TenantId) {
         self.lock().entry(tenant).or_default().calls += 1;
     }
 
-    /// Calls have used CPU time.
-    pub(super) fn used(&self, tenant: TenantId, cpu: Duration) {
+    /// Calls or jobs have used CPU time.
+    pub fn used(&self, tenant: TenantId, cpu: Duration) {
         self.lock().entry(tenant).or_default().cpu += cpu;
     }
 
     /// Has everything written down that was not. What cannot be written now is tried again.
-    pub(super) fn write(&self, store: &Store) {
+    pub fn write(&self, store: &Store) {
         let due: Vec<(TenantId, Usage)> = self
             .lock()
             .iter_mut()
