@@ -175,6 +175,15 @@ impl Drive {
         }
     }
 
+    /// Drives for no longer than being woken takes, or until something is there.
+    pub(crate) fn look(&self, is_there: impl Fn() -> bool) {
+        if self.can_look {
+            self.visit(Some(Instant::now() + LOOK), is_there);
+        } else {
+            self.send_home();
+        }
+    }
+
     /// Drives until something is there, or it takes too long.
     pub(crate) fn visit(&self, until: Option<Instant>, is_there: impl Fn() -> bool) {
         let began = Instant::now();

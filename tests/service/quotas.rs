@@ -148,14 +148,14 @@ fn a_job_that_runs_has_no_more_cpu_time_than_its_tenant() {
     anna.kernel("primes");
     let job = anna.submit(&json!({ "kernel": "primes", "input": { "text": LONG } }));
     let why = || anna.get(&format!("/v1/jobs/{job}/explain")).is(200).json();
-    eventually("it has used up what there is", || why()["reason"] == "cpu_seconds_per_day");
-    eventually("it has no process", || why()["running"] == 0);
+    eventually("it has used up what there is", || why()["wait"]["reason"] == "cpu_seconds_per_day");
+    eventually("it has no process", || why()["wait"]["running"] == 0);
     let used = || anna.get("/v1/usage").is(200).json()["today"]["cpu_ms"].as_u64().unwrap();
     eventually("that is written down", || used() >= 1000);
     is_over(anna.call("primes", "0 100"), "cpu_seconds_per_day");
     let parked = used();
     place.taskhost("tenant set anna --data data --cpu-seconds 1000").run().code(0);
-    eventually("it goes on", || why()["reason"] == "running" && used() > parked);
+    eventually("it goes on", || why()["wait"]["reason"] == "running" && used() > parked);
     // What it used is not counted once more at its end.
     anna.post(&format!("/v1/jobs/{job}/cancel"), "").is(202);
     eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);

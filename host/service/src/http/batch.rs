@@ -16,7 +16,7 @@ use super::body::Fresh;
 use super::guard::need;
 use super::kernels::act;
 use super::submit::{Asked, admit, idempotency_key, too_many, unknown_blob};
-use super::{App, Problem, body, submit};
+use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{JobId, JobSpec, Order};
 use crate::store::jobs::{self, Idempotency, Submitted};
@@ -182,7 +182,7 @@ async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many) -> Result<(Vec<J
             let kernel = match known {
                 Some(kernel) => kernel,
                 None => {
-                    submit::kernel(app, caller, asked.kernel()).await.map_err(|problem| problem.with("index", index))?
+                    invoke::digest(app, caller, asked.kernel()).await.map_err(|problem| problem.with("index", index))?
                 }
             };
             kernels.insert(asked.kernel().to_owned(), kernel);

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::body::Fresh;
 use super::guard::need;
-use super::invoke::digest as kernel;
+use super::invoke::digest;
 use super::jobs::{Who, find_later, wait};
 use super::kernels::{act, until_tomorrow};
 use super::turns::Turn;
@@ -262,7 +262,7 @@ enum Request {
 impl Plain {
     async fn take(self, app: &App, caller: &Caller, headers: &HeaderMap, bytes: Body) -> Result<Request, Problem> {
         // Before all of the body is taken.
-        kernel(app, caller, self.kernel.as_deref().unwrap_or_default()).await?;
+        digest(app, caller, self.kernel.as_deref().unwrap_or_default()).await?;
         let arrived = body::content(app, caller, headers, bytes, ("the input", u64::MAX)).await?;
         Ok(Request::Body(self, Box::new(arrived)))
     }
@@ -288,11 +288,11 @@ impl Request {
     async fn keep(self, app: &App, caller: &Caller) -> Result<(JobSpec, Fresh), Problem> {
         match self {
             Self::Asked(asked) => {
-                let kernel = kernel(app, caller, &asked.kernel).await?;
+                let kernel = digest(app, caller, &asked.kernel).await?;
                 asked.keep(app, caller, kernel).await
             }
             Self::Body(plain, arrived) => {
-                let kernel = kernel(app, caller, plain.kernel.as_deref().unwrap_or_default()).await?;
+                let kernel = digest(app, caller, plain.kernel.as_deref().unwrap_or_default()).await?;
                 let (blob, input_bytes) = body::keep(app, caller, *arrived, Stay::WhileNeeded).await?;
                 let inputs = vec![Input { blob, name: plain.name.unwrap_or_else(|| "input".to_owned()) }];
                 let Plain { output, split, merge, on_error, .. } = plain;

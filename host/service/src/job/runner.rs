@@ -331,7 +331,9 @@ impl Runner {
     fn look(&self) {
         // Calls want to know whose turn it is, too: nothing of this is done while they wait for that.
         self.at_work.values().for_each(|at_work| at_work.charge(&self.shared));
-        for tenant in self.shared.fair().tenants() {
+        // Not locked any more when one of them is told something.
+        let tenants = self.shared.fair().tenants();
+        for tenant in tenants {
             let Some(known) = self.shared.directory.tenant(tenant) else { continue };
             let used = self.shared.accounts.used_today(tenant);
             if used.is_none() && self.shared.accounts.read(self.shared.store(), tenant).is_err() {
