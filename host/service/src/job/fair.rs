@@ -400,7 +400,7 @@ mod tests {
     fn who_has_used_up_what_it_has_today_has_no_turn_until_it_has_more() {
         let mut fair = fair(2, [1, 1]);
         let (spent, other) = (add(&mut fair, ANNA, 2), add(&mut fair, BERT, 2));
-        assert_eq!(fair.turn().start, [spent.clone()]);
+        assert_eq!(fair.turn().start, std::slice::from_ref(&spent));
         fair.spend(ANNA, true);
         let turn = fair.turn();
         assert_eq!((turn.park, turn.start), (vec![spent.clone()], vec![other.clone()]));
