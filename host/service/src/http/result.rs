@@ -263,7 +263,9 @@ pub(super) async fn report(
         }
         None if !job.state.is_over() => return Err(not_finished()),
         None => {
-            return Err(Problem::not_found("report: the run was ended before it was over, or there was no room for it"));
+            return Err(Problem::not_found(
+                "report: the run was ended before it was over, or there was no room for it",
+            ));
         }
     };
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(REPORT_POLICY));

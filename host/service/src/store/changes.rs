@@ -100,7 +100,7 @@ mod tests {
                 )
             };
             assert_eq!((found("old")?, found("new")?), (0, 1));
-            jobs::finish(rows, &id, tenant, JobState::Cancelled, &Conclusion::default())?;
+            jobs::finish(rows, &id, tenant, JobState::Cancelled, &Conclusion::default(), 0)?;
             let ended = jobs::get(rows, &id)?.expect("there");
             let keep = |seconds| move |spec: JobSpec| JobSpec { keep_seconds: seconds, ..spec };
             for (seconds, kept) in [(Some(60), 60), (None, Quotas::default().keep_seconds), (Some(0), 0)] {
