@@ -20,9 +20,6 @@ const LOOK: Duration = Duration::from_micros(60);
 /// How long a guest drives. What takes longer is worth waking a thread.
 const VISIT: Duration = Duration::from_millis(2);
 
-/// How much too late the pool's thread may be back: being woken costs more, and what it looks for then takes much longer.
-const SLACK: Duration = Duration::from_millis(1);
-
 /// How long nobody drives after a guest has left.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -163,7 +160,7 @@ impl Drive {
         let order = lock(&self.order);
         let until = left.map(|left| Instant::now() + left);
         // It is to be back in time; when nobody drives, it will look soon.
-        let is_late = until.is_some_and(|until| order.sleeps_until.is_none_or(|sleeps| sleeps > until + SLACK));
+        let is_late = until.is_some_and(|until| order.sleeps_until.is_none_or(|sleeps| sleeps > until));
         let is_urgent = left.is_some_and(|left| left.is_zero());
         let lead = order.lead;
         drop(order);
@@ -172,15 +169,6 @@ impl Drive {
             // It may sleep still: a guest can have taken what was to wake it.
             Lead::Nobody if is_urgent || is_late => self.wake(),
             Lead::Home | Lead::Guest | Lead::Nobody => {}
-        }
-    }
-
-    /// Drives for no longer than being woken takes, or until something is there.
-    pub(crate) fn look(&self, is_there: impl Fn() -> bool) {
-        if self.can_look {
-            self.visit(Some(Instant::now() + LOOK), is_there);
-        } else {
-            self.send_home();
         }
     }
 

@@ -44,20 +44,6 @@ impl std::fmt::Debug for Together {
     }
 }
 
-impl Together {
-    /// Looks for a moment whether all of it is done, in this thread, which is told then: no other thread has to be woken for that.
-    /// What takes longer goes on without. `look` says whether it is worth that, and this is called once, at once: a pool that
-    /// somebody is about to look at is looked at by nobody else for some milliseconds.
-    pub fn attend(&self, look: bool) {
-        let Some(drive) = self.desk.drive() else { return };
-        if look {
-            drive.look(|| !self.left.load(std::sync::atomic::Ordering::Acquire));
-        } else {
-            drive.send_home();
-        }
-    }
-}
-
 /// Set as long as something is to be done.
 type Left = Arc<std::sync::atomic::AtomicBool>;
 

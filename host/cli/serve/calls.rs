@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskhost::pool::verdict::Verdict;
-use taskhost::{Error, Function, Kernel, KernelSource, Pool, Sandbox, Together};
+use taskhost::{Error, Function, Kernel, KernelSource, Pool, Sandbox};
 use taskhost_protocol::limits::KERNEL_BYTES;
-use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
+use taskhost_service::call::{Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 
 /// Bytes of a result: it is answered as a whole.
 const RESULT_BYTES: u64 = 6 << 20;
@@ -80,15 +80,6 @@ struct Ready {
     called: Called,
 }
 
-/// Items that are being run.
-struct UnderWay(Together);
-
-impl Attended for UnderWay {
-    fn attend(&self, look: bool) {
-        self.0.attend(look);
-    }
-}
-
 impl Callee for Ready {
     fn submit(&self, items: &[Vec<u8>], mut told: Told) -> Result<Running, String> {
         let told = move |item: usize, outcome: taskhost::Outcome| told(item, of(outcome));
@@ -96,7 +87,7 @@ impl Callee for Ready {
             Called::Kernel(kernel) => kernel.submit_together(items, told),
             Called::Function(function) => function.submit_together(items, told),
         };
-        Ok(Box::new(UnderWay(running.map_err(|error| error.to_string())?)))
+        Ok(Box::new(running.map_err(|error| error.to_string())?))
     }
 
     fn cpu_time(&self) -> Duration {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
-use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
+use taskhost_service::call::{Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Changing, Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
@@ -77,10 +77,6 @@ struct Kernel(Arc<AtomicBool>, Arc<Mutex<Vec<usize>>>, Arc<AtomicUsize>, Arc<Ato
 
 /// Notes that it is dropped before the items were run.
 struct Run(Arc<AtomicBool>, Arc<AtomicUsize>);
-
-impl Attended for Run {
-    fn attend(&self, _: bool) {}
-}
 
 impl Drop for Run {
     fn drop(&mut self) {

@@ -16,15 +16,13 @@ pub struct Course {
     more: bool,
     /// When the observer hears of the progress next.
     next_tick: Instant,
-    /// Whether it was told since there was nothing to do.
-    is_told: bool,
 }
 
 impl Course {
     /// A run that begins.
     #[must_use]
     pub fn begin() -> Self {
-        Self { more: true, next_tick: Instant::now() + TICK, is_told: false }
+        Self { more: true, next_tick: Instant::now() + TICK }
     }
 }
 
@@ -104,24 +102,15 @@ impl Pool {
         })
     }
 
-    /// The observer is told some times a second, but not while nothing changes because there is nothing to do. What is over
-    /// when it is told the next time is told then, too: so that jobs that come one after the other, each of them short, need
-    /// not wake a thread that sleeps for ever.
+    /// The observer is told some times a second, but not while nothing changes because there is nothing to do.
     fn next_tick(&self, course: &Course) -> Option<Instant> {
-        (!course.is_told || !self.is_waiting(course)).then_some(course.next_tick)
-    }
-
-    /// Whether there is nothing to do, and may be later.
-    fn is_waiting(&self, course: &Course) -> bool {
-        course.more && self.state.is_idle() && self.warnings.is_empty()
+        let is_idle = course.more && self.state.is_idle() && self.warnings.is_empty();
+        (!is_idle).then_some(course.next_tick)
     }
 
     fn tick(&mut self, course: &mut Course, observer: &mut dyn Observer) {
-        let is_waiting = self.is_waiting(course);
-        course.is_told &= is_waiting;
-        if Instant::now() >= course.next_tick && !course.is_told {
+        if Instant::now() >= course.next_tick {
             course.next_tick = Instant::now() + TICK;
-            course.is_told = is_waiting;
             self.tell(observer);
         }
     }

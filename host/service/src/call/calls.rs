@@ -7,11 +7,10 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::group::{Group, Place};
 use super::lines::Lines;
 use super::numbers::{Counts, Numbers};
 use super::ready::Ready;
-use super::{CallError, Callee, Engine, OpenError, Outcome, Purpose, Wanted};
+use super::{CallError, Callee, Engine, OpenError, Outcome, Purpose, Running, Wanted};
 use crate::counts::Times;
 use crate::job::Shared;
 use crate::tenant::{Tenant, TenantId};
@@ -54,6 +53,19 @@ struct Waiting {
 /// What a call is told.
 type Answer = Result<Outcome, CallError>;
 
+/// Where a call finds those that it is run with, once it is.
+type Place = Arc<Mutex<Option<Arc<Group>>>>;
+
+/// Calls that are run together. When all of them are over, or nobody waits for any, its place is free.
+struct Group {
+    calls: Weak<Calls>,
+    purpose: Purpose,
+    size: u32,
+    began: Instant,
+    is_lost: Arc<AtomicBool>,
+    running: Mutex<Option<Running>>,
+}
+
 /// A call that is under way, for as long as somebody waits for it.
 struct Ticket<'a> {
     calls: &'a Calls,
@@ -62,7 +74,7 @@ struct Ticket<'a> {
     place: Place,
 }
 
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these guard is whole between any two statements.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -115,10 +127,6 @@ impl Calls {
         let (ticket, receiver, is_new) = self.enter(tenant, purpose, item)?;
         if is_new {
             self.open(ticket.purpose.clone());
-        }
-        let group = lock(&ticket.place).clone();
-        if let Some(group) = group.filter(|group| group.is_looked_for) {
-            group.attend(true);
         }
         let outcome = tokio::time::timeout_at(until.into(), receiver).await;
         let has_begun = lock(&ticket.place).is_some();
@@ -184,8 +192,7 @@ impl Calls {
         let came = Instant::now();
         let waiting = Waiting { number, purpose: purpose.clone(), item, came, sender, place: Arc::clone(&place) };
         books.lines.push(tenant.id, waiting);
-        let is_alone = books.present.values().sum::<u32>() == 1;
-        self.dispatch_for(&mut books, is_alone);
+        self.dispatch(&mut books);
         Ok((Ticket { calls: self, number, purpose, place }, receiver, is_new))
     }
 
@@ -248,11 +255,6 @@ impl Calls {
 
     /// Gives out all places that can be.
     fn dispatch(&self, books: &mut Books) {
-        self.dispatch_for(books, false);
-    }
-
-    /// The same for a call that has just come, and is the only one or not.
-    fn dispatch_for(&self, books: &mut Books, is_alone: bool) {
         let fair = &self.shared;
         loop {
             let Books { lines, kernels, .. } = &mut *books;
@@ -268,12 +270,12 @@ impl Calls {
             let more = lines.more(tenant, most - 1, |call| call.purpose == first.purpose);
             let mut group = vec![first];
             group.extend(more);
-            self.begin(books, tenant, group, is_alone);
+            self.begin(books, tenant, group);
         }
     }
 
     /// Has calls run together that have a place.
-    fn begin(&self, books: &mut Books, tenant: TenantId, waiting: Vec<Waiting>, is_alone: bool) {
+    fn begin(&self, books: &mut Books, tenant: TenantId, waiting: Vec<Waiting>) {
         let Some(purpose) = waiting.first().map(|call| call.purpose.clone()) else { return };
         let is_lost = Arc::new(AtomicBool::new(false));
         let (mut items, mut senders, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -293,7 +295,6 @@ impl Calls {
                 let _ = sender.send(Ok(outcome));
             }
         };
-        let is_looked_for = is_alone && books.kernels.get(&purpose).is_some_and(Ready::is_short);
         let submitted = match books.kernels.get_mut(&purpose) {
             Some(Ready { callee: Some(callee), cost, charged, .. }) => {
                 let estimate = cost.as_secs_f64() * items.len() as f64;
@@ -319,12 +320,8 @@ impl Calls {
             size,
             began: Instant::now(),
             is_lost,
-            is_looked_for,
             running: Mutex::new(running.ok()),
         });
-        if !is_looked_for {
-            group.attend(false);
-        }
         for place in places {
             *lock(&place) = Some(Arc::clone(&group));
         }
@@ -434,7 +431,7 @@ impl Calls {
     }
 
     /// Calls that were run together are over.
-    pub(super) fn ended(&self, group: &Group) {
+    fn ended(&self, group: &Group) {
         let mut books = lock(&self.books);
         books.lines.free(group.purpose.tenant);
         if group.is_lost.load(Ordering::Relaxed) && !books.is_stopping {
@@ -454,6 +451,16 @@ impl Calls {
             ready.cost = (ready.cost + took) / 2;
         }
         self.dispatch(&mut books);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // What nobody waits for any more is given up before anything else gets its place.
+        drop(lock(&self.running).take());
+        if let Some(calls) = self.calls.upgrade() {
+            calls.ended(self);
+        }
     }
 }
 

@@ -1,15 +1,13 @@
 //! Calls: one item in, one result out, while the caller waits.
 //!
 //! * [`Engine`] has the workers. It is not part of this crate: whoever makes a service brings one.
-//! * [`calls`] has the kernels that are [`ready`], and the way of a call from its arrival to its result; those that are run
-//!   together are a [`group`].
+//! * [`calls`] has the kernels that are [`ready`], and the way of a call from its arrival to its result.
 //! * [`lines`] decides which call is next; [`numbers`] are what was done.
 //!
 //! A worker serves one tenant and one kernel. Those that have nothing to do are kept for the next call, the least recently used
 //! of too many are ended.
 
 mod calls;
-mod group;
 mod lines;
 mod numbers;
 mod ready;
@@ -108,14 +106,7 @@ pub enum CallError {
 pub type Told = Box<dyn FnMut(usize, Outcome) + Send>;
 
 /// Items that are being run. Dropping it gives up those that are not done.
-pub type Running = Box<dyn Attended>;
-
-/// What is being run, as seen by whoever waits for it.
-pub trait Attended: Send {
-    /// To be called once when something was begun: with `look`, this thread looks for a moment whether it is done, which is
-    /// sooner than being woken.
-    fn attend(&self, look: bool);
-}
+pub type Running = Box<dyn Send>;
 
 /// A kernel with workers.
 pub trait Callee: Send + Sync {

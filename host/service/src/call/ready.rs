@@ -11,9 +11,6 @@ const TOGETHER: Duration = Duration::from_millis(10);
 /// Calls that are run together at most, so that one that goes wrong holds up few.
 const MOST_TOGETHER: usize = 64;
 
-/// How long a call takes that is worth being looked for: somewhat longer than it takes to wake whoever runs it.
-const WORTH_LOOKING: Duration = Duration::from_micros(250);
-
 /// What a call is taken to cost before it is known: so much that it is run alone.
 const FIRST_COST: Duration = TOGETHER;
 
@@ -35,11 +32,6 @@ impl Ready {
     /// One that is to be made ready.
     pub(super) fn new() -> Self {
         Self { callee: None, calls: 0, last_use: 0, cost: FIRST_COST, seen: Duration::ZERO, charged: 0.0 }
-    }
-
-    /// Whether a call is over so soon that whoever waits for it had better look than sleep.
-    pub(super) fn is_short(&self) -> bool {
-        self.cost <= WORTH_LOOKING
     }
 
     /// How many calls are worth being run together.
