@@ -113,8 +113,18 @@ const CASES: &[Case] = &[
 ];
 
 /// Kernels with a test of their own.
-const ELSEWHERE: &[&str] =
-    &["busy", "crash", "never-returns", "program", "slow-count", "slow-echo", "slow-trap-on-7", "sum"];
+const ELSEWHERE: &[&str] = &[
+    "busy",
+    "crash",
+    "huge-then-never",
+    "never-returns",
+    "program",
+    "slow-count",
+    "slow-echo",
+    "slow-trap-on-7",
+    "speaks-of-room",
+    "sum",
+];
 
 fn path(kernel: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/kernels/{kernel}.wat"))
