@@ -86,6 +86,10 @@ fn numbers_of_tenants_are_told_to_the_operator_alone() {
     let job = anna.submit(&json!({ "kernel": "primes", "input": { "text": "0 10\nx\n" }, "parameters": parameters }));
     anna.wait(&job);
     let ask = |address: &str, head: &str| super::client::raw(address, "GET", "/metrics", head, b"");
+    // It is counted once its end was written, which is what was waited for.
+    eventually("the job is counted", || {
+        ask(&server.address, "").is(200).text().contains("taskhost_job_duration_seconds_count{phase=\"run\"} 1\n")
+    });
     let (all, own) = (ask(&server.address, "").is(200).text(), ask(&address, "").is(200).text());
     for line in [
         "taskhost_jobs_total{outcome=\"partial\"} 1\n",

@@ -188,13 +188,14 @@ impl Attempt {
             let is_first = jobs::finish(rows, &job, tenant, conclusion.state(), &conclusion, more_ms)?;
             Ok((if is_first { jobs::get(rows, &job)? } else { None }, unused))
         })?;
-        sweep::remove(self.shared.store(), &self.shared.blobs, unused)?;
+        // At once: whoever sees the end may ask for the numbers next.
         if let Some(job) = over {
             self.shared.counts.over(tenant, job.state, &job.conclusion);
             let (created, started) = (job.created, job.started.unwrap_or(job.created));
             self.shared.counts.queued.add(started.since(created));
             self.shared.counts.ran.add(job.ended.unwrap_or(started).since(started));
         }
+        sweep::remove(self.shared.store(), &self.shared.blobs, unused)?;
         folder.remove();
         Ok(Outcome::Over)
     }
