@@ -247,6 +247,8 @@ impl Service {
         self.app.calls.stop();
         self.app.jobs.stop();
         self.app.calls.write_down();
+        // It is in line behind what was written down: when it returns, the store has nothing to do.
+        let _ = self.app.shared.store().write(|_| Ok(()));
     }
 }
 

@@ -65,9 +65,13 @@ pub(super) fn make(program: &Program, wanted: Wanted<'_>) -> Result<Child, Spawn
 
 impl Server {
     fn start(&mut self) {
-        if matches!(self, Self::Absent) {
-            *self = ForkServer::start().map_or(Self::Useless, Self::Runs);
+        if !matches!(self, Self::Absent) {
+            return;
         }
+        // A worker's walls are looked at from outside. To somebody without privileges the kernel shows that of what was executed in
+        // a user namespace that is his, and not of what was forked into it: its memory still belongs to the one before.
+        let can_look = taskhost_os::spawn::can_give_users();
+        *self = if can_look { ForkServer::start().map_or(Self::Useless, Self::Runs) } else { Self::Useless };
     }
 
     /// `None` when there is no server.

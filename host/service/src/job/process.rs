@@ -167,7 +167,11 @@ impl Attempt {
         self.shared.accounts.write(self.shared.store());
         let written = self.shared.store().write(move |rows| write(rows, more_ms));
         match &written {
-            Ok(_) => self.shared.fair().charge(self.tenant, Duration::from_millis(more_ms).as_secs_f64()),
+            Ok(_) => {
+                self.shared.fair().charge(self.tenant, Duration::from_millis(more_ms).as_secs_f64());
+                // What comes next is held to it. What cannot be read now is read by whoever asks.
+                let _ = self.shared.accounts.read(self.shared.store(), self.tenant);
+            }
             Err(_) => self.handle.give_back(more_ms),
         }
         written
