@@ -59,8 +59,10 @@ fn system_calls_of_a_call() {
         .collect();
     let total: f64 = each.values().sum();
     assert!(total <= MOST, "{total} system calls for each call: {each:#?}");
-    // What needs no file, no memory and no thread of its own by now.
+    // What needs no file, no memory and no thread of its own by now. One more worker in one of the two, as a busy machine may want
+    // it, is some dozens in all of them.
     for name in ["openat", "mmap", "munmap", "clone3", "close"] {
-        assert!(!each.contains_key(&name.to_owned()), "{name} for each call: {each:#?}");
+        let count = each.get(&name.to_owned()).copied().unwrap_or(0.0);
+        assert!(count < 0.5, "{name} for each call: {each:#?}");
     }
 }
