@@ -10,9 +10,9 @@
 mod library;
 
 pub use library::{
-    Builder, Bytes, Error, Form, Function, Json, Kernel, KernelSource, KernelStats, Logged, Map, MapUnordered, Outcome,
-    Piped, PipedUnordered, Pipeline, PipelineReport, Pool, Stage, StageError, StageReport, Stats, Task, TaskError,
-    Together, Values, WorkerStats,
+    Attendance, Builder, Bytes, Error, Form, Function, Json, Kernel, KernelSource, KernelStats, Logged, Map,
+    MapUnordered, Outcome, Piped, PipedUnordered, Pipeline, PipelineReport, Pool, Stage, StageError, StageReport,
+    Stats, Task, TaskError, Together, Values, WorkerStats,
 };
 pub use taskhost_pool as pool;
 pub use taskhost_pool::verdict::Blame;

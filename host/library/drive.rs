@@ -1,6 +1,8 @@
-//! Who drives the pool of a kernel: the thread that made it, which owns its workers, or for a moment a thread that waits for a
-//! single item. Such a one sends the item and receives the result itself: no other thread has to be woken for it, which costs
-//! more than the item. After that nobody drives for a while, since another item may follow; then the pool's thread does.
+//! Who drives the pool of a kernel: the thread that made it, which owns its workers; or for a moment a thread that waits for a
+//! single item; or a loop of the program's own that attends to it. These send the item and receive the result themselves: no
+//! other thread has to be woken for it, which costs more than the item. After a single item nobody drives for a while, since
+//! another may follow; then the pool's thread does. While a loop attends, the pool's thread rests until it is called, for what
+//! only it can do, or until there is something to do at that time.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -41,6 +43,22 @@ struct Order {
     visits: u64,
     /// Until when the pool's thread sleeps, unless it is woken: for ever when it says nothing.
     sleeps_until: Option<Instant>,
+    /// Loops that attend.
+    attendants: usize,
+    home: Home,
+    /// The pool's thread is not to rest before it has looked once more.
+    is_called: bool,
+}
+
+/// What the pool's thread is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    /// It drives, or waits until it may.
+    Busy,
+    /// It waits for events. Never while a loop attends, which would take from it what is to wake it.
+    AtEvents,
+    /// It waits until it is called.
+    Rests,
 }
 
 /// The pool, and what goes in and out.
@@ -64,6 +82,14 @@ impl Driven {
     fn begin(&mut self) -> Next {
         self.pool.begin(&mut self.course, &mut self.counter, &mut self.watcher)
     }
+
+    /// After how long the pool's thread is to look: at once, for what only it can do.
+    fn time_left(&self, next: Next) -> Option<Duration> {
+        match next {
+            Next::After(left) if !self.pool.needs_home() => left,
+            Next::After(_) | Next::Over => Some(Duration::ZERO),
+        }
+    }
 }
 
 /// A pool that several threads may drive.
@@ -84,7 +110,14 @@ impl Drive {
         let events = pool.events().try_clone_to_owned()?;
         let waker = pool.waker();
         let driven = Driven { pool, course: Course::begin(), counter, watcher, failure: None };
-        let order = Order { lead: Lead::Home, visits: 0, sleeps_until: None };
+        let order = Order {
+            lead: Lead::Home,
+            visits: 0,
+            sleeps_until: None,
+            attendants: 0,
+            home: Home::Busy,
+            is_called: false,
+        };
         Ok(Self {
             driven: Mutex::new(Some(driven)),
             order: Mutex::new(order),
@@ -108,8 +141,8 @@ impl Drive {
             // Before anybody else drives, who may find that this is too long.
             lock(&self.order).sleeps_until = left.map(|left| Instant::now() + left);
             drop(driven);
-            let waited = wait_readable_for(self.events.as_fd(), left);
-            lock(&self.order).sleeps_until = Some(Instant::now());
+            let waited = if self.rest() { Ok(()) } else { wait_readable_for(self.events.as_fd(), left) };
+            self.wake_up();
             if let Err(error) = waited {
                 break Err(PoolError::Host { what: "waiting for events", error });
             }
@@ -117,6 +150,95 @@ impl Drive {
         let gone = lock(&self.driven).take();
         drop(gone);
         result
+    }
+
+    /// Waits until it is time, or the pool's thread is called, while a loop attends. False when none does, and events are to be
+    /// waited for.
+    fn rest(&self) -> bool {
+        let mut order = lock(&self.order);
+        if order.attendants == 0 {
+            order.home = Home::AtEvents;
+            return false;
+        }
+        order.home = Home::Rests;
+        while order.attendants > 0 && !order.is_called {
+            let Some(until) = order.sleeps_until else {
+                order = self.changed.wait(order).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            order = self.changed.wait_timeout(order, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        order.is_called = false;
+        true
+    }
+
+    /// The pool's thread waits no more.
+    fn wake_up(&self) {
+        let mut order = lock(&self.order);
+        order.home = Home::Busy;
+        order.sleeps_until = Some(Instant::now());
+        if order.attendants > 0 {
+            // The first of them may wait for this.
+            self.changed.notify_all();
+        }
+    }
+
+    /// Has the pool's thread look, wherever it waits.
+    fn call(&self, mut order: MutexGuard<'_, Order>) {
+        if order.attendants == 0 {
+            drop(order);
+            return self.waker.wake();
+        }
+        order.is_called = true;
+        let rests = order.home == Home::Rests;
+        drop(order);
+        if rests {
+            self.changed.notify_all();
+        }
+    }
+
+    /// A loop attends from now on: it calls [`Drive::turn`] whenever these events are readable.
+    pub(crate) fn attend(&self) -> std::io::Result<OwnedFd> {
+        let events = self.events.try_clone()?;
+        let mut order = lock(&self.order);
+        order.attendants += 1;
+        while order.home == Home::AtEvents {
+            // It may have to be done again: a guest can take what was to wake it.
+            self.waker.wake();
+            order = self.changed.wait_timeout(order, PAUSE).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(events)
+    }
+
+    /// One loop less attends.
+    pub(crate) fn leave(&self) {
+        lock(&self.order).attendants -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Deals with what has happened, in a loop that attends. Never waits.
+    pub(crate) fn turn(&self) {
+        // A guest waits for the same events, and does this.
+        if lock(&self.order).lead == Lead::Guest {
+            return;
+        }
+        // What is in the middle of a step may have looked before this happened.
+        let Some(mut driven) = self.try_driven() else { return self.call(lock(&self.order)) };
+        let Some(inside) = driven.as_mut() else { return };
+        let next = inside.step();
+        let left = match next {
+            Ok(next) => inside.time_left(next),
+            Err(error) => {
+                inside.failure = Some(error);
+                Some(Duration::ZERO)
+            }
+        };
+        drop(driven);
+        self.be_back_in(left);
     }
 
     /// Waits until nobody else drives.
@@ -134,7 +256,8 @@ impl Drive {
 
     /// There is something on the desk: whoever drives looks at it.
     pub(crate) fn wake(&self) {
-        self.waker.wake();
+        // Also where a loop attends: it may be what waits for this.
+        self.call(lock(&self.order));
         self.send_home();
     }
 
@@ -152,22 +275,26 @@ impl Drive {
     pub(crate) fn begin(&self) {
         let Some(mut driven) = self.try_driven() else { return self.wake() };
         let Some(inside) = driven.as_mut() else { return };
-        let left = match inside.begin() {
-            Next::After(left) if !inside.pool.needs_home() => left,
-            Next::After(_) | Next::Over => Some(Duration::ZERO),
-        };
+        let next = inside.begin();
+        let left = inside.time_left(next);
         drop(driven);
+        self.be_back_in(left);
+    }
+
+    /// The pool's thread is to look in so long, at the latest.
+    fn be_back_in(&self, left: Option<Duration>) {
         let order = lock(&self.order);
         let until = left.map(|left| Instant::now() + left);
         // It is to be back in time; when nobody drives, it will look soon.
         let is_late = until.is_some_and(|until| order.sleeps_until.is_none_or(|sleeps| sleeps > until));
         let is_urgent = left.is_some_and(|left| left.is_zero());
-        let lead = order.lead;
-        drop(order);
-        match lead {
-            Lead::Home if is_late => self.waker.wake(),
+        match order.lead {
+            Lead::Home if is_late => self.call(order),
             // It may sleep still: a guest can have taken what was to wake it.
-            Lead::Nobody if is_urgent || is_late => self.wake(),
+            Lead::Nobody if is_urgent || is_late => {
+                drop(order);
+                self.wake();
+            }
             Lead::Home | Lead::Guest | Lead::Nobody => {}
         }
     }
@@ -187,7 +314,7 @@ impl Drive {
         let mut visit = Visit { drive: self, is_done: false };
         if before == Lead::Home {
             // It sleeps until something happens, which from now on this thread waits for.
-            self.waker.wake();
+            self.call(lock(&self.order));
         }
         let ends = until.map_or(began + VISIT, |until| until.min(began + VISIT));
         visit.is_done = self.drive(began, ends, is_there);

@@ -11,6 +11,7 @@
 //! * [`reactor`] is the thread that owns the workers of a kernel; what it is asked for lies on a [`desk`]. It drives their pool,
 //!   or for a moment somebody else does: [`drive`].
 
+mod attend;
 mod broadcast;
 mod builder;
 mod channel;
@@ -32,6 +33,7 @@ mod task;
 mod terms;
 mod together;
 
+pub use attend::Attendance;
 pub use builder::{Builder, Logged};
 pub use error::{Error, StageError, TaskError};
 pub use form::{Bytes, Form, Json, Values};

@@ -1,6 +1,7 @@
 //! The library as a program that embeds it sees it. This program is its own worker, as such programs are: so it is not
 //! part of the one integration binary, whose `main` is not ours.
 
+mod attending;
 mod cancelling;
 mod ending;
 mod example;
@@ -35,6 +36,7 @@ fn main() {
         mapping::SCENARIOS,
         tasks::SCENARIOS,
         together::SCENARIOS,
+        attending::SCENARIOS,
         functions::SCENARIOS,
         reducing::SCENARIOS,
         pipelines::SCENARIOS,

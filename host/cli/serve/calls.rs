@@ -1,13 +1,14 @@
 //! The workers of calls: a small pool for each tenant and kernel, all on the same cores.
 
 use std::io::Read as _;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use taskhost::pool::verdict::Verdict;
-use taskhost::{Error, Function, Kernel, KernelSource, Pool, Sandbox};
+use taskhost::{Attendance, Error, Function, Kernel, KernelSource, Pool, Sandbox};
 use taskhost_protocol::limits::KERNEL_BYTES;
-use taskhost_service::call::{Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
+use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 
 /// Bytes of a result: it is answered as a whole.
 const RESULT_BYTES: u64 = 6 << 20;
@@ -90,8 +91,31 @@ impl Callee for Ready {
         Ok(Box::new(running.map_err(|error| error.to_string())?))
     }
 
+    fn attend(&self) -> Option<Box<dyn Attended>> {
+        let attendance = match &self.called {
+            Called::Kernel(kernel) => kernel.attend(),
+            Called::Function(function) => function.attend(),
+        };
+        // Without it the pool's own thread does the same.
+        Some(Box::new(AttendedPool(attendance.ok()?)))
+    }
+
     fn cpu_time(&self) -> Duration {
         self.pool.cpu_time()
+    }
+}
+
+struct AttendedPool(Attendance);
+
+impl AsFd for AttendedPool {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl Attended for AttendedPool {
+    fn turn(&self) -> bool {
+        self.0.turn()
     }
 }
 

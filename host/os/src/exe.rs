@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::OnceLock;
 
 use crate::exact::{ExactError, pread_exact};
 use crate::spawn::Program;
@@ -39,7 +40,13 @@ pub fn build_id() -> io::Result<BuildId> {
 /// # Errors
 /// When the executable cannot be read.
 pub fn identity() -> io::Result<[u8; 32]> {
-    identity_of(&Program::ProcSelfExe)
+    // It does not change while this runs; what is forked has what was read before.
+    static KNOWN: OnceLock<[u8; 32]> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(*known);
+    }
+    let read = identity_of(&Program::ProcSelfExe)?;
+    Ok(*KNOWN.get_or_init(|| read))
 }
 
 /// The same of another program.

@@ -19,6 +19,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 
 use crate::child::Child;
 use crate::socket::{Descriptors, Socket, SocketError};
+use crate::spawn::steps::Apart;
 use crate::spawn::{Namespaces, Program, Spawn, SpawnError, WorkerUser};
 use order::{BYTES, Order, Reply};
 
@@ -86,7 +87,7 @@ impl ForkServer {
         socket: BorrowedFd<'_>,
     ) -> Result<Child, ForkError> {
         let unshared = namespaces == Namespaces::All || user.is_some();
-        self.socket.send(&Order { unshared, user, core }.encode(), &[socket])?;
+        self.socket.send(&Order(Apart { unshared, user, core }).encode(), &[socket])?;
         let mut buffer = [0; BYTES];
         let mut received = self.socket.recv(&mut buffer, Descriptors::Accept)?;
         if received.closed {

@@ -13,7 +13,7 @@ mod user;
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 
 use crate::child::Child;
@@ -131,18 +131,13 @@ impl Spawn<'_> {
         argv.extend(self.args.iter().map(|arg| arg.as_ptr()));
         argv.push(ptr::null());
         let unshared = self.namespaces == Namespaces::All || user.is_some();
+        let apart = steps::Apart { unshared, user, core: self.core };
         let outcome = steps::Outcome::default();
+        let parent = std::process::id().cast_signed();
         let execution = steps::Execution {
             program: program.as_ptr(),
             argv: argv.as_ptr(),
-            request: steps::Request {
-                socket: self.socket.as_raw_fd(),
-                maps: unshared.then(|| steps::IdMaps::of(user)),
-                user: user.map(steps::Change::to),
-                affinity: self.core.map(crate::cores::affinity::mask_of),
-                parent: (!unshared).then(|| std::process::id().cast_signed()),
-                outcome: &outcome,
-            },
+            request: steps::Request::new(apart, self.socket, parent, &outcome),
         };
         let child = clone(&execution, namespace_flags(unshared, user))?;
         match outcome.failure() {

@@ -39,7 +39,19 @@ impl Accounts {
         Some(account.read_ms + u64::try_from(account.cpu.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Reads what a tenant has used today.
+    /// The same, read when it has to be. This waits for the disk.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn today(&self, store: &Store, tenant: TenantId) -> store::Result<u64> {
+        if let Some(used) = self.used_today(tenant) {
+            return Ok(used);
+        }
+        self.read(store, tenant)?;
+        Ok(self.used_today(tenant).unwrap_or(0))
+    }
+
+    /// Reads what a tenant has used today, which may be known already.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -116,7 +128,7 @@ mod tests {
         let tenant = store.write(add).expect("written").expect("a new one").id;
         let accounts = Accounts::default();
         assert_eq!(accounts.used_today(tenant), None);
-        accounts.read(&store, tenant).expect("read");
+        assert_eq!(accounts.today(&store, tenant).expect("read"), 0);
         accounts.used(tenant, Duration::from_micros(2500));
         accounts.called(tenant);
         assert_eq!(accounts.used_today(tenant), Some(2));

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
-use taskhost_service::call::{Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
+use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 use taskhost_service::http::Limits;
 use taskhost_service::service::{Changing, Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
@@ -129,6 +129,10 @@ impl Callee for Kernel {
             }
         });
         Ok(Box::new(run))
+    }
+
+    fn attend(&self) -> Option<Box<dyn Attended>> {
+        None
     }
 
     fn cpu_time(&self) -> Duration {

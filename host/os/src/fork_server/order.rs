@@ -1,6 +1,7 @@
 //! What coordinator and fork server say to each other: one order, one reply, of a few numbers. Both are the same executable.
 
 use crate::process_id::ProcessId;
+use crate::spawn::steps::Apart;
 use crate::spawn::{Step, WorkerUser};
 
 /// Bytes of an order, and of a reply.
@@ -14,12 +15,7 @@ const NO_USER: u32 = u32::MAX;
 
 /// The worker that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Order {
-    /// Whether it gets namespaces of its own.
-    pub(super) unshared: bool,
-    pub(super) user: Option<WorkerUser>,
-    pub(super) core: Option<u32>,
-}
+pub(super) struct Order(pub(super) Apart);
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,14 +28,14 @@ pub(super) enum Reply {
 
 impl Order {
     pub(super) fn encode(self) -> [u8; BYTES] {
-        let user = self.user.map_or(NO_USER, WorkerUser::number);
-        bytes_of([u32::from(self.unshared), user, self.core.unwrap_or(NO_CORE)])
+        let Self(Apart { unshared, user, core }) = self;
+        bytes_of([u32::from(unshared), user.map_or(NO_USER, WorkerUser::number), core.unwrap_or(NO_CORE)])
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let [unshared, user, core] = numbers_of(bytes)?;
         let user = if user == NO_USER { None } else { Some(WorkerUser::numbered(user)?) };
-        Some(Self { unshared: unshared != 0, user, core: (core != NO_CORE).then_some(core) })
+        Some(Self(Apart { unshared: unshared != 0, user, core: (core != NO_CORE).then_some(core) }))
     }
 }
 
@@ -85,8 +81,9 @@ mod tests {
     #[test]
     fn what_is_ordered_is_understood() {
         let user = WorkerUser::for_slot(7);
-        for order in [Order { unshared: true, user, core: Some(3) }, Order { unshared: false, user: None, core: None }]
-        {
+        let all = Apart { unshared: true, user, core: Some(3) };
+        let none = Apart { unshared: false, user: None, core: None };
+        for order in [Order(all), Order(none)] {
             assert_eq!(Order::decode(&order.encode()), Some(order));
         }
         assert_eq!(Order::decode(&[0; BYTES - 1]), None);

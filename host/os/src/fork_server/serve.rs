@@ -7,15 +7,16 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use rustix::pipe::PipeFlags;
 
 use super::order::{BYTES, Order, Reply};
+use super::title::Title;
 use crate::process_id::ProcessId;
 use crate::socket::{Descriptors, Socket, SocketError};
-use crate::spawn::steps::{self, Failure, IdMaps, Outcome, Request};
+use crate::spawn::steps::{self, Failure, Outcome, Request};
 use crate::spawn::{Step, namespace_flags};
 
 /// What becomes of the process that is forked: it is given its control socket, and returns the exit code.
@@ -30,7 +31,9 @@ pub fn serve(worker: Worker) -> io::Result<()> {
     crate::sandbox::require_single_thread().map_err(io::Error::other)?;
     crate::signals::unblock_all();
     let socket = Socket::inherited()?;
-    let number = ThreadNumber::find()?;
+    let (number, title) = (ThreadNumber::find()?, Title::find());
+    // Every worker is asked for this, and has it then.
+    crate::exe::identity()?;
     loop {
         let mut buffer = [0; BYTES];
         let mut received = match socket.recv(&mut buffer, Descriptors::Accept) {
@@ -40,7 +43,7 @@ pub fn serve(worker: Worker) -> io::Result<()> {
         let (Some(order), Some(theirs)) = (Order::decode(&buffer[..received.len]), received.fds.pop()) else {
             return Err(io::ErrorKind::InvalidData.into());
         };
-        let (reply, pidfd) = fork(order, &theirs, &number, worker);
+        let (reply, pidfd) = fork(order, &theirs, (&number, &title), worker);
         let fds: Vec<BorrowedFd<'_>> = pidfd.iter().map(|fd| fd.as_fd()).collect();
         match socket.send(&reply.encode(), &fds) {
             Err(SocketError::Closed) => return Ok(()),
@@ -66,28 +69,26 @@ impl ThreadNumber {
 }
 
 /// Makes a worker, and waits until it is prepared. The descriptor is that of the process, where there is one.
-fn fork(order: Order, theirs: &OwnedFd, number: &ThreadNumber, worker: Worker) -> (Reply, Option<OwnedFd>) {
+fn fork(
+    Order(apart): Order,
+    theirs: &OwnedFd,
+    (number, title): (&ThreadNumber, &Title),
+    worker: Worker,
+) -> (Reply, Option<OwnedFd>) {
     // What is forked says on this how far it came, and closes it.
     let (ours, report) = match rustix::pipe::pipe_with(PipeFlags::CLOEXEC) {
         Ok(ends) => ends,
         Err(errno) => return (Reply::Failed { step: Step::Clone, errno: errno.raw_os_error() }, None),
     };
     let outcome = Outcome::default();
-    let request = Request {
-        socket: theirs.as_raw_fd(),
-        maps: order.unshared.then(|| IdMaps::of(order.user)),
-        user: order.user.map(steps::Change::to),
-        affinity: order.core.map(crate::cores::affinity::mask_of),
-        // The parent of the server is that of its workers.
-        parent: (!order.unshared).then(parent),
-        outcome: &outcome,
-    };
+    // The parent of the server is that of its workers.
+    let request = Request::new(apart, theirs.as_fd(), parent(), &outcome);
     let flags = libc::CLONE_PARENT
         | libc::CLONE_PIDFD
         | libc::CLONE_CHILD_SETTID
         | libc::CLONE_CHILD_CLEARTID
         | libc::SIGCHLD
-        | namespace_flags(order.unshared, order.user);
+        | namespace_flags(apart.unshared, apart.user);
     let mut pidfd: libc::c_int = -1;
     let at = number.0.as_ptr();
     // The last two are in another order on other processors; the one that is not `at` is for CLONE_SETTLS.
@@ -102,7 +103,7 @@ fn fork(order: Order, theirs: &OwnedFd, number: &ThreadNumber, worker: Worker) -
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, fourth, fifth) };
     let error = io::Error::last_os_error();
     if pid == 0 {
-        live(&request, &report, worker);
+        live(&request, &report, title, worker);
     }
     drop(report);
     let Some(id) = i32::try_from(pid).ok().and_then(ProcessId::new) else {
@@ -133,7 +134,7 @@ fn understand(said: &[u8], id: ProcessId) -> Reply {
 }
 
 /// The life of what was forked. It never returns into the server's code, whose descriptors are closed in it.
-fn live(request: &Request<'_>, report: &OwnedFd, worker: Worker) -> ! {
+fn live(request: &Request<'_>, report: &OwnedFd, title: &Title, worker: Worker) -> ! {
     let prepared: Result<(), Failure> = steps::prepare(request).and_then(|()| {
         say(report, &[u8::from(request.outcome.is_pinned())]);
         steps::place_descriptors(request.socket)
@@ -144,7 +145,7 @@ fn live(request: &Request<'_>, report: &OwnedFd, worker: Worker) -> ! {
     }
     // What the runtime has done for the server, and the steps have undone.
     crate::signals::ignore_broken_pipes();
-    super::title::become_worker();
+    title.become_worker();
     crate::crash::exit_now(Socket::placed().map_or(1, worker));
 }
 

@@ -5,22 +5,35 @@ use std::ptr;
 
 use super::{SERVER_ARGUMENT, WORKER_ARGUMENT};
 
-/// Makes this process one that was started with the worker's argument, as far as `ps` tells. It is for people, so where it
-/// cannot be done it is left.
-pub(super) fn become_worker() {
-    let (server, worker) = (SERVER_ARGUMENT.to_bytes(), WORKER_ARGUMENT.to_bytes());
-    const { assert!(SERVER_ARGUMENT.count_bytes() == WORKER_ARGUMENT.count_bytes(), "one takes the place of the other") };
-    let Some((start, end)) = std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| arguments_in(&stat))
-    else {
-        return;
-    };
-    let Ok(list) = std::fs::read("/proc/self/cmdline") else { return };
-    let place = list.windows(server.len()).position(|bytes| bytes == server);
-    let Some(place) = place.filter(|place| place + server.len() <= end.saturating_sub(start)) else { return };
-    let to = ptr::with_exposed_provenance_mut::<u8>(start + place);
-    // SAFETY: the kernel says that the argument list is there, and that what is replaced is; it is on the stack above everything
-    // else, where it is written once, by the only thread, and read by nobody meanwhile. The lengths are the same.
-    unsafe { ptr::copy_nonoverlapping(worker.as_ptr(), to, worker.len()) };
+/// The address of the server's argument, in the server and in all that it forks. `None` where it cannot be found: it is for
+/// people, so it is left then.
+pub(super) struct Title(Option<usize>);
+
+impl Title {
+    /// Looks where it is.
+    pub(super) fn find() -> Self {
+        Self(find())
+    }
+
+    /// Makes this process one that was started with the worker's argument, as far as `ps` tells.
+    pub(super) fn become_worker(&self) {
+        const { assert!(SERVER_ARGUMENT.count_bytes() == WORKER_ARGUMENT.count_bytes(), "one takes the place of the other") };
+        let Some(at) = self.0 else { return };
+        let to = ptr::with_exposed_provenance_mut::<u8>(at);
+        let worker = WORKER_ARGUMENT.to_bytes();
+        // SAFETY: the kernel said that the argument list is there, and that what is replaced is ([`find`]), of the process whose
+        // memory this is a copy of; it is on the stack above everything else, where it is written once, by the only thread, and
+        // read by nobody meanwhile. The lengths are the same.
+        unsafe { ptr::copy_nonoverlapping(worker.as_ptr(), to, worker.len()) };
+    }
+}
+
+fn find() -> Option<usize> {
+    let server = SERVER_ARGUMENT.to_bytes();
+    let (start, end) = arguments_in(&std::fs::read_to_string("/proc/self/stat").ok()?)?;
+    let list = std::fs::read("/proc/self/cmdline").ok()?;
+    let place = list.windows(server.len()).position(|bytes| bytes == server)?;
+    (place + server.len() <= end.saturating_sub(start)).then_some(start + place)
 }
 
 /// Where the argument list begins and ends: fields 48 and 49 (proc_pid_stat(5)), counted behind the name, which may hold anything.

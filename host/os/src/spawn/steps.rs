@@ -10,6 +10,7 @@
 use std::ffi::{CStr, c_char, c_int, c_long, c_void};
 use std::fmt;
 use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
@@ -186,6 +187,17 @@ impl Change {
     }
 }
 
+/// How a new process is set apart from all others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Apart {
+    /// Whether it gets namespaces of its own.
+    pub(crate) unshared: bool,
+    /// Who it is, if it is to be somebody of its own.
+    pub(crate) user: Option<WorkerUser>,
+    /// The logical cpu that it is pinned to.
+    pub(crate) core: Option<u32>,
+}
+
 /// What becomes of a new process before it is a worker. The one who makes it keeps alive what is pointed to.
 pub(crate) struct Request<'a> {
     /// The socket that becomes [`SOCKET_FD`].
@@ -200,6 +212,20 @@ pub(crate) struct Request<'a> {
     pub(crate) parent: Option<i32>,
     /// Where to report.
     pub(crate) outcome: &'a Outcome,
+}
+
+impl<'a> Request<'a> {
+    /// For a process with this socket and parent.
+    pub(crate) fn new(apart: Apart, socket: BorrowedFd<'_>, parent: i32, outcome: &'a Outcome) -> Self {
+        Self {
+            socket: socket.as_raw_fd(),
+            maps: apart.unshared.then(|| IdMaps::of(apart.user)),
+            user: apart.user.map(Change::to),
+            affinity: apart.core.map(crate::cores::affinity::mask_of),
+            parent: (!apart.unshared).then_some(parent),
+            outcome,
+        }
+    }
 }
 
 /// The same for a process that is to execute a program.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::attend::Attending;
 use super::lines::Lines;
 use super::numbers::{Counts, Numbers};
 use super::ready::Ready;
@@ -145,14 +146,15 @@ impl Calls {
     /// Refuses a tenant who has used up what it has today.
     async fn admit(&self, tenant: &Tenant) -> Result<(), CallError> {
         let limit = tenant.quotas.cpu_seconds_per_day;
-        let mut used = self.shared.accounts.used_today(tenant.id);
-        if used.is_none() {
-            let (accounts, store, id) = (self.shared.accounts.clone(), self.shared.store().clone(), tenant.id);
-            let read = tokio::task::spawn_blocking(move || accounts.read(&store, id)).await;
-            read.map_err(|error| CallError::Lost(error.to_string()))?.map_err(CallError::Store)?;
-            used = self.shared.accounts.used_today(tenant.id);
-        }
-        let seconds = used.unwrap_or(0) / 1000;
+        let used = match self.shared.accounts.used_today(tenant.id) {
+            Some(used) => used,
+            None => {
+                let (accounts, store, id) = (self.shared.accounts.clone(), self.shared.store().clone(), tenant.id);
+                let read = tokio::task::spawn_blocking(move || accounts.today(&store, id)).await;
+                read.map_err(|error| CallError::Lost(error.to_string()))?.map_err(CallError::Store)?
+            }
+        };
+        let seconds = used / 1000;
         if seconds >= limit { Err(CallError::CpuUsedUp(seconds, limit)) } else { Ok(()) }
     }
 
@@ -221,6 +223,7 @@ impl Calls {
         match opened {
             Ok(callee) => {
                 if let Some(ready) = books.kernels.get_mut(purpose) {
+                    ready.attending = callee.attend().map(Attending::begin);
                     ready.callee = Some(callee);
                 }
             }

@@ -2,11 +2,13 @@
 //!
 //! * [`Engine`] has the workers. It is not part of this crate: whoever makes a service brings one.
 //! * [`calls`] has the kernels that are [`ready`], and the way of a call from its arrival to its result.
+//! * [`attend`] has results received by the loop that has the connections.
 //! * [`lines`] decides which call is next; [`numbers`] are what was done.
 //!
 //! A worker serves one tenant and one kernel. Those that have nothing to do are kept for the next call, the least recently used
 //! of too many are ended.
 
+mod attend;
 mod calls;
 mod lines;
 mod numbers;
@@ -108,6 +110,12 @@ pub type Told = Box<dyn FnMut(usize, Outcome) + Send>;
 /// Items that are being run. Dropping it gives up those that are not done.
 pub type Running = Box<dyn Send>;
 
+/// What a loop attends to so that results need no other thread: whenever the descriptor is readable, there is something to do.
+pub trait Attended: std::os::fd::AsFd + Send {
+    /// Does it, without waiting for anything. True when this is to be called again.
+    fn turn(&self) -> bool;
+}
+
 /// A kernel with workers.
 pub trait Callee: Send + Sync {
     /// Has items run together, by one worker. Does not wait.
@@ -115,6 +123,9 @@ pub trait Callee: Send + Sync {
     /// # Errors
     /// When it has no workers any more, and why.
     fn submit(&self, items: &[Vec<u8>], told: Told) -> Result<Running, String>;
+
+    /// To be attended to by the loop that has the connections. `None` when it has a thread that does without.
+    fn attend(&self) -> Option<Box<dyn Attended>>;
 
     /// CPU time of all its workers so far, as the system measures it.
     fn cpu_time(&self) -> Duration;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Callee;
+use super::attend::Attending;
 
 /// CPU time that calls are to take which are run together.
 const TOGETHER: Duration = Duration::from_millis(10);
@@ -17,6 +18,8 @@ const FIRST_COST: Duration = TOGETHER;
 /// A kernel that is ready, or is being made so.
 pub(super) struct Ready {
     pub(super) callee: Option<Arc<dyn Callee>>,
+    /// As long as its results are received by the loop that has the connections.
+    pub(super) attending: Option<Attending>,
     /// Calls of it that wait or run.
     pub(super) calls: usize,
     pub(super) last_use: u64,
@@ -31,7 +34,15 @@ pub(super) struct Ready {
 impl Ready {
     /// One that is to be made ready.
     pub(super) fn new() -> Self {
-        Self { callee: None, calls: 0, last_use: 0, cost: FIRST_COST, seen: Duration::ZERO, charged: 0.0 }
+        Self {
+            callee: None,
+            attending: None,
+            calls: 0,
+            last_use: 0,
+            cost: FIRST_COST,
+            seen: Duration::ZERO,
+            charged: 0.0,
+        }
     }
 
     /// How many calls are worth being run together.

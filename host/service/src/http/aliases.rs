@@ -62,8 +62,7 @@ pub(super) async fn put(
     need(&caller, Scope::KernelsWrite)?;
     name::check(&alias).map_err(|error| Problem::bad("bad-name", error.to_string()))?;
     let expected = expected(&headers)?;
-    let text = body::text(&headers, bytes).await?;
-    let meaning: Meaning = body::object(&text)?;
+    let meaning: Meaning = body::said(&headers, bytes).await?;
     let tenant = caller.tenant.id;
     let act = act(&caller, "alias.put", &alias);
     let named = app.write(move |rows| {

@@ -76,8 +76,7 @@ pub(super) async fn hand_in(
 ) -> Result<Response, Problem> {
     need(&caller, Scope::JobsWrite)?;
     let key = idempotency_key(&headers, "/v1/jobs/batch")?;
-    let text = body::text(&headers, bytes).await?;
-    let many: Many = body::object(&text)?;
+    let many: Many = body::said(&headers, bytes).await?;
     if !(1..=MOST).contains(&many.jobs.len()) {
         return Err(bad(format!("a batch has from 1 to {MOST} jobs")));
     }

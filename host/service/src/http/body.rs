@@ -74,6 +74,11 @@ pub(super) async fn text(headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Pro
     whole(headers, body, "the request", TEXT_BYTES).await
 }
 
+/// The same, understood.
+pub(super) async fn said<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    object(&text(headers, body).await?)
+}
+
 /// What a request says, as JSON. It is said by names: a list of values in their order is no such thing.
 pub(super) fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
     let bad = |error: serde_json::Error| Problem::bad("bad-request", error.to_string());

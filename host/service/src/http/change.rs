@@ -67,8 +67,7 @@ pub(super) async fn change(
     need(&caller, Scope::JobsWrite)?;
     let job = id(&job)?;
     find(&app, &caller, &job).await?;
-    let text = body::text(&headers, bytes).await?;
-    let change: Change = body::object(&text)?;
+    let change: Change = body::said(&headers, bytes).await?;
     let (tenant, quotas) = (caller.tenant.id, caller.tenant.quotas);
     let (act, changed) = (act(&caller, "job.change", &job), job.clone());
     let done = app.write(move |rows| {

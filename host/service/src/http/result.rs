@@ -55,8 +55,7 @@ pub(super) async fn result(
     Query(following): Query<Following>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    need(&caller, Scope::ResultsRead)?;
-    let job = find(&app, &caller, &id(&job)?).await?;
+    let job = readable(&app, &caller, &job).await?;
     let mut response = match job.conclusion.result {
         Some(result) => blobs::send(&app, &caller, &headers, &result, content_type(&job)).await?,
         None if job.is_gone => return Err(gone()),
@@ -66,6 +65,12 @@ pub(super) async fn result(
     };
     name_job(&mut response, &job);
     Ok(response)
+}
+
+/// The job, when its results may be read by this caller.
+async fn readable(app: &App, caller: &Caller, job: &str) -> Result<JobRow, Problem> {
+    need(caller, Scope::ResultsRead)?;
+    find(app, caller, &id(job)?).await
 }
 
 fn gone() -> Problem {
@@ -184,8 +189,7 @@ pub(super) async fn failures(
     Path(job): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    need(&caller, Scope::ResultsRead)?;
-    let job = find(&app, &caller, &id(&job)?).await?;
+    let job = readable(&app, &caller, &job).await?;
     let mut response = match job.conclusion.failures {
         Some(failures) => blobs::send(&app, &caller, &headers, &failures, LINES).await?,
         None if job.is_gone => return Err(gone()),
@@ -219,8 +223,7 @@ pub(super) async fn log(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     const TEXT: &str = "text/plain; charset=utf-8";
-    need(&caller, Scope::ResultsRead)?;
-    let job = find(&app, &caller, &id(&job)?).await?;
+    let job = readable(&app, &caller, &job).await?;
     let mut response = match job.conclusion.log {
         Some(log) => blobs::send(&app, &caller, &headers, &log, TEXT).await?,
         None if job.is_gone => return Err(gone()),
@@ -251,8 +254,7 @@ pub(super) async fn report(
     Path(job): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    need(&caller, Scope::ResultsRead)?;
-    let job = find(&app, &caller, &id(&job)?).await?;
+    let job = readable(&app, &caller, &job).await?;
     let is_page = job.spec.parameters.report == Some(ReportForm::Html);
     let content_type = if is_page { "text/html; charset=utf-8" } else { "application/json" };
     let mut response = match job.conclusion.report {

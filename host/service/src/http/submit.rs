@@ -128,7 +128,7 @@ pub(super) async fn submit(
     let asked = if plain.kernel.is_some() {
         plain.take(&app, &caller, &headers, bytes).await?
     } else {
-        Request::read(&body::text(&headers, bytes).await?)?
+        Request::Asked(Box::new(body::said(&headers, bytes).await?))
     };
     let again = key.map(|key| Idempotency { key, request: asked.hash() });
     if let Some(again) = &again {
@@ -229,8 +229,7 @@ pub(super) async fn admit(app: &App, caller: &Caller) -> Result<(), Problem> {
         Some(used) => used,
         None => {
             let (accounts, store) = (app.shared.accounts.clone(), app.shared.store().clone());
-            let read = blocking(move || accounts.read(&store, tenant).map(|()| accounts.used_today(tenant))).await?;
-            read.map_err(|error| Problem::store(&error))?.unwrap_or(0)
+            blocking(move || accounts.today(&store, tenant)).await?.map_err(|error| Problem::store(&error))?
         }
     };
     let (seconds, limit) = (used / 1000, quotas.cpu_seconds_per_day);
@@ -269,11 +268,6 @@ impl Plain {
 }
 
 impl Request {
-    fn read(text: &[u8]) -> Result<Self, Problem> {
-        let asked = body::object(text)?;
-        Ok(Self::Asked(Box::new(asked)))
-    }
-
     /// Of what was understood: the same job in other words is the same request, and a name that means another kernel by now
     /// makes it no other.
     fn hash(&self) -> [u8; 32] {

@@ -109,8 +109,7 @@ pub(super) async fn create(
     bytes: Body,
 ) -> Result<(StatusCode, Json<Created>), Problem> {
     need(&caller, Scope::TokensAdmin)?;
-    let text = body::text(&headers, bytes).await?;
-    let asked: Asked = body::object(&text)?;
+    let asked: Asked = body::said(&headers, bytes).await?;
     let scopes = granted(&asked, &caller)?;
     if asked.expires_in.is_some_and(|seconds| !(1..=MOST_LIFE).contains(&seconds)) {
         return Err(Problem::bad("bad-request", format!("expires_in is from 1 to {MOST_LIFE} seconds")));

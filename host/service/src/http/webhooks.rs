@@ -64,8 +64,7 @@ pub(super) async fn create(
     bytes: Body,
 ) -> Result<(StatusCode, Json<Created>), Problem> {
     need(&caller, Scope::JobsWrite)?;
-    let text = body::text(&headers, bytes).await?;
-    let asked: Asked = body::object(&text)?;
+    let asked: Asked = body::said(&headers, bytes).await?;
     app.networks.check(&asked.url).map_err(|error| Problem::unprocessable("bad-target", error.to_string()))?;
     let (tenant, secret) = (caller.tenant.id, new_secret());
     let (caller, kept) = (Arc::clone(&caller), secret.clone());

@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 use serde::Deserialize;
 
 use super::launch;
-use super::page;
+use super::report;
 use super::spec::KERNEL;
 use super::{JobId, JobSpec, JobState};
 use crate::blobs::{Blobs, Digest};
@@ -150,7 +150,7 @@ impl WorkFolder {
 
     /// Nothing of what was done counts: the next run begins at the beginning.
     pub(super) fn forget(&self) -> io::Result<()> {
-        for name in ["journal", page::FACTS, page::PAGE] {
+        for name in ["journal", report::FACTS, report::PAGE] {
             match fs::remove_file(self.path.join(name)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -165,7 +165,7 @@ impl WorkFolder {
     }
 
     fn report(&self) -> Option<Report> {
-        serde_json::from_slice(&fs::read(self.path.join(page::FACTS)).ok()?).ok()
+        serde_json::from_slice(&fs::read(self.path.join(report::FACTS)).ok()?).ok()
     }
 
     /// Lays out what a run from the beginning needs.
@@ -232,7 +232,7 @@ impl WorkFolder {
         spec: &JobSpec,
         hidden: &[&Path],
     ) -> io::Result<Option<(Digest, u64)>> {
-        let Some(report) = page::read(&self.path, spec, hidden)? else { return Ok(None) };
+        let Some(report) = report::read(&self.path, spec, hidden)? else { return Ok(None) };
         let mut blob = blobs.begin(tenant)?;
         blob.write(&report)?;
         blobs.keep(blob).map(Some)

@@ -335,12 +335,8 @@ impl Runner {
         let tenants = self.shared.fair().tenants();
         for tenant in tenants {
             let Some(known) = self.shared.directory.tenant(tenant) else { continue };
-            let used = self.shared.accounts.used_today(tenant);
-            if used.is_none() && self.shared.accounts.read(self.shared.store(), tenant).is_err() {
-                // When that cannot be read, nothing new can be written either.
-                continue;
-            }
-            let used = used.or_else(|| self.shared.accounts.used_today(tenant)).unwrap_or(0);
+            // When that cannot be read, nothing new can be written either.
+            let Ok(used) = self.shared.accounts.today(self.shared.store(), tenant) else { continue };
             self.shared.fair().spend(tenant, used / 1000 >= known.quotas.cpu_seconds_per_day);
             self.end_who_has_no_room(tenant, known.quotas.stored_bytes);
         }

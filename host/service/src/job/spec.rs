@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::JobId;
-use super::page::{self, ReportForm};
+use super::report::{self, ReportForm};
 use crate::blobs::Digest;
 
 /// A job that makes no sense.
@@ -225,10 +225,10 @@ impl JobSpec {
         flag("output", self.result_name());
         flag("journal", "journal".into());
         flag("errors", "errors.jsonl".into());
-        flag("report", page::FACTS.into());
+        flag("report", report::FACTS.into());
         if self.parameters.report == Some(ReportForm::Html) {
-            flag("page", page::PAGE.into());
-            page::command(self).into_iter().for_each(|word| flag("as-typed", word));
+            flag("page", report::PAGE.into());
+            report::command(self).into_iter().for_each(|word| flag("as-typed", word));
         }
         flag("progress", "never".into());
         flag("progress-file", PROGRESS.into());
