@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::blobs::{Blobs, Digest};
 use crate::store::retention::{self, Unused};
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, usage};
 use crate::tenant::TenantId;
 use crate::time::Moment;
 
@@ -58,6 +58,8 @@ impl Sweeper {
                 if Instant::now() >= orphans_at {
                     orphans_at = Instant::now() + ORPHANS_EVERY;
                     result = result.and_then(|()| orphans(&store, &blobs, &tenants));
+                    let day = Moment::now().day() - usage::KERNEL_DAYS;
+                    result = result.and_then(|()| store.write(move |rows| usage::forget_kernels(rows, day)));
                 }
                 if let Err(error) = result {
                     warn(&error.to_string());
@@ -153,7 +155,7 @@ mod tests {
     use crate::blobs::LocalBlobs;
     use crate::job::{Conclusion, Input, JobId, JobSpec, JobState, Parameters};
     use crate::store::contents::{self, Stay};
-    use crate::store::{jobs, usage};
+    use crate::store::jobs;
     use crate::tenant::Quotas;
 
     #[test]

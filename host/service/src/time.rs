@@ -51,6 +51,25 @@ impl Moment {
         format!("{year:04}-{month:02}-{day:02}")
     }
 
+    /// The day of a date that is written like that; `None` when it is none.
+    #[must_use]
+    pub fn day_of(date: &str) -> Option<i64> {
+        let number = |part: &str| part.parse::<i64>().ok();
+        let (year, rest) = date.split_once('-')?;
+        let (month, day) = rest.split_once('-')?;
+        let (year, month, day) = (number(year)?, number(month)?, number(day)?);
+        if !((0..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day)) {
+            return None;
+        }
+        // The way back of the one above.
+        let year = year - i64::from(month <= 2);
+        let (era, year_of_era, from_march) = (year.div_euclid(400), year.rem_euclid(400), (month + 9) % 12);
+        let of_year = (153 * from_march + 2) / 5 + day - 1;
+        let of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + of_year;
+        // The 30th of February is written in another way.
+        Some(era * 146_097 + of_era - 719_468).filter(|day| Self::date(*day) == date)
+    }
+
     /// Time until the next day begins.
     #[must_use]
     pub fn until_tomorrow(self) -> Duration {
@@ -66,8 +85,23 @@ mod tests {
     fn days_have_dates() {
         for (day, date) in [(0, "1970-01-01"), (11_016, "2000-02-29"), (11_017, "2000-03-01"), (20_778, "2026-11-21")] {
             assert_eq!(Moment::date(day), date);
+            assert_eq!(Moment::day_of(date), Some(day));
         }
         assert_eq!(Moment::date(-1), "1969-12-31");
+        assert!((-719_000..100_000).all(|day| Moment::day_of(&Moment::date(day)) == Some(day)));
+        for none in [
+            "",
+            "2026",
+            "2026-02-30",
+            "2026-2-03",
+            "2026-13-01",
+            "+026-01-01",
+            "2026-01-01T00",
+            "20260-01-01",
+            "2026-0\u{661}-01",
+        ] {
+            assert_eq!(Moment::day_of(none), None, "{none}");
+        }
     }
 
     #[test]

@@ -292,6 +292,97 @@ fn from_a_kernel_to_the_result_of_a_job() {
 }
 
 #[test]
+fn what_was_used_is_told_by_the_day_and_by_the_kernel() {
+    let place = Place::new();
+    let service = place.serve();
+    let (anna, bert) = (
+        place.tenant(&service, "anna", QuotaChange::default()),
+        place.tenant(&service, "bert", QuotaChange::default()),
+    );
+    let one = anna.kernel();
+    let other = anna.post("/v1/kernels", "another kernel").is(201).json()["digest"].as_str().unwrap().to_owned();
+    anna.ended(&anna.job(&one, "text"));
+    anna.ended(&anna.job(&one, "fails"));
+    anna.ended(&anna.job(&other, "text"));
+    anna.post(&format!("/v1/kernels/{other}/invoke"), "text").is(200);
+    // It may be past midnight by now.
+    let kernels = || anna.get("/v1/usage?days=2&group_by=kernel").is(200).json()["kernels"].clone();
+    let of = |kernels: &Value, digest: &str, what: &str| {
+        let mut rows = kernels.as_array().unwrap().iter();
+        rows.find(|row| row["kernel"] == digest).map(|row| row[what].as_u64().unwrap())
+    };
+    eventually("it is counted", || of(&kernels(), &other, "calls") == Some(1));
+    let told = kernels();
+    assert_eq!(told.as_array().unwrap().len(), 2, "all is told of kernels: {told}");
+    assert_eq!([&one, &other].map(|digest| of(&told, digest, "jobs")), [Some(2), Some(1)], "{told}");
+    assert_eq!([&one, &other].map(|digest| of(&told, digest, "items")), [Some(2), Some(1)], "{told}");
+    assert_eq!(told[0]["kernel"], json!(one), "the one that has used most comes first");
+    let days = || anna.get("/v1/usage?days=2").is(200).json();
+    let sum = |rows: &Value, what: &str| rows.as_array().unwrap().iter().map(|row| row[what].as_u64().unwrap()).sum();
+    let sums = |rows: &Value| -> [u64; 4] { ["cpu_ms", "jobs", "items", "calls"].map(|what| sum(rows, what)) };
+    eventually("both tell all of it", || sums(&days()["days"]) == sums(&kernels()));
+    let days = days();
+    assert!(days.get("kernels").is_none(), "{days}");
+    // A kernel that is gone has used what it has used.
+    anna.send("DELETE", &format!("/v1/kernels/{other}"), "", "").is(204);
+    assert_eq!(of(&kernels(), &other, "jobs"), Some(1));
+    let first = days["days"][0]["date"].as_str().unwrap();
+    let same = anna.get(&format!("/v1/usage?from={first}&to=2999-01-01&group_by=day"));
+    assert_eq!(same.is(400).code(), "bad-request", "it is too long");
+    let same = anna.get(&format!("/v1/usage?from={first}&to={first}")).is(200).json();
+    assert_eq!(same["days"][0]["date"], json!(first));
+    assert_eq!(anna.get("/v1/usage?from=2020-01-01&to=2020-12-31").is(200).json()["days"], json!([]));
+    assert_eq!(bert.get("/v1/usage?group_by=kernel").is(200).json()["kernels"], json!([]));
+    for senseless in [
+        "days=367",
+        "days=1&from=2026-01-01",
+        "from=2026-02-30",
+        "from=2026-01-01&to=2025-12-31",
+        "from=2020-01-01&to=2021-01-01",
+        "to=soon",
+        "group_by=tenant",
+    ] {
+        assert_eq!(anna.get(&format!("/v1/usage?{senseless}")).is(400).code(), "bad-request", "{senseless}");
+    }
+    service.stop();
+}
+
+#[test]
+fn what_a_name_has_meant_is_told() {
+    let place = Place::new();
+    let service = place.serve();
+    let (anna, bert) = (
+        place.tenant(&service, "anna", QuotaChange::default()),
+        place.tenant(&service, "bert", QuotaChange::default()),
+    );
+    let one = anna.kernel();
+    let other = anna.post("/v1/kernels", "another kernel").is(201).json()["digest"].as_str().unwrap().to_owned();
+    for digest in [&one, &other] {
+        anna.send("PUT", "/v1/aliases/mine", "", &json!({ "digest": digest }).to_string()).is(200);
+    }
+    anna.send("DELETE", "/v1/aliases/mine", "", "").is(204);
+    let again = anna.send("PUT", "/v1/aliases/mine", "If-Match: \"0\"\r\n", &json!({ "digest": one }).to_string());
+    assert_eq!(again.is(200).json()["version"], 3, "no version comes again");
+    let told = anna.get("/v1/aliases/mine/history").is(200).json();
+    let changes = told["changes"].as_array().unwrap();
+    let row = |change: &Value| (change["version"].clone(), change["digest"].clone(), change["actor"].clone());
+    let key = json!(anna.token[3..13]);
+    assert_eq!(
+        changes.iter().map(row).collect::<Vec<_>>(),
+        [(3, json!(one)), (2, Value::Null), (2, json!(other)), (1, json!(one))].map(|(version, digest)| (
+            json!(version),
+            digest,
+            key.clone()
+        ))
+    );
+    let times: Vec<i64> = changes.iter().map(|change| change["at"].as_i64().unwrap()).collect();
+    assert!(times.is_sorted_by(|newer, older| newer >= older), "{times:?}");
+    assert_eq!(bert.get("/v1/aliases/mine/history").is(404).code(), "not-found");
+    assert_eq!(anna.get("/v1/aliases/none/history").is(404).code(), "not-found");
+    service.stop();
+}
+
+#[test]
 fn a_request_that_comes_again_is_the_same_job() {
     let place = Place::new();
     let service = place.serve();

@@ -308,7 +308,7 @@ impl Calls {
             _ => Err("it is not ready any more".to_owned()),
         };
         let size = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        (0..size).for_each(|_| self.shared.accounts.called(tenant));
+        self.shared.accounts.called(tenant, purpose.kernel, size);
         if size > 1 {
             self.counts.run_together(size);
         }
@@ -348,7 +348,7 @@ impl Calls {
         let correction = more.as_secs_f64() - std::mem::take(&mut ready.charged);
         ready.seen = now;
         if !more.is_zero() {
-            self.shared.accounts.used(purpose.tenant, more);
+            self.shared.accounts.used(purpose.tenant, purpose.kernel, more);
         }
         if correction != 0.0 {
             self.shared.fair().charge(purpose.tenant, correction);

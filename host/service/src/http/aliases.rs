@@ -15,8 +15,8 @@ use super::kernels::act;
 use super::{App, Problem, body};
 use crate::blobs::Digest;
 use crate::name;
+use crate::store::aliases::{self, AliasChange, AliasRow, Named};
 use crate::store::audit;
-use crate::store::kernels::{self, AliasRow, Named};
 use crate::tenant::{Caller, Scope};
 
 type Who = Extension<Arc<Caller>>;
@@ -36,6 +36,15 @@ pub(super) struct Meaning {
 #[schema(as = Aliases)]
 pub(super) struct AliasesView {
     aliases: Vec<AliasRow>,
+}
+
+/// What a name has meant.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AliasHistory)]
+pub(super) struct HistoryView {
+    name: String,
+    /// The latest hundred changes, newest first.
+    changes: Vec<AliasChange>,
 }
 
 fn answer(alias: &AliasRow) -> Response {
@@ -66,7 +75,7 @@ pub(super) async fn put(
     let tenant = caller.tenant.id;
     let act = act(&caller, "alias.put", &alias);
     let named = app.write(move |rows| {
-        let named = kernels::name(rows, tenant, &alias, &meaning.digest, expected)?;
+        let named = aliases::name(rows, tenant, &alias, &meaning.digest, expected, &act.actor)?;
         if matches!(named, Named::Done(_)) {
             audit::add(rows, &act)?;
         }
@@ -78,7 +87,7 @@ pub(super) async fn put(
         Named::Done(alias) => Ok(answer(&alias)),
         Named::UnknownKernel => Err(Problem::not_found("kernel")),
         Named::TooMany => {
-            Err(Problem::quota("aliases", kernels::MOST, kernels::MOST, std::time::Duration::from_secs(60)))
+            Err(Problem::quota("aliases", aliases::MOST, aliases::MOST, std::time::Duration::from_secs(60)))
         }
         Named::Changed => Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
@@ -97,8 +106,24 @@ pub(super) async fn show(
 ) -> Result<Response, Problem> {
     need(&caller, Scope::KernelsRead)?;
     let tenant = caller.tenant.id;
-    let alias = app.read(move |rows| kernels::alias_of(rows, tenant, &alias)).await?;
+    let alias = app.read(move |rows| aliases::alias_of(rows, tenant, &alias)).await?;
     Ok(answer(&alias.ok_or_else(|| Problem::not_found("alias"))?))
+}
+
+/// What a name has meant, since when, and who gave it that meaning; also of one that was forgotten.
+#[utoipa::path(get, path = "/v1/aliases/{name}/history", params(("name" = String, Path)), responses((status = 200, description = "Its changes", body = HistoryView)))]
+pub(super) async fn history(
+    State(app): State<Arc<App>>,
+    Extension(caller): Who,
+    Path(alias): Path<String>,
+) -> Result<Json<HistoryView>, Problem> {
+    need(&caller, Scope::KernelsRead)?;
+    let (tenant, name) = (caller.tenant.id, alias.clone());
+    let changes = app.read(move |rows| aliases::history(rows, tenant, &alias)).await?;
+    if changes.is_empty() {
+        return Err(Problem::not_found("alias"));
+    }
+    Ok(Json(HistoryView { name, changes }))
 }
 
 /// All names.
@@ -106,7 +131,7 @@ pub(super) async fn show(
 pub(super) async fn list(State(app): State<Arc<App>>, Extension(caller): Who) -> Result<Json<AliasesView>, Problem> {
     need(&caller, Scope::KernelsRead)?;
     let tenant = caller.tenant.id;
-    Ok(Json(AliasesView { aliases: app.read(move |rows| kernels::aliases(rows, tenant)).await? }))
+    Ok(Json(AliasesView { aliases: app.read(move |rows| aliases::aliases(rows, tenant)).await? }))
 }
 
 /// Forgets a name.
@@ -120,7 +145,7 @@ pub(super) async fn delete(
     let tenant = caller.tenant.id;
     let act = act(&caller, "alias.delete", &alias);
     let was_there = app.write(move |rows| {
-        let was_there = kernels::unname(rows, tenant, &alias)?;
+        let was_there = aliases::unname(rows, tenant, &alias, &act.actor)?;
         if was_there {
             audit::add(rows, &act)?;
         }

@@ -15,6 +15,7 @@ use super::guard::need;
 use super::{App, Problem, blocking, body};
 use crate::blobs::Digest;
 use crate::job::KernelCheck;
+use crate::store::aliases;
 use crate::store::audit::{self, Act};
 use crate::store::contents;
 use crate::store::kernels::{self, KernelRow, Removed};
@@ -38,7 +39,7 @@ pub(super) async fn resolve(app: &App, caller: &Caller, reference: &str) -> Resu
     let found = app.read(move |rows| {
         let digest = match name.parse() {
             Ok(digest) => Some(digest),
-            Err(_) => kernels::alias_of(rows, tenant, &name)?.and_then(|alias| alias.digest.parse().ok()),
+            Err(_) => aliases::alias_of(rows, tenant, &name)?.and_then(|alias| alias.digest.parse().ok()),
         };
         digest.map(|digest| kernels::find(rows, tenant, &digest)).transpose().map(Option::flatten)
     });
@@ -168,7 +169,8 @@ async fn check(app: &Arc<App>, caller: &Caller, digest: &Digest) -> Result<Value
     app.shared.know(tenant);
     app.shared.fair().charge(tenant, used.as_secs_f64());
     let cpu_ms = u64::try_from(used.as_millis()).unwrap_or(u64::MAX);
-    app.write(move |rows| usage::add(rows, tenant, Usage { cpu_ms, ..Usage::default() })).await?;
+    let kernel = digest.to_string();
+    app.write(move |rows| usage::add(rows, tenant, &kernel, Usage { cpu_ms, ..Usage::default() })).await?;
     match checked {
         KernelCheck::Fits(info) => Ok(info),
         KernelCheck::Refused(why) => Err(Problem::unprocessable("kernel-refused", why)),

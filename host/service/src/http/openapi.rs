@@ -38,7 +38,7 @@ struct Problem {
     paths(
         kernels::post, kernels::list, kernels::put, kernels::show, kernels::delete,
         invoke::kernel, invoke::function,
-        aliases::list, aliases::put, aliases::show, aliases::delete,
+        aliases::list, aliases::put, aliases::show, aliases::delete, aliases::history,
         blobs::post, blobs::put, blobs::get, blobs::delete,
         submit::submit, batch::hand_in, jobs::list, jobs::show, change::change, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
         events::events, result::result, result::failures, result::log, result::report,

@@ -27,6 +27,7 @@ fn tenants() -> Vec<Route> {
         ("put", "/v1/aliases/{name}", put(aliases::put)),
         ("get", "/v1/aliases/{name}", get(aliases::show)),
         ("delete", "/v1/aliases/{name}", delete(aliases::delete)),
+        ("get", "/v1/aliases/{name}/history", get(aliases::history)),
         ("post", "/v1/blobs", post(blobs::post)),
         ("put", "/v1/blobs/{digest}", put(blobs::put)),
         ("get", "/v1/blobs/{digest}", get(blobs::get)),
@@ -100,13 +101,14 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
 }
 
 /// All paths, as the list above writes them.
-pub(super) const PATHS: [&str; 34] = [
+pub(super) const PATHS: [&str; 35] = [
     "/v1/kernels",
     "/v1/kernels/{reference}",
     "/v1/kernels/{reference}/invoke",
     "/v1/kernels/{reference}/invoke/{*function}",
     "/v1/aliases",
     "/v1/aliases/{name}",
+    "/v1/aliases/{name}/history",
     "/v1/blobs",
     "/v1/blobs/{digest}",
     "/v1/jobs",

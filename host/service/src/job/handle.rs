@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::launch;
+use crate::blobs::Digest;
 
 /// The process that a job has, if it has one, and what its processes have used.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ struct Inner {
     now: u64,
     /// CPU time that its tenant owes for it already, in milliseconds.
     charged: u64,
+    /// What its processes run.
+    kernel: Option<Digest>,
 }
 
 impl Handle {
@@ -38,6 +41,16 @@ impl Handle {
     /// It has a process.
     pub(super) fn began(&self, process: u32) {
         self.lock().process = Some(process);
+    }
+
+    /// What its processes run, from now on.
+    pub(super) fn runs(&self, kernel: Digest) {
+        self.lock().kernel = Some(kernel);
+    }
+
+    /// What its processes run; `None` before there was any.
+    pub(super) fn kernel(&self) -> Option<Digest> {
+        self.lock().kernel
     }
 
     /// Its process has ended, and is about to be waited for.

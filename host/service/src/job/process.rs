@@ -88,6 +88,7 @@ impl Attempt {
         let log = folder.open_log()?;
         let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
         self.handle.has_room(output);
+        self.handle.runs(spec.kernel);
         self.handle.began(child.id());
         let _ = self.orders.send(Order::Started(self.job.clone()));
         let veil = Veil::new(&[folder.path(), &cache, &self.shared.data]);

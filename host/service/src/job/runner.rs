@@ -366,9 +366,11 @@ impl Runner {
 impl AtWork {
     /// Has its tenant owe what it has used since this was last asked.
     fn charge(&self, shared: &Shared) {
+        // Before it had a process it has used nothing.
+        let Some(kernel) = self.handle.kernel() else { return };
         let more = Duration::from_millis(self.handle.charge(0));
         if !more.is_zero() {
-            shared.accounts.used(self.tenant, more);
+            shared.accounts.used(self.tenant, kernel, more);
             shared.fair().charge(self.tenant, more.as_secs_f64());
         }
     }

@@ -320,7 +320,13 @@ pub fn end_attempt(connection: &Connection, job: &JobId, outcome: &str) -> Resul
 /// When it cannot be written.
 pub fn charge(connection: &Connection, job: &JobId, tenant: TenantId, cpu_ms: u64, more_ms: u64) -> Result<()> {
     connection.execute("UPDATE jobs SET cpu_ms = ?2 WHERE id = ?1", params![job.as_str(), cpu_ms])?;
-    usage::add(connection, tenant, usage::Usage { cpu_ms: more_ms, ..usage::Usage::default() })
+    let used = usage::Usage { cpu_ms: more_ms, ..usage::Usage::default() };
+    usage::add(connection, tenant, &kernel_of(connection, job)?, used)
+}
+
+/// The kernel of a job that is there.
+fn kernel_of(connection: &Connection, job: &JobId) -> Result<String> {
+    Ok(connection.query_row("SELECT kernel FROM jobs WHERE id = ?1", [job.as_str()], |row| row.get(0))?)
 }
 
 /// A job is over, of whose CPU time its tenant was not charged with so many milliseconds yet. Returns false when it was over
@@ -371,7 +377,7 @@ pub fn finish(
         contents::hold(connection, tenant, digest, job)?;
     }
     let used = usage::Usage { cpu_ms: more_ms, jobs: 1, items: items.unwrap_or(0), calls: 0 };
-    usage::add(connection, tenant, used)?;
+    usage::add(connection, tenant, &kernel_of(connection, job)?, used)?;
     Ok(true)
 }
 

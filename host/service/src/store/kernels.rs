@@ -1,4 +1,4 @@
-//! Kernels and the names that tenants give them.
+//! Kernels.
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::Serialize;
@@ -24,21 +24,6 @@ pub struct KernelRow {
     pub info: Value,
 }
 
-/// A name of a kernel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "http", derive(utoipa::ToSchema), schema(as = Alias))]
-pub struct AliasRow {
-    /// The name.
-    pub name: String,
-    /// The kernel that it means.
-    pub digest: String,
-    /// How often it was given a meaning.
-    pub version: u64,
-    /// When that was, in milliseconds since 1970.
-    #[cfg_attr(feature = "http", schema(value_type = i64))]
-    pub updated: Moment,
-}
-
 fn kernel(row: &Row<'_>) -> rusqlite::Result<KernelRow> {
     let info: String = row.get(3)?;
     Ok(KernelRow {
@@ -47,10 +32,6 @@ fn kernel(row: &Row<'_>) -> rusqlite::Result<KernelRow> {
         created: Moment(row.get(2)?),
         info: serde_json::from_str(&info).unwrap_or(Value::Null),
     })
-}
-
-fn alias(row: &Row<'_>) -> rusqlite::Result<AliasRow> {
-    Ok(AliasRow { name: row.get(0)?, digest: row.get(1)?, version: row.get(2)?, updated: Moment(row.get(3)?) })
 }
 
 /// Keeps a kernel. Returns false when it was there.
@@ -74,7 +55,7 @@ pub fn find(connection: &Connection, tenant: TenantId, digest: &Digest) -> Resul
     Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], kernel).optional()?)
 }
 
-/// Kernels of a tenant, and names of kernels: each has compiled code beside it that counts nowhere, and all names are one list.
+/// Kernels of a tenant: each has compiled code beside it that counts nowhere.
 pub const MOST: u64 = 10_000;
 
 /// Bytes of what is known of the kernels of a list: it is held as a whole. One is listed in any case.
@@ -136,77 +117,6 @@ pub fn remove(connection: &Connection, tenant: TenantId, digest: &Digest) -> Res
     Ok(if removed == 0 { Removed::Unknown } else { Removed::Gone })
 }
 
-/// The kernel that a name means.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn alias_of(connection: &Connection, tenant: TenantId, name: &str) -> Result<Option<AliasRow>> {
-    let sql = "SELECT name, digest, version, updated FROM aliases WHERE tenant = ?1 AND name = ?2";
-    Ok(connection.query_row(sql, params![tenant.0, name], alias).optional()?)
-}
-
-/// All names of a tenant.
-///
-/// # Errors
-/// When they cannot be read.
-pub fn aliases(connection: &Connection, tenant: TenantId) -> Result<Vec<AliasRow>> {
-    let sql = "SELECT name, digest, version, updated FROM aliases WHERE tenant = ?1 ORDER BY name";
-    let mut statement = connection.prepare(sql)?;
-    let rows = statement.query_map([tenant.0], alias)?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// What became of a name that is given a meaning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named {
-    /// It has it.
-    Done(AliasRow),
-    /// There is no such kernel.
-    UnknownKernel,
-    /// It was given another one since whoever asks has looked.
-    Changed,
-    /// The tenant has as many names as it may.
-    TooMany,
-}
-
-/// Gives a name a meaning; with `expected`, only when it has that version now, 0 for none.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn name(
-    connection: &Connection,
-    tenant: TenantId,
-    name: &str,
-    digest: &Digest,
-    expected: Option<u64>,
-) -> Result<Named> {
-    if find(connection, tenant, digest)?.is_none() {
-        return Ok(Named::UnknownKernel);
-    }
-    let now = alias_of(connection, tenant, name)?.map_or(0, |alias| alias.version);
-    if expected.is_some_and(|expected| expected != now) {
-        return Ok(Named::Changed);
-    }
-    let names = "SELECT count(*) FROM aliases WHERE tenant = ?1";
-    if now == 0 && connection.query_row(names, [tenant.0], |row| row.get::<_, u64>(0))? >= MOST {
-        return Ok(Named::TooMany);
-    }
-    connection.execute(
-        "INSERT INTO aliases (tenant, name, digest, version, updated) VALUES (?1, ?2, ?3, 1, ?4)
-         ON CONFLICT DO UPDATE SET digest = ?3, version = version + 1, updated = ?4",
-        params![tenant.0, name, digest.to_string(), Moment::now().0],
-    )?;
-    Ok(alias_of(connection, tenant, name)?.map_or(Named::Changed, Named::Done))
-}
-
-/// Forgets a name. Returns whether there was one.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn unname(connection: &Connection, tenant: TenantId, name: &str) -> Result<bool> {
-    Ok(connection.execute("DELETE FROM aliases WHERE tenant = ?1 AND name = ?2", params![tenant.0, name])? > 0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,7 +124,7 @@ mod tests {
     use crate::tenant::Quotas;
 
     #[test]
-    fn a_list_is_no_longer_than_can_be_held_and_names_are_not_too_many() {
+    fn a_list_is_no_longer_than_can_be_held() {
         let place = tempfile::tempdir().expect("a folder");
         let store = Store::open(&place.path().join("store.db")).expect("a store");
         let write = |rows: &Connection| {
@@ -234,12 +144,6 @@ mod tests {
                 }
             }
             assert_eq!((found, count(rows, tenant)?), (5, 5));
-            let digest = Digest::of(&[0]);
-            let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?3)
-                INSERT INTO aliases SELECT ?1, 'n' || i, ?2, 1, 0 FROM n";
-            rows.execute(many, params![tenant.0, digest.to_string(), MOST])?;
-            assert_eq!(name(rows, tenant, "another", &digest, None)?, Named::TooMany);
-            assert!(matches!(name(rows, tenant, "n1", &digest, None)?, Named::Done(_)));
             Ok(())
         };
         store.write(write).expect("written");

@@ -5,6 +5,7 @@
 //! its own. Whoever asked for a write hears of it when it is on the disk, not before.
 
 pub mod access;
+pub mod aliases;
 pub mod audit;
 pub mod changes;
 pub mod contents;
