@@ -33,6 +33,8 @@ mod following;
 #[cfg(feature = "serve")]
 mod http;
 #[cfg(feature = "serve")]
+mod items;
+#[cfg(feature = "serve")]
 mod names;
 #[cfg(feature = "serve")]
 mod page;

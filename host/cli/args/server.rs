@@ -65,6 +65,9 @@ pub(crate) enum JobCommand {
     Logs {
         #[command(flatten)]
         job: NamedJob,
+        /// Print what was said of one item that failed, by its number
+        #[arg(long, value_name = "NUMBER")]
+        item: Option<u64>,
         /// Print a line of JSON for each item that failed
         #[arg(long)]
         json: bool,

@@ -29,9 +29,9 @@ pub(super) fn run(command: &JobCommand) -> Result<Exit, Failure> {
             let view = connection.ask_well(&Asked { method: "POST", path: &path, head: Vec::new(), content })?;
             Ok(if *json { report::line(&view.to_string()) } else { Exit::Done })
         }
-        JobCommand::Logs { job, json } => {
+        JobCommand::Logs { job, item, json } => {
             let (connection, path) = of(job)?;
-            logs(&connection, &path, *json)
+            logs(&connection, &path, *item, *json)
         }
     }
 }
@@ -119,11 +119,12 @@ fn page(job: &Value) -> String {
     text
 }
 
-/// What a job has said so far, and what failed in it.
-fn logs(connection: &Connection, path: &str, json: bool) -> Result<Exit, Failure> {
+/// What a job has said so far, and what failed in it; or of one item that failed.
+fn logs(connection: &Connection, path: &str, item: Option<u64>, json: bool) -> Result<Exit, Failure> {
     let job = connection.ask_well(&Asked::get(path))?;
+    let of_item = item.map_or_else(String::new, |item| format!("?item={item}"));
     let fetch = |part: &str| {
-        let answer = connection.ask(&Asked::get(&format!("{path}/{part}")))?;
+        let answer = connection.ask(&Asked::get(&format!("{path}/{part}{of_item}")))?;
         match answer.status {
             200 => Ok(String::from_utf8_lossy(&answer.body).into_owned()),
             // There is none, or not yet.
@@ -132,12 +133,17 @@ fn logs(connection: &Connection, path: &str, json: bool) -> Result<Exit, Failure
         }
     };
     let mut text = String::new();
+    if let Some(item) = item
+        && fetch("failures")?.is_empty()
+    {
+        return Err(Failure::input(format!("no item {item} of this job has failed")));
+    }
     if !json {
         let said = fetch("log")?;
-        let said = if said.is_empty() { word(&job["message"]).to_owned() } else { said };
+        let said = if said.is_empty() && item.is_none() { word(&job["message"]).to_owned() } else { said };
         text.extend(said.lines().map(|line| report::escape(line) + "\n"));
     }
-    if !job["failures"].is_null() {
+    if item.is_some() || !job["failures"].is_null() {
         let lines = fetch("failures")?;
         let show = |line: &str| if json { line.to_owned() } else { report::escape(&outcome::described(line)) };
         // What is said of each is in the log as well, as far as that goes.

@@ -5,8 +5,8 @@
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] and
-//!   [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`health`].
+//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] (of
+//!   one [`item`], too) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`health`].
 
 mod aliases;
 mod batch;
@@ -18,6 +18,7 @@ mod events;
 mod guard;
 mod health;
 mod invoke;
+mod item;
 mod jobs;
 mod kernels;
 mod metrics;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::guard::need;
+use super::item::{self, Item, OfItem, Place};
 use super::jobs::{Who, find, id};
 use super::stream::{Gone, Parts, stream};
 use super::submit::{content_type, name_job};
@@ -180,21 +181,28 @@ async fn send_rest(app: &App, caller: &Caller, parts: &Parts, digest: &Digest, f
     }
 }
 
-/// The failed items, a line of JSON for each; of a job that runs, those so far.
-#[utoipa::path(get, path = "/v1/jobs/{job}/failures", params(("job" = String, Path)),
+/// The failed items, a line of JSON for each; of a job that runs, those so far. Of one item alone when one is named: nothing when
+/// that did not fail.
+#[utoipa::path(get, path = "/v1/jobs/{job}/failures", params(("job" = String, Path), OfItem),
     responses((status = 200, description = "Lines of JSON", body = String, content_type = "application/x-ndjson"), (status = 206, description = "A part of them", body = String, content_type = "application/x-ndjson")))]
 pub(super) async fn failures(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Path(job): Path<String>,
+    Query(of): Query<OfItem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let job = readable(&app, &caller, &job).await?;
-    let mut response = match job.conclusion.failures {
-        Some(failures) => blobs::send(&app, &caller, &headers, &failures, LINES).await?,
-        None if job.is_gone => return Err(gone()),
-        None if job.state.is_over() => whole(Vec::new(), LINES),
-        None => {
+    let of = of.of(&job)?;
+    let mut response = match (job.conclusion.failures, of) {
+        (None, _) if job.is_gone => return Err(gone()),
+        (_, Some(item)) => {
+            let line = failed(&app, &caller, &job, item).await?.map_or_else(Vec::new, |(line, _)| line);
+            whole(line, LINES)
+        }
+        (Some(failures), None) => blobs::send(&app, &caller, &headers, &failures, LINES).await?,
+        (None, None) if job.state.is_over() => whole(Vec::new(), LINES),
+        (None, None) => {
             let folder = folder(&app, &job);
             let lines = blocking(move || {
                 let mut lines = Vec::new();
@@ -213,33 +221,70 @@ pub(super) async fn failures(
     Ok(response)
 }
 
-/// What the kernel and its run said; of a job that runs, what they have said so far.
-#[utoipa::path(get, path = "/v1/jobs/{job}/log", params(("job" = String, Path)),
+/// The line of an item that failed, and where it begins.
+async fn failed(app: &App, caller: &Caller, job: &JobRow, item: Item) -> Result<Option<(Vec<u8>, Place)>, Problem> {
+    let (blobs, tenant, kept) = (Arc::clone(&app.shared.blobs), caller.tenant.id, job.conclusion.failures);
+    let (folder, is_over) = (folder(app, job), job.state.is_over());
+    let found = blocking(move || {
+        let file = match kept {
+            Some(digest) => blobs.open(tenant, &digest)?,
+            None if is_over => None,
+            None => folder.failures_so_far(),
+        };
+        item::failed_in(file, &item)
+    });
+    found.await?.map_err(|error| Problem::internal(&error.to_string()))
+}
+
+/// What the kernel and its run said; of a job that runs, what they have said so far. Of one item alone when one is named: what the
+/// kernel said while it was run.
+#[utoipa::path(get, path = "/v1/jobs/{job}/log", params(("job" = String, Path), OfItem),
     responses((status = 200, description = "Text", body = String, content_type = "text/plain; charset=utf-8"), (status = 206, description = "A part of it", body = String, content_type = "text/plain; charset=utf-8")))]
 pub(super) async fn log(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Path(job): Path<String>,
+    Query(of): Query<OfItem>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     const TEXT: &str = "text/plain; charset=utf-8";
     let job = readable(&app, &caller, &job).await?;
-    let mut response = match job.conclusion.log {
-        Some(log) => blobs::send(&app, &caller, &headers, &log, TEXT).await?,
-        None if job.is_gone => return Err(gone()),
-        None => {
-            let folder = folder(&app, &job);
-            // It has a limit.
-            let text = blocking(move || {
-                let mut text = Vec::new();
-                folder.log().map_or(Ok(0), |mut log| log.read_to_end(&mut text))?;
-                Ok::<_, std::io::Error>(text)
-            });
-            whole(text.await?.map_err(|error| Problem::internal(&error.to_string()))?, TEXT)
+    let of = of.of(&job)?;
+    let mut response = match (job.conclusion.log, of) {
+        (None, _) if job.is_gone => return Err(gone()),
+        (Some(log), None) => blobs::send(&app, &caller, &headers, &log, TEXT).await?,
+        (_, None) => whole(text(&app, &caller, &job).await?, TEXT),
+        (_, Some(item)) => {
+            let place = match item {
+                Item::At(place) => place,
+                // A log names places, and no numbers: those that a failed item has say where it began.
+                Item::Number(_) => match failed(&app, &caller, &job, item).await? {
+                    Some((_, place)) => place,
+                    None => return Err(Problem::not_found("failed item; name others by offset and source")),
+                },
+            };
+            let text = text(&app, &caller, &job).await?;
+            whole(item::said(&String::from_utf8_lossy(&text), &place).into_bytes(), TEXT)
         }
     };
     name_job(&mut response, &job);
     Ok(response)
+}
+
+/// All of the log as it is now. It has a limit.
+async fn text(app: &App, caller: &Caller, job: &JobRow) -> Result<Vec<u8>, Problem> {
+    let (blobs, tenant, kept) = (Arc::clone(&app.shared.blobs), caller.tenant.id, job.conclusion.log);
+    let folder = folder(app, job);
+    let text = blocking(move || {
+        let log = match kept {
+            Some(digest) => blobs.open(tenant, &digest)?,
+            None => folder.log(),
+        };
+        let mut text = Vec::new();
+        log.map_or(Ok(0), |mut log| log.read_to_end(&mut text))?;
+        Ok::<_, std::io::Error>(text)
+    });
+    text.await?.map_err(|error| Problem::internal(&error.to_string()))
 }
 
 /// What the page of a report may do: look as it says itself. It has no script, and is nobody's part.

@@ -53,6 +53,12 @@ impl WorkFolder {
         File::open(self.path().join(LOG)).ok()
     }
 
+    /// The failed items' lines so far; the last one may not be whole.
+    #[must_use]
+    pub fn failures_so_far(&self) -> Option<File> {
+        File::open(self.path().join("errors.jsonl")).ok()
+    }
+
     /// The next bytes of the failed items' lines, from `at` on: whole lines alone.
     ///
     /// # Errors
