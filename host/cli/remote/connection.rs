@@ -2,8 +2,8 @@
 //! nothing else. What is asked for is such that it can be asked for twice.
 
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -101,8 +101,8 @@ impl Stop {
 pub(super) enum Content {
     Nothing,
     Bytes(Vec<u8>),
-    /// A file, from its beginning to its end.
-    File(PathBuf),
+    /// A file, from this byte to its end.
+    File(PathBuf, u64),
 }
 
 /// A request that can be made again.
@@ -123,6 +123,8 @@ impl<'a> Asked<'a> {
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Vec<u8>,
+    /// How much is there of what is sent in parts.
+    offset: Option<u64>,
 }
 
 impl Answer {
@@ -213,14 +215,18 @@ impl Connection {
         let answer = match &asked.content {
             Content::Nothing => self.agent.run(request.body(()).map_err(|error| lasting(&error))?),
             Content::Bytes(bytes) => self.agent.run(request.body(bytes.as_slice()).map_err(|error| lasting(&error))?),
-            Content::File(path) => {
-                let shown = path.display();
-                let file = File::open(path).map_err(|error| lasting(&format!("{shown} cannot be read: {error}")))?;
-                let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+            Content::File(path, from) => {
+                let unreadable = |error: io::Error| lasting(&format!("{} cannot be read: {error}", path.display()));
+                let mut file = File::open(path).map_err(unreadable)?;
+                let bytes = file.metadata().map_or(0, |metadata| metadata.len()).saturating_sub(*from);
+                file.seek(SeekFrom::Start(*from)).map_err(unreadable)?;
                 if bytes >= LARGE {
                     request = request.header("expect", "100-continue");
                 }
-                self.agent.run(request.body(&file).map_err(|error| lasting(&error))?)
+                request = request.header("content-length", bytes);
+                let mut rest = file.take(bytes);
+                let body = ureq::SendBody::from_reader(&mut rest);
+                self.agent.run(request.body(body).map_err(|error| lasting(&error))?)
             }
         };
         let answer = answer.map_err(|error| {
@@ -248,7 +254,8 @@ impl Connection {
         let mut body = Vec::new();
         let read = answer.body_mut().as_reader().take(ANSWER_BYTES).read_to_end(&mut body);
         read.map_err(|error| Trouble::Passing(error.to_string(), None))?;
-        let whole = Answer { status: answer.status().as_u16(), body };
+        let offset = answer.headers().get("upload-offset").and_then(|offset| offset.to_str().ok()?.parse().ok());
+        let whole = Answer { status: answer.status().as_u16(), body, offset };
         match again_after(&whole, answer.headers()) {
             Some(time) => Err(Trouble::Passing(whole.failure().message, Some(time))),
             None => Ok(whole),
@@ -259,6 +266,25 @@ impl Connection {
     pub(super) fn ask_well(&self, asked: &Asked<'_>) -> Result<Value, Failure> {
         let answer = self.ask(asked)?;
         if answer.is_good() { Ok(answer.json()) } else { Err(self.refused(&answer)) }
+    }
+
+    /// Takes a file of so many bytes there, unless it is there already. When the connection is lost it goes on where it was.
+    pub(super) fn store(&self, path: &str, file: &Path, bytes: u64) -> Result<Answer, Failure> {
+        self.patiently(|| {
+            let there = self.attempt(&Asked { method: "HEAD", ..Asked::get(path) })?;
+            let from = there.offset.filter(|offset| *offset < bytes).unwrap_or(0);
+            if there.is_good() || bytes == 0 {
+                return Ok(there);
+            }
+            let head = vec![("content-range", format!("bytes {from}-{}/{bytes}", bytes - 1))];
+            let content = Content::File(file.to_owned(), from);
+            let answer = self.attempt(&Asked { method: "PUT", path, head, content })?;
+            match answer.offset {
+                // A connection that was thought lost has brought more, or the file has become longer meanwhile.
+                Some(_) => Err(Trouble::Passing(answer.failure().message, Some(AGAIN))),
+                None => Ok(answer),
+            }
+        })
     }
 
     /// What a refusal is to whoever asked.
@@ -283,7 +309,7 @@ impl Connection {
             let mut bytes = Vec::new();
             // What it says helps, but is not needed.
             let _ = body.as_reader().take(ANSWER_BYTES).read_to_end(&mut bytes);
-            let whole = Answer { status: head.status.as_u16(), body: bytes };
+            let whole = Answer { status: head.status.as_u16(), body: bytes, offset: None };
             let message = self.refused(&whole).message;
             match again_after(&whole, &head.headers) {
                 Some(time) => Err(Trouble::Passing(message, Some(time))),

@@ -14,6 +14,9 @@ use crate::kernel;
 /// Inputs that are text and together no longer than this are sent with the job itself.
 const INLINE: u64 = 64 << 10;
 
+/// From so many bytes on, a file goes on where it was when the connection is lost: less is sent again.
+const IN_PARTS: u64 = 4 << 20;
+
 /// Most that is read of standard input: it is sent again when the connection is lost, so it has to be kept until then.
 const STDIN_BYTES: u64 = 256 << 20;
 
@@ -74,12 +77,14 @@ pub(super) fn inputs(connection: &Connection, work: &Work) -> Result<Vec<Value>,
 fn one(connection: &Connection, input: &Input, is_small: bool) -> Result<Value, Failure> {
     let failed = |error: std::io::Error| Failure::input(format!("{} cannot be read: {error}", input.name));
     let regular = input.path.as_deref().filter(|path| path.metadata().is_ok_and(|metadata| metadata.is_file()));
+    let mut hashed = 0;
     let (digest, content) = match (regular, &input.path) {
         (Some(path), _) if !is_small => {
             let mut hasher = blake3::Hasher::new();
             let mut file = File::open(path).map_err(failed)?;
             hash(&mut file, &mut hasher).map_err(failed)?;
-            (format!("blake3:{}", hasher.finalize().to_hex()), Content::File(path.to_owned()))
+            hashed = hasher.count();
+            (format!("blake3:{}", hasher.finalize().to_hex()), Content::File(path.to_owned(), 0))
         }
         (_, path) => {
             let bytes = read(path.as_deref(), &input.name)?;
@@ -94,9 +99,19 @@ fn one(connection: &Connection, input: &Input, is_small: bool) -> Result<Value, 
         }
     };
     let path = format!("/v1/blobs/{digest}");
-    let there = connection.ask(&Asked { method: "HEAD", ..Asked::get(&path) })?;
-    if !there.is_good() {
-        connection.ask_well(&Asked { method: "PUT", path: &path, head: Vec::new(), content })?;
+    match content {
+        Content::File(file, _) if hashed >= IN_PARTS => {
+            let answer = connection.store(&path, &file, hashed)?;
+            if !answer.is_good() {
+                return Err(connection.refused(&answer));
+            }
+        }
+        content => {
+            let there = connection.ask(&Asked { method: "HEAD", ..Asked::get(&path) })?;
+            if !there.is_good() {
+                connection.ask_well(&Asked { method: "PUT", path: &path, head: Vec::new(), content })?;
+            }
+        }
     }
     Ok(json!({ "blob": digest }))
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, PARTS};
 use crate::store::Store;
 
 /// Copies what the service in `data` keeps into `into`, which must not be there yet.
@@ -29,7 +29,7 @@ pub fn back_up(store: &Store, blobs: &dyn Blobs, data: &Path, into: &Path) -> io
 }
 
 /// Folders that can be made anew, or hold what is not kept yet.
-const LEFT_OUT: [&str; 2] = ["cache", "incoming"];
+const LEFT_OUT: [&str; 3] = ["cache", "incoming", PARTS];
 
 fn copy(from: &Path, into: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(into)?;

@@ -3,6 +3,8 @@
 //! [`Blobs`] is all that the service asks of a store of contents; [`LocalBlobs`] keeps them in files that appear whole or
 //! not at all.
 
+mod part;
+
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -12,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::random;
 use crate::tenant::TenantId;
+use crate::time::Moment;
+
+pub use part::Part;
 
 /// What a content is known by: its BLAKE3, written `blake3:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,6 +105,25 @@ pub trait Blobs: Send + Sync {
     /// When it cannot be removed.
     fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()>;
 
+    /// Opens what has come of a content that comes in parts, to add to it; nothing has yet when all is to come anew. It is in nobody's
+    /// way, and stays when a server ends.
+    ///
+    /// # Errors
+    /// When there is no place for it.
+    fn part(&self, tenant: TenantId, digest: &Digest, is_anew: bool) -> io::Result<Part>;
+
+    /// Bytes that have come of it, and when the last of them did; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    fn part_so_far(&self, tenant: TenantId, digest: &Digest) -> io::Result<Option<(u64, Moment)>>;
+
+    /// Forgets what has come of it. What is not there is no error.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    fn forget_part(&self, tenant: TenantId, digest: &Digest) -> io::Result<()>;
+
     /// Calls `work` while nothing is removed; meanwhile [`Blobs::remove`] fails.
     ///
     /// # Errors
@@ -152,6 +176,9 @@ impl Drop for NewBlob {
     }
 }
 
+/// The folder of a tenant with contents that come in parts.
+pub(crate) const PARTS: &str = "uploads";
+
 /// Contents in a folder of this machine.
 #[derive(Clone, Debug)]
 pub struct LocalBlobs {
@@ -176,6 +203,11 @@ impl LocalBlobs {
         self.tenants.join(tenant.0.to_string()).join(name)
     }
 
+    /// Where what has come of a content is.
+    fn part_place(&self, tenant: TenantId, digest: &Digest) -> PathBuf {
+        self.folder(tenant, PARTS).join(digest.hex())
+    }
+
     fn place(&self, tenant: TenantId, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
         self.folder(tenant, "blobs").join(&hex[..2]).join(&hex[2..])
@@ -184,6 +216,14 @@ impl LocalBlobs {
 
 fn make_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Removes a file. One that is not there is no error.
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 impl Blobs for LocalBlobs {
@@ -225,10 +265,20 @@ impl Blobs for LocalBlobs {
 
     fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()> {
         let _removal = self.removal.try_lock().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        match fs::remove_file(self.place(tenant, digest)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        remove_file(&self.place(tenant, digest))
+    }
+
+    fn part(&self, tenant: TenantId, digest: &Digest, is_anew: bool) -> io::Result<Part> {
+        make_folder(&self.folder(tenant, PARTS))?;
+        Part::open(tenant, self.part_place(tenant, digest), is_anew)
+    }
+
+    fn part_so_far(&self, tenant: TenantId, digest: &Digest) -> io::Result<Option<(u64, Moment)>> {
+        part::so_far(&self.part_place(tenant, digest))
+    }
+
+    fn forget_part(&self, tenant: TenantId, digest: &Digest) -> io::Result<()> {
+        remove_file(&self.part_place(tenant, digest))
     }
 
     fn while_all_stay(&self, work: &mut dyn FnMut() -> io::Result<()>) -> io::Result<()> {
@@ -283,6 +333,35 @@ mod tests {
         assert_eq!(fs::read_dir(&incoming).expect("there").count(), 1);
         let _ = LocalBlobs::new(place.path());
         assert!(!incoming.exists());
+    }
+
+    #[test]
+    fn what_comes_in_parts_stays_when_a_server_ends_and_is_a_content_when_all_has_come() {
+        let place = tempfile::tempdir().expect("a folder");
+        let digest = Digest::of(b"whole");
+        for (text, before) in [("wh", 0), ("ole", 2)] {
+            let blobs = LocalBlobs::new(place.path());
+            let mut part = blobs.part(ANNA, &digest, false).expect("a place");
+            assert_eq!(part.len(), before);
+            part.write(text.as_bytes()).expect("room");
+            let (bytes, last) = blobs.part_so_far(ANNA, &digest).expect("readable").expect("there");
+            assert!(bytes == part.len() && last.since(Moment::now()) < std::time::Duration::from_secs(60));
+            assert_eq!(blobs.part_so_far(BERT, &digest).expect("readable"), None);
+            assert!(blobs.open(ANNA, &digest).expect("readable").is_none(), "it is no content yet");
+        }
+        let blobs = LocalBlobs::new(place.path());
+        let whole = blobs.part(ANNA, &digest, false).and_then(Part::whole).expect("readable");
+        assert_eq!(blobs.keep(whole).expect("kept"), (digest, 5));
+        assert_eq!(blobs.part_so_far(ANNA, &digest).expect("readable"), None);
+        let file = blobs.open(ANNA, &digest).expect("readable").expect("there");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().expect("there").permissions());
+        assert_eq!(mode & 0o777, 0o400, "nobody may write to it");
+        // Anew is from the beginning; and one that is not what it was to be leaves nothing.
+        blobs.part(ANNA, &digest, false).expect("a place").write(b"other").expect("room");
+        assert!(blobs.part(ANNA, &digest, true).expect("a place").is_empty());
+        drop(blobs.part(ANNA, &digest, false).and_then(Part::whole).expect("readable"));
+        assert_eq!(blobs.part_so_far(ANNA, &digest).expect("readable"), None);
+        blobs.forget_part(ANNA, &digest).expect("it is gone anyway");
     }
 
     #[test]

@@ -11,9 +11,9 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::blobs::{Blobs, Digest};
+use crate::blobs::{Blobs, Digest, PARTS};
 use crate::store::retention::{self, Unused};
-use crate::store::{self, Store, StoreError, usage};
+use crate::store::{self, Store, StoreError, uploads, usage};
 use crate::tenant::TenantId;
 use crate::time::Moment;
 
@@ -22,6 +22,9 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is looked for contents that nobody has: those of requests that came to nothing.
 const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long what has come of a content waits for the rest.
+const PARTS_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Contents that are looked at in one transaction.
 const GROUP: usize = 100;
@@ -92,6 +95,25 @@ fn expired(store: &Store, blobs: &Arc<dyn Blobs>, now: Moment, keep: Duration) -
         }
     }
     while store.write(move |rows| retention::remove_records(rows, now, keep))? {}
+    abandoned(store, blobs, Moment(now.0.saturating_sub(i64::try_from(PARTS_WAIT.as_millis()).unwrap_or(i64::MAX))))
+}
+
+/// Forgets contents that come in parts, of which nothing has come since then.
+fn abandoned(store: &Store, blobs: &Arc<dyn Blobs>, since: Moment) -> store::Result<()> {
+    for (tenant, digest) in store.read(|rows| uploads::idle(rows, since))? {
+        // One part may take longer than that, as long as it comes.
+        if blobs.part_so_far(tenant, &digest).is_ok_and(|far| far.is_some_and(|(_, last)| last >= since)) {
+            continue;
+        }
+        let blobs = Arc::clone(blobs);
+        store.write(move |rows| {
+            if uploads::remove_idle(rows, tenant, &digest, since)? {
+                // One that cannot be removed now is found another day.
+                let _ = blobs.forget_part(tenant, &digest);
+            }
+            Ok(())
+        })?;
+    }
     Ok(())
 }
 
@@ -131,6 +153,16 @@ fn orphans(store: &Store, blobs: &Arc<dyn Blobs>, tenants: &Path) -> store::Resu
     let mut group = Vec::new();
     for tenant in entries(tenants) {
         let Ok(id) = tenant.1.parse() else { continue };
+        for part in entries(&tenant.0.join(PARTS)) {
+            let Ok(digest) = format!("blake3:{}", part.1).parse() else { continue };
+            let blobs = Arc::clone(blobs);
+            store.write(move |rows| {
+                if uploads::find(rows, TenantId(id), &digest)?.is_none() {
+                    let _ = blobs.forget_part(TenantId(id), &digest);
+                }
+                Ok(())
+            })?;
+        }
         for folder in entries(&tenant.0.join("blobs")) {
             for blob in entries(&folder.0) {
                 let Ok(digest) = format!("blake3:{}{}", folder.1, blob.1).parse() else { continue };
@@ -178,6 +210,29 @@ mod tests {
         store.write(move |rows| contents::remove(rows, tenant, &wanted)).expect("written");
         remove(&store, &blobs, vec![(tenant, wanted)]).expect("looked at");
         assert!(check_kept(&*blobs, tenant, &wanted).is_err());
+    }
+
+    #[test]
+    fn what_comes_in_parts_is_waited_for_and_then_forgotten() {
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let tenant = store.write(|rows| store::access::add(rows, "anna", 1, &Quotas::default()));
+        let tenant = tenant.expect("written").expect("a new one").id;
+        let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(place.path()));
+        let (begun, unknown) = (Digest::of(b"begun"), Digest::of(b"unknown"));
+        let begin = move |rows: &rusqlite::Connection| uploads::begin(rows, tenant, &begun, 5, true, 1000);
+        store.write(begin).expect("written");
+        for digest in [begun, unknown] {
+            blobs.part(tenant, &digest, false).and_then(|mut part| part.write(b"be")).expect("room");
+        }
+        let there = |digest| blobs.part_so_far(tenant, digest).expect("looked at").is_some();
+        orphans(&store, &blobs, &place.path().join("tenants")).expect("looked at");
+        assert!(there(&begun) && !there(&unknown), "nobody knows of the other");
+        let stored = || store.read(|rows| contents::total(rows, tenant)).expect("read");
+        for (wait, is_there) in [(PARTS_WAIT / 2, true), (PARTS_WAIT * 2, false)] {
+            expired(&store, &blobs, Moment::now().after(wait), Duration::ZERO).expect("looked at");
+            assert_eq!((there(&begun), stored() == 5), (is_there, is_there));
+        }
     }
 
     #[test]

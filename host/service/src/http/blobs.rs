@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::guard::need;
+use super::uploads::{self, UploadView};
 use super::{App, Problem, blocking, body, range};
 use crate::blobs::Digest;
 use crate::store::contents::{self, Removed, Stay};
@@ -46,8 +47,8 @@ async fn store(
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Blob)]
 pub(super) struct BlobView {
-    digest: String,
-    bytes: u64,
+    pub(super) digest: String,
+    pub(super) bytes: u64,
 }
 
 /// Stores a content; the answer tells its digest. It stays until somebody deletes it.
@@ -62,31 +63,44 @@ pub(super) async fn post(
     store(&app, &caller, &headers, bytes, None).await
 }
 
-/// Stores a content of this digest.
-#[utoipa::path(put, path = "/v1/blobs/{digest}", params(("digest" = String, Path)), request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, description = "It is stored", body = BlobView)))]
+/// Stores a content of this digest; with `Content-Range` a part of it, which goes on where the last one ended (`Upload-Offset`).
+#[utoipa::path(put, path = "/v1/blobs/{digest}", params(("digest" = String, Path), ("content-range" = Option<String>, Header, description = "`bytes FROM-LAST/ALL`")),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses((status = 201, description = "It is stored", body = BlobView), (status = 202, description = "A part of it is", body = UploadView)))]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Path(name): Path<String>,
     headers: HeaderMap,
     bytes: Body,
-) -> Result<(StatusCode, Json<BlobView>), Problem> {
+) -> Result<Response, Problem> {
     let digest = digest(&name)?;
-    store(&app, &caller, &headers, bytes, Some(digest)).await
+    need(&caller, Scope::JobsWrite)?;
+    match uploads::range(&headers)? {
+        Some(range) => uploads::put(&app, &caller, &headers, bytes, digest, range).await,
+        None => Ok(store(&app, &caller, &headers, bytes, Some(digest)).await?.into_response()),
+    }
 }
 
-/// A content, or a part of it (`Range`).
+/// A content, or a part of it (`Range`). Of one that is not there, but of which a part has come, the answer says how much
+/// (`Upload-Offset`); whoever stores contents may ask that with `HEAD`.
 #[utoipa::path(get, path = "/v1/blobs/{digest}", params(("digest" = String, Path)),
     responses((status = 200, description = "The content", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "A part of it", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn get(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
     Path(name): Path<String>,
+    method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    need(&caller, Scope::ResultsRead)?;
-    send(&app, &caller, &headers, &digest(&name)?, "application/octet-stream").await
+    if !(method == Method::HEAD && caller.may(Scope::JobsWrite)) {
+        need(&caller, Scope::ResultsRead)?;
+    }
+    let digest = digest(&name)?;
+    match send(&app, &caller, &headers, &digest, "application/octet-stream").await {
+        Err(problem) if problem.is_not_found() => uploads::missing(&app, &caller, digest, problem).await,
+        sent => sent,
+    }
 }
 
 /// Answers with a content of the caller's.
@@ -106,7 +120,7 @@ pub(super) async fn send(
     range::send(headers, &digest, file.ok_or_else(|| Problem::not_found("content"))?, content_type)
 }
 
-/// Deletes a content, unless a job needs it or has made it.
+/// Deletes a content, unless a job needs it or has made it; or what has come of one that comes in parts.
 #[utoipa::path(delete, path = "/v1/blobs/{digest}", params(("digest" = String, Path)), responses((status = 204, description = "It is gone")))]
 pub(super) async fn delete(
     State(app): State<Arc<App>>,
@@ -116,6 +130,7 @@ pub(super) async fn delete(
     need(&caller, Scope::JobsWrite)?;
     let (tenant, digest) = (caller.tenant.id, digest(&name)?);
     match app.write(move |rows| contents::remove(rows, tenant, &digest)).await? {
+        Removed::Unknown if uploads::give_up(&app, &caller, digest).await? => Ok(StatusCode::NO_CONTENT),
         Removed::Unknown => Err(Problem::not_found("content")),
         Removed::Held => Err(Problem::conflict("in-use", "a job needs it, or has made it")),
         Removed::Gone => {

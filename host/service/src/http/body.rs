@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{App, Problem, blocking};
 use crate::blobs::{Blobs, Digest, NewBlob};
 use crate::store::contents::{self, Stay};
+use crate::store::uploads;
 use crate::sweep;
 use crate::tenant::{Caller, TenantId};
 
@@ -26,14 +27,14 @@ const LEAST_RATE: u64 = 16 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes that are written at a time.
-const WRITTEN: usize = 256 << 10;
+pub(super) const WRITTEN: usize = 256 << 10;
 
-fn declared(headers: &HeaderMap) -> Option<u64> {
+pub(super) fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// A body that comes by and by: at most so many bytes, and not too slowly.
-struct Coming<'a> {
+pub(super) struct Coming<'a> {
     body: Body,
     what: &'a str,
     most: u64,
@@ -43,12 +44,12 @@ struct Coming<'a> {
 }
 
 impl<'a> Coming<'a> {
-    fn new(body: Body, what: &'a str, most: u64) -> Self {
+    pub(super) fn new(body: Body, what: &'a str, most: u64) -> Self {
         Self { body, what, most, taken: 0, began: Instant::now(), patience: PATIENCE }
     }
 
     /// What comes next; nothing at the end.
-    async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, Problem> {
         let what = self.what;
         loop {
             let until = self.began + self.patience + Duration::from_secs(self.taken / LEAST_RATE);
@@ -104,7 +105,7 @@ pub(super) async fn whole(headers: &HeaderMap, body: Body, what: &str, most: u64
 }
 
 /// Nothing that comes is unpacked, so that nothing can be more than it looks.
-fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+pub(super) fn plain(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => Err(Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -118,6 +119,13 @@ fn plain(headers: &HeaderMap) -> Result<(), Problem> {
 /// Bytes of each tenant that have come and are not kept yet: many that come at once have no more room than one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Incoming(Arc<Mutex<HashMap<TenantId, u64>>>);
+
+impl Incoming {
+    /// How many there are of a tenant.
+    pub(super) fn bytes(&self, tenant: TenantId) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&tenant).copied().unwrap_or(0)
+    }
+}
 
 /// Bytes that have come, counted as long as this lives.
 #[derive(Debug)]
@@ -162,6 +170,11 @@ pub(super) struct Arrived {
 }
 
 impl Arrived {
+    /// One that counts already.
+    pub(super) fn counted(blob: NewBlob, app: &App, tenant: TenantId) -> Self {
+        Self { blob, _counted: Counted::new(&app.incoming, tenant) }
+    }
+
     /// The content, and what makes it count as long as it is held.
     pub(super) fn into_parts(self) -> (NewBlob, impl Send + use<>) {
         (self.blob, self._counted)
@@ -226,17 +239,23 @@ pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Sta
     let kept = blocking(move || blobs.keep(blob)).await?;
     let (digest, bytes) = kept.map_err(|error| Problem::io(&error))?;
     let (blobs, quota) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
-    let stored = app.write(move |rows| {
+    let written = app.write(move |rows| {
         sweep::check_kept(&*blobs, tenant, &digest)?;
+        // From now on it counts as what it is, and no more as one that comes in parts.
+        let was_coming = uploads::remove(rows, tenant, &digest)?;
         let stored = contents::total(rows, tenant)?;
         // Others may have come meanwhile.
         if contents::bytes(rows, tenant, &digest)?.is_none() && stored.saturating_add(bytes) > quota {
-            return Ok(Some(stored));
+            return Ok((was_coming, Some(stored)));
         }
         contents::add(rows, tenant, &digest, bytes, stay)?;
-        Ok(None)
+        Ok((was_coming, None))
     });
-    if let Some(stored) = stored.await? {
+    let (was_coming, stored) = written.await?;
+    if was_coming {
+        app.uploads.give_up(app, tenant, &digest).await?;
+    }
+    if let Some(stored) = stored {
         super::jobs::remove(app, vec![(tenant, digest)]).await?;
         return Err(full(caller, stored));
     }
@@ -344,6 +363,7 @@ mod tests {
         let incoming = Incoming::default();
         let (mut one, mut other) = (Counted::new(&incoming, TenantId(1)), Counted::new(&incoming, TenantId(1)));
         assert_eq!((one.add(5), other.add(7), Counted::new(&incoming, TenantId(2)).add(1)), (5, 12, 1));
+        assert_eq!((incoming.bytes(TenantId(1)), incoming.bytes(TenantId(2))), (12, 0));
         drop(one);
         assert_eq!(other.add(1), 8);
         drop(other);

@@ -5,7 +5,8 @@
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`], [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] (of
+//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`] (in parts: [`uploads`]),
+//!   [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] (of
 //!   one [`item`], too) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`health`].
 
 mod aliases;
@@ -39,6 +40,7 @@ mod submit;
 mod tls;
 mod tokens;
 mod turns;
+mod uploads;
 mod usage;
 mod view;
 mod webhooks;
@@ -106,6 +108,7 @@ pub struct App {
     guard: guard::Guard,
     metrics: metrics::Metrics,
     incoming: body::Incoming,
+    uploads: uploads::Uploads,
     checks: turns::Turns,
     submissions: turns::Turns,
 }
@@ -135,6 +138,7 @@ impl App {
             guard: guard::Guard::default(),
             metrics: metrics::Metrics::default(),
             incoming: body::Incoming::default(),
+            uploads: uploads::Uploads::default(),
             checks: turns::Turns::of_kernels(),
             submissions: turns::Turns::of_jobs(),
         }

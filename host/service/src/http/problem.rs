@@ -129,6 +129,12 @@ impl Problem {
         self.with(LOGGED, what)
     }
 
+    /// Whether there is no such thing.
+    #[must_use]
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     fn rejected(&self) -> Option<&'static str> {
         self.quota.or_else(|| (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some("busy"))
     }

@@ -49,13 +49,14 @@ pub fn counted(spec: &str) -> u64 {
     if signs > LARGE { signs as u64 } else { 0 }
 }
 
-/// Bytes of all contents and kernels of a tenant, and of what it has asked for at length.
+/// Bytes of all contents and kernels of a tenant, of contents that come in parts, and of what it has asked for at length.
 ///
 /// # Errors
 /// When they cannot be read.
 pub fn total(connection: &Connection, tenant: TenantId) -> Result<u64> {
     let sql = "SELECT (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE tenant = ?1)
                     + (SELECT coalesce(sum(bytes), 0) FROM kernels WHERE tenant = ?1)
+                    + (SELECT coalesce(sum(bytes), 0) FROM uploads WHERE tenant = ?1)
                     + (SELECT coalesce(sum(length(spec)), 0) FROM jobs WHERE tenant = ?1 AND length(spec) > 4096)";
     Ok(connection.query_row(sql, [tenant.0], |row| row.get(0))?)
 }

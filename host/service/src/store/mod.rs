@@ -14,6 +14,7 @@ pub mod kernels;
 pub mod listing;
 pub mod retention;
 mod schema;
+pub mod uploads;
 pub mod usage;
 pub mod webhooks;
 
