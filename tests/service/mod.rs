@@ -54,4 +54,6 @@ mod tls;
 #[cfg(feature = "serve")]
 mod tokens;
 #[cfg(feature = "serve")]
+mod uploads;
+#[cfg(feature = "serve")]
 mod webhooks;

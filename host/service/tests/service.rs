@@ -295,10 +295,8 @@ fn from_a_kernel_to_the_result_of_a_job() {
 fn what_was_used_is_told_by_the_day_and_by_the_kernel() {
     let place = Place::new();
     let service = place.serve();
-    let (anna, bert) = (
-        place.tenant(&service, "anna", QuotaChange::default()),
-        place.tenant(&service, "bert", QuotaChange::default()),
-    );
+    let quotas = QuotaChange { requests_per_second: Some(100_000), ..QuotaChange::default() };
+    let (anna, bert) = (place.tenant(&service, "anna", quotas), place.tenant(&service, "bert", quotas));
     let one = anna.kernel();
     let other = anna.post("/v1/kernels", "another kernel").is(201).json()["digest"].as_str().unwrap().to_owned();
     anna.ended(&anna.job(&one, "text"));
