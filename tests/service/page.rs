@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::browser::{self, Browser};
-use super::client::{Server, raw};
+use super::client::{Client, Server, raw};
 use crate::harness::{Place, eventually, skipped};
 
 /// What would be markup, were it taken for it.
@@ -111,6 +111,36 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.sees("CPU time today");
     everything_has_a_name(&mut browser);
     browser.picture("9-usage");
+    // A token, shown once, and ended.
+    browser.click("a[href='#tokens']");
+    browser.sees("End (this one)");
+    everything_has_a_name(&mut browser);
+    browser.click("#make");
+    browser.sees("name at least one scope");
+    browser.click("#scope-jobs-read");
+    browser.click("#scope-results-read");
+    browser.value("((life) => { life.value = 3600; life.dispatchEvent(new Event('change')); })(document.querySelector('#life'))");
+    browser.click("#make");
+    browser.has("#secret");
+    everything_has_a_name(&mut browser);
+    browser.picture("11-token");
+    let token = browser.value("document.querySelector('#secret').value").as_str().unwrap().to_owned();
+    let made = Client { address: anna.address.clone(), token };
+    made.get("/v1/jobs").is(200);
+    assert_eq!(made.get("/v1/kernels").is(403).code(), "scope-missing");
+    browser.click("#done");
+    eventually("it is nowhere any more", || browser.value("document.querySelector('#secret') === null") == true);
+    assert!(!browser.value("document.documentElement.outerHTML").as_str().unwrap().contains(&made.token));
+    browser.prefer("dark");
+    browser.picture("12-tokens-dark");
+    browser.prefer("light");
+    let end = format!("#end-{}", &made.token[3..13]);
+    browser.click(&end);
+    browser.sees("Really end it");
+    made.get("/v1/jobs").is(200);
+    browser.click(&end);
+    browser.sees("good for nothing any more");
+    made.get("/v1/jobs").is(401);
     browser.call(
         "Emulation.setDeviceMetricsOverride",
         json!({ "width": 390, "height": 800, "deviceScaleFactor": 2, "mobile": true }),
@@ -118,6 +148,9 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.click("a[href='#jobs']");
     browser.sees("long.txt");
     browser.picture("10-jobs-narrow");
+    browser.click("a[href='#tokens']");
+    browser.sees("Make a token");
+    browser.picture("13-tokens-narrow");
     browser.click("#leave");
     browser.sees("Sign in");
     browser.end();

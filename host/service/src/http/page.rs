@@ -1,4 +1,4 @@
-//! The page at `/`: three files of this program's own. It asks for all that it shows at the places that are there for everybody,
+//! The page at `/`: four files of this program's own. It asks for all that it shows at the places that are there for everybody,
 //! with a session in place of a token; nothing is fetched from elsewhere, and nothing that strangers wrote is ever taken for
 //! markup: the policy forbids scripts but this one, and this one makes texts of texts.
 
@@ -24,6 +24,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/", get(|| async { file("text/html; charset=utf-8", include_str!("page/page.html")) }))
         .route("/page.css", get(|| async { file("text/css; charset=utf-8", include_str!("page/page.css")) }))
         .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/page.js")) }))
+        .route("/tokens.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/tokens.js")) }))
         .route("/views.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/views.js")) }))
         .route("/page/session", get(session::show).post(session::begin).delete(session::end))
         .route("/page/operator", get(operator::show))

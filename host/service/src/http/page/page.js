@@ -1,6 +1,7 @@
 // The page: who looks, what they look at, and asking the server for it. What things look like is in views.js.
 
 import { bytes, h, isOver, isPicture, meter, number, ours, pace, resultName, short, state, table, tiles, time, when } from "./views.js";
+import { tokens } from "./tokens.js";
 
 const main = document.getElementById("main");
 const said = document.getElementById("said");
@@ -106,8 +107,14 @@ function entry(turn) {
   token.focus();
 }
 
+/** What the token that was shown is good for. */
+const scopes = () => (session.scopes ?? "").split(" ").filter(Boolean);
+
+const maySeeTokens = () => scopes().includes("tokens:admin");
+
 function frame(part) {
-  const parts = { tenant: ["jobs", "run", "kernels", "usage"], operator: ["tenants"], nobody: [] }[session.is] ?? [];
+  const own = ["jobs", "run", "kernels", "usage", maySeeTokens() && "tokens"].filter(Boolean);
+  const parts = { tenant: own, operator: ["tenants"], nobody: [] }[session.is] ?? [];
   const link = (name) =>
     h("a", { href: `#${name}`, "aria-current": name === part ? "page" : null }, name[0].toUpperCase() + name.slice(1));
   document.getElementById("nav").replaceChildren(...parts.map(link));
@@ -377,7 +384,9 @@ async function route() {
     history.replaceState(null, "", "/");
     await enter({ code: link[1] }).catch((problem) => say(problem.message));
   }
-  const parts = { tenant: { jobs, run, kernels, usage, job }, operator: { tenants } }[session.is];
+  const own = { jobs, run, kernels, usage, job };
+  if (maySeeTokens()) own.tokens = (now) => tokens({ ask, get, send, put, say, scopes: scopes() }, now);
+  const parts = { tenant: own, operator: { tenants } }[session.is];
   if (!parts) {
     frame("");
     return entry(turn);
