@@ -109,6 +109,7 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.prefer("light");
     browser.click("a[href='#usage']");
     browser.sees("CPU time today");
+    browser.sees("What was used in 30 days, by kernel");
     everything_has_a_name(&mut browser);
     browser.picture("9-usage");
     // A token, shown once, and ended.
@@ -119,7 +120,9 @@ fn a_tenant_signs_in_uploads_runs_watches_and_fetches() {
     browser.sees("name at least one scope");
     browser.click("#scope-jobs-read");
     browser.click("#scope-results-read");
-    browser.value("((life) => { life.value = 3600; life.dispatchEvent(new Event('change')); })(document.querySelector('#life'))");
+    browser.value(
+        "((life) => { life.value = 3600; life.dispatchEvent(new Event('change')); })(document.querySelector('#life'))",
+    );
     browser.click("#make");
     browser.has("#secret");
     everything_has_a_name(&mut browser);

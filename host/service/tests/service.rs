@@ -485,11 +485,11 @@ fn each_quota_is_refused_by_its_name() {
     is_over(requests.get("/v1/jobs"), "requests_per_second");
     let cpu = place.tenant(&service, "cpu", QuotaChange { cpu_seconds_per_day: Some(2), ..none });
     let kernel = cpu.kernel();
-    cpu.ended(&cpu.job(&kernel, "text"));
-    is_over(
-        cpu.post("/v1/jobs", &json!({ "kernel": kernel, "input": { "text": "x" } }).to_string()),
-        "cpu_seconds_per_day",
-    );
+    let ended = cpu.ended(&cpu.job(&kernel, "text"));
+    let refused = cpu.post("/v1/jobs", &json!({ "kernel": kernel, "input": { "text": "x" } }).to_string());
+    let midnight = refused.json()["resets_at"].as_i64().unwrap();
+    assert!(midnight % (24 * 60 * 60 * 1000) == 0 && midnight > ended["ended"].as_i64().unwrap(), "{midnight}");
+    is_over(refused, "cpu_seconds_per_day");
     let queue = QuotaChange { queued_jobs: Some(2), concurrent_jobs: Some(1), ..none };
     let queue = place.tenant(&service, "queue", queue);
     let kernel = queue.kernel();

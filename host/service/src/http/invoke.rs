@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::guard::need;
-use super::kernels::{resolve, until_tomorrow};
+use super::kernels::resolve;
 use super::{App, Problem, body};
 use crate::blobs::Digest;
 use crate::call::{CallError, ItemFailure, Purpose};
@@ -219,7 +219,7 @@ fn problem(error: CallError) -> Problem {
         CallError::Stopping => Problem::busy("the server stops"),
         CallError::Busy => Problem::busy("no worker became free in time"),
         CallError::TooMany(most) => Problem::quota("concurrent_calls", most.into(), most.into(), second),
-        CallError::CpuUsedUp(used, limit) => Problem::quota("cpu_seconds_per_day", limit, used, until_tomorrow()),
+        CallError::CpuUsedUp(used, limit) => Problem::no_time_today(limit, used),
         CallError::Late => late("the call took longer than it may"),
         CallError::Refused(why) => Problem::unprocessable("kernel-refused", shown(&why)),
         CallError::Failed(failure) if failure.verdict == "deadline" => late(&shown(&failure.message)),

@@ -254,8 +254,3 @@ pub(super) async fn delete(
         }
     }
 }
-
-/// How long a caller should wait for a day's quota.
-pub(super) fn until_tomorrow() -> Duration {
-    crate::time::Moment::now().until_tomorrow()
-}

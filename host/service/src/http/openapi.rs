@@ -27,6 +27,8 @@ struct Problem {
     quota: Option<String>,
     limit: Option<u64>,
     used: Option<u64>,
+    /// When there is all of it again, in milliseconds since 1970.
+    resets_at: Option<i64>,
 }
 
 #[derive(OpenApi)]

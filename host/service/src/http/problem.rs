@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
 use crate::store::StoreError;
+use crate::time::Moment;
 
 /// What went wrong.
 #[derive(Clone, Debug)]
@@ -72,6 +73,14 @@ impl Problem {
         problem.members.insert("limit".into(), limit.into());
         problem.members.insert("used".into(), used.into());
         problem.retry_after(retry_after)
+    }
+
+    /// The CPU time of today is used up: so many seconds of so many.
+    #[must_use]
+    pub(super) fn no_time_today(limit: u64, used: u64) -> Self {
+        let now = Moment::now();
+        let left = now.until_tomorrow();
+        Self::quota("cpu_seconds_per_day", limit, used, left).with("resets_at", now.after(left).0)
     }
 
     /// More than is taken.

@@ -16,7 +16,7 @@ use super::body::Fresh;
 use super::guard::need;
 use super::invoke::digest;
 use super::jobs::{Who, find_later, wait};
-use super::kernels::{act, until_tomorrow};
+use super::kernels::act;
 use super::turns::Turn;
 use super::view::{JobView, view};
 use super::{App, Problem, blobs, blocking, body};
@@ -234,7 +234,7 @@ pub(super) async fn admit(app: &App, caller: &Caller) -> Result<(), Problem> {
     };
     let (seconds, limit) = (used / 1000, quotas.cpu_seconds_per_day);
     if seconds >= limit {
-        return Err(Problem::quota("cpu_seconds_per_day", limit, seconds, until_tomorrow()));
+        return Err(Problem::no_time_today(limit, seconds));
     }
     // As far as they are known at once; they are counted when it is kept.
     let open = app.shared.fair().jobs_of(tenant) as u64;

@@ -334,7 +334,9 @@ async function kernels(turn) {
 
 async function usage(turn) {
   const work = async () => {
-    const it = await get("/v1/usage");
+    const it = await get("/v1/usage?days=30&group_by=kernel");
+    const kernels = (it.kernels ?? []).slice(0, 20).map((used) => [used.kernel ? short(used.kernel) : "all others", time(used.cpu_ms), number(used.jobs),
+      number(used.items), number(used.calls)]);
     const quotas = it.quotas ?? {};
     const bar = (label, part, whole, show) =>
       h("div", {}, h("dt", {}, label), h("dd", {}, `${show(part)} `, h("small.hint", {}, `of ${show(whole)}`)), meter(label, part, whole));
@@ -347,6 +349,7 @@ async function usage(turn) {
         bar("Jobs that wait or run", it.open_jobs, quotas.queued_jobs, number)),
       tiles([["Jobs today", number(it.today?.jobs)], ["Items today", number(it.today?.items)], ["Calls today", number(it.today?.calls)],
         ["Weight", number(it.weight)]]),
+      h("section.card", {}, table("What was used in 30 days, by kernel", ["!Kernel", "#CPU time", "#Jobs", "#Items", "#Calls"], kernels, "Nothing yet.")),
       h("section.card", {}, table("What you may have", ["!Quota", "#Limit"], limits, "")));
   };
   await work();

@@ -72,9 +72,11 @@ export async function tokens(page, turn) {
     h("div.row", {}, h("button", { type: "button", id: "copy", onclick: copy }, "Copy"),
       h("button.plain", { type: "button", id: "done", onclick: () => { made = null; show(); } }, "I have it")));
 
-  const row = (token) => [h("code", {}, token.key), token.scopes.join(", "), when(token.created), token.expires ? when(token.expires) : "for ever",
-    h("button.danger", { type: "button", id: `end-${token.key}`, onclick: () => end(token), "aria-label": `${ending === token.key ? "Really end" : "End"} the token ${token.key}` },
-      ending === token.key ? "Really end it" : token.is_this ? "End (this one)" : "End")];
+  const row = (token) => {
+    const text = ending === token.key ? "Really end it" : token.is_this ? "End (this one)" : "End";
+    return [h("code", {}, token.key), token.scopes.join(", "), when(token.created), token.expires ? when(token.expires) : "for ever",
+      h("button.danger", { type: "button", id: `end-${token.key}`, onclick: () => end(token), "aria-label": `${text}: the token ${token.key}` }, text)];
+  };
 
   const choice = (scope) => {
     const change = (event) => (event.target.checked ? chosen.add(scope) : chosen.delete(scope));
