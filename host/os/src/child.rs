@@ -91,10 +91,7 @@ impl Child {
 
     /// The descriptor names the process for sure, which its number does not.
     fn send(&self, signal: Signal) -> io::Result<()> {
-        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(errno) => Err(errno.into()),
-        }
+        send(self.pidfd.as_fd(), signal)
     }
 
     /// Stops it (SIGSTOP): it uses no CPU time until [`Child::cont`], and can be killed all the same.
@@ -177,6 +174,20 @@ impl Drop for Child {
             // Killed processes end at once, except in uninterruptible device waits, which pass.
             let _ = self.wait();
         }
+    }
+}
+
+fn send(pidfd: BorrowedFd<'_>, signal: Signal) -> io::Result<()> {
+    match rustix::process::pidfd_send_signal(pidfd, signal) {
+        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Ends a process that is to be no worker, and waits for it.
+pub(crate) fn end(pidfd: BorrowedFd<'_>) {
+    if send(pidfd, Signal::KILL).is_ok() {
+        reap(pidfd);
     }
 }
 

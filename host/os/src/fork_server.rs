@@ -15,7 +15,7 @@ mod title;
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use crate::child::Child;
 use crate::socket::{Descriptors, Socket, SocketError};
@@ -88,20 +88,34 @@ impl ForkServer {
     ) -> Result<Child, ForkError> {
         let unshared = namespaces == Namespaces::All || user.is_some();
         self.socket.send(&Order(Apart { unshared, user, core }).encode(), &[socket])?;
-        let mut buffer = [0; BYTES];
-        let mut received = self.socket.recv(&mut buffer, Descriptors::Accept)?;
-        if received.closed {
-            return Err(ForkError::Gone("it has ended".into()));
+        let mut announced = None;
+        let outcome = self.outcome(unshared, &mut announced);
+        if let (Err(ForkError::Gone(_)), Some(pidfd)) = (&outcome, announced) {
+            // Nobody else knows of it, and it holds the socket of whoever is made in its place.
+            crate::child::end(pidfd.as_fd());
         }
-        match (Reply::decode(&buffer[..received.len]), received.fds.pop()) {
-            (Some(Reply::Made { id, pinned }), Some(pidfd)) => Ok(Child::new(pidfd, id, pinned)),
-            (Some(Reply::Failed { step, errno }), ended) => {
-                if let Some(pidfd) = ended {
-                    crate::child::reap(pidfd.as_fd());
-                }
-                Err(SpawnError::of(step, io::Error::from_raw_os_error(errno), unshared).into())
+        outcome
+    }
+
+    /// What came of an order. A process that has told of itself is left in `announced`.
+    fn outcome(&self, unshared: bool, announced: &mut Option<OwnedFd>) -> Result<Child, ForkError> {
+        let mut buffer = [0; BYTES];
+        loop {
+            let mut received = self.socket.recv(&mut buffer, Descriptors::Accept)?;
+            if received.closed {
+                return Err(ForkError::Gone("it has ended".into()));
             }
-            _ => Err(ForkError::Gone("it says what makes no sense".into())),
+            match (Reply::decode(&buffer[..received.len]), received.fds.pop()) {
+                (Some(Reply::Announced), Some(pidfd)) => *announced = Some(pidfd),
+                (Some(Reply::Made { id, pinned }), Some(pidfd)) => return Ok(Child::new(pidfd, id, pinned)),
+                (Some(Reply::Failed { step, errno }), ended) => {
+                    if let Some(pidfd) = ended {
+                        crate::child::reap(pidfd.as_fd());
+                    }
+                    return Err(SpawnError::of(step, io::Error::from_raw_os_error(errno), unshared).into());
+                }
+                _ => return Err(ForkError::Gone("it says what makes no sense".into())),
+            }
         }
     }
 }

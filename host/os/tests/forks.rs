@@ -3,11 +3,16 @@
 //! Server and workers are this same program, told by their first argument what to be. It has no test harness, since that starts
 //! threads.
 
-#![expect(unsafe_code, reason = "becoming another user is the business of these tests alone")]
+#![expect(
+    unsafe_code,
+    reason = "becoming another user, and killing a process at a certain place, is the business of these tests alone"
+)]
 #![expect(clippy::print_stdout, reason = "what was looked at is for whoever runs the tests")]
 
 #[path = "walls/raw.rs"]
 mod raw;
+#[path = "forks/tracer.rs"]
+mod tracer;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -52,13 +57,14 @@ fn check(user: &str) {
     }
 }
 
-const SCENARIOS: [(&str, fn()); 7] = [
+const SCENARIOS: [(&str, fn()); 8] = [
     ("a_forked_worker_is_what_a_spawned_one_is", a_forked_worker_is_what_a_spawned_one_is),
     ("its_end_is_told", its_end_is_told),
     ("workers_of_a_server_share_their_addresses_and_those_of_two_do_not", addresses_are_the_servers),
     ("what_is_refused_is_named_and_leaves_nothing", what_is_refused_is_named_and_leaves_nothing),
     ("workers_outlive_their_server", workers_outlive_their_server),
     ("a_server_that_is_gone_is_an_error", a_server_that_is_gone_is_an_error),
+    ("what_a_server_made_that_was_killed_over_it_ends_with_it", what_a_server_made_that_was_killed_over_it),
     ("a_server_ends_with_its_token", a_server_ends_with_its_token),
 ];
 
@@ -238,6 +244,30 @@ fn a_server_that_is_gone_is_an_error() {
     let (_own, other) = Socket::pair().expect("descriptors are left");
     let refused = server.fork(Namespaces::None, None, None, other.as_fd());
     assert!(matches!(refused, Err(ForkError::Gone(_))), "{refused:?}");
+}
+
+/// The coordinator has another worker made then, with the same socket: that one is to be alone with it.
+fn what_a_server_made_that_was_killed_over_it() {
+    for namespaces in [Namespaces::All, Namespaces::None] {
+        let server = server();
+        // It serves.
+        drop(fork(&server, namespaces, None));
+        let id = children_of(ProcessId::current()).into_iter().next().expect("the server is a child");
+        let Some(killed) = tracer::kill_when_it_forks(id) else {
+            println!("nobody is traced here");
+            return;
+        };
+        let (own, other) = Socket::pair().expect("descriptors are left");
+        let refused = server.fork(namespaces, None, Some(0), other.as_fd());
+        assert!(matches!(refused, Err(ForkError::Gone(_))), "{namespaces:?}: {refused:?}");
+        killed.join().expect("it was killed where it should be");
+        assert_eq!(children(), 1, "{namespaces:?}: what is left of the server");
+        drop(other);
+        // Whatever the worker has said until then, nobody says any more.
+        while !own.recv(&mut [0; MESSAGE], Descriptors::Refuse).expect("an open socket").closed {}
+        drop(server);
+        assert_eq!(children(), 0, "{namespaces:?}");
+    }
 }
 
 fn a_server_ends_with_its_token() {

@@ -13,6 +13,9 @@ const NO_CORE: u32 = u32::MAX;
 /// Stands for no user: the number that means nobody's to the system, too.
 const NO_USER: u32 = u32::MAX;
 
+/// Stands in the place of a step for a worker that tells of itself: no step has that number.
+const ANNOUNCED: u32 = u32::MAX;
+
 /// The worker that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Order(pub(super) Apart);
@@ -20,6 +23,9 @@ pub(super) struct Order(pub(super) Apart);
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
+    /// There will be a worker, or what is left of one: it says so itself, with its descriptor, before the server can say what came
+    /// of it. The only one that may be followed by another.
+    Announced,
     /// There is a worker; its descriptor comes with this.
     Made { id: ProcessId, pinned: bool },
     /// There is none. When a descriptor comes with this, it is that of a process which has ended and is to be waited for.
@@ -42,6 +48,7 @@ impl Order {
 impl Reply {
     pub(super) fn encode(self) -> [u8; BYTES] {
         match self {
+            Self::Announced => bytes_of([ANNOUNCED, 0, 0]),
             Self::Made { id, pinned } => bytes_of([0, id.get().cast_unsigned(), u32::from(pinned)]),
             Self::Failed { step, errno } => bytes_of([step as u32, errno.cast_unsigned(), 0]),
         }
@@ -50,6 +57,7 @@ impl Reply {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let [step, number, pinned] = numbers_of(bytes)?;
         Some(match step {
+            ANNOUNCED => Self::Announced,
             0 => Self::Made { id: ProcessId::new(number.cast_signed())?, pinned: pinned != 0 },
             step => Self::Failed { step: Step::numbered(step)?, errno: number.cast_signed() },
         })
@@ -94,6 +102,7 @@ mod tests {
     fn what_is_replied_is_understood() {
         let id = ProcessId::new(42).expect("a number");
         for reply in [
+            Reply::Announced,
             Reply::Made { id, pinned: true },
             Reply::Made { id, pinned: false },
             Reply::Failed { step: Step::Namespaces, errno: libc::EPERM },

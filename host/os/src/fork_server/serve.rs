@@ -4,6 +4,9 @@
 //! is the coordinator's child, to be waited for and to die with it; and with the namespaces that it is to have. The C library
 //! does not hear of that. What it would do: take locks of other threads, but one that has them refuses to serve; and note the
 //! thread's new number, which the kernel is told to do here.
+//!
+//! A worker's first act is to tell the coordinator of itself. A server that is killed in the middle of an order cannot, and what it
+//! has made is the coordinator's to end and to wait for.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -11,6 +14,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use rustix::pipe::PipeFlags;
+use rustix::process::PidfdFlags;
 
 use super::order::{BYTES, Order, Reply};
 use super::title::Title;
@@ -43,7 +47,7 @@ pub fn serve(worker: Worker) -> io::Result<()> {
         let (Some(order), Some(theirs)) = (Order::decode(&buffer[..received.len]), received.fds.pop()) else {
             return Err(io::ErrorKind::InvalidData.into());
         };
-        let (reply, pidfd) = fork(order, &theirs, (&number, &title), worker);
+        let (reply, pidfd) = fork(order, (&socket, &theirs), (&number, &title), worker);
         let fds: Vec<BorrowedFd<'_>> = pidfd.iter().map(|fd| fd.as_fd()).collect();
         match socket.send(&reply.encode(), &fds) {
             Err(SocketError::Closed) => return Ok(()),
@@ -71,7 +75,7 @@ impl ThreadNumber {
 /// Makes a worker, and waits until it is prepared. The descriptor is that of the process, where there is one.
 fn fork(
     Order(apart): Order,
-    theirs: &OwnedFd,
+    (coordinator, theirs): (&Socket, &OwnedFd),
     (number, title): (&ThreadNumber, &Title),
     worker: Worker,
 ) -> (Reply, Option<OwnedFd>) {
@@ -103,6 +107,7 @@ fn fork(
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, fourth, fifth) };
     let error = io::Error::last_os_error();
     if pid == 0 {
+        announce(coordinator);
         live(&request, &report, title, worker);
     }
     drop(report);
@@ -121,6 +126,14 @@ fn fork(
 
 fn parent() -> i32 {
     rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get())
+}
+
+/// In what was forked: tells the coordinator that it is there, whatever becomes of the server.
+fn announce(coordinator: &Socket) {
+    // One that cannot is known all the same, as soon as the server says what came of it.
+    if let Ok(own) = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty()) {
+        let _ = coordinator.send(&Reply::Announced.encode(), &[own.as_fd()]);
+    }
 }
 
 /// What a worker said: whether it is pinned, and behind that what failed, if anything did.
