@@ -19,7 +19,7 @@ use std::fs;
 use std::os::fd::AsFd as _;
 
 use taskhost_os::child::{Child, End};
-use taskhost_os::fork_server::{self, ForkError, ForkServer, SERVER_ARGUMENT, WORKER_ARGUMENT};
+use taskhost_os::fork_server::{self, ForkError, ForkServer, Ordered, SERVER_ARGUMENT, WORKER_ARGUMENT};
 use taskhost_os::process_id::ProcessId;
 use taskhost_os::socket::{Descriptors, Socket};
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError, Step, WorkerUser, can_give_users};
@@ -57,7 +57,7 @@ fn check(user: &str) {
     }
 }
 
-const SCENARIOS: [(&str, fn()); 8] = [
+const SCENARIOS: [(&str, fn()); 10] = [
     ("a_forked_worker_is_what_a_spawned_one_is", a_forked_worker_is_what_a_spawned_one_is),
     ("its_end_is_told", its_end_is_told),
     ("workers_of_a_server_share_their_addresses_and_those_of_two_do_not", addresses_are_the_servers),
@@ -65,6 +65,8 @@ const SCENARIOS: [(&str, fn()); 8] = [
     ("workers_outlive_their_server", workers_outlive_their_server),
     ("a_server_that_is_gone_is_an_error", a_server_that_is_gone_is_an_error),
     ("what_a_server_made_that_was_killed_over_it_ends_with_it", what_a_server_made_that_was_killed_over_it),
+    ("several_are_made_at_a_time", several_are_made_at_a_time),
+    ("what_another_server_was_asked_for_is_an_error", what_another_server_was_asked_for_is_an_error),
     ("a_server_ends_with_its_token", a_server_ends_with_its_token),
 ];
 
@@ -268,6 +270,35 @@ fn what_a_server_made_that_was_killed_over_it() {
         drop(server);
         assert_eq!(children(), 0, "{namespaces:?}");
     }
+}
+
+fn several_are_made_at_a_time() {
+    let server = server();
+    let sockets: Vec<(Socket, Socket)> = (0..3).map(|_| Socket::pair().expect("descriptors are left")).collect();
+    let order = |(_, theirs): &(Socket, Socket)| server.order(Namespaces::All, None, Some(0), theirs.as_fd());
+    let mut ordered: Vec<Ordered> = sockets.iter().map(|pair| order(pair).expect("the server serves")).collect();
+    // In whatever order they are collected, each has its socket.
+    let third = server.collect(ordered.pop().expect("three were ordered")).expect("a process more");
+    let first = server.collect(ordered.remove(0)).expect("a process more");
+    for (mut child, place) in [(third, 2), (first, 0)] {
+        let (own, _) = &sockets[place];
+        assert_eq!(report_on(own)["pid"], "1");
+        own.send(b"go", &[]).expect("the worker listens");
+        assert_eq!(child.wait().expect("it is this process's child").end, End::Code(CODE));
+    }
+    // What nobody collects goes with the server, whether it is made by now or not.
+    drop((ordered, server));
+    assert_eq!(children(), 0);
+}
+
+fn what_another_server_was_asked_for_is_an_error() {
+    let (one, other) = (server(), server());
+    let (_own, theirs) = Socket::pair().expect("descriptors are left");
+    let ordered = one.order(Namespaces::None, None, None, theirs.as_fd()).expect("the server serves");
+    let refused = other.collect(ordered);
+    assert!(matches!(refused, Err(ForkError::Gone(_))), "{refused:?}");
+    drop((one, other));
+    assert_eq!(children(), 0);
 }
 
 fn a_server_ends_with_its_token() {

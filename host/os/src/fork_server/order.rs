@@ -20,12 +20,23 @@ const ANNOUNCED: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Order(pub(super) Apart);
 
+/// Which order it is, of those to one server: both ends count them from zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OrderNumber(pub(super) u32);
+
+impl OrderNumber {
+    /// This one; and from now on the one that follows.
+    pub(super) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self(self.0.wrapping_add(1)))
+    }
+}
+
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reply {
     /// There will be a worker, or what is left of one: it says so itself, with its descriptor, before the server can say what came
-    /// of it. The only one that may be followed by another.
-    Announced,
+    /// of it. All others come in the order of their orders.
+    Announced(OrderNumber),
     /// There is a worker; its descriptor comes with this.
     Made { id: ProcessId, pinned: bool },
     /// There is none. When a descriptor comes with this, it is that of a process which has ended and is to be waited for.
@@ -48,7 +59,7 @@ impl Order {
 impl Reply {
     pub(super) fn encode(self) -> [u8; BYTES] {
         match self {
-            Self::Announced => bytes_of([ANNOUNCED, 0, 0]),
+            Self::Announced(OrderNumber(number)) => bytes_of([ANNOUNCED, number, 0]),
             Self::Made { id, pinned } => bytes_of([0, id.get().cast_unsigned(), u32::from(pinned)]),
             Self::Failed { step, errno } => bytes_of([step as u32, errno.cast_unsigned(), 0]),
         }
@@ -57,7 +68,7 @@ impl Reply {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let [step, number, pinned] = numbers_of(bytes)?;
         Some(match step {
-            ANNOUNCED => Self::Announced,
+            ANNOUNCED => Self::Announced(OrderNumber(number)),
             0 => Self::Made { id: ProcessId::new(number.cast_signed())?, pinned: pinned != 0 },
             step => Self::Failed { step: Step::numbered(step)?, errno: number.cast_signed() },
         })
@@ -102,7 +113,7 @@ mod tests {
     fn what_is_replied_is_understood() {
         let id = ProcessId::new(42).expect("a number");
         for reply in [
-            Reply::Announced,
+            Reply::Announced(OrderNumber(7)),
             Reply::Made { id, pinned: true },
             Reply::Made { id, pinned: false },
             Reply::Failed { step: Step::Namespaces, errno: libc::EPERM },

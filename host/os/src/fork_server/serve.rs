@@ -1,4 +1,5 @@
-//! The fork server itself: one thread, one socket, and a fork for each order.
+//! The fork server itself: one thread, one socket, and a fork for each order. An order that has come is begun before what was forked
+//! for the one before is prepared, which takes several times as long and happens on another core.
 //!
 //! A `clone` without CLONE_VM, so that the worker has memory of its own from its first instruction; with CLONE_PARENT, so that it
 //! is the coordinator's child, to be waited for and to die with it; and with the namespaces that it is to have. The C library
@@ -8,6 +9,7 @@
 //! A worker's first act is to tell the coordinator of itself. A server that is killed in the middle of an order cannot, and what it
 //! has made is the coordinator's to end and to wait for.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
@@ -16,7 +18,7 @@ use std::ptr::{self, NonNull};
 use rustix::pipe::PipeFlags;
 use rustix::process::PidfdFlags;
 
-use super::order::{BYTES, Order, Reply};
+use super::order::{BYTES, Order, OrderNumber, Reply};
 use super::title::Title;
 use crate::process_id::ProcessId;
 use crate::socket::{Descriptors, Socket, SocketError};
@@ -38,16 +40,23 @@ pub fn serve(worker: Worker) -> io::Result<()> {
     let (number, title) = (ThreadNumber::find()?, Title::find());
     // Every worker is asked for this, and has it then.
     crate::exe::identity()?;
+    let mut next = OrderNumber::default();
+    let mut forked = VecDeque::new();
     loop {
-        let mut buffer = [0; BYTES];
-        let mut received = match socket.recv(&mut buffer, Descriptors::Accept) {
-            Ok(received) if received.closed => return Ok(()),
-            result => result.map_err(io::Error::other)?,
-        };
-        let (Some(order), Some(theirs)) = (Order::decode(&buffer[..received.len]), received.fds.pop()) else {
-            return Err(io::ErrorKind::InvalidData.into());
-        };
-        let (reply, pidfd) = fork(order, (&socket, &theirs), (&number, &title), worker);
+        if forked.is_empty() || crate::poll::is_readable(socket.as_fd()) {
+            let mut buffer = [0; BYTES];
+            let mut received = match socket.recv(&mut buffer, Descriptors::Accept) {
+                Ok(received) if received.closed => return Ok(()),
+                result => result.map_err(io::Error::other)?,
+            };
+            let (Some(order), Some(theirs)) = (Order::decode(&buffer[..received.len]), received.fds.pop()) else {
+                return Err(io::ErrorKind::InvalidData.into());
+            };
+            forked.push_back(fork((next.take(), order), (&socket, &theirs), (&number, &title), worker));
+            continue;
+        }
+        let Some(oldest) = forked.pop_front() else { continue };
+        let (reply, pidfd) = oldest.map_or_else(|failed| (failed, None), Forked::outcome);
         let fds: Vec<BorrowedFd<'_>> = pidfd.iter().map(|fd| fd.as_fd()).collect();
         match socket.send(&reply.encode(), &fds) {
             Err(SocketError::Closed) => return Ok(()),
@@ -72,18 +81,36 @@ impl ThreadNumber {
     }
 }
 
-/// Makes a worker, and waits until it is prepared. The descriptor is that of the process, where there is one.
+/// A process that prepares itself to be a worker.
+struct Forked {
+    id: ProcessId,
+    pidfd: OwnedFd,
+    /// It says on this how far it came, and closes it.
+    report: File,
+}
+
+impl Forked {
+    /// Waits until it is prepared.
+    fn outcome(mut self) -> (Reply, Option<OwnedFd>) {
+        let mut said = Vec::new();
+        let reply = match self.report.read_to_end(&mut said) {
+            Ok(_) => understand(&said, self.id),
+            Err(error) => Reply::Failed { step: Step::Clone, errno: error.raw_os_error().unwrap_or(libc::EIO) },
+        };
+        (reply, Some(self.pidfd))
+    }
+}
+
+/// Makes a process that will be a worker, or says why there is none.
 fn fork(
-    Order(apart): Order,
+    (order, Order(apart)): (OrderNumber, Order),
     (coordinator, theirs): (&Socket, &OwnedFd),
     (number, title): (&ThreadNumber, &Title),
     worker: Worker,
-) -> (Reply, Option<OwnedFd>) {
-    // What is forked says on this how far it came, and closes it.
-    let (ours, report) = match rustix::pipe::pipe_with(PipeFlags::CLOEXEC) {
-        Ok(ends) => ends,
-        Err(errno) => return (Reply::Failed { step: Step::Clone, errno: errno.raw_os_error() }, None),
-    };
+) -> Result<Forked, Reply> {
+    let failed =
+        |error: &io::Error| Reply::Failed { step: Step::Clone, errno: error.raw_os_error().unwrap_or(libc::EAGAIN) };
+    let (ours, report) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed(&errno.into()))?;
     let outcome = Outcome::default();
     // The parent of the server is that of its workers.
     let request = Request::new(apart, theirs.as_fd(), parent(), &outcome);
@@ -107,21 +134,14 @@ fn fork(
     let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, fourth, fifth) };
     let error = io::Error::last_os_error();
     if pid == 0 {
-        announce(coordinator);
+        announce(coordinator, order);
         live(&request, &report, title, worker);
     }
     drop(report);
-    let Some(id) = i32::try_from(pid).ok().and_then(ProcessId::new) else {
-        return (Reply::Failed { step: Step::Clone, errno: error.raw_os_error().unwrap_or(libc::EAGAIN) }, None);
-    };
+    let id = i32::try_from(pid).ok().and_then(ProcessId::new).ok_or_else(|| failed(&error))?;
     // SAFETY: the kernel has just made this descriptor for us, close-on-exec, and nobody else knows it.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-    let mut said = Vec::new();
-    let reply = match File::from(ours).read_to_end(&mut said) {
-        Ok(_) => understand(&said, id),
-        Err(error) => Reply::Failed { step: Step::Clone, errno: error.raw_os_error().unwrap_or(libc::EIO) },
-    };
-    (reply, Some(pidfd))
+    Ok(Forked { id, pidfd, report: File::from(ours) })
 }
 
 fn parent() -> i32 {
@@ -129,10 +149,10 @@ fn parent() -> i32 {
 }
 
 /// In what was forked: tells the coordinator that it is there, whatever becomes of the server.
-fn announce(coordinator: &Socket) {
+fn announce(coordinator: &Socket, order: OrderNumber) {
     // One that cannot is known all the same, as soon as the server says what came of it.
     if let Ok(own) = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty()) {
-        let _ = coordinator.send(&Reply::Announced.encode(), &[own.as_fd()]);
+        let _ = coordinator.send(&Reply::Announced(order).encode(), &[own.as_fd()]);
     }
 }
 

@@ -18,7 +18,8 @@ use taskhost_protocol::{PROTOCOL_VERSION, exit, frame};
 use super::limits::Limits;
 use crate::death::{Death, Reason};
 use crate::error::{PoolError, Tried as _};
-use crate::runner::process::{Circumstances, Incoming, Phase, Starter, WorkerProcess};
+use crate::runner::process::{Circumstances, Incoming, Phase, WorkerProcess};
+use crate::runner::starter::Starter;
 use crate::verdict::Verdict;
 
 /// What a compile worker made.

@@ -12,7 +12,7 @@ use taskhost_os::spawn::Program;
 use taskhost_protocol::kernel::{CompileOptions, Exports, KernelInfo, Kind};
 
 use crate::error::PoolError;
-use crate::runner::process::Starter;
+use crate::runner::starter::Starter;
 
 pub(crate) use compile::check_hello;
 

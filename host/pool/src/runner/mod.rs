@@ -1,7 +1,8 @@
 //! Performs what the state machine decides: one thread, one loop. Descriptors become ready, that becomes events, events
 //! become actions, actions are performed.
 //!
-//! * [`course`] is a run from its beginning to its end, in steps. [`staff`] starts workers and notes what became of them; [`process`] is one worker process, [`slots`] its open files, [`regions`] its output arena.
+//! * [`course`] is a run from its beginning to its end, in steps. [`staff`] starts workers and notes what became of them, [`starter`]
+//!   starts their processes; [`process`] is one of these, [`slots`] its open files, [`regions`] its output arena.
 //! * [`jobs`] are the files of a running job, [`sources`] opens its inputs, [`pipe`] and [`cutter`] read one that is a pipe.
 //! * [`table`] takes items from, and hands results to, the program that this is part of.
 //! * [`room`] is how much may be open at a time; [`sink`] writes outputs in a thread of its own; [`converters`] are workers
@@ -42,6 +43,7 @@ mod sources;
 mod splice;
 mod staff;
 mod start_up;
+pub(crate) mod starter;
 mod table;
 pub mod timeline;
 mod times;
@@ -75,10 +77,11 @@ use converters::Converters;
 use jobs::RunningJob;
 use keeper::Keeper;
 use parts::Parts;
-use process::{Phase, Starter, WorkerProcess};
+use process::{Phase, WorkerProcess};
 use regions::{Region, Regions};
 use seat::Seat;
 use sink::Sink;
+use starter::Starter;
 use table::{Held, Tables};
 use timeline::Recorder;
 use tokens::Watched;
@@ -193,6 +196,8 @@ impl Pool {
     pub fn start(config: PoolConfig) -> Result<Self, PoolError> {
         let mut warnings = Vec::new();
         let mut starter = Starter::new(&config)?;
+        let initial = config.initial.clamp(1, config.cores.len().max(1));
+        starter.order_ahead(config.cores.get(..initial).unwrap_or_default());
         let cache = config.cache.as_deref().and_then(|folder| match Cache::open(folder) {
             Ok(cache) => Some(cache),
             Err(error) => {
@@ -215,7 +220,6 @@ impl Pool {
             poller.add(signals, Watched::Signals.token(), Interest::Read).tried("watching signals")?;
         }
         let sink = Sink::start(waker.clone()).tried("starting the writing thread")?;
-        let initial = config.initial.clamp(1, config.cores.len().max(1));
         let rules = Rules { retries: config.policy.retries, recycle: config.policy.recycle };
         let mut pool = Self {
             state: State::new(config.cores.len().max(1), initial, rules),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::os::fd::AsFd as _;
 
 use taskhost_os::child::Child;
-use taskhost_os::fork_server::{ForkError, ForkServer, WORKER_ARGUMENT};
+use taskhost_os::fork_server::{ForkError, ForkServer, Ordered, WORKER_ARGUMENT};
 use taskhost_os::socket::Socket;
 use taskhost_os::spawn::{Namespaces, Program, Spawn, SpawnError, WorkerUser};
 
@@ -46,6 +46,29 @@ pub(super) fn renew() {
             *server = Server::Absent;
         }
     });
+}
+
+/// Has a process of this program made while its user does something else. `None` where there is no server.
+pub(super) fn order(program: &Program, wanted: Wanted<'_>) -> Option<Ordered> {
+    if *program != Program::ProcSelfExe {
+        return None;
+    }
+    SERVER.with_borrow_mut(|server| {
+        server.start();
+        let Server::Runs(runs) = server else { return None };
+        let Wanted { namespaces, user, core, socket } = wanted;
+        runs.order(namespaces, user, core, socket.as_fd()).ok()
+    })
+}
+
+/// What came of that. `None` when there is none, for whatever reason.
+pub(super) fn collect(ordered: Ordered) -> Option<Child> {
+    // In the end of a thread its server goes first, and everything that nobody has collected goes with it.
+    let collected = SERVER.try_with(|server| match &*server.borrow() {
+        Server::Runs(server) => server.collect(ordered).ok(),
+        Server::Absent | Server::Useless => None,
+    });
+    collected.ok().flatten()
 }
 
 /// Makes a process of this program.

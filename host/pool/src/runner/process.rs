@@ -8,22 +8,17 @@ use std::time::{Duration, Instant};
 
 use taskhost_os::cgroup_leaf::Leaf;
 use taskhost_os::child::{Child, End, Exit};
-use taskhost_os::exe::identity_of;
 use taskhost_os::process_id::ProcessId;
 use taskhost_os::progress::ProgressCell;
 use taskhost_os::sandbox::{HeldFolder, Layers};
 use taskhost_os::socket::{Descriptors, Socket, SocketError};
-use taskhost_os::spawn::{Namespaces, Program, SpawnError};
-use taskhost_os::users::{UserLease, Users};
+use taskhost_os::spawn::Namespaces;
+use taskhost_os::users::UserLease;
 use taskhost_protocol::frame;
 use taskhost_protocol::ids::{BatchId, SlotId, WorkerId};
 use taskhost_protocol::limits::MESSAGE_BYTES;
 use taskhost_protocol::message::{FromWorker, Lacking, Role, Sandbox, Start, ToWorker};
 
-use super::config::PoolConfig;
-use super::grants;
-use super::leaves::Leaves;
-use super::origin::{self, Wanted};
 use super::regions::Regions;
 use super::slots::Slots;
 use super::start_up::StopWatch;
@@ -31,7 +26,7 @@ use super::times::TimeBook;
 use super::walls::{self, Surroundings};
 use super::watch::Watch;
 use crate::death::{Death, Evidence, Reason};
-use crate::error::{PoolError, Tried as _};
+use crate::error::PoolError;
 use crate::event::Post;
 
 /// How far a worker is.
@@ -118,108 +113,55 @@ pub(crate) struct Circumstances {
     pub(crate) cpu_limit: Option<Duration>,
 }
 
-/// How workers are started.
+/// A process that runs, and is to become a worker.
 #[derive(Debug)]
-pub(crate) struct Starter {
-    program: Program,
-    /// Which build that is, once it was asked for.
-    build: Option<[u8; 32]>,
-    /// How long a worker may take until it is ready.
-    start_up: Duration,
-    /// How much of the sandbox is insisted on.
-    sandbox: Sandbox,
-    /// What this machine was found to allow.
-    namespaces: Namespaces,
-    /// A user for each worker, where that is possible.
-    users: Option<Users>,
-    /// A control group for each worker, where that is possible.
-    leaves: Leaves,
-    /// The folders that the kernel is granted.
-    folders: Arc<[HeldFolder]>,
+pub(crate) struct Begun {
+    pub(crate) role: Role,
+    pub(crate) core: Option<u32>,
+    pub(crate) stop_watch: StopWatch,
+    pub(crate) times: TimeBook,
+    pub(crate) child: Child,
+    pub(crate) socket: Socket,
+    pub(crate) folders: Arc<[HeldFolder]>,
+    pub(crate) user: Option<UserLease>,
 }
 
-impl Starter {
-    /// Starts the program of these workers, behind their walls.
-    ///
-    /// # Errors
-    /// When a folder cannot be granted.
-    pub(crate) fn new(config: &PoolConfig) -> Result<Self, PoolError> {
-        if config.program == Program::ProcSelfExe {
-            origin::prepare();
-        }
-        let is_off = config.sandbox == Sandbox::Off;
-        Ok(Self {
-            program: config.program.clone(),
-            build: None,
-            start_up: config.policy.start_up,
-            sandbox: config.sandbox,
-            namespaces: if is_off { Namespaces::None } else { Namespaces::All },
-            users: if is_off { None } else { Users::open() },
-            leaves: Leaves::open(config),
-            folders: grants::held(&config.grants)?,
-        })
-    }
+/// What is asked of a new worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asks {
+    /// Which build it is to be.
+    pub(crate) build: [u8; 32],
+    pub(crate) sandbox: Sandbox,
+    pub(crate) namespaces: Namespaces,
+    /// When it is to be ready.
+    pub(crate) ready_by: Instant,
+}
 
-    /// What a worker of this role is granted.
-    fn folders(&self, role: Role) -> Arc<[HeldFolder]> {
-        if role == Role::Execute { Arc::clone(&self.folders) } else { Arc::default() }
-    }
+/// What came from a worker.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Message(Box<FromWorker>),
+    /// Nothing more for now.
+    Nothing,
+    /// It closed its end.
+    Closed,
+    /// It broke the protocol.
+    Broken(String),
+}
 
-    /// The program that workers are.
-    pub(crate) fn program(&self) -> &Program {
-        &self.program
-    }
-
-    /// Starts a process as the user of this one, without namespaces where the machine refuses them and nobody insists: from
-    /// then on.
-    fn start_plainly(&mut self, wanted: Wanted<'_>) -> Result<Child, PoolError> {
-        match origin::make(&self.program, wanted) {
-            Err(SpawnError::NamespacesRefused { step, error }) if self.sandbox == Sandbox::Full => {
-                Err(walls::no_namespaces(format!("it is refused to {step}: {error}")))
-            }
-            Err(SpawnError::NamespacesRefused { .. }) => {
-                self.namespaces = Namespaces::None;
-                origin::make(&self.program, Wanted { namespaces: Namespaces::None, ..wanted }).map_err(failed)
-            }
-            result => result.map_err(failed),
-        }
-    }
-
-    /// Starts a process. Falls back to no namespaces where the machine refuses them and nobody insists, for this and all
-    /// later ones.
-    pub(crate) fn start(&mut self, id: WorkerId, role: Role, core: Option<u32>) -> Result<WorkerProcess, PoolError> {
-        let (stop_watch, times) = (StopWatch::start(), TimeBook::new());
-        let build = match self.build {
-            Some(build) => build,
-            None => *self.build.insert(identity_of(&self.program).tried("identifying the program that workers are")?),
-        };
-        let (socket, theirs) = Socket::pair().map_err(|error| failed(SpawnError::Clone(error)))?;
-        let wanted = Wanted { namespaces: self.namespaces, user: None, core, socket: &theirs };
-        let folders = self.folders(role);
-        // Files are read and written as the user of this process, to whom they belong.
-        let users = if folders.is_empty() { self.users.as_ref() } else { None };
-        let user = users.and_then(Users::lease);
-        let started = user.and_then(|user| {
-            let wanted = Wanted { namespaces: Namespaces::All, user: Some(user.user()), ..wanted };
-            Some((origin::make(&self.program, wanted).ok()?, user))
-        });
-        let (child, user) = match started {
-            Some((child, user)) => (child, Some(user)),
-            None => (self.start_plainly(wanted)?, None),
-        };
-        if user.is_none() && folders.is_empty() {
-            // A program that only its owner may read, or a machine that allows less than it promised: not tried again.
-            self.users = None;
-        }
-        let leaf = self.leaves.make(role, child.id());
-        Ok(WorkerProcess {
+impl WorkerProcess {
+    /// A worker that has not said anything yet.
+    pub(crate) fn new(id: WorkerId, begun: Begun, asks: Asks, leaf: Option<Leaf>) -> Self {
+        let Begun { role, core, stop_watch, times, child, socket, folders, user } = begun;
+        let Asks { build, sandbox, namespaces, ready_by } = asks;
+        Self {
             id,
             role,
             phase: Phase::Starting,
             slots: Slots::new(),
             regions: None,
             progress: None,
-            ready_by: Instant::now() + self.start_up,
+            ready_by,
             asked: VecDeque::new(),
             orders: 0,
             last_words: None,
@@ -236,35 +178,17 @@ impl Starter {
             build,
             closing: false,
             killed: None,
-            sandbox: self.sandbox,
-            namespaces: self.namespaces,
+            sandbox,
+            namespaces,
             core,
             child,
             socket,
             folders,
             user,
             _leaf: leaf,
-        })
+        }
     }
-}
 
-fn failed(error: SpawnError) -> PoolError {
-    PoolError::Start(error.to_string())
-}
-
-/// What came from a worker.
-#[derive(Debug)]
-pub(crate) enum Incoming {
-    Message(Box<FromWorker>),
-    /// Nothing more for now.
-    Nothing,
-    /// It closed its end.
-    Closed,
-    /// It broke the protocol.
-    Broken(String),
-}
-
-impl WorkerProcess {
     /// Tells it what to be.
     pub(crate) fn begin(&self, start: Start, fds: &[BorrowedFd<'_>]) -> Result<(), String> {
         self.send(&ToWorker::Start(start, self.sandbox), fds)
