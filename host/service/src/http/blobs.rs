@@ -130,7 +130,7 @@ pub(super) async fn delete(
     need(&caller, Scope::JobsWrite)?;
     let (tenant, digest) = (caller.tenant.id, digest(&name)?);
     match app.write(move |rows| contents::remove(rows, tenant, &digest)).await? {
-        Removed::Unknown if uploads::give_up(&app, &caller, digest).await? => Ok(StatusCode::NO_CONTENT),
+        Removed::Unknown if uploads::give_up(&app, tenant, digest).await? => Ok(StatusCode::NO_CONTENT),
         Removed::Unknown => Err(Problem::not_found("content")),
         Removed::Held => Err(Problem::conflict("in-use", "a job needs it, or has made it")),
         Removed::Gone => {

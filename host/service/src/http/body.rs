@@ -10,10 +10,10 @@ use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use super::{App, Problem, blocking};
+use super::{App, Problem, blocking, uploads};
 use crate::blobs::{Blobs, Digest, NewBlob};
 use crate::store::contents::{self, Stay};
-use crate::store::uploads;
+use crate::store::uploads as rows_of_parts;
 use crate::sweep;
 use crate::tenant::{Caller, TenantId};
 
@@ -166,13 +166,14 @@ impl Drop for Counted {
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) blob: NewBlob,
+    in_parts: bool,
     _counted: Counted,
 }
 
 impl Arrived {
-    /// One that counts already.
+    /// One that came in parts, and counts already.
     pub(super) fn counted(blob: NewBlob, app: &App, tenant: TenantId) -> Self {
-        Self { blob, _counted: Counted::new(&app.incoming, tenant) }
+        Self { blob, in_parts: true, _counted: Counted::new(&app.incoming, tenant) }
     }
 
     /// The content, and what makes it count as long as it is held.
@@ -215,7 +216,7 @@ pub(super) async fn content(
         }
     }
     let blob = write(blob, waiting).await?;
-    Ok(Arrived { blob, _counted: counted })
+    Ok(Arrived { blob, in_parts: false, _counted: counted })
 }
 
 /// Writes what has come beside the thread that has the connections: a slow disk is slow for whoever writes alone.
@@ -235,29 +236,31 @@ fn over_quota(quota: u64, stored: u64) -> Problem {
 /// Keeps a content, and has it count.
 pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Stay) -> Result<(Digest, u64), Problem> {
     let (blobs, tenant) = (Arc::clone(&app.shared.blobs), caller.tenant.id);
-    let Arrived { blob, _counted } = arrived;
+    let Arrived { blob, in_parts, _counted } = arrived;
     let kept = blocking(move || blobs.keep(blob)).await?;
     let (digest, bytes) = kept.map_err(|error| Problem::io(&error))?;
     let (blobs, quota) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
     let written = app.write(move |rows| {
         sweep::check_kept(&*blobs, tenant, &digest)?;
-        // From now on it counts as what it is, and no more as one that comes in parts.
-        let was_coming = uploads::remove(rows, tenant, &digest)?;
+        if in_parts {
+            // From now on it counts as what it is.
+            rows_of_parts::remove(rows, tenant, &digest)?;
+        }
         let stored = contents::total(rows, tenant)?;
         // Others may have come meanwhile.
         if contents::bytes(rows, tenant, &digest)?.is_none() && stored.saturating_add(bytes) > quota {
-            return Ok((was_coming, Some(stored)));
+            return Ok(Some(stored));
         }
         contents::add(rows, tenant, &digest, bytes, stay)?;
-        Ok((was_coming, None))
+        Ok(None)
     });
-    let (was_coming, stored) = written.await?;
-    if was_coming {
-        app.uploads.give_up(app, tenant, &digest).await?;
-    }
-    if let Some(stored) = stored {
+    if let Some(stored) = written.await? {
         super::jobs::remove(app, vec![(tenant, digest)]).await?;
         return Err(full(caller, stored));
+    }
+    if !in_parts {
+        // What has come of the same in parts is needed no more.
+        uploads::give_up(app, tenant, digest).await?;
     }
     Ok((digest, bytes))
 }

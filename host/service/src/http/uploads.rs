@@ -19,6 +19,7 @@ use super::blobs::BlobView;
 use super::body::{self, Arrived, Coming, WRITTEN};
 use super::{App, Problem, blocking};
 use crate::blobs::{Blobs, Digest, NewBlob, Part};
+use crate::store;
 use crate::store::contents::{self, Stay};
 use crate::store::uploads::{self, Begun};
 use crate::sweep;
@@ -155,38 +156,40 @@ impl Uploads {
         if upload.is_whole {
             return Ok(Err(Refused::IsWhole));
         }
+        if from == 0 {
+            // Whatever becomes of this one: what was to come before does not any more, and does not count.
+            upload.turn += 1;
+        }
         let mut part = match upload.part.take() {
             Some(part) => part,
             None => blobs.part(key.0, &key.1, from == 0)?,
         };
-        let is_there = from == 0 || part.len() == from;
-        let cleared = if from == 0 { part.clear() } else { Ok(()) };
-        let bytes = part.len();
-        upload.part = Some(part);
-        cleared?;
-        if !is_there {
-            return Ok(Err(Refused::At(bytes)));
+        if from == 0 {
+            part.clear()?;
+        } else if part.len() == from {
+            upload.turn += 1;
+        } else {
+            let offset = part.len();
+            upload.part = Some(part);
+            return Ok(Err(Refused::At(offset)));
         }
-        upload.turn += 1;
+        upload.part = Some(part);
         let number = upload.turn;
         drop(upload);
         Ok(Ok(Turn { held, number }))
     }
 
     /// Has nobody go on with an upload that does not count any more, and forgets what has come. One that is whole comes to its
-    /// own end.
-    pub(super) async fn give_up(&self, app: &App, tenant: TenantId, digest: &Digest) -> Result<(), Problem> {
-        let (blobs, held) = (Arc::clone(&app.shared.blobs), self.hold((tenant, *digest)));
-        let forgotten = blocking(move || {
-            let mut upload = lock(&held.upload);
-            if upload.is_whole {
-                return Ok(());
-            }
-            upload.turn += 1;
-            upload.part = None;
-            blobs.forget_part(held.key.0, &held.key.1)
-        });
-        forgotten.await?.map_err(|error| Problem::io(&error))
+    /// own end. Waits for the disk.
+    fn stop(&self, key: Key, blobs: &dyn Blobs) -> std::io::Result<()> {
+        let held = self.hold(key);
+        let mut upload = lock(&held.upload);
+        if upload.is_whole {
+            return Ok(());
+        }
+        upload.turn += 1;
+        upload.part = None;
+        blobs.forget_part(key.0, &key.1)
     }
 }
 
@@ -253,43 +256,75 @@ pub(super) async fn put(
     range: Range,
 ) -> Result<Response, Problem> {
     body::plain(headers)?;
-    let (tenant, quota) = (caller.tenant.id, caller.tenant.quotas.stored_bytes);
+    let (key, quota) = ((caller.tenant.id, digest), caller.tenant.quotas.stored_bytes);
     // What comes at the same time and is not kept yet has no other room.
-    let room = quota.saturating_sub(app.incoming.bytes(tenant));
-    let blobs = Arc::clone(&app.shared.blobs);
-    let begun = app.write(move |rows| match contents::bytes(rows, tenant, &digest)? {
-        // It was sent before: what comes now need not be read to know what it is.
-        Some(bytes) => {
-            sweep::check_kept(&*blobs, tenant, &digest)?;
-            contents::add(rows, tenant, &digest, bytes, Stay::UntilDeleted)?;
-            Ok(Err(bytes))
-        }
-        None => uploads::begin(rows, tenant, &digest, range.all, range.from == 0, room).map(Ok),
+    let room = quota.saturating_sub(app.incoming.bytes(key.0));
+    let (shared, all) = (Arc::clone(&app.shared), app.uploads.clone());
+    // In one go, whoever goes away meanwhile: nobody goes on with what does not count any more.
+    let begun = blocking(move || {
+        let blobs = Arc::clone(&shared.blobs);
+        let begun = shared.store().write(move |rows| begin(rows, &*blobs, key, range, room));
+        Ok(match begun.map_err(|error| Problem::store(&error))? {
+            Ok(Begun::Counts) => {
+                let taken = all.take(key, &*shared.blobs, range.from);
+                Ok(taken.map_err(|error| Problem::io(&error))?.map_err(Refusal::Now))
+            }
+            Ok(other) => Ok(Err(Refusal::Never(other))),
+            Err(bytes) => Err(bytes),
+        })
     });
-    match begun.await? {
+    let turn = match begun.await?? {
         Err(bytes) => return Ok(stored(&digest, bytes)),
-        Ok(Begun::Counts) => {}
-        Ok(Begun::Unknown) => return Ok(wrong_offset(0)),
-        Ok(Begun::OtherLength(bytes)) => {
-            let text = format!("the content was to have {bytes} bytes; begin at 0 when it is another one");
-            return Err(Problem::conflict("other-length", text));
+        Ok(Ok(turn)) => turn,
+        Ok(Err(Refusal::Now(Refused::At(offset)))) => return Ok(wrong_offset(offset)),
+        Ok(Err(Refusal::Now(Refused::IsWhole))) => {
+            return Err(Problem::busy("all of it has come, and is looked at"));
         }
-        Ok(Begun::TooMany) => {
-            return Err(Problem::quota("uploads", uploads::MOST, uploads::MOST, Duration::from_secs(60)));
-        }
-        Ok(Begun::Full(stored)) => return Err(body::full(caller, stored)),
-    }
-    let (all, blobs) = (app.uploads.clone(), Arc::clone(&app.shared.blobs));
-    let taken = blocking(move || all.take((tenant, digest), &*blobs, range.from)).await?;
-    let turn = match taken.map_err(|error| Problem::io(&error))? {
-        Ok(turn) => turn,
-        Err(Refused::At(offset)) => return Ok(wrong_offset(offset)),
-        Err(Refused::IsWhole) => return Err(Problem::busy("all of it has come, and is looked at")),
+        Ok(Err(Refusal::Never(begun))) => return refused(caller, begun),
     };
     // Whoever sends may go at any time: what has come is kept all the same, and what is whole is stored.
     let (app, caller) = (Arc::clone(app), Arc::clone(caller));
     let received = tokio::spawn(async move { receive(&app, &caller, &turn, body, (digest, range)).await });
     received.await.map_err(|error| Problem::internal(&error.to_string()))?
+}
+
+/// Why a part is not taken.
+enum Refusal {
+    /// Its content cannot be gone on with there.
+    Now(Refused),
+    /// Its content may not come.
+    Never(Begun),
+}
+
+/// A part is about to come. An error is that of a content which is there already: so many bytes.
+fn begin(
+    rows: &rusqlite::Connection,
+    blobs: &dyn Blobs,
+    (tenant, digest): Key,
+    range: Range,
+    room: u64,
+) -> store::Result<Result<Begun, u64>> {
+    let Some(bytes) = contents::bytes(rows, tenant, &digest)? else {
+        return uploads::begin(rows, tenant, &digest, range.all, range.from == 0, room).map(Ok);
+    };
+    // It was sent before: what comes now need not be read to know what it is.
+    sweep::check_kept(blobs, tenant, &digest)?;
+    contents::add(rows, tenant, &digest, bytes, Stay::UntilDeleted)?;
+    Ok(Err(bytes))
+}
+
+/// Tells whoever sends that a content may not come.
+fn refused(caller: &Caller, begun: Begun) -> Result<Response, Problem> {
+    match begun {
+        // Nothing of it is there that could be gone on with.
+        Begun::Counts | Begun::Unknown => Ok(wrong_offset(0)),
+        Begun::OtherLength(bytes) => {
+            let text = format!("the content was to have {bytes} bytes; begin at 0 when it is another one");
+            Err(Problem::conflict("other-length", text))
+        }
+        Begun::TooMany => Err(Problem::quota("uploads", uploads::MOST, uploads::MOST, Duration::from_secs(60))),
+        Begun::Full(stored) => Err(body::full(caller, stored)),
+    }
 }
 
 /// Takes what comes of a part, and has the content stored when that was the last one.
@@ -350,13 +385,18 @@ pub(super) async fn missing(app: &App, caller: &Caller, digest: Digest, problem:
 }
 
 /// Gives up a content of which parts have come. Returns whether there was one.
-pub(super) async fn give_up(app: &App, caller: &Caller, digest: Digest) -> Result<bool, Problem> {
-    let tenant = caller.tenant.id;
-    let was_coming = app.write(move |rows| uploads::remove(rows, tenant, &digest)).await?;
-    if was_coming {
-        app.uploads.give_up(app, tenant, &digest).await?;
-    }
-    Ok(was_coming)
+pub(super) async fn give_up(app: &App, tenant: TenantId, digest: Digest) -> Result<bool, Problem> {
+    let (shared, all) = (Arc::clone(&app.shared), app.uploads.clone());
+    // In one go, as above.
+    let given_up = blocking(move || {
+        let was_coming = shared.store().write(move |rows| uploads::remove(rows, tenant, &digest));
+        let was_coming = was_coming.map_err(|error| Problem::store(&error))?;
+        if was_coming {
+            all.stop((tenant, digest), &*shared.blobs).map_err(|error| Problem::io(&error))?;
+        }
+        Ok(was_coming)
+    });
+    given_up.await?
 }
 
 #[cfg(test)]
@@ -429,6 +469,12 @@ mod tests {
             let fourth = take(0).expect("from the beginning");
             assert_eq!(fourth.write(b"wh".to_vec()).await.ok(), Some(2));
             assert!(third.write(b"h".to_vec()).await.is_err());
+            // Who is stopped adds nothing, and what had come is gone.
+            uploads.stop(key, &blobs).expect("the disk is there");
+            assert!(fourth.write(b"o".to_vec()).await.is_err());
+            assert_eq!(blobs.part_so_far(key.0, &digest).expect("readable"), None);
+            let fifth = take(0).expect("from the beginning");
+            assert_eq!(fifth.write(b"wh".to_vec()).await.ok(), Some(2));
         });
         assert!(lock(&uploads.0).is_empty(), "nobody is left");
         assert_eq!(blobs.part_so_far(key.0, &digest).expect("readable").expect("there").0, 2);
