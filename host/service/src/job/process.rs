@@ -166,13 +166,11 @@ impl Attempt {
         let more_ms = self.handle.charge(says_itself);
         // What was charged before is in line before this: whoever reads how the job ended reads that, too.
         self.shared.accounts.write(self.shared.store());
-        let written = self.shared.store().write(move |rows| write(rows, more_ms));
+        // What comes next is held to it.
+        let accounts = &self.shared.accounts;
+        let written = accounts.settle(self.shared.store(), self.tenant, move |rows| write(rows, more_ms));
         match &written {
-            Ok(_) => {
-                self.shared.fair().charge(self.tenant, Duration::from_millis(more_ms).as_secs_f64());
-                // What comes next is held to it. What cannot be read now is read by whoever asks.
-                let _ = self.shared.accounts.read(self.shared.store(), self.tenant);
-            }
+            Ok(_) => self.shared.fair().charge(self.tenant, Duration::from_millis(more_ms).as_secs_f64()),
             Err(_) => self.handle.give_back(more_ms),
         }
         written
