@@ -25,7 +25,7 @@ fn succeeded(client: &Client, job: &str, wanted: &str) -> Value {
 }
 
 /// Waits until the run of a job has written down that something is done.
-fn is_under_way(place: &Place, job: &str) {
+pub(super) fn is_under_way(place: &Place, job: &str) {
     let journal = place.path(format!("data/work/{job}/journal"));
     eventually("something is done", || journal.metadata().is_ok_and(|journal| journal.len() > 4096));
 }
