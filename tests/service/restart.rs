@@ -34,7 +34,7 @@ pub(super) fn is_under_way(place: &Place, job: &str) {
 fn what_was_running_when_the_server_was_killed_goes_on() {
     let place = Place::new();
     let mut server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 100000");
     anna.kernel("primes");
     let (input, wanted) = (work(100), "25997\n".repeat(100));
     let jobs: Vec<String> = (0..3).map(|_| submit(&anna, &input)).collect();
