@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::harness::{Outcome, Place, Program, Random, Running, eventually, rounds};
 
@@ -238,6 +239,30 @@ fn an_interrupted_run_goes_on_as_it_says() {
     scenario.place.taskhost("resume run.journal").run().success();
     assert_eq!(scenario.place.text("out"), lines(3000));
     assert!(!scenario.journal().exists());
+}
+
+/// What a run has not done itself, its report counts and says so.
+#[test]
+fn the_report_of_a_run_that_is_gone_on_with() {
+    let scenario = Scenario::new("report", "slow-echo", "in.txt --split lines --report report.json");
+    let place = &scenario.place;
+    place.write("in.txt", lines(3000));
+    let running = scenario.run().arguments("-o out --journal run.journal -j 2").start();
+    scenario.has_committed(&running);
+    running.process.signal(Signal::KILL);
+    running.end().code(137);
+    place.taskhost("resume run.journal").run().success();
+    let written = || serde_json::from_slice::<Value>(&place.read("report.json")).unwrap();
+    let report = written();
+    let number = |value: &Value| value.as_u64().unwrap();
+    let own: u64 = report["workers"].as_array().unwrap().iter().map(|worker| number(&worker["items"])).sum();
+    let earlier = &report["earlier"];
+    let done = number(&earlier["items"]);
+    assert!(done > 0 && own + done == 3000 && number(&report["items"]) == 3000, "{report}");
+    // Nobody has counted processes.
+    assert!(earlier["processes"].is_null() && earlier["cpu_seconds"].is_null(), "{earlier}");
+    scenario.run().arguments("-o out").run().success();
+    assert!(written()["earlier"].is_null());
 }
 
 /// Killed when the output had its name already, and the journal could not yet be removed.

@@ -39,6 +39,7 @@ pub(crate) use run::{
 };
 #[cfg(feature = "serve")]
 pub(crate) use serve::{LogFormat, ServeArguments};
+pub(crate) use served::Earlier;
 #[cfg(feature = "serve")]
 pub(crate) use server::{JobArguments, JobCommand, NamedJob, ServerArguments};
 pub(crate) use shards::{

@@ -1,6 +1,7 @@
 //! Everything that is printed: results of commands to standard output; messages, progress and the summary to standard
 //! error.
 
+mod before;
 pub(crate) mod errors;
 pub(crate) mod failures;
 pub(crate) mod html;
@@ -21,6 +22,7 @@ use taskhost_protocol::message::Level;
 
 use crate::exit_code::Exit;
 
+pub(crate) use before::Before;
 pub(crate) use observer::{Notes, Reporter, Shown};
 pub(crate) use progress::Meter;
 pub(crate) use summary::Summary;

@@ -105,6 +105,8 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
         command.workers.batch = batch;
     }
     arguments.changed.apply(&mut command);
+    // What was before the run that is gone on with is not what was before this.
+    command.served.earlier = arguments.earlier;
     if let Some(kernel) = kernel {
         command.kernel.kernel = kernel;
     }

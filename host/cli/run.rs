@@ -32,7 +32,7 @@ use crate::plan::{self, Shape};
 use crate::profile;
 use crate::report::failures::Failures;
 use crate::report::{self, errors};
-use crate::report::{Notes, Reporter, Shown};
+use crate::report::{Before, Notes, Reporter, Shown};
 use crate::start::{Starting, start};
 use taskhost_os::cores::ClaimedCores;
 
@@ -377,10 +377,15 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
         many,
         named: arguments.output.output.is_some(),
         stops: many && arguments.failures.on_error == Some(OnErrorName::Fail),
+        earlier: arguments.served.earlier,
     };
+    let taken_over = notes.taken_over.get();
     let mut reporter = Reporter::new(&arguments.report, shown, bytes, notes);
     reporter.failures = failures;
     let is_retry = left.as_ref().is_some_and(|left| left.ended.is_some() && !left.has_parts());
+    // Failed items that are run again are a run of their own.
+    let goes_on = left.is_some() && !is_retry;
+    let before = (goes_on || shown.earlier.is_some()).then_some(Before { items: taken_over, earlier: shown.earlier });
     if let (Some(left), false) = (&left, is_retry) {
         reporter.failures.restore(left.all_failed().map(|failed| failed.json.as_str()));
     }
@@ -411,7 +416,7 @@ fn perform(request: Request<'_>, started: Started<'_>, failures: Failures) -> Re
             return Ok(failure.exit);
         }
     };
-    let ending = Ending { run: &run, cores: &cores, reporter: &reporter, pool, kernel, arguments };
+    let ending = Ending { run: &run, cores: &cores, reporter: &reporter, pool, kernel, arguments, before };
     let mut exit = ending.conclude(began.elapsed());
     if let Some(path) = &arguments.report.profile
         && let Err(failure) = profile::write(path, kernel, pool.take_profiles(), arguments.report.messages.quiet)

@@ -183,7 +183,7 @@ fn guessing_tokens_is_slow() {
 fn a_long_job_lets_others_in() {
     let place = Place::new();
     let server = Server::start_with(&place, "");
-    let (anna, bert) = (server.tenant(&place, "anna", ""), server.tenant(&place, "bert", ""));
+    let (anna, bert) = (server.tenant(&place, "anna", "--requests 100000"), server.tenant(&place, "bert", ""));
     anna.kernel("primes");
     bert.kernel("primes");
     let job = |text: String| {

@@ -4,6 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::client::Server;
+use super::restart::is_under_way;
 use crate::harness::Place;
 
 /// What would be markup, were it taken for it.
@@ -69,6 +70,52 @@ fn a_report_is_kept_with_its_job_and_says_nothing_of_the_machine() {
     let without = anna.submit(&json!({ "kernel": "primes", "input": { "text": "0 10\n" } }));
     assert_eq!(anna.wait(&without)["report"], Value::Null);
     assert_eq!(anna.get(&format!("/v1/jobs/{without}/report")).is(404).code(), "not-found");
+    server.end(Signal::TERM).code(0);
+}
+
+/// Of each number it is said whether it is of all processes of a job or of the last.
+#[test]
+fn a_report_of_a_job_that_went_on_says_what_was_before() {
+    const ITEMS: u64 = 300;
+    let place = Place::new();
+    let mut server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "");
+    anna.kernel("primes");
+    let asked = |form: &str| {
+        let input = "0 300000\n".repeat(usize::try_from(ITEMS).unwrap());
+        let parameters = json!({ "batch": 1, "workers": 1, "report": form });
+        json!({ "kernel": "primes", "input": { "text": input }, "parameters": parameters })
+    };
+    let jobs = ["html", "json"].map(|form| anna.submit(&asked(form)));
+    for (signal, code) in [(Signal::KILL, 137), (Signal::TERM, 0)] {
+        jobs.iter().for_each(|job| is_under_way(&place, job));
+        server.end(signal).code(code);
+        server = Server::start(&place);
+    }
+    let anna = anna.at(&server);
+    let [page, facts] = jobs.map(|job| {
+        let ended = anna.wait(&job);
+        assert_eq!((&ended["state"], &ended["items"]), (&json!("succeeded"), &json!(ITEMS)), "{ended}");
+        (anna.get(&format!("/v1/jobs/{job}/report")).is(200), ended)
+    });
+    let (text, ended) = (page.0.text(), page.1);
+    assert!(ended["attempts"].as_u64().unwrap() >= 2, "{ended}");
+    for said in [" before the one that made this report: ", "had been done, in about", "in the last process"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let (report, ended) = (facts.0.json(), facts.1);
+    let (earlier, number) = (&report["earlier"], |value: &Value| value.as_u64().unwrap());
+    assert_eq!((number(&earlier["processes"]) + 1, number(&report["items"])), (number(&ended["attempts"]), ITEMS));
+    // What the last process ran is what those before had not done.
+    let own: u64 = report["workers"].as_array().unwrap().iter().map(|worker| number(&worker["items"])).sum();
+    let done = number(&earlier["items"]);
+    assert!(done > 0 && done + own == ITEMS, "{report}");
+    // They had a worker that did nothing else.
+    let seconds = |value: &Value| value.as_f64().unwrap();
+    assert!(seconds(&earlier["wall_seconds"]) > 0.0 && seconds(&earlier["cpu_seconds"]) > 0.0, "{earlier}");
+    let all = seconds(&report["cpu_seconds"]) + seconds(&report["coordinator"]["cpu_seconds"]);
+    let all = all + seconds(&earlier["cpu_seconds"]);
+    assert!(number(&ended["cpu_ms"]) as f64 >= (all * 1000.0).floor(), "{ended}: {all}");
     server.end(Signal::TERM).code(0);
 }
 

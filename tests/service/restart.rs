@@ -25,7 +25,7 @@ fn succeeded(client: &Client, job: &str, wanted: &str) -> Value {
 }
 
 /// Waits until the run of a job has written down that something is done.
-fn is_under_way(place: &Place, job: &str) {
+pub(super) fn is_under_way(place: &Place, job: &str) {
     let journal = place.path(format!("data/work/{job}/journal"));
     eventually("something is done", || journal.metadata().is_ok_and(|journal| journal.len() > 4096));
 }
@@ -34,7 +34,7 @@ fn is_under_way(place: &Place, job: &str) {
 fn what_was_running_when_the_server_was_killed_goes_on() {
     let place = Place::new();
     let mut server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "");
+    let anna = server.tenant(&place, "anna", "--requests 100000");
     anna.kernel("primes");
     let (input, wanted) = (work(100), "25997\n".repeat(100));
     let jobs: Vec<String> = (0..3).map(|_| submit(&anna, &input)).collect();

@@ -8,6 +8,7 @@ use clap::Args;
 use super::SandboxArguments;
 use super::names::{OnErrorName, SandboxName};
 use super::run::RunArguments;
+use super::served::Earlier;
 use super::values::{self, BatchSize, WorkerCount};
 
 /// `taskhost resume`.
@@ -30,6 +31,9 @@ pub(crate) struct ResumeArguments {
     pub(crate) batch: Option<BatchSize>,
     #[command(flatten)]
     pub(crate) changed: ChangedArguments,
+    /// How many processes were at this run before, and what they took: milliseconds, and milliseconds of CPU time
+    #[arg(long, value_name = "N:MS:CPU_MS", hide = true)]
+    pub(crate) earlier: Option<Earlier>,
 }
 
 /// What may be otherwise than in the run before: it decides which items fail, and never what an item comes to.

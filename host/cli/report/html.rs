@@ -14,7 +14,7 @@ use taskhost_data::duration::human_duration;
 use taskhost_data::size::human_size;
 
 use super::json::KernelFacts;
-use super::{Reporter, Summary, count};
+use super::{Before, Reporter, Summary, count};
 pub(crate) use markup::escaped;
 
 /// Style of the page: the colours follow what the reader's system prefers.
@@ -52,6 +52,8 @@ pub(crate) fn is_wanted(path: &Path) -> bool {
 /// What happened, as far as a run itself knows it.
 pub(crate) struct Course<'a> {
     pub(crate) summary: &'a Summary<'a>,
+    /// What was done before it.
+    pub(crate) before: Option<Before>,
     pub(crate) reporter: &'a Reporter,
     pub(crate) exit_code: u8,
 }
@@ -66,7 +68,7 @@ pub(crate) enum Of<'a> {
 
 /// The page.
 pub(crate) fn render(course: Course<'_>, kernel: &KernelFacts<'_>, of: Of<'_>) -> String {
-    let Course { summary, reporter, exit_code } = course;
+    let Course { summary, before, reporter, exit_code } = course;
     let (command, is_here) = match &of {
         Of::Here { command } => (command.as_slice(), true),
         Of::Service { command } => (*command, false),
@@ -83,7 +85,10 @@ pub(crate) fn render(course: Course<'_>, kernel: &KernelFacts<'_>, of: Of<'_>) -
          <title>taskhost: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n"
     );
     let _ = writeln!(page, "<p class=\"command\"><code>{}</code></p>", escaped(&shell_words(command)));
-    facts(&mut page, summary, reporter, exit_code);
+    facts(&mut page, (summary, before.is_some()), reporter, exit_code);
+    if let Some(before) = before {
+        let _ = writeln!(page, "<p>{}</p>", escaped(&before.sentences()));
+    }
     if let Some(course) = &summary.report.timeline {
         section(&mut page, "Timeline", &timeline::draw(course));
         section(&mut page, "Where the time went", &bars::draw(&summary.report.workers, summary.report.times));
@@ -106,14 +111,18 @@ fn section(page: &mut String, title: &str, content: &str) {
 }
 
 /// The numbers at the top.
-fn facts(page: &mut String, summary: &Summary<'_>, reporter: &Reporter, exit_code: u8) {
+fn facts(page: &mut String, (summary, is_part): (&Summary<'_>, bool), reporter: &Reporter, exit_code: u8) {
     let progress = &summary.report.progress;
     let tile = |is_bad: bool, number: String, what: &str| {
         let class = if is_bad { "tile bad" } else { "tile" };
         format!("<div class=\"{class}\"><b>{}</b><span>{what}</span></div>\n", escaped(&number))
     };
     page.push_str("<div class=\"tiles\">\n");
-    page.push_str(&tile(false, human_duration(summary.wall), "from start to end"));
+    page.push_str(&tile(
+        false,
+        human_duration(summary.wall),
+        if is_part { "in the last process" } else { "from start to end" },
+    ));
     page.push_str(&tile(false, grouped(progress.items), "items"));
     page.push_str(&tile(false, human_size(progress.input), "of input"));
     page.push_str(&tile(false, human_size(progress.output), "of output"));

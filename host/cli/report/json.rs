@@ -4,7 +4,7 @@ use serde::Serialize;
 use taskhost_pool::event::JobFailure;
 use taskhost_pool::runner::WorkerTimes;
 
-use super::{Reporter, Summary, describe};
+use super::{Before, Reporter, Summary, before, describe};
 
 /// Raised when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -16,6 +16,9 @@ struct Report<'a> {
     command: Vec<String>,
     kernel: Kernel<'a>,
     exit_code: u8,
+    /// What was done before this process began. Items, failures, input and output are of the whole run, everything else of this
+    /// process.
+    earlier: Option<before::Facts>,
     /// The name of the limit of the whole run that was hit.
     limit: Option<&'static str>,
     items: u64,
@@ -110,7 +113,13 @@ pub(crate) struct KernelFacts<'a> {
 }
 
 /// The report as text.
-pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: &Reporter, exit_code: u8) -> String {
+pub(crate) fn render(
+    summary: &Summary<'_>,
+    before: Option<Before>,
+    kernel: &KernelFacts<'_>,
+    reporter: &Reporter,
+    exit_code: u8,
+) -> String {
     let progress = &summary.report.progress;
     let failures = reporter.jobs.iter().filter_map(|job| {
         let failure = job.failure.as_ref()?;
@@ -151,6 +160,7 @@ pub(crate) fn render(summary: &Summary<'_>, kernel: &KernelFacts<'_>, reporter: 
             compiled: kernel.compiled,
         },
         exit_code,
+        earlier: before.map(Before::facts),
         limit: reporter.jobs.iter().any(is_over_limit).then_some("results"),
         items: progress.items,
         input_bytes: progress.input,

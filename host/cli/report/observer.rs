@@ -15,7 +15,7 @@ use super::failures::{Failures, Said};
 use super::progress::Meter;
 use super::progress_file::ProgressFile;
 use super::{describe, log_line, message, note};
-use crate::args::ReportArguments;
+use crate::args::{Earlier, ReportArguments};
 use crate::feed::sidecar_path;
 use crate::picture::sidecar;
 
@@ -31,6 +31,8 @@ pub(crate) struct Shown {
     pub(crate) named: bool,
     /// Whether the run ends with the first of many jobs that fails.
     pub(crate) stops: bool,
+    /// Processes that were at the run before.
+    pub(crate) earlier: Option<Earlier>,
 }
 
 /// What whoever makes the jobs tells whoever reports on them.
@@ -40,6 +42,8 @@ pub(crate) struct Notes {
     pub(crate) left_out: Cell<u64>,
     /// Results that get an ENVI header beside them, and the number of their bands.
     pub(crate) sidecars: RefCell<HashMap<PathBuf, u32>>,
+    /// Items of the one job that were done before, and are not run again.
+    pub(crate) taken_over: Cell<Option<u64>>,
     /// Set when no further job is to be begun, since one has failed (`--on-error fail`).
     pub(crate) stop: Cell<bool>,
 }
@@ -65,7 +69,7 @@ impl Reporter {
     pub(crate) fn new(arguments: &ReportArguments, shown: Shown, bytes: Option<u64>, notes: Rc<Notes>) -> Self {
         Self {
             meter: Meter::new(arguments.progress, arguments.messages.quiet, bytes),
-            progress_file: arguments.progress_file.clone().map(ProgressFile::new),
+            progress_file: arguments.progress_file.clone().map(|path| ProgressFile::new(path, shown.earlier)),
             shown,
             notes,
             jobs: Vec::new(),

@@ -11,7 +11,7 @@ use crate::args::RunArguments;
 use crate::capture::Capture;
 use crate::exit_code::{Exit, of_job};
 use crate::given;
-use crate::report::{self, Reporter, Summary, describe, html, json};
+use crate::report::{self, Before, Reporter, Summary, describe, html, json};
 use taskhost_os::cores::ClaimedCores;
 
 /// What is known when a run is over.
@@ -22,6 +22,8 @@ pub(super) struct Ending<'a> {
     pub(super) pool: &'a Pool,
     pub(super) kernel: &'a str,
     pub(super) arguments: &'a RunArguments,
+    /// What another process has done of it.
+    pub(super) before: Option<Before>,
 }
 
 impl Ending<'_> {
@@ -88,9 +90,13 @@ impl Ending<'_> {
         }
     }
 
+    fn course<'a>(&'a self, summary: &'a Summary<'a>, exit: Exit) -> html::Course<'a> {
+        html::Course { summary, before: self.before, reporter: self.reporter, exit_code: exit.code() }
+    }
+
     /// `--page`.
     fn write_page(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
-        let course = html::Course { summary, reporter: self.reporter, exit_code: exit.code() };
+        let course = self.course(summary, exit);
         let of = html::Of::Service { command: &self.arguments.served.as_typed };
         write(path, html::render(course, &self.facts(), of), exit)
     }
@@ -99,10 +105,9 @@ impl Ending<'_> {
     fn write_report(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
         let facts = self.facts();
         let text = if html::is_wanted(path) {
-            let course = html::Course { summary, reporter: self.reporter, exit_code: exit.code() };
-            html::render(course, &facts, html::Of::Here { command: std::env::args().collect() })
+            html::render(self.course(summary, exit), &facts, html::Of::Here { command: std::env::args().collect() })
         } else {
-            json::render(summary, &facts, self.reporter, exit.code())
+            json::render(summary, self.before, &facts, self.reporter, exit.code())
         };
         if path.as_os_str() == "-" {
             report::text(&text);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use taskhost_os::eventfd::Waker;
-use taskhost_pool::event::{JobFailure, Placement};
+use taskhost_pool::event::{JobFailure, Placement, Resume};
 use taskhost_pool::job::{JobSpec, JobWork, KeptParts, Output};
 use taskhost_protocol::work::Merge;
 
@@ -34,6 +34,7 @@ impl SingleJob<'_> {
     /// The job. The waker is for a list of inputs that somebody may still be writing.
     pub(super) fn spec(self, inputs: Given, place: Place, waker: Waker) -> Result<JobSpec, Failure> {
         let Self { arguments, shape, is_program, bytes, notes, left } = self;
+        notes.taken_over.set(Some(0));
         if shape == Shape::Picture {
             return one_picture(inputs, place, arguments, notes);
         }
@@ -82,6 +83,7 @@ impl SingleJob<'_> {
                 _ => output::stdout()?,
             },
         };
+        notes.taken_over.set(Some(resume.as_deref().map_or(0, Resume::items)));
         let own_file = matches!(output, Output::File(_));
         let mut plan = plan::items_plan(shape, arguments, bytes, own_file)
             .ok_or_else(|| Failure::usage("the kernel filters pictures, not items"))?;

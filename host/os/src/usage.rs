@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::process_id::ProcessId;
 
+mod family;
 mod oom;
 mod shares;
 
+pub use family::family_cpu_time;
 pub use oom::{OomCount, oom_kills};
 pub use shares::{Shares, shares};
 

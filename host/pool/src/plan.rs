@@ -166,6 +166,15 @@ pub struct Resume {
     pub done: BTreeMap<SourceId, Vec<DoneRange>>,
 }
 
+impl Resume {
+    /// Items that are done and are not run again, failed ones included.
+    #[must_use]
+    pub fn items(&self) -> u64 {
+        let in_stretches = self.done.values().flatten().map(|stretch| stretch.items).sum::<u64>();
+        self.totals.items.saturating_add(in_stretches)
+    }
+}
+
 /// A stretch of an input of which the partial results are known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DoneRange {

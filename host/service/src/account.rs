@@ -1,22 +1,27 @@
 //! What the calls of each tenant, and its jobs that are not over, have used, and for which kernels: kept in memory, and written
 //! down once in a while, since a call takes less time than a write to the disk.
 
+mod today;
+
 use std::collections::HashMap;
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rusqlite::Connection;
+use today::{OnDisk, Today};
+
 use crate::blobs::Digest;
 use crate::store::usage::{self, Usage};
-use crate::store::{self, Store};
+use crate::store::{self, Store, StoreError};
 use crate::tenant::TenantId;
 use crate::time::Moment;
 
 /// What is known of a tenant.
 #[derive(Clone, Debug, Default)]
 struct Account {
-    /// CPU time of its jobs and calls on this day, as it was last read.
-    day: i64,
-    read_ms: u64,
+    /// CPU time of its jobs and calls today, but for what is not on its way to the disk.
+    today: Today,
     /// Not written down yet: in all, and for each kernel.
     cpu: Duration,
     kernels: HashMap<Digest, Unwritten>,
@@ -33,6 +38,11 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// CPU time of all of it, in milliseconds.
+fn in_all(due: &[(Digest, Usage)]) -> u64 {
+    due.iter().map(|(_, used)| used.cpu_ms).sum()
+}
+
 impl Account {
     fn add(&mut self, kernel: Digest, cpu: Duration, calls: u64) {
         self.cpu += cpu;
@@ -41,7 +51,7 @@ impl Account {
         unwritten.calls += calls;
     }
 
-    /// What is to be written down, for each kernel. What is less than a millisecond stays, and counts for whichever is first the
+    /// What is to be written down, for each kernel, and is on its way from here on. What is less than a millisecond stays, and counts for whichever is first the
     /// next time: so no kernel is kept in mind for it.
     fn take(&mut self) -> Vec<(Digest, Usage)> {
         let kernels = std::mem::take(&mut self.kernels);
@@ -54,15 +64,13 @@ impl Account {
         });
         let due: Vec<_> = whole.filter(|(_, used)| *used != Usage::default()).collect();
         self.cpu = rest;
-        // Until it is read again.
-        self.read_ms += due.iter().map(|(_, used)| used.cpu_ms).sum::<u64>();
+        self.today.send(in_all(&due));
         due
     }
 
     /// It could not be written down.
     fn take_back(&mut self, due: &[(Digest, Usage)]) {
         for (kernel, used) in due {
-            self.read_ms = self.read_ms.saturating_sub(used.cpu_ms);
             self.add(*kernel, Duration::from_millis(used.cpu_ms), used.calls);
         }
     }
@@ -80,10 +88,9 @@ impl Accounts {
     /// Milliseconds of CPU time that a tenant has used today. `None` when that has to be read first.
     #[must_use]
     pub fn used_today(&self, tenant: TenantId) -> Option<u64> {
-        let today = Moment::now().day();
         let accounts = self.lock();
-        let account = accounts.get(&tenant).filter(|account| account.day == today)?;
-        Some(account.read_ms + millis(account.cpu))
+        let account = accounts.get(&tenant)?;
+        Some(account.today.used_ms(Moment::now().day())?.saturating_add(millis(account.cpu)))
     }
 
     /// The same, read when it has to be. This waits for the disk.
@@ -94,21 +101,54 @@ impl Accounts {
         if let Some(used) = self.used_today(tenant) {
             return Ok(used);
         }
-        self.read(store, tenant)?;
+        self.settle(store, tenant, |_| Ok(()))?;
         Ok(self.used_today(tenant).unwrap_or(0))
     }
 
-    /// Reads what a tenant has used today, which may be known already.
+    /// Has something done that may change what a tenant has used, and waits until that is on the disk and known here.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn read(&self, store: &Store, tenant: TenantId) -> store::Result<()> {
-        let today = Moment::now().day();
-        let used = store.read(|rows| usage::on_day(rows, tenant, today))?;
-        let mut accounts = self.lock();
-        let account = accounts.entry(tenant).or_default();
-        (account.day, account.read_ms) = (today, used.cpu_ms);
-        Ok(())
+    /// When it fails, or cannot be committed.
+    pub fn settle<T: Send + 'static>(
+        &self,
+        store: &Store,
+        tenant: TenantId,
+        write: impl FnOnce(&Connection) -> store::Result<T> + Send + 'static,
+    ) -> store::Result<T> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.send(store, tenant, write, 0, move |_, result| {
+            // Somebody waits.
+            let _ = sender.send(result);
+        });
+        receiver.recv().map_err(|_| StoreError::Closed)?
+    }
+
+    /// Has something done that writes down so much of what a tenant has used, and calls `then` with the account as soon as what came
+    /// of it is known there.
+    fn send<T: Send + 'static>(
+        &self,
+        store: &Store,
+        tenant: TenantId,
+        write: impl FnOnce(&Connection) -> store::Result<T> + Send + 'static,
+        amount_ms: u64,
+        then: impl FnOnce(&mut Account, store::Result<T>) + Send + 'static,
+    ) {
+        let accounts = self.clone();
+        let write = move |rows: &Connection| {
+            let done = write(rows)?;
+            let day = Moment::now().day();
+            Ok((done, OnDisk { day, used_ms: usage::on_day(rows, tenant, day)?.cpu_ms }))
+        };
+        store.write_then(write, move |result| {
+            let (result, on_disk) = match result {
+                Ok((done, on_disk)) => (Ok(done), Some(on_disk)),
+                Err(error) => (Err(error), None),
+            };
+            let mut all = accounts.lock();
+            let account = all.entry(tenant).or_default();
+            account.today.arrive(amount_ms, on_disk);
+            then(account, result);
+        });
     }
 
     /// So many calls were run, in whatever way they ended.
@@ -127,21 +167,14 @@ impl Accounts {
         let due: Vec<(TenantId, Vec<(Digest, Usage)>)> =
             self.lock().iter_mut().map(take).filter(|(_, due)| !due.is_empty()).collect();
         for (tenant, due) in due {
-            let accounts = self.clone();
-            let today = Moment::now().day();
-            let rows_due = due.clone();
-            let write = move |rows: &rusqlite::Connection| {
-                for (kernel, used) in rows_due {
-                    usage::add(rows, tenant, &kernel.to_string(), used)?;
-                }
-                usage::on_day(rows, tenant, today)
+            let (amount_ms, rows_due) = (in_all(&due), due.clone());
+            let write = move |rows: &Connection| {
+                let mut each = rows_due.into_iter();
+                each.try_for_each(|(kernel, used)| usage::add(rows, tenant, &kernel.to_string(), used))
             };
-            store.write_then(write, move |result| {
-                let mut all = accounts.lock();
-                let account = all.entry(tenant).or_default();
-                match result {
-                    Ok(now) => (account.day, account.read_ms) = (today, now.cpu_ms),
-                    Err(_) => account.take_back(&due),
+            self.send(store, tenant, write, amount_ms, move |account, result| {
+                if result.is_err() {
+                    account.take_back(&due);
                 }
             });
         }
@@ -158,7 +191,7 @@ mod tests {
     fn what_was_used_is_known_at_once_and_written_down_once() {
         let place = tempfile::tempdir().expect("a folder");
         let store = Store::open(&place.path().join("store.db")).expect("a store");
-        let add = |rows: &rusqlite::Connection| access::add(rows, "anna", 1, &Quotas::default());
+        let add = |rows: &Connection| access::add(rows, "anna", 1, &Quotas::default());
         let tenant = store.write(add).expect("written").expect("a new one").id;
         let accounts = Accounts::default();
         assert_eq!(accounts.used_today(tenant), None);
@@ -192,9 +225,9 @@ mod tests {
         assert_eq!(account.take(), []);
         account.add(kernels[1], Duration::from_micros(950), 0);
         let due = account.take();
-        assert_eq!((due.as_slice(), account.read_ms), ([(kernels[1], used(1))].as_slice(), 3));
+        assert_eq!(due, [(kernels[1], used(1))]);
         account.take_back(&due);
-        assert_eq!((account.read_ms, account.cpu), (2, Duration::from_micros(1050)));
+        assert_eq!(account.cpu, Duration::from_micros(1050));
         assert_eq!(account.take(), due);
         assert!(account.kernels.is_empty());
     }

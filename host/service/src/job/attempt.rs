@@ -70,6 +70,9 @@ struct Report {
     output_bytes: u64,
     cpu_seconds: f64,
     coordinator: Coordinator,
+    /// Of processes before the one that has written this.
+    #[serde(default)]
+    earlier: Option<Earlier>,
     #[serde(default)]
     verdicts: BTreeMap<String, u64>,
     /// The name of the limit that the run has hit.
@@ -83,6 +86,24 @@ const RESULTS: &str = "results";
 #[derive(Debug, Deserialize)]
 struct Coordinator {
     cpu_seconds: f64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Earlier {
+    cpu_seconds: Option<f64>,
+}
+
+impl Report {
+    /// CPU time of the process that has written it, in milliseconds: exact, which nobody else's is.
+    fn own_cpu_ms(&self) -> u64 {
+        ((self.cpu_seconds + self.coordinator.cpu_seconds) * 1000.0).ceil() as u64
+    }
+
+    /// That of all processes of the job, as far as anybody knows.
+    fn cpu_ms(&self) -> u64 {
+        let earlier = self.earlier.as_ref().and_then(|earlier| earlier.cpu_seconds).unwrap_or(0.0);
+        self.own_cpu_ms().saturating_add((earlier * 1000.0) as u64)
+    }
 }
 
 /// How a process of a job is started in its folder.
@@ -164,6 +185,11 @@ impl WorkFolder {
         self.report().is_some_and(|report| report.limit.as_deref() == Some(RESULTS))
     }
 
+    /// CPU time that the process which has written the report says it has used itself, in milliseconds.
+    pub(super) fn own_cpu_ms(&self) -> u64 {
+        self.report().map_or(0, |report| report.own_cpu_ms())
+    }
+
     fn report(&self) -> Option<Report> {
         serde_json::from_slice(&fs::read(self.path.join(report::FACTS)).ok()?).ok()
     }
@@ -212,9 +238,7 @@ impl WorkFolder {
             failed: report.as_ref().map(|report| report.failed_items),
             input_bytes: report.as_ref().map(|report| report.input_bytes),
             output_bytes: report.as_ref().map(|report| report.output_bytes),
-            cpu_ms: report
-                .as_ref()
-                .map_or(0, |report| ((report.cpu_seconds + report.coordinator.cpu_seconds) * 1000.0).ceil() as u64),
+            cpu_ms: report.as_ref().map_or(0, Report::cpu_ms),
             result,
             failures,
             log,

@@ -2,7 +2,7 @@
 //! never longer than the server lives.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions};
 use serde_json::Value;
+use taskhost_os::process_id::ProcessId;
+use taskhost_os::usage::family_cpu_time;
 
 use super::handle::Handle;
 use super::veil::Veil;
@@ -167,27 +169,8 @@ pub(super) fn last_words(text: &str) -> String {
 
 /// CPU time of a process and of all that it started, in milliseconds: those that have ended, and those that run.
 pub(super) fn cpu_ms(process: u32) -> u64 {
-    let own = |process: u32| {
-        let id = taskhost_os::process_id::ProcessId::new(i32::try_from(process).ok()?)?;
-        taskhost_os::usage::cpu_time(id).ok()
-    };
-    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
-    let running = children.split_whitespace().filter_map(|child| child.parse().ok());
-    let living: u128 = std::iter::once(process).chain(running).filter_map(own).map(|time| time.as_millis()).sum();
-    u64::try_from(living).unwrap_or(u64::MAX).saturating_add(ended_ms(process).unwrap_or(0))
-}
-
-/// CPU time of children that were waited for.
-fn ended_ms(process: u32) -> Option<u64> {
-    /// Of the fields behind the name, which may hold anything in parentheses.
-    const CHILDREN_USER: usize = 13;
-    /// In which Linux tells times to programs, whatever it counts in.
-    const TICKS_PER_SECOND: u64 = 100;
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut times = fields.split_whitespace().skip(CHILDREN_USER).map(str::parse::<u64>);
-    let ticks = times.next()?.ok()? + times.next()?.ok()?;
-    Some(ticks.saturating_mul(1000 / TICKS_PER_SECOND))
+    let id = i32::try_from(process).ok().and_then(ProcessId::new);
+    id.map_or(0, |id| u64::try_from(family_cpu_time(id).as_millis()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -219,7 +202,7 @@ mod tests {
         let ended =
             wait(shell.spawn().expect("a shell"), Some(log), Veil::new(&[]), &Handle::default()).expect("it ends");
         assert_eq!((ended.code, ended.said.as_str()), (Some(3), "error: this is why"));
-        let kept = fs::read_to_string(place.path().join("log")).expect("it is there");
+        let kept = std::fs::read_to_string(place.path().join("log")).expect("it is there");
         assert!(kept.starts_with("hint: no\ny\ny\n") && kept.len() as u64 == LOG_BYTES, "{}", kept.len());
     }
 }

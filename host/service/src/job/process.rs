@@ -75,14 +75,21 @@ impl Attempt {
         let sandbox = self.shared.launcher.sandbox.as_str();
         let memory = self.shared.directory.tenant(self.tenant).map_or(0, |tenant| tenant.quotas.worker_memory);
         let output = self.shared.store().read(|rows| room::left(rows, self.tenant, self.quota()))?;
-        let arguments = match way {
-            Way::Conclude(code) => return self.conclude(folder, &spec, code, folder.last_words()),
+        // Before anything in the folder is laid out anew.
+        let used = folder.taken();
+        let mut arguments = match way {
+            // What it has used was counted by the server that it had.
+            Way::Conclude(code) => return self.conclude(folder, &spec, (code, folder.last_words()), 0),
             Way::Run => {
                 folder.lay_out(&*self.shared.blobs, self.tenant, &spec)?;
                 spec.arguments(Allowed { workers: self.workers, memory, sandbox, output })
             }
             Way::Resume => vec!["resume".into(), format!("--workers={}", self.workers), "journal".into()],
         };
+        if before > 0 {
+            // Behind the command: what a report says of those before.
+            arguments.insert(1, format!("--earlier={before}:{}:{}", used.ran_ms, used.cpu_ms));
+        }
         let cache = self.shared.cache(self.tenant);
         // Before there is a process that somebody has to wait for.
         let log = folder.open_log()?;
@@ -95,13 +102,13 @@ impl Attempt {
         let ended = launch::wait(child, Some(log), veil, &self.handle)?;
         if self.is_over()? {
             // What was done until then is paid for.
-            let (job, tenant, cpu_ms) = (self.job.clone(), self.tenant, self.handle.cpu_ms());
-            self.charged(cpu_ms, move |rows, more_ms| jobs::charge(rows, &job, tenant, cpu_ms, more_ms))?;
+            let (job, tenant, cpu_ms) = (self.job.clone(), self.tenant, self.cpu_ms(folder));
+            self.charged(0, move |rows, more_ms| jobs::charge(rows, &job, tenant, cpu_ms, more_ms))?;
             folder.remove();
             return Ok(Outcome::Over);
         }
         if ended.code.is_none() && self.handle.is_out_of_room() {
-            return self.conclude(folder, &spec, room::RUN_LIMIT, room::refusal(self.quota()));
+            return self.conclude(folder, &spec, (room::RUN_LIMIT, room::refusal(self.quota())), 0);
         }
         match ended.code {
             Some(130 | 143) => Ok(Outcome::Parked),
@@ -117,7 +124,7 @@ impl Attempt {
                 folder.forget()?;
                 Ok(Outcome::Fault)
             }
-            Some(code @ (0 | 2..=7)) => self.conclude(folder, &spec, code, ended.said),
+            Some(code @ (0 | 2..=7)) => self.conclude(folder, &spec, (code, ended.said), folder.own_cpu_ms()),
             _ if self.is_last => self.give_up(folder, &ended.said),
             _ => {
                 self.shared.counts.restarts.fetch_add(1, Ordering::Relaxed);
@@ -138,7 +145,19 @@ impl Attempt {
         Ok(job.is_none_or(|job| job.state.is_over()))
     }
 
-    fn conclude(&self, folder: &WorkFolder, spec: &JobSpec, code: u8, said: String) -> Result<Outcome, Box<dyn Error>> {
+    /// CPU time of all its processes, those of other servers included, in milliseconds.
+    fn cpu_ms(&self, folder: &WorkFolder) -> u64 {
+        self.handle.cpu_ms().max(folder.taken().cpu_ms)
+    }
+
+    /// `says_itself` is what its last process says it has used, when that is not counted yet.
+    fn conclude(
+        &self,
+        folder: &WorkFolder,
+        spec: &JobSpec,
+        (code, said): (u8, String),
+        says_itself: u64,
+    ) -> Result<Outcome, Box<dyn Error>> {
         let blobs = &*self.shared.blobs;
         let (mut conclusion, mut kept) = folder.conclude(code, blobs, self.tenant, spec)?;
         let cache = self.shared.cache(self.tenant);
@@ -147,14 +166,14 @@ impl Attempt {
         kept.extend(report);
         let said = if folder.is_over_room() { room::refusal(self.quota()) } else { spec.as_named(said) };
         conclusion.message = Some(said).filter(|said| code != 0 && !said.is_empty());
-        self.finish(folder, conclusion, kept)
+        self.finish(folder, conclusion, kept, says_itself)
     }
 
     /// It has cost enough processes.
     fn give_up(&self, folder: &WorkFolder, said: &str) -> Result<Outcome, Box<dyn Error>> {
         let message = format!("its process ended unexpectedly, {FAULTS} times: {said}");
         let conclusion = Conclusion { exit: Some(1), message: Some(message), ..Conclusion::default() };
-        self.finish(folder, conclusion, Vec::new())
+        self.finish(folder, conclusion, Vec::new(), 0)
     }
 
     /// Has something written with what was not charged yet of the CPU time that the job says it has used, in milliseconds.
@@ -166,13 +185,11 @@ impl Attempt {
         let more_ms = self.handle.charge(says_itself);
         // What was charged before is in line before this: whoever reads how the job ended reads that, too.
         self.shared.accounts.write(self.shared.store());
-        let written = self.shared.store().write(move |rows| write(rows, more_ms));
+        // What comes next is held to it.
+        let accounts = &self.shared.accounts;
+        let written = accounts.settle(self.shared.store(), self.tenant, move |rows| write(rows, more_ms));
         match &written {
-            Ok(_) => {
-                self.shared.fair().charge(self.tenant, Duration::from_millis(more_ms).as_secs_f64());
-                // What comes next is held to it. What cannot be read now is read by whoever asks.
-                let _ = self.shared.accounts.read(self.shared.store(), self.tenant);
-            }
+            Ok(_) => self.shared.fair().charge(self.tenant, Duration::from_millis(more_ms).as_secs_f64()),
             Err(_) => self.handle.give_back(more_ms),
         }
         written
@@ -183,12 +200,12 @@ impl Attempt {
         folder: &WorkFolder,
         mut conclusion: Conclusion,
         kept: Vec<(Digest, u64)>,
+        says_itself: u64,
     ) -> Result<Outcome, Box<dyn Error>> {
-        let seen = self.handle.cpu_ms();
         // What a run says of itself is exact, but only of its last process.
-        conclusion.cpu_ms = conclusion.cpu_ms.max(seen);
+        conclusion.cpu_ms = conclusion.cpu_ms.max(self.cpu_ms(folder));
         let (job, tenant, quota, blobs) = (self.job.clone(), self.tenant, self.quota(), Arc::clone(&self.shared.blobs));
-        let (over, unused) = self.charged(conclusion.cpu_ms, move |rows, more_ms| {
+        let (over, unused) = self.charged(says_itself, move |rows, more_ms| {
             let unused = room::keep(rows, &*blobs, (tenant, quota), kept, &mut conclusion)?;
             let is_first = jobs::finish(rows, &job, tenant, conclusion.state(), &conclusion, more_ms)?;
             Ok((if is_first { jobs::get(rows, &job)? } else { None }, unused))

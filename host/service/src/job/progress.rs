@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::attempt::{LOG, WorkFolder};
@@ -24,6 +25,15 @@ pub struct Far {
     pub saved_bytes: u64,
 }
 
+/// What the processes of a job have taken so far, as the last of them said: also when nobody has heard of its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub(super) struct Taken {
+    /// How long they ran, in milliseconds.
+    pub(super) ran_ms: u64,
+    /// Their CPU time, in milliseconds.
+    pub(super) cpu_ms: u64,
+}
+
 /// Most bytes of the file that says so.
 const MOST: u64 = 4096;
 
@@ -34,6 +44,15 @@ impl WorkFolder {
     /// How far the run is; `None` when it has not begun, or is over.
     #[must_use]
     pub fn far(&self) -> Option<Far> {
+        self.said()
+    }
+
+    /// What its processes have taken until the last of them said so, some tenths of a second before its end.
+    pub(super) fn taken(&self) -> Taken {
+        self.said().unwrap_or_default()
+    }
+
+    fn said<T: DeserializeOwned>(&self) -> Option<T> {
         let path = self.path().join(PROGRESS);
         let is_small = fs::metadata(&path).is_ok_and(|file| file.len() <= MOST);
         is_small.then(|| serde_json::from_slice(&fs::read(&path).ok()?).ok()).flatten()
@@ -136,7 +155,7 @@ mod tests {
         assert_eq!(growing.read(0).expect("nothing"), b"");
         let far = Far { saved_bytes: 4, ..Far::default() };
         fs::write(folder.path().join(PROGRESS), serde_json::to_vec(&far).expect("text")).expect("written");
-        assert_eq!(folder.far(), Some(far));
+        assert_eq!((folder.far(), folder.taken()), (Some(far), Taken::default()), "of a program before this");
         assert_eq!((growing.read(0).expect("some"), growing.read(3).expect("some")), (b"0123".to_vec(), b"3".to_vec()));
         assert_eq!(growing.read(4).expect("nothing"), b"");
         for (name, bytes) in [("in-0-a.txt", 1000), ("journal", 100), ("errors.jsonl", 3), (LOG, 4)] {

@@ -294,6 +294,11 @@ pub fn begin(connection: &Connection, job: &JobId) -> Result<u32> {
     if changed == 0 {
         return Err(StoreError::Database(format!("job {job} is over")));
     }
+    // Nobody has heard of the end of those that a killed server had.
+    connection.execute(
+        "UPDATE attempts SET ended = ?2, outcome = 'lost' WHERE job = ?1 AND ended IS NULL",
+        params![job.as_str(), now],
+    )?;
     let number: u32 =
         connection.query_row("SELECT attempts FROM jobs WHERE id = ?1", [job.as_str()], |row| row.get(0))?;
     connection
