@@ -25,7 +25,7 @@ fn what_is_told_of_one_item_is_of_no_other() {
     let (anna, bert) = (server.tenant(&place, "anna", "--requests 100000"), server.tenant(&place, "bert", ""));
     let kernel = anna.kernel_of(TALKS);
     let job = json!({
-        "kernel": kernel,
+        "kernel": &kernel,
         "input": [{ "text": "5\n7\n55\n", "name": "folder/a.txt" }, { "text": "7\n9\n", "name": "b" }],
         "parameters": { "split": "lines", "on_error": "skip" },
     });
@@ -70,5 +70,10 @@ fn what_is_told_of_one_item_is_of_no_other() {
     assert!(said.text().starts_with("[b:0] info 7\n") && !said.text().contains("a.txt"), "{}", said.text());
     assert!(logs("--item 3 --json").code(0).text().starts_with('{'));
     assert!(logs("--item 0").code(5).stderr.contains("item"), "nothing is known of it");
+    // Without its kernel nothing of it can be run again, and nothing is accepted that cannot be run.
+    anna.send("DELETE", &format!("/v1/kernels/{kernel}"), "", b"").is(204);
+    let answer = anna.post(&format!("/v1/jobs/{job}/retry"), "").is(404);
+    assert!(answer.text().contains("no such kernel"), "{}", answer.text());
+    assert_eq!(anna.get("/v1/jobs").is(200).json()["jobs"].as_array().unwrap().len(), 1);
     server.end(Signal::TERM).code(0);
 }

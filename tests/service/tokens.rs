@@ -34,6 +34,12 @@ fn a_token_makes_tokens_that_are_no_better_and_ends_them() {
     let tokens = list.json()["tokens"].as_array().unwrap().clone();
     let of_this: Vec<_> = tokens.iter().map(|token| (token["key"].clone(), token["is_this"] == true)).collect();
     assert_eq!(of_this, [(json!(anna.token[3..13]), true), (json!(reader.token[3..13]), false)]);
+    // When each was last used is known, to the hour.
+    let (unused, _) = made(&anna, &json!({ "scopes": ["jobs:read"] }));
+    let list = anna.get("/v1/tokens").is(200).json();
+    let used: Vec<bool> = list["tokens"].as_array().unwrap().iter().map(|token| token["last_used"].is_i64()).collect();
+    assert_eq!(used, [true, true, false], "{list}");
+    anna.send("DELETE", &format!("/v1/tokens/{}", &unused.token[3..13]), "", b"").is(204);
     // One that is over soon, and good for little, makes none that is better.
     let (small, _) = made(&anna, &json!({ "scopes": ["tokens:admin", "jobs:read"], "expires_in": 60 }));
     let (smaller, view) = made(&small, &json!({ "scopes": ["jobs:read"], "expires_in": 7200 }));

@@ -20,7 +20,7 @@ use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{JobId, JobSpec, Order};
 use crate::store::jobs::{self, Idempotency, Submitted};
-use crate::store::{audit, contents};
+use crate::store::{audit, contents, kernels};
 use crate::tenant::{Caller, Scope, TenantId};
 
 /// Jobs of one request.
@@ -62,6 +62,7 @@ enum Handed {
     TooMany(u64),
     Full(u64),
     Unknown(usize, Digest),
+    NoKernel(usize),
 }
 
 /// Hands in many jobs, all or none: an error says by `index` which one it is about. `Idempotency-Key` makes a request that comes
@@ -113,6 +114,9 @@ pub(super) async fn hand_in(
             return Ok(Handed::Full(stored));
         }
         for (index, spec) in kept.iter().enumerate() {
+            if !kernels::is_there(rows, tenant, &spec.kernel)? {
+                return Ok(Handed::NoKernel(index));
+            }
             for input in &spec.inputs {
                 if contents::bytes(rows, tenant, &input.blob)?.is_none() {
                     return Ok(Handed::Unknown(index, input.blob));
@@ -139,6 +143,7 @@ pub(super) async fn hand_in(
         Handed::OtherRequest => Err(reused()),
         Handed::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
         Handed::Full(stored) => Err(body::refuse(&app, &caller, &fresh, stored).await),
+        Handed::NoKernel(index) => Err(Problem::not_found("kernel").with("index", index)),
         Handed::Unknown(index, blob) => Err(unknown_blob(blob).with("index", index)),
     }
 }

@@ -24,7 +24,7 @@ use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters};
 use crate::store::contents::Stay;
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
-use crate::store::{audit, contents};
+use crate::store::{audit, contents, kernels};
 use crate::tenant::{Caller, Scope, TenantId};
 
 /// Longest key of a request that may come again.
@@ -164,6 +164,8 @@ async fn replay(app: &App, caller: &Caller, headers: &HeaderMap, before: Submitt
 
 /// Why a job is not taken that looked well.
 enum Refusal {
+    /// The kernel was deleted a moment ago.
+    NoKernel,
     Unknown(Digest),
     Full(u64),
 }
@@ -186,6 +188,9 @@ pub(super) async fn hand_in(
         if let Some(stored) = body::count(rows, &*blobs, tenant, room, &laid)? {
             return Ok(Err(Refusal::Full(stored)));
         }
+        if !kernels::is_there(rows, tenant, &kept.kernel)? {
+            return Ok(Err(Refusal::NoKernel));
+        }
         for input in &kept.inputs {
             if contents::bytes(rows, tenant, &input.blob)?.is_none() {
                 return Ok(Err(Refusal::Unknown(input.blob)));
@@ -199,6 +204,7 @@ pub(super) async fn hand_in(
     });
     let submitted = match submitted.await? {
         Ok(submitted) => submitted,
+        Err(Refusal::NoKernel) => return Err(Problem::not_found("kernel")),
         Err(Refusal::Unknown(blob)) => return Err(unknown_blob(blob)),
         Err(Refusal::Full(stored)) => return Err(body::refuse(app, caller, &fresh, stored).await),
     };

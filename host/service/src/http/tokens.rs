@@ -48,6 +48,8 @@ pub(super) struct TokenView {
     created: i64,
     /// Until when it is good; none for ever.
     expires: Option<i64>,
+    /// When it was last shown, to the hour; none when it never was.
+    last_used: Option<i64>,
     /// Whether it is the one that asks.
     is_this: bool,
 }
@@ -75,6 +77,7 @@ fn view(token: &KeptToken, caller: &Caller) -> TokenView {
         scopes: token.scopes.names(),
         created: token.created.0,
         expires: token.expires.map(|at| at.0),
+        last_used: token.used.map(|at| at.0),
         is_this: token.key == caller.key,
     }
 }

@@ -109,7 +109,7 @@ pub fn add_token(connection: &Connection, token: &KeptToken) -> Result<()> {
 /// When they cannot be read.
 pub fn tokens(connection: &Connection) -> Result<Vec<KeptToken>> {
     let mut statement = connection.prepare(
-        "SELECT key, tenant, secret, scopes, created, expires FROM tokens WHERE expires IS NULL OR expires > ?1
+        "SELECT key, tenant, secret, scopes, created, expires, used FROM tokens WHERE expires IS NULL OR expires > ?1
          ORDER BY created, key",
     )?;
     let rows = statement.query_map([Moment::now().0], |row| {
@@ -121,6 +121,7 @@ pub fn tokens(connection: &Connection) -> Result<Vec<KeptToken>> {
             scopes: Scopes::default(),
             created: Moment(row.get(4)?),
             expires: row.get::<_, Option<i64>>(5)?.map(Moment),
+            used: row.get::<_, Option<i64>>(6)?.map(Moment),
         };
         Ok((token, scopes))
     })?;
@@ -130,6 +131,15 @@ pub fn tokens(connection: &Connection) -> Result<Vec<KeptToken>> {
         Ok(KeptToken { scopes, ..token })
     };
     rows.into_iter().map(parse).collect()
+}
+
+/// A token was shown at this moment.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn note_use(connection: &Connection, key: &str, at: Moment) -> Result<()> {
+    connection.execute("UPDATE tokens SET used = ?2 WHERE key = ?1", params![key, at.0])?;
+    Ok(())
 }
 
 /// Ends tokens of a tenant: all of them but `spared`, at `when` unless they end before.

@@ -55,6 +55,15 @@ pub fn find(connection: &Connection, tenant: TenantId, digest: &Digest) -> Resul
     Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], kernel).optional()?)
 }
 
+/// Whether a tenant has a kernel.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn is_there(connection: &Connection, tenant: TenantId, digest: &Digest) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM kernels WHERE tenant = ?1 AND digest = ?2)";
+    Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], |row| row.get(0))?)
+}
+
 /// Kernels of a tenant: each has compiled code beside it that counts nowhere.
 pub const MOST: u64 = 10_000;
 

@@ -2,6 +2,7 @@
 //! request waits for it.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -35,8 +36,14 @@ pub struct Denied;
 #[derive(Debug, Default)]
 struct Known {
     tenants: HashMap<TenantId, Arc<Tenant>>,
-    tokens: HashMap<String, KeptToken>,
+    tokens: HashMap<String, (KeptToken, LastUse)>,
 }
+
+/// When a token was last shown, as far as that is written down; 0 when it never was.
+type LastUse = AtomicI64;
+
+/// How exact that is, in milliseconds: no token has this written more often.
+const HOUR: i64 = 60 * 60 * 1000;
 
 /// Tenants and tokens.
 #[derive(Debug)]
@@ -83,7 +90,7 @@ impl Directory {
         let (tenants, tokens) = self.store.read(read)?;
         let known = Known {
             tenants: tenants.into_iter().map(|tenant| (tenant.id, Arc::new(tenant))).collect(),
-            tokens: tokens.into_iter().map(|token| (token.key.clone(), token)).collect(),
+            tokens: tokens.into_iter().map(|token| (token.key.clone(), with_use(token))).collect(),
         };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
@@ -95,10 +102,13 @@ impl Directory {
     /// When nobody may, and takes as long for every reason.
     pub fn identify(&self, token: &Token) -> Result<Caller, Denied> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let kept = known.tokens.get(token.key());
-        let is_same = token.is(kept);
-        let kept = kept.filter(|kept| is_same && kept.expires.is_none_or(|at| at > Moment::now())).ok_or(Denied)?;
+        let now = Moment::now();
+        let found = known.tokens.get(token.key());
+        let is_same = token.is(found.map(|(kept, _)| kept));
+        let is_good = |(kept, _): &&(KeptToken, LastUse)| is_same && kept.expires.is_none_or(|at| at > now);
+        let (kept, last_use) = found.filter(is_good).ok_or(Denied)?;
         let tenant = known.tenants.get(&kept.tenant).filter(|tenant| tenant.enabled).ok_or(Denied)?;
+        self.note(kept, last_use, now);
         Ok(Caller { tenant: Arc::clone(tenant), key: kept.key.clone(), scopes: kept.scopes })
     }
 
@@ -108,10 +118,25 @@ impl Directory {
     /// When the token is not good any more.
     pub fn caller(&self, key: &str) -> Result<Caller, Denied> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let is_good = |kept: &&KeptToken| kept.expires.is_none_or(|at| at > Moment::now());
-        let kept = known.tokens.get(key).filter(is_good).ok_or(Denied)?;
+        let now = Moment::now();
+        let is_good = |(kept, _): &&(KeptToken, LastUse)| kept.expires.is_none_or(|at| at > now);
+        let (kept, last_use) = known.tokens.get(key).filter(is_good).ok_or(Denied)?;
         let tenant = known.tenants.get(&kept.tenant).filter(|tenant| tenant.enabled).ok_or(Denied)?;
+        self.note(kept, last_use, now);
         Ok(Caller { tenant: Arc::clone(tenant), key: kept.key.clone(), scopes: kept.scopes })
+    }
+
+    /// Has it written down that a token was shown, unless that was done in the hour before. Waits for nothing.
+    fn note(&self, kept: &KeptToken, last_use: &LastUse, now: Moment) {
+        let before = last_use.load(Ordering::Relaxed);
+        if now.0 - before < HOUR
+            || last_use.compare_exchange(before, now.0, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        let key = kept.key.clone();
+        // What cannot be written is written with a later use, of this server or the next.
+        self.store.write_then(move |rows| access::note_use(rows, &key, now), |_| ());
     }
 
     /// Says where the page of the server is that has this directory.
@@ -157,16 +182,58 @@ impl Directory {
     pub fn tokens(&self, id: TenantId) -> Vec<KeptToken> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let now = Moment::now();
-        let is_good = |token: &&KeptToken| token.tenant == id && token.expires.is_none_or(|at| at > now);
-        let mut tokens: Vec<_> = known.tokens.values().filter(is_good).cloned().collect();
+        let is_good =
+            |(token, _): &&(KeptToken, LastUse)| token.tenant == id && token.expires.is_none_or(|at| at > now);
+        let with_use = |(token, last_use): &(KeptToken, LastUse)| {
+            let used = Some(Moment(last_use.load(Ordering::Relaxed))).filter(|used| used.0 != 0);
+            KeptToken { used, ..token.clone() }
+        };
+        let mut tokens: Vec<_> = known.tokens.values().filter(is_good).map(with_use).collect();
         tokens.sort_by_key(|token| (token.created, token.key.clone()));
         tokens
     }
 }
 
+fn with_use(token: KeptToken) -> (KeptToken, LastUse) {
+    let last_use = LastUse::new(token.used.map_or(0, |used| used.0));
+    (token, last_use)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tenant::Quotas;
+
+    #[test]
+    fn the_use_of_a_token_is_written_down_once_in_an_hour() {
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let token = Token::create();
+        let row = token.key().to_owned();
+        let add = |rows: &rusqlite::Connection, kept: fn(&Token, TenantId) -> KeptToken, token: &Token| {
+            let tenant = access::add(rows, "anna", 1, &Quotas::default())?.expect("a new one").id;
+            access::add_token(rows, &kept(token, tenant)).map(|()| tenant)
+        };
+        let shown = Token::parse(&token.reveal()).expect("a token");
+        let tenant = store.write(move |rows| add(rows, |token, id| token.keep(id, Scopes::ALL, None), &token));
+        let tenant = tenant.expect("written");
+        let directory = Directory::new(store.clone()).expect("a directory");
+        let used = || directory.tokens(tenant)[0].used;
+        assert_eq!(used(), None);
+        directory.identify(&shown).expect("it is good");
+        let first = used().expect("it was shown");
+        // An hour before, for this server and the next.
+        for age in [0, HOUR] {
+            let (key, at) = (row.clone(), Moment(first.0 - age));
+            store.write(move |rows| access::note_use(rows, &key, at)).expect("written");
+            directory.refresh().expect("read");
+            directory.caller(&row).expect("it is good");
+            // It is in line before this.
+            store.write(|_| Ok(())).expect("written");
+            let kept = store.read(access::tokens).expect("read")[0].used.expect("written down");
+            assert!(kept >= first && used() == Some(kept), "{kept:?}");
+        }
+    }
 
     #[test]
     fn a_link_is_good_once_and_none_is_made_without_a_server() {

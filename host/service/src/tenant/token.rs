@@ -37,6 +37,8 @@ pub struct KeptToken {
     pub created: Moment,
     /// Until when it is good; `None` for ever.
     pub expires: Option<Moment>,
+    /// When it was last shown, to the hour; `None` when it never was.
+    pub used: Option<Moment>,
 }
 
 fn hash(secret: &str) -> [u8; 32] {
@@ -83,7 +85,7 @@ impl Token {
     #[must_use]
     pub fn keep(&self, tenant: TenantId, scopes: Scopes, expires: Option<Moment>) -> KeptToken {
         let (key, secret) = (self.key.clone(), hash(&self.secret));
-        KeptToken { key, tenant, secret, scopes, created: Moment::now(), expires }
+        KeptToken { key, tenant, secret, scopes, created: Moment::now(), expires, used: None }
     }
 
     /// Whether it is that one. Takes as long for any secret; with `None` as long as with a token that does not match.
