@@ -80,6 +80,11 @@ fn what_was_cut_off_goes_on_where_it_was() {
         assert_eq!(answer.is(400).code(), "bad-range", "{senseless}");
     }
     assert_eq!(offset(&anna, &whole), Some(400_000));
+    // Elsewhere a part would be taken for all of it.
+    for (method, path) in [("POST", "/v1/blobs".to_owned()), ("PUT", path(&whole).replace("blobs", "kernels"))] {
+        let answer = anna.send(method, &path, "Content-Range: bytes 0-0/2\r\n", b"x");
+        assert_eq!(answer.is(400).code(), "bad-range", "{path}");
+    }
     // There is room for what was begun, and for no more beside it.
     let other = content(500_000);
     let refused = part(&anna, &other, 0, 1).is(429).json();
@@ -137,6 +142,34 @@ fn what_is_not_what_it_was_to_be_is_forgotten() {
     anna.send("DELETE", &path(&whole), "", b"").is(204);
     assert_eq!((stored(&anna), parts(&place)), (0, 0));
     anna.send("DELETE", &path(&whole), "", b"").is(404);
+    server.end(Signal::TERM).code(0);
+}
+
+/// Whoever is sending what somebody gives up stores nothing any more.
+#[test]
+fn what_is_given_up_while_it_comes_is_not_gone_on_with() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000 --stored 1MB");
+    let whole = content(600_000);
+    let mut stream = TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Length: 600000\r\n\
+         Content-Range: bytes 0-599999/600000\r\n\r\n",
+        path(&whole),
+        anna.token
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&whole[..400_000]).unwrap();
+    eventually("some of it has come", || offset(&anna, &whole).is_some_and(|offset| offset > 0));
+    anna.send("DELETE", &path(&whole), "", b"").is(204);
+    assert_eq!((stored(&anna), parts(&place)), (0, 0));
+    // The server may refuse before it has read all of it.
+    let _ = stream.write_all(&whole[400_000..]);
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.is_empty() || (answer.contains(" 409 ") && answer.contains("taken-over")), "{answer}");
+    assert_eq!((offset(&anna, &whole), stored(&anna), parts(&place)), (None, 0, 0));
     server.end(Signal::TERM).code(0);
 }
 

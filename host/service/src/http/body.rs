@@ -191,6 +191,10 @@ pub(super) async fn content(
     limit: (&str, u64),
 ) -> Result<Arrived, Problem> {
     plain(headers)?;
+    if headers.contains_key(header::CONTENT_RANGE) {
+        // It would be taken for all of it.
+        return Err(Problem::bad("bad-range", "only PUT /v1/blobs/{digest} takes a content in parts"));
+    }
     let (what, most) = limit;
     let tenant = caller.tenant.id;
     let stored = app.read(move |rows| contents::total(rows, tenant)).await?;
