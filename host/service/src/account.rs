@@ -51,8 +51,8 @@ impl Account {
         unwritten.calls += calls;
     }
 
-    /// What is to be written down, for each kernel, and is on its way from here on. What is less than a millisecond stays, and counts for whichever is first the
-    /// next time: so no kernel is kept in mind for it.
+    /// What is to be written down, for each kernel, and is on its way from here on. What is less than a millisecond stays, and
+    /// counts for whichever is first the next time: so no kernel is kept in mind for it.
     fn take(&mut self) -> Vec<(Digest, Usage)> {
         let kernels = std::mem::take(&mut self.kernels);
         let mut rest = self.cpu.saturating_sub(kernels.values().map(|unwritten| unwritten.cpu).sum());
