@@ -209,7 +209,7 @@ mod tests {
             assert_eq!(used, Usage { cpu_ms: 2, calls: 1, ..Usage::default() });
             assert_eq!(accounts.used_today(tenant), Some(2));
             let day = Moment::now().day();
-            let (kernels, rest) = store.read(|rows| usage::by_kernel(rows, tenant, &(day..=day))).expect("read");
+            let (kernels, rest) = store.read(|rows| usage::by_kernel(rows, tenant, &(day - 1..=day))).expect("read");
             assert_eq!(rest, Usage::default(), "{kernels:?}");
         }
     }

@@ -38,25 +38,28 @@ pub const KERNEL_DAYS: i64 = 400;
 /// # Errors
 /// When it cannot be written.
 pub fn add(connection: &Connection, tenant: TenantId, kernel: &str, used: Usage) -> Result<()> {
-    let today = Moment::now().day();
+    add_on(connection, tenant, Moment::now().day(), kernel, used)
+}
+
+fn add_on(connection: &Connection, tenant: TenantId, day: i64, kernel: &str, used: Usage) -> Result<()> {
     let amounts = [used.cpu_ms, used.jobs, used.items, used.calls].map(number);
     let [cpu_ms, jobs, items, calls] = amounts;
     connection.execute(
         "INSERT INTO usage (tenant, day, cpu_ms, jobs, items, calls) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT DO UPDATE SET cpu_ms = cpu_ms + ?3, jobs = jobs + ?4, items = items + ?5, calls = calls + ?6",
-        params![tenant.0, today, cpu_ms, jobs, items, calls],
+        params![tenant.0, day, cpu_ms, jobs, items, calls],
     )?;
     let counted = connection.execute(
         "UPDATE usage_of_kernels SET cpu_ms = cpu_ms + ?4, jobs = jobs + ?5, items = items + ?6, calls = calls + ?7
          WHERE tenant = ?1 AND day = ?2 AND kernel = ?3",
-        params![tenant.0, today, kernel, cpu_ms, jobs, items, calls],
+        params![tenant.0, day, kernel, cpu_ms, jobs, items, calls],
     )?;
     if counted == 0 {
         connection.execute(
             "INSERT INTO usage_of_kernels (tenant, day, kernel, cpu_ms, jobs, items, calls)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
              WHERE (SELECT count(*) FROM usage_of_kernels WHERE tenant = ?1 AND day = ?2) < ?8",
-            params![tenant.0, today, kernel, cpu_ms, jobs, items, calls, MOST_KERNELS],
+            params![tenant.0, day, kernel, cpu_ms, jobs, items, calls, MOST_KERNELS],
         )?;
     }
     Ok(())
@@ -140,15 +143,15 @@ mod tests {
         let store = Store::open(&place.path().join("store.db")).expect("a store");
         let write = |rows: &Connection| {
             let tenant = access::add(rows, "anna", 1, &Quotas::default())?.expect("a new one").id;
-            let today = Moment::now().day();
+            let today = 20_000;
             let old = "INSERT INTO usage (tenant, day, cpu_ms, jobs, items, calls) VALUES (?1, ?2, 7, 1, 1, 0)";
             rows.execute(old, params![tenant.0, today - 1])?;
             let used = |cpu_ms| Usage { cpu_ms, jobs: 1, items: 10, calls: 0 };
             for number in 0..=MOST_KERNELS {
-                add(rows, tenant, &format!("k{number:04}"), used(1))?;
+                add_on(rows, tenant, today, &format!("k{number:04}"), used(1))?;
             }
-            add(rows, tenant, "k0007", used(5))?;
-            add(rows, tenant, "too many", used(3))?;
+            add_on(rows, tenant, today, "k0007", used(5))?;
+            add_on(rows, tenant, today, "too many", used(3))?;
             let (kernels, rest) = by_kernel(rows, tenant, &(today..=today))?;
             assert_eq!(kernels.len(), MOST_KERNELS as usize);
             assert_eq!(kernels[0], ("k0007".into(), Usage { cpu_ms: 6, jobs: 2, items: 20, calls: 0 }));
