@@ -2,7 +2,7 @@
 //!
 //! The cost of a byte of input is learned as a moving average over batches; a batch is then as many bytes as take
 //! about [`TARGET`], but no more than a fair part of what is left, so that all workers finish together (guided
-//! self-scheduling: Polychronopoulos and Kuck, 1987). A wrong guess is harmless, because a worker hands back what it
+//! self-scheduling: Polychronopoulos and Kuck, 1987), and no less than is worth a round trip. A wrong guess is harmless, because a worker hands back what it
 //! could not do in [`BUDGET`].
 
 use std::time::Duration;
@@ -15,6 +15,10 @@ use crate::event::OnError;
 
 /// What a batch should take: long against the cost of a round trip (5 to 50 µs), short against a wait at the end.
 pub const TARGET: Duration = Duration::from_millis(10);
+
+/// What no batch is planned to be shorter than, however little is left: it would cost more to hand out than to do, and nobody waits
+/// much longer for it.
+const LEAST: Duration = Duration::from_micros(100);
 
 /// When a worker hands the rest of a batch back: a guess that was wrong by three is not worth a round trip.
 pub const BUDGET: Duration = Duration::from_millis(30);
@@ -129,7 +133,10 @@ impl Sizing {
 
     /// Bytes of input the next batch should have, when `left` bytes are left (if that is known) for `workers`.
     pub(crate) fn bytes(&self, split: Split, left: Option<u64>, workers: usize) -> u64 {
-        let Some(items) = self.rule.items() else { return self.learned(left, workers) };
+        // What is shorter than a line has the beginning of none.
+        let line = if split == Split::Lines { self.mean_line().unwrap_or(1) } else { 1 };
+        let learned = || self.learned(left, workers, line);
+        let Some(items) = self.rule.items() else { return learned() };
         let counted = match split {
             // Files are counted, see [`Self::files`].
             Split::Whole => u64::MAX,
@@ -137,12 +144,12 @@ impl Sizing {
             Split::Table => items,
             Split::Lines => items.saturating_mul(self.line()),
         };
-        if self.rule.target().is_some() { counted.min(self.learned(left, workers)) } else { counted }
+        if self.rule.target().is_some() { counted.min(learned()) } else { counted }
     }
 
     /// Rows of a picture the next batch should have, of `row` bytes each, when `left` of them are left for `workers`.
     pub(crate) fn rows(&self, row: u64, left: u64, workers: usize) -> u64 {
-        let learned = || self.learned(Some(left.saturating_mul(row)), workers) / row.max(1);
+        let learned = || self.learned(Some(left.saturating_mul(row)), workers, row) / row.max(1);
         match (self.rule.items(), self.rule.target()) {
             (None, _) => learned(),
             (Some(rows), None) => rows,
@@ -156,23 +163,28 @@ impl Sizing {
         items.unwrap_or(PIECES_PER_BATCH).min(PIECES_PER_BATCH)
     }
 
-    fn learned(&self, left: Option<u64>, workers: usize) -> u64 {
+    /// Bytes of a batch, of which so many are the least that makes sense.
+    fn learned(&self, left: Option<u64>, workers: usize, least: u64) -> u64 {
         let target = self.rule.target().unwrap_or(TARGET);
         let wanted = match self.nanos_per_byte {
             None => self.first,
             Some(rate) if rate <= 0.0 => LARGEST,
             Some(rate) => (target.as_nanos() as f64 / rate) as u64,
         };
-        let fair = left.map_or(u64::MAX, |left| left / (2 * workers.max(1) as u64));
+        let short =
+            self.nanos_per_byte.map_or(0, |rate| (LEAST.as_nanos() as f64 / rate.max(f64::MIN_POSITIVE)) as u64);
+        let fair = left.map_or(u64::MAX, |left| left / (2 * workers.max(1) as u64)).max(short).max(least);
         wanted.min(self.largest_seen.saturating_mul(GROWTH)).min(LARGEST).min(fair).max(1)
+    }
+
+    /// Bytes of a line on average, once there was one.
+    fn mean_line(&self) -> Option<u64> {
+        (self.items_seen > 0).then(|| self.bytes_seen.div_ceil(self.items_seen))
     }
 
     /// Bytes of a line on average. While no line has begun in what was run, twice of what was.
     fn line(&self) -> u64 {
-        match self.items_seen {
-            0 => self.bytes_seen.saturating_mul(2).max(LINE),
-            items => self.bytes_seen.div_ceil(items),
-        }
+        self.mean_line().unwrap_or_else(|| self.bytes_seen.saturating_mul(2).max(LINE))
     }
 
     /// When a worker must hand back the rest. The results of all batches that are out fit in the window together, for
@@ -207,9 +219,22 @@ mod tests {
     #[test]
     fn the_tail_is_shared_out() {
         let mut sizing = Sizing::new(BatchRule::Auto);
-        sizing.learn(1 << 20, 1000, 1 << 20);
+        sizing.learn(1 << 20, 1 << 17, 1 << 30); // about 1 µs a byte, 8 bytes a line
         assert_eq!(sizing.bytes(Split::Lines, Some(4000), 2), 1000);
-        assert_eq!(sizing.bytes(Split::Lines, Some(3), 2), 1, "never empty");
+        assert_eq!(sizing.bytes(Split::Chunks(1), Some(4000), 2), 1000);
+    }
+
+    #[test]
+    fn nothing_is_handed_out_that_takes_less_than_to_hand_it_out() {
+        let mut sizing = Sizing::new(BatchRule::Auto);
+        sizing.learn(1 << 20, 1 << 17, 1 << 30);
+        let bytes = sizing.bytes(Split::Lines, Some(40), 2);
+        assert!((90..=100).contains(&bytes), "{bytes}: a tenth of a millisecond, which is more than there is");
+        sizing.learn(100, 1, 1 << 40);
+        sizing.learn(100, 1, 1 << 40);
+        assert_eq!(sizing.bytes(Split::Chunks(1), Some(3), 2), 1, "what takes long is shared out to the last byte");
+        assert_eq!(sizing.bytes(Split::Lines, Some(3), 2), 9, "but none is shorter than a line");
+        assert_eq!(sizing.rows(5, 3, 2), 1, "or than a row");
     }
 
     #[test]
