@@ -56,6 +56,7 @@ pub(crate) fn run() -> Result<Exit> {
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
     let cores = Topology::current().plan(arguments.workers.0).len();
     let engine = Workers::new(cores, arguments.sandbox.into()).map_err(|error| Failure::input(error.to_string()))?;
+    engine.try_walls().map_err(|error| Failure::new(Exit::Sandbox, error.to_string()))?;
     report::tracing::begin(arguments.log_format);
     let networks = Networks(std::mem::take(&mut arguments.webhook_network));
     let options = Options {

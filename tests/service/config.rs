@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use rustix::process::Signal;
+use taskhost_os::container::{Refusal, refuse};
 
 use super::client::Server;
 use crate::harness::{Place, eventually};
@@ -91,4 +92,20 @@ fn what_is_changed_in_the_file_holds_after_sighup_and_what_is_wrong_does_not() {
     // A record that goes before a repeated request does would have the same job run twice.
     let short = place.taskhost("serve --data d --check-config --keep-jobs 1h").run().code(2);
     assert!(short.stderr.contains("a day at least"), "{}", short.stderr);
+}
+
+/// Where no kernel could be run, there is no service: it says so when it is started, and not to each who asks for something.
+#[test]
+fn without_a_wall_that_is_insisted_on_there_is_no_service() {
+    let place = Place::new();
+    for refusal in [Refusal::Namespaces, Refusal::Landlock] {
+        let narrowed = || {
+            // For this thread alone, and what it starts.
+            refuse(&[refusal]).unwrap();
+            place.taskhost("serve --data data --listen 127.0.0.1:0").run()
+        };
+        let outcome = std::thread::scope(|scope| scope.spawn(narrowed).join().unwrap()).code(6);
+        assert!(outcome.stderr.contains("that --sandbox full needs around the workers"), "{}", outcome.stderr);
+        assert!(!place.path("data").exists(), "nothing was begun");
+    }
 }

@@ -55,7 +55,7 @@ fn the_unit_and_the_container_start_a_service() {
     let container = example("Containerfile").replace("\\\n", " ");
     let line =
         |name: &str| container.lines().filter_map(|line| line.strip_prefix(name)).map(str::trim).next_back().unwrap();
-    assert_eq!(line("ENTRYPOINT"), r#"["taskhost", "serve"]"#);
+    assert_eq!(line("ENTRYPOINT"), r#"["tini", "--", "taskhost", "serve"]"#);
     let mut serve = place.taskhost("serve --check-config");
     for pair in line("ENV").split_whitespace() {
         let (name, value) = pair.split_once('=').unwrap();

@@ -34,6 +34,26 @@ impl Workers {
         let cores = Pool::builder().workers(workers).pin(false).warm(WARM).sandbox(sandbox).build()?;
         Ok(Self { cores, sandbox })
     }
+
+    /// Has a worker look at a kernel that is none: whether it comes to that is seen before anybody asks for it.
+    ///
+    /// # Errors
+    /// When a wall cannot be had that is insisted on.
+    pub(super) fn try_walls(&self) -> Result<(), Error> {
+        /// A module with nothing in it.
+        const NOTHING: &[u8] = b"\0asm\x01\0\0\0";
+        let look = || {
+            let pool = Pool::builder().beside(&self.cores).sandbox(self.sandbox).cache(None).build()?;
+            pool.kernel(KernelSource::Bytes { name: "nothing".into(), bytes: NOTHING.into() }).map(drop)
+        };
+        // What workers are forked from ends with the thread that has started it; this one of the server's has them for good.
+        let looked = std::thread::scope(|scope| scope.spawn(look).join());
+        match looked {
+            Ok(Err(error @ Error::Sandbox(_))) => Err(error),
+            // That it is refused is what comes of it, and what else may be wrong passes.
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Engine for Workers {
