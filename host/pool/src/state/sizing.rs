@@ -163,7 +163,7 @@ impl Sizing {
         items.unwrap_or(PIECES_PER_BATCH).min(PIECES_PER_BATCH)
     }
 
-    /// Bytes of a batch, of which so many are the least that makes sense.
+    /// Bytes of a batch. When the rest is shared out, nobody is given less than `least`.
     fn learned(&self, left: Option<u64>, workers: usize, least: u64) -> u64 {
         let target = self.rule.target().unwrap_or(TARGET);
         let wanted = match self.nanos_per_byte {
@@ -230,11 +230,13 @@ mod tests {
         sizing.learn(1 << 20, 1 << 17, 1 << 30);
         let bytes = sizing.bytes(Split::Lines, Some(40), 2);
         assert!((90..=100).contains(&bytes), "{bytes}: a tenth of a millisecond, which is more than there is");
-        sizing.learn(100, 1, 1 << 40);
-        sizing.learn(100, 1, 1 << 40);
+        let mut sizing = Sizing::new(BatchRule::Auto);
+        sizing.learn(1000, 10, 10_000_000); // a millisecond a line
+        assert_eq!(sizing.bytes(Split::Chunks(1), Some(40), 2), 10);
+        assert_eq!(sizing.bytes(Split::Lines, Some(40), 2), 100, "nothing shorter than a line");
+        assert_eq!(sizing.rows(50, 3, 2), 1, "or than a row");
+        sizing.learn(1000, 10, 1 << 40);
         assert_eq!(sizing.bytes(Split::Chunks(1), Some(3), 2), 1, "what takes long is shared out to the last byte");
-        assert_eq!(sizing.bytes(Split::Lines, Some(3), 2), 9, "but none is shorter than a line");
-        assert_eq!(sizing.rows(5, 3, 2), 1, "or than a row");
     }
 
     #[test]

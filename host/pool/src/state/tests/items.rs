@@ -44,7 +44,7 @@ fn a_worker_has_one_batch_until_batches_are_known_to_be_short() {
     world.add(0, Spec::lines([numbered(1000)]));
     world.wait();
     assert_eq!(world.queue(0).len(), 1);
-    world.reply(A, Effort::FULL);
+    world.reply(A, Effort { nanos: 1_000_000, ..Effort::FULL });
     assert_eq!(world.queue(0).len(), 2, "one that runs, and one to begin with at once");
     for _ in 0..3 {
         world.reply(A, Effort { nanos: 10_000_000_000, ..Effort::FULL });
@@ -57,7 +57,7 @@ fn a_worker_has_one_batch_until_batches_are_known_to_be_short() {
 #[test]
 fn an_only_worker_runs_the_input_from_its_beginning_to_its_end() {
     let mut world = quick_world(1);
-    let job = world.add(0, Spec::lines([numbered(2000)]));
+    let job = world.add(0, Spec::lines([numbered(20_000)]));
     world.wait();
     let (mut at, mut batches) = (0, 0);
     while let Some(first) = world.queue(0).first().and_then(|_| world.pieces(0, 0).first().copied()) {
