@@ -155,6 +155,16 @@ pub(crate) struct Running {
     stderr: Option<JoinHandle<String>>,
 }
 
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that fails leaves nothing that goes on.
+        if std::thread::panicking() {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
 impl Running {
     /// The worker that converts a stream: the only one with a pipe.
     pub(crate) fn converter(&self) -> Process {
