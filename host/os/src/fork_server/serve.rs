@@ -38,8 +38,11 @@ pub fn serve(worker: Worker) -> io::Result<()> {
     crate::signals::unblock_all();
     let socket = Socket::inherited()?;
     let (number, title) = (ThreadNumber::find()?, Title::find());
-    // Every worker is asked for this, and has it then.
+    // Every worker needs to know these, and knows them then: which build it is, and what the processor can do, which takes long to
+    // ask in a virtual machine.
     crate::exe::identity()?;
+    #[cfg(target_arch = "x86_64")]
+    let _ = std::arch::is_x86_feature_detected!("sse4.2");
     let mut next = OrderNumber::default();
     let mut forked = VecDeque::new();
     loop {
