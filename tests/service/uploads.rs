@@ -228,3 +228,19 @@ fn a_run_brings_its_input_through_connections_that_break() {
     assert_eq!(parts(&place), 0);
     server.end(Signal::TERM).code(0);
 }
+
+/// They send all of it before they listen, as many programs do.
+#[test]
+fn who_is_refused_before_all_has_come_hears_why() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--stored 1MB --requests 100000");
+    let stranger = Client { token: "nobody's".into(), ..anna.at(&server) };
+    let large = vec![1; 6 << 20];
+    for _ in 0..10 {
+        assert_eq!(anna.post("/v1/blobs", &large).is(429).json()["quota"], "stored_bytes");
+        stranger.post("/v1/blobs", &large).is(401);
+        anna.post("/v1/nowhere", &large).is(404);
+    }
+    server.end(Signal::TERM).code(0);
+}
