@@ -92,6 +92,9 @@ impl Pool {
         }
         self.attend(jobs, observer);
         self.balance(observer);
+        if !course.more && self.state.is_idle() && !self.finishing.is_empty() {
+            self.dismiss();
+        }
         !course.more && self.has_nothing() && !self.vigil.is_ending()
     }
 

@@ -357,6 +357,16 @@ impl Pool {
         sums
     }
 
+    /// All has been run, and only outputs are to be finished: the processes of workers may end meanwhile, which takes a millisecond.
+    fn dismiss(&mut self) {
+        for worker in self.workers.values_mut().filter(|worker| worker.post == Post::Execute && !worker.is_killed()) {
+            // They are waited for in the end, and nothing they say counts any more. What is not watched need not be told of.
+            let _ = self.poller.remove(&worker.socket_fd());
+            let _ = self.poller.remove(&worker.child_fd());
+            worker.kill(Reason::Retired("was not needed any more"));
+        }
+    }
+
     /// Ends all workers and says what they did.
     pub fn shut_down(&mut self) -> RunReport {
         for worker in self.workers.values_mut() {
