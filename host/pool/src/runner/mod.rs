@@ -361,8 +361,8 @@ impl Pool {
     fn dismiss(&mut self) {
         for worker in self.workers.values_mut().filter(|worker| worker.post == Post::Execute && !worker.is_killed()) {
             // They are waited for in the end, and nothing they say counts any more. What is not watched need not be told of.
-            let _ = self.poller.remove(&worker.socket_fd());
-            let _ = self.poller.remove(&worker.child_fd());
+            let _ = self.poller.remove(worker.socket_fd());
+            let _ = self.poller.remove(worker.child_fd());
             worker.kill(Reason::Retired("was not needed any more"));
         }
     }
