@@ -156,7 +156,8 @@ impl Drive {
     /// waited for.
     fn rest(&self) -> bool {
         let mut order = lock(&self.order);
-        if order.attendants == 0 {
+        // One that was called while a loop attended was not woken by an event, and looks once more also when that has left.
+        if order.attendants == 0 && !order.is_called {
             order.home = Home::AtEvents;
             return false;
         }
@@ -189,7 +190,7 @@ impl Drive {
 
     /// Has the pool's thread look, wherever it waits.
     fn call(&self, mut order: MutexGuard<'_, Order>) {
-        if order.attendants == 0 {
+        if order.attendants == 0 && !order.is_called {
             drop(order);
             return self.waker.wake();
         }
