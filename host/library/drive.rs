@@ -190,7 +190,7 @@ impl Drive {
 
     /// Has the pool's thread look, wherever it waits.
     fn call(&self, mut order: MutexGuard<'_, Order>) {
-        if order.attendants == 0 && !order.is_called {
+        if order.attendants == 0 {
             drop(order);
             return self.waker.wake();
         }
