@@ -65,8 +65,11 @@ fn the_loop_is_told_of_results() {
             }
         }
     }
-    // The pool's thread looks some times a second, and may be the one that finds something.
-    assert!(here > 0, "no result was received in this thread");
+    // The pool's thread looks some times a second, and may be the one that finds something; but not always.
+    while here == 0 {
+        let (_running, told) = submit(&kernel, &[b"x".to_vec()]);
+        here = attend(&attendance, &told).iter().filter(|(.., thread)| *thread == std::thread::current().id()).count();
+    }
 }
 
 fn what_only_the_pools_thread_can_do_is_done() {
