@@ -73,7 +73,7 @@ fn the_loop_is_told_of_results() {
 }
 
 fn what_only_the_pools_thread_can_do_is_done() {
-    let pool = Pool::builder().workers(1).timeout(Duration::from_millis(20)).build().expect("a pool");
+    let pool = Pool::builder().workers(1).timeout(Duration::from_millis(100)).build().expect("a pool");
     let kernel = bytes(&pool, "never-returns");
     let attendance = kernel.attend().expect("the pool is open");
     // Its worker is ended, and another started: by the thread whose children they are.
