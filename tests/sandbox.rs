@@ -194,6 +194,31 @@ fn workers_that_are_not_to_be_pinned_are_not() {
     running.end().success();
 }
 
+/// Each worker leads a session, and where each session has a share of the cores of its own, what a worker inherits of being nice
+/// means nothing to those of others.
+#[test]
+fn workers_of_a_nice_run_are_nice() {
+    const TEST: &str = "sandbox::workers_of_a_nice_run_are_nice";
+    if fs::read_to_string("/proc/self/autogroup").is_err() {
+        return skipped(TEST, "sessions have no shares here");
+    }
+    if !rustix::process::geteuid().is_root() {
+        return not_for_this_user(TEST, "the kernel takes one such request in a tenth of a second");
+    }
+    let place = Place::new();
+    let start = || {
+        // For this thread alone, and what it starts.
+        rustix::process::nice(7).unwrap();
+        two_workers(&place, "")
+    };
+    let (running, workers) = thread::scope(|scope| scope.spawn(start).join()).unwrap();
+    for worker in &workers {
+        let group = fs::read_to_string(worker.file("autogroup")).unwrap();
+        assert!(group.ends_with(" nice 7\n"), "{group}");
+    }
+    running.end().success();
+}
+
 /// What becomes of a run inside a container that refuses this.
 fn in_a_container(refusals: &[Refusal], flags: &str) -> Outcome {
     let run = || {

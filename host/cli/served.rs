@@ -1,11 +1,12 @@
 //! What every process does first that a service has started.
 
-use taskhost_os::parent;
 use taskhost_os::process_id::ProcessId;
+use taskhost_os::{parent, priority};
 use taskhost_service::job::SERVER_VARIABLE;
 
-/// How far processes of jobs step back, so that the server answers while they compute.
-const NICE: i32 = 5;
+/// How far processes of jobs step back, so that the server and calls have a core when they want it: a job that shares one with them
+/// has a tenth of it (`sched_prio_to_weight` in kernel/sched/core.c: 110 to 1024).
+const NICE: i32 = 10;
 
 /// In a process that a server has started: ends with it, and lets it go first. Returns false when that server is gone.
 pub(crate) fn belongs_to_server() -> bool {
@@ -13,6 +14,6 @@ pub(crate) fn belongs_to_server() -> bool {
     let server = server.to_str().and_then(|server| ProcessId::new(server.parse().ok()?));
     let is_there = server.is_some_and(|server| parent::end_with(server).unwrap_or(false));
     // Where that is not allowed, it goes without.
-    let _ = parent::step_back(NICE);
+    let _ = priority::step_back(NICE);
     is_there
 }

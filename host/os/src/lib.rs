@@ -31,6 +31,7 @@ mod mapping;
 pub mod memfd;
 pub mod parent;
 pub mod poll;
+pub mod priority;
 pub mod process_id;
 pub mod progress;
 pub mod rlimits;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Signal, getppid, nice, set_parent_process_death_signal};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 
 use crate::process_id::ProcessId;
 
@@ -15,13 +15,4 @@ pub fn end_with(parent: ProcessId) -> io::Result<bool> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // One that had ended before that call cannot end again.
     Ok(getppid().is_some_and(|found| found.as_raw_nonzero().get() == parent.get()))
-}
-
-/// Leaves the cores to others by so much, as far as they want them.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn step_back(by: i32) -> io::Result<()> {
-    nice(by)?;
-    Ok(())
 }
