@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::{AdminAnswer, AdminRequest, Ground, NewToken, TenantView, TokenView};
 use crate::backup;
 use crate::name;
-use crate::store::audit::{self, Act};
+use crate::store::audit::{self, Act, Origin};
 use crate::store::{self, StoreError, access, usage};
 use crate::tenant::{Directory, QuotaChange, Quotas, Tenant, TenantId, Token};
 use crate::time::Moment;
@@ -51,6 +51,7 @@ fn link(directory: &Directory) -> store::Result<AdminAnswer> {
         action: "page.link",
         object: String::new(),
         outcome: "done".into(),
+        origin: Origin::default(),
     };
     directory.store().write(move |connection| audit::add(connection, &act))?;
     Ok(AdminAnswer::Link(link))
@@ -65,7 +66,14 @@ fn unknown(name: &str) -> AdminAnswer {
 }
 
 fn act(tenant: TenantId, action: &'static str, object: &str) -> Act {
-    Act { tenant: Some(tenant), actor: "operator".into(), action, object: object.to_owned(), outcome: "done".into() }
+    Act {
+        tenant: Some(tenant),
+        actor: "operator".into(),
+        action,
+        object: object.to_owned(),
+        outcome: "done".into(),
+        origin: Origin::default(),
+    }
 }
 
 fn bad_weight(weight: Option<u32>) -> Option<AdminAnswer> {

@@ -23,6 +23,10 @@ const REQUEST_ID: &str = "x-request-id";
 /// key, whoever shows it. A token that is good is so from any address: many may be behind one.
 const WRONG_TOKENS: f64 = 30.0;
 
+/// The number of a request, as everything that it passes knows it.
+#[derive(Clone, Debug)]
+struct RequestId(String);
+
 /// The address of whoever asks, given by the server to each request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Peer(pub(super) IpAddr);
@@ -72,12 +76,13 @@ fn trace_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// For every request: a number, and a line in the log.
-pub(super) async fn every(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let began = Instant::now();
     let (id, trace) = (request_id(request.headers(), &app.guard.numbers), trace_id(request.headers()));
     let method = request.method().clone();
     // Without what is behind the `?`, which may hold what a log should not.
     let path: String = request.uri().path().chars().take(256).collect();
+    request.extensions_mut().insert(RequestId(id.clone()));
     let response = next.run(request).await;
     let mut response = if problem::is_plain_error(&response) { problem::of_plain(response).await } else { response };
     let (status, took) = (response.status(), began.elapsed());

@@ -53,6 +53,7 @@ pub(super) fn act(caller: &Caller, action: &'static str, object: impl ToString) 
         action,
         object: object.to_string(),
         outcome: "done".into(),
+        origin: caller.origin.clone(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Result, StoreError};
 
 /// What brings a database from each version to the next; the version is how many of these were done. A step that was
 /// released is never changed.
-const STEPS: [&str; 7] = [
+const STEPS: [&str; 8] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
@@ -14,6 +14,7 @@ const STEPS: [&str; 7] = [
     include_str!("schema/5.sql"),
     include_str!("schema/6.sql"),
     include_str!("schema/7.sql"),
+    include_str!("schema/8.sql"),
 ];
 
 /// Brings the database up to date.
@@ -31,6 +32,15 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
+/// A database as a program before this one left it.
+#[cfg(test)]
+pub(super) fn old(version: usize) -> Connection {
+    let connection = Connection::open_in_memory().expect("a database");
+    STEPS[..version].iter().for_each(|step| connection.execute_batch(step).expect("made"));
+    connection.pragma_update(None, "user_version", version).expect("set");
+    connection
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -45,9 +55,7 @@ mod tests {
         let mut new = Connection::open_in_memory().expect("a database");
         migrate(&mut new).expect("made");
         for version in 1..STEPS.len() {
-            let mut old = Connection::open_in_memory().expect("a database");
-            STEPS[..version].iter().for_each(|step| old.execute_batch(step).expect("made"));
-            old.pragma_update(None, "user_version", version).expect("set");
+            let mut old = old(version);
             migrate(&mut old).expect("brought up to date");
             assert_eq!(shape(&old), shape(&new), "from version {version}");
         }

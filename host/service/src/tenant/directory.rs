@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::{KeptToken, Scope, Scopes, Tenant, TenantId, Token};
+use crate::store::audit::Origin;
 use crate::store::{self, Store, access};
 use crate::time::Moment;
 
@@ -19,6 +20,8 @@ pub struct Caller {
     pub key: String,
     /// What its token is good for.
     pub scopes: Scopes,
+    /// From where it asks.
+    pub origin: Origin,
 }
 
 impl Caller {
