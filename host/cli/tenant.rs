@@ -8,6 +8,7 @@ use anyhow::Result;
 use taskhost_data::duration::human_duration;
 use taskhost_data::size::human_size;
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, TenantView, ask};
+use taskhost_service::network::Networks;
 use taskhost_service::store::audit::AuditRow;
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::time::Moment;
@@ -104,7 +105,7 @@ fn write(rows: &[AuditRow]) -> Result<Exit> {
 
 fn new_token(arguments: &TokenArguments) -> NewToken {
     let scopes = if arguments.scope.is_empty() { Scopes::ALL } else { arguments.scope.iter().copied().collect() };
-    NewToken { scopes, life: arguments.expires }
+    NewToken { scopes, life: arguments.expires, networks: Networks(arguments.token_network.clone()) }
 }
 
 fn table(tenants: &[TenantView]) -> String {
@@ -142,7 +143,8 @@ fn page(view: &TenantView) -> String {
     }
     for token in &view.tokens {
         let until = token.expires.map_or_else(|| "for ever".to_owned(), left);
-        let _ = writeln!(text, "  token {}  {until}  {}", token.key, token.scopes);
+        let from = if token.networks.0.is_empty() { String::new() } else { format!("  from {}", token.networks) };
+        let _ = writeln!(text, "  token {}  {until}  {}{from}", token.key, token.scopes);
     }
     text
 }

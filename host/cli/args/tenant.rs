@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use taskhost_service::network::Network;
 use taskhost_service::tenant::{QuotaChange, Scope};
 
 use super::values;
@@ -118,6 +119,9 @@ pub(crate) struct TokenArguments {
     /// How long the token is good, such as 720h; without this, for ever
     #[arg(long, value_name = "TIME", value_parser = values::time_limit)]
     pub(crate) expires: Option<Duration>,
+    /// A network or an address from which the token is good, such as 10.0.0.0/8 (may be repeated); without this, everywhere
+    #[arg(long, value_name = "NETWORK")]
+    pub(crate) token_network: Vec<Network>,
 }
 
 /// How much a tenant may have.

@@ -25,6 +25,7 @@ pub mod data;
 pub mod http;
 pub mod job;
 pub mod name;
+pub mod network;
 pub mod random;
 #[cfg(feature = "http")]
 pub mod service;

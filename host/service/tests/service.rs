@@ -177,7 +177,7 @@ impl Place {
     }
 
     fn tenant(&self, service: &Service, name: &str, quotas: QuotaChange) -> Client {
-        let token = NewToken { scopes: Scopes::ALL, life: None };
+        let token = NewToken { scopes: Scopes::ALL, life: None, networks: Networks::default() };
         let request = AdminRequest::Create { name: name.into(), weight: None, quotas, token };
         match ask(&self.data(), request).unwrap() {
             AdminAnswer::Token(token) => Client { address: service.address, token },

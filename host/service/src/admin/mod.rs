@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::blobs::Blobs;
+use crate::network::Networks;
 use crate::store::audit::AuditRow;
 use crate::tenant::{Directory, QuotaChange, Scopes, Tenant};
 use crate::time::Moment;
@@ -88,12 +89,15 @@ pub struct Ground {
 }
 
 /// What a new token is to be.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct NewToken {
     /// What it is good for.
     pub scopes: Scopes,
     /// How long it is good; `None` for ever.
     pub life: Option<Duration>,
+    /// From where it is good; from everywhere when there is none.
+    #[serde(default)]
+    pub networks: Networks,
 }
 
 /// What the operator is told.
@@ -136,4 +140,7 @@ pub struct TokenView {
     pub scopes: Scopes,
     /// Until when.
     pub expires: Option<Moment>,
+    /// From where; from everywhere when there is none.
+    #[serde(default)]
+    pub networks: Networks,
 }

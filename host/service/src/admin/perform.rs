@@ -7,7 +7,7 @@ use crate::backup;
 use crate::name;
 use crate::store::audit::{self, Act, Origin};
 use crate::store::{self, StoreError, access, usage};
-use crate::tenant::{Directory, QuotaChange, Quotas, Tenant, TenantId, Token};
+use crate::tenant::{Directory, KeptToken, QuotaChange, Quotas, Tenant, TenantId, Token};
 use crate::time::Moment;
 
 /// Does it.
@@ -84,7 +84,8 @@ fn bad_weight(weight: Option<u32>) -> Option<AdminAnswer> {
 fn keep_token(connection: &Connection, tenant: TenantId, token: NewToken) -> store::Result<(String, String)> {
     let new = Token::create();
     let expires = token.life.map(|life| Moment::now().after(life));
-    access::add_token(connection, &new.keep(tenant, token.scopes, expires))?;
+    let kept = KeptToken { networks: token.networks, ..new.keep(tenant, token.scopes, expires) };
+    access::add_token(connection, &kept)?;
     Ok((new.key().to_owned(), new.reveal()))
 }
 
@@ -134,7 +135,8 @@ fn list(directory: &Directory, name: Option<&str>) -> store::Result<AdminAnswer>
     }
     let view = |(tenant, cpu_ms_today): (Tenant, u64)| {
         let tokens = directory.tokens(tenant.id).into_iter();
-        let tokens = tokens.map(|token| TokenView { key: token.key, scopes: token.scopes, expires: token.expires });
+        let tokens =
+            tokens.map(|KeptToken { key, scopes, expires, networks, .. }| TokenView { key, scopes, expires, networks });
         TenantView { cpu_ms_today, tokens: tokens.collect(), tenant }
     };
     Ok(AdminAnswer::Tenants(tenants.into_iter().map(view).collect()))

@@ -123,12 +123,16 @@ pub fn ask(data: &Path, request: AdminRequest) -> Result<AdminAnswer, AdminError
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
     use super::*;
     use crate::admin::NewToken;
+    use crate::network::Networks;
     use crate::store::audit;
     use crate::tenant::{QuotaChange, Scopes, TenantId, Token};
 
-    const ANY: NewToken = NewToken { scopes: Scopes::ALL, life: None };
+    const ANY: NewToken = NewToken { scopes: Scopes::ALL, life: None, networks: Networks(Vec::new()) };
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn create(name: &str) -> AdminRequest {
         AdminRequest::Create { name: name.into(), weight: None, quotas: QuotaChange::default(), token: ANY }
@@ -159,12 +163,12 @@ mod tests {
         assert!(matches!(ask(&data, create("../x")).expect("answered"), AdminAnswer::Refused(_)));
         // The server knows at once what it was told.
         for (token, id) in [(&anna, 1), (&bert, 2)] {
-            assert_eq!(directory.identify(token).expect("known").tenant.id, TenantId(id));
+            assert_eq!(directory.identify(token, HERE).expect("known").tenant.id, TenantId(id));
         }
         let rotate = AdminRequest::Rotate { name: "anna".into(), token: ANY, overlap: Duration::ZERO };
         let new = token(ask(&data, rotate).expect("answered"));
-        assert!(directory.identify(&anna).is_err());
-        assert!(directory.identify(&new).is_ok());
+        assert!(directory.identify(&anna, HERE).is_err());
+        assert!(directory.identify(&new, HERE).is_ok());
         let disable = AdminRequest::Set {
             name: "bert".into(),
             weight: None,
@@ -172,7 +176,7 @@ mod tests {
             enabled: Some(false),
         };
         assert!(matches!(ask(&data, disable).expect("answered"), AdminAnswer::Done));
-        assert!(directory.identify(&bert).is_err());
+        assert!(directory.identify(&bert, HERE).is_err());
         drop(socket);
         drop(directory);
         drop(folder);

@@ -14,7 +14,8 @@ use super::bucket::Buckets;
 use super::problem::{self, Logged, Rejected};
 use super::{App, Problem, page, routes, session};
 use crate::random;
-use crate::tenant::{Caller, Scope, Token};
+use crate::store::audit::{self, Act, Origin};
+use crate::tenant::{Caller, Denied, Scope, TenantId, Token};
 
 /// The number of a request, in and out.
 const REQUEST_ID: &str = "x-request-id";
@@ -22,6 +23,10 @@ const REQUEST_ID: &str = "x-request-id";
 /// Wrong tokens from one address in a minute, after which it hears of nothing else than that there were too many; and for one
 /// key, whoever shows it. A token that is good is so from any address: many may be behind one.
 const WRONG_TOKENS: f64 = 30.0;
+
+/// How often in an hour it is written down of a token that it was shown where it is not good: more would say the same, and whoever
+/// has such a token could fill the log.
+const ELSEWHERE: f64 = 10.0;
 
 /// The number of a request, as everything that it passes knows it.
 #[derive(Clone, Debug)]
@@ -38,6 +43,7 @@ pub(super) struct Guard {
     requests: Buckets<i64>,
     wrong: Buckets<IpAddr>,
     wrong_keys: Buckets<String>,
+    elsewhere: Buckets<String>,
 }
 
 /// Numbers of requests: a word that no other server has, and a count. They are no secrets, and cost nothing to make.
@@ -137,11 +143,15 @@ pub(super) fn wrong(app: &App, peer: IpAddr) -> Result<(), Problem> {
 /// Who shows this token.
 pub(super) fn by_token(app: &App, peer: IpAddr, token: &str) -> Result<Caller, Problem> {
     let token = Token::parse(token);
-    if let Some(Ok(caller)) = token.as_ref().map(|token| app.shared.directory.identify(token)) {
-        return Ok(caller);
-    }
+    let denied = match token.as_ref().map(|token| app.shared.directory.identify(token, peer)) {
+        Some(Ok(caller)) => return Ok(caller),
+        Some(Err(denied)) => denied,
+        None => Denied::Unknown,
+    };
     wrong(app, peer)?;
-    if let Some(token) = token {
+    if let Denied::Elsewhere { tenant, key } = denied {
+        elsewhere(app, peer, tenant, key);
+    } else if let Some(token) = token {
         let key = token.key().to_owned();
         if app.guard.wrong_keys.take(key.clone(), 1.0, WRONG_TOKENS, WRONG_TOKENS / 60.0).is_err() {
             tracing::warn!(key, "somebody guesses the secret of this key");
@@ -150,15 +160,36 @@ pub(super) fn by_token(app: &App, peer: IpAddr, token: &str) -> Result<Caller, P
     Err(Problem::denied())
 }
 
+/// Has it known that a token was shown where it is not good. Waits for nothing.
+fn elsewhere(app: &App, peer: IpAddr, tenant: TenantId, key: String) {
+    if app.guard.elsewhere.take(key.clone(), 1.0, ELSEWHERE, ELSEWHERE / 3600.0).is_err() {
+        return;
+    }
+    tracing::warn!(key, address = %peer, "a token is shown where it is not good");
+    let act = Act {
+        tenant: Some(tenant),
+        object: key.clone(),
+        actor: key,
+        action: "token.elsewhere",
+        outcome: "refused".into(),
+        origin: Origin { address: Some(peer), request: None },
+    };
+    app.shared.directory.store().write_then(move |rows| audit::add(rows, &act), |_| ());
+}
+
 /// For requests of tenants: who asks, and whether that is too often.
 pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-    let caller = match session::caller(&app, &request) {
+    let number = request.extensions().get::<RequestId>().map(|id| id.0.clone());
+    let caller = match session::caller(&app, &request, peer) {
         Some(caller) => caller,
         None => by_token(&app, peer, token(request.headers()).unwrap_or_default()),
     };
     let caller = match caller {
-        Ok(caller) => Arc::new(caller),
+        Ok(caller) => {
+            let origin = Origin { request: number, ..caller.origin };
+            Arc::new(Caller { origin, ..caller })
+        }
         Err(problem) => return problem.into_response(),
     };
     let limit = f64::from(caller.tenant.quotas.requests_per_second);

@@ -110,7 +110,7 @@ impl Session {
 }
 
 /// Who asks, when it is the page of somebody who has shown a token before. A request with a token of its own is no such one.
-pub(super) fn caller(app: &App, request: &Request) -> Option<Result<Caller, Problem>> {
+pub(super) fn caller(app: &App, request: &Request, peer: IpAddr) -> Option<Result<Caller, Problem>> {
     let headers = request.headers();
     if headers.contains_key(header::AUTHORIZATION) {
         return None;
@@ -118,12 +118,12 @@ pub(super) fn caller(app: &App, request: &Request) -> Option<Result<Caller, Prob
     let session = app.sessions.find(headers)?;
     let Who::Tenant(key) = &session.who else { return None };
     let checked = session.check(request.method(), headers);
-    Some(checked.and_then(|()| app.shared.directory.caller(key).map_err(|_| Problem::denied())))
+    Some(checked.and_then(|()| app.shared.directory.caller(key, peer).map_err(|_| Problem::denied())))
 }
 
 /// What the page is told of a session.
-fn described(app: &App, session: Option<&Session>) -> Value {
-    let of_tenant = |key: &str| app.shared.directory.caller(key).ok();
+fn described(app: &App, session: Option<&Session>, peer: IpAddr) -> Value {
+    let of_tenant = |key: &str| app.shared.directory.caller(key, peer).ok();
     match session.map(|session| (&session.who, &session.proof)) {
         Some((Who::Tenant(key), proof)) if let Some(caller) = of_tenant(key) => {
             json!({ "is": "tenant", "name": caller.tenant.name, "scopes": caller.scopes, "proof": proof })
@@ -134,8 +134,16 @@ fn described(app: &App, session: Option<&Session>) -> Value {
 }
 
 /// Whose page it is.
-pub(super) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Json<Value> {
-    Json(described(&app, app.sessions.find(&headers).as_ref()))
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    peer: Option<axum::Extension<Peer>>,
+    headers: HeaderMap,
+) -> Json<Value> {
+    Json(described(&app, app.sessions.find(&headers).as_ref(), address(peer)))
+}
+
+fn address(peer: Option<axum::Extension<Peer>>) -> IpAddr {
+    peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.0)
 }
 
 /// What is shown to begin a session.
@@ -158,7 +166,7 @@ pub(super) async fn begin(
     if !headers.contains_key(PROOF) {
         return Err(Problem::new(StatusCode::FORBIDDEN, "not-the-page", "sessions are begun by the page alone"));
     }
-    let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.0);
+    let peer = address(peer);
     let text = body::text(&headers, bytes).await?;
     let shown = serde_json::from_slice(&text).map_err(|_| Problem::bad("bad-request", "show a token or a code"))?;
     let who = match shown {
@@ -176,7 +184,7 @@ pub(super) async fn begin(
     let (cookie, session) = app.sessions.begin(who);
     let secure = if app.is_secure { "; Secure" } else { "" };
     let line = format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}{secure}", LIFE.as_secs());
-    let mut response = Json(described(&app, Some(&session))).into_response();
+    let mut response = Json(described(&app, Some(&session), peer)).into_response();
     if let Ok(line) = HeaderValue::from_str(&line) {
         response.headers_mut().insert(header::SET_COOKIE, line);
     }

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::guard::need;
 use super::kernels::act;
 use super::{App, Problem, blocking, body};
+use crate::network::{Network, Networks};
 use crate::store::{access, audit};
 use crate::tenant::{Caller, KeptToken, Scope, Scopes, Token};
 use crate::time::Moment;
@@ -21,6 +22,9 @@ type Who = Extension<Arc<Caller>>;
 
 /// Tokens of a tenant that are good at a time.
 const MOST: u64 = 100;
+
+/// Networks of a token: each is looked at with each request.
+const MOST_NETWORKS: usize = 32;
 
 /// Longest life that can be asked for, in seconds: ten years.
 const MOST_LIFE: u64 = 10 * 365 * 24 * 60 * 60;
@@ -35,6 +39,11 @@ pub(super) struct Asked {
     /// For so many seconds it is good; as long as the token that asks when nothing is said.
     #[schema(minimum = 1, maximum = 315_360_000)]
     expires_in: Option<u64>,
+    /// From where it is to be good, such as `10.0.0.0/8`: networks or addresses, in those of the token that asks. As many places as
+    /// that one is good from when nothing is said. Elsewhere it is answered as a token is that is unknown.
+    #[serde(default)]
+    #[schema(value_type = Vec<String>, max_items = 32)]
+    networks: Vec<String>,
 }
 
 /// A token, without its secret.
@@ -50,6 +59,8 @@ pub(super) struct TokenView {
     expires: Option<i64>,
     /// When it was last shown, to the hour; none when it never was.
     last_used: Option<i64>,
+    /// From where it is good; from everywhere when there is none.
+    networks: Vec<String>,
     /// Whether it is the one that asks.
     is_this: bool,
 }
@@ -78,6 +89,7 @@ fn view(token: &KeptToken, caller: &Caller) -> TokenView {
         created: token.created.0,
         expires: token.expires.map(|at| at.0),
         last_used: token.used.map(|at| at.0),
+        networks: token.networks.0.iter().map(ToString::to_string).collect(),
         is_this: token.key == caller.key,
     }
 }
@@ -103,7 +115,21 @@ fn granted(asked: &Asked, caller: &Caller) -> Result<Scopes, Problem> {
     }
 }
 
-/// Makes a token. It is good for what is asked for, as far as the token is that asks, and no longer than that one.
+/// From where a token is to be good, as far as the one is that asks.
+fn within(asked: &Asked, own: &Networks) -> Result<Networks, Problem> {
+    if asked.networks.len() > MOST_NETWORKS {
+        return Err(Problem::bad("bad-request", format!("a token has {MOST_NETWORKS} networks at most")));
+    }
+    let parse = |word: &String| word.parse::<Network>().map_err(|error| Problem::bad("bad-request", error.to_string()));
+    let asked = Networks(asked.networks.iter().map(parse).collect::<Result<_, _>>()?);
+    own.narrow(asked).map_err(|beyond| {
+        let detail = format!("the token that asks is not good from all of {beyond}");
+        Problem::new(StatusCode::FORBIDDEN, "network-beyond", detail)
+    })
+}
+
+/// Makes a token. It is good for what is asked for, as far as the token is that asks, from no more places and no longer than that
+/// one.
 #[utoipa::path(post, path = "/v1/tokens", request_body = Asked, responses((status = 201, description = "It is good from now on", body = Created)))]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
@@ -120,10 +146,11 @@ pub(super) async fn create(
     let wanted = asked.expires_in.map(|seconds| Moment::now().after(Duration::from_secs(seconds)));
     let directory = &app.shared.directory;
     let own = directory.tokens(caller.tenant.id).into_iter().find(|token| token.key == caller.key);
-    let own = own.ok_or_else(Problem::denied)?.expires;
-    let expires = [wanted, own].into_iter().flatten().min();
+    let own = own.ok_or_else(Problem::denied)?;
+    let networks = within(&asked, &own.networks)?;
+    let expires = [wanted, own.expires].into_iter().flatten().min();
     let (token, tenant) = (Token::create(), caller.tenant.id);
-    let kept = token.keep(tenant, scopes, expires);
+    let kept = KeptToken { networks, ..token.keep(tenant, scopes, expires) };
     let (row, act) = (kept.clone(), act(&caller, "token.create", token.key()));
     let added = app.write(move |rows| {
         let is_room = access::token_count(rows, tenant)? < MOST;

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{Result, StoreError};
+use crate::network::{Networks, NoNetwork};
 use crate::tenant::{KeptToken, Quotas, Scopes, Tenant, TenantId};
 use crate::time::Moment;
 
@@ -90,14 +91,15 @@ pub fn change(connection: &Connection, tenant: &Tenant) -> Result<()> {
 /// When it cannot be written.
 pub fn add_token(connection: &Connection, token: &KeptToken) -> Result<()> {
     connection.execute(
-        "INSERT INTO tokens (key, tenant, secret, scopes, created, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO tokens (key, tenant, secret, scopes, created, expires, networks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
             token.key,
             token.tenant.0,
             token.secret,
             token.scopes.to_string(),
             token.created.0,
-            token.expires.map(|at| at.0)
+            token.expires.map(|at| at.0),
+            token.networks.to_string()
         ],
     )?;
     Ok(())
@@ -109,11 +111,11 @@ pub fn add_token(connection: &Connection, token: &KeptToken) -> Result<()> {
 /// When they cannot be read.
 pub fn tokens(connection: &Connection) -> Result<Vec<KeptToken>> {
     let mut statement = connection.prepare(
-        "SELECT key, tenant, secret, scopes, created, expires, used FROM tokens WHERE expires IS NULL OR expires > ?1
-         ORDER BY created, key",
+        "SELECT key, tenant, secret, scopes, created, expires, used, networks FROM tokens
+         WHERE expires IS NULL OR expires > ?1 ORDER BY created, key",
     )?;
     let rows = statement.query_map([Moment::now().0], |row| {
-        let scopes: String = row.get(3)?;
+        let (scopes, networks): (String, String) = (row.get(3)?, row.get(7)?);
         let token = KeptToken {
             key: row.get(0)?,
             tenant: TenantId(row.get(1)?),
@@ -122,13 +124,16 @@ pub fn tokens(connection: &Connection) -> Result<Vec<KeptToken>> {
             created: Moment(row.get(4)?),
             expires: row.get::<_, Option<i64>>(5)?.map(Moment),
             used: row.get::<_, Option<i64>>(6)?.map(Moment),
+            networks: Networks::default(),
         };
-        Ok((token, scopes))
+        Ok((token, scopes, networks))
     })?;
     let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
-    let parse = |(token, scopes): (KeptToken, String)| {
-        let scopes = scopes.parse().map_err(|error| StoreError::Database(format!("token {}: {error}", token.key)))?;
-        Ok(KeptToken { scopes, ..token })
+    let parse = |(token, scopes, networks): (KeptToken, String, String)| {
+        let wrong = |error: &dyn std::fmt::Display| StoreError::Database(format!("token {}: {error}", token.key));
+        let scopes = scopes.parse().map_err(|error: crate::tenant::ScopeError| wrong(&error))?;
+        let networks = networks.parse().map_err(|error: NoNetwork| wrong(&error))?;
+        Ok(KeptToken { scopes, networks, ..token })
     };
     rows.into_iter().map(parse).collect()
 }

@@ -86,7 +86,8 @@ pub fn add(connection: &Connection, act: &Act) -> Result<()> {
         connection.query_row("SELECT hash FROM audit ORDER BY number DESC LIMIT 1", [], |row| row.get(0)).optional()?;
     let at = Moment::now().0;
     let tenant = act.tenant.map(|tenant| tenant.0);
-    let (address, request) = (act.origin.address.map(|address| address.to_canonical().to_string()), &act.origin.request);
+    let (address, request) =
+        (act.origin.address.map(|address| address.to_canonical().to_string()), &act.origin.request);
     let first = [&*act.actor, act.action, &act.object, &act.outcome];
     let texts = Texts { first, address: address.as_deref(), request: request.as_deref() };
     let hash = hash(FORM, &last.unwrap_or_default(), at, tenant, &texts);

@@ -2,6 +2,7 @@
 //! request waits for it.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -32,9 +33,19 @@ impl Caller {
     }
 }
 
-/// A token that is not accepted. There is no telling why: unknown, over, of a tenant that is disabled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Denied;
+/// A token that is not accepted. Whoever shows it is told the same of each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// It is unknown, over, or of a tenant that is disabled.
+    Unknown,
+    /// It is good, and not from there: somebody else has it, perhaps.
+    Elsewhere {
+        /// Whose it is.
+        tenant: TenantId,
+        /// What it is found by.
+        key: String,
+    },
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -99,34 +110,46 @@ impl Directory {
         Ok(())
     }
 
-    /// Who shows this token.
+    /// Who shows this token, at this address.
     ///
     /// # Errors
     /// When nobody may, and takes as long for every reason.
-    pub fn identify(&self, token: &Token) -> Result<Caller, Denied> {
+    pub fn identify(&self, token: &Token, from: IpAddr) -> Result<Caller, Denied> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let now = Moment::now();
         let found = known.tokens.get(token.key());
         let is_same = token.is(found.map(|(kept, _)| kept));
         let is_good = |(kept, _): &&(KeptToken, LastUse)| is_same && kept.expires.is_none_or(|at| at > now);
-        let (kept, last_use) = found.filter(is_good).ok_or(Denied)?;
-        let tenant = known.tenants.get(&kept.tenant).filter(|tenant| tenant.enabled).ok_or(Denied)?;
-        self.note(kept, last_use, now);
-        Ok(Caller { tenant: Arc::clone(tenant), key: kept.key.clone(), scopes: kept.scopes })
+        self.admit(&known, found.filter(is_good), from, now)
     }
 
-    /// Who has shown the token that is found by this key, some time ago.
+    /// Who has shown the token that is found by this key, some time ago, and asks from this address now.
     ///
     /// # Errors
-    /// When the token is not good any more.
-    pub fn caller(&self, key: &str) -> Result<Caller, Denied> {
+    /// When the token is not good any more, or not from there.
+    pub fn caller(&self, key: &str, from: IpAddr) -> Result<Caller, Denied> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let now = Moment::now();
         let is_good = |(kept, _): &&(KeptToken, LastUse)| kept.expires.is_none_or(|at| at > now);
-        let (kept, last_use) = known.tokens.get(key).filter(is_good).ok_or(Denied)?;
-        let tenant = known.tenants.get(&kept.tenant).filter(|tenant| tenant.enabled).ok_or(Denied)?;
+        self.admit(&known, known.tokens.get(key).filter(is_good), from, now)
+    }
+
+    /// Whoever has a token that is good, when its tenant may do anything, and from there.
+    fn admit(
+        &self,
+        known: &Known,
+        found: Option<&(KeptToken, LastUse)>,
+        from: IpAddr,
+        now: Moment,
+    ) -> Result<Caller, Denied> {
+        let (kept, last_use) = found.ok_or(Denied::Unknown)?;
+        let tenant = known.tenants.get(&kept.tenant).filter(|tenant| tenant.enabled).ok_or(Denied::Unknown)?;
+        if !kept.networks.admit(from) {
+            return Err(Denied::Elsewhere { tenant: tenant.id, key: kept.key.clone() });
+        }
         self.note(kept, last_use, now);
-        Ok(Caller { tenant: Arc::clone(tenant), key: kept.key.clone(), scopes: kept.scopes })
+        let origin = Origin { address: Some(from), request: None };
+        Ok(Caller { tenant: Arc::clone(tenant), key: kept.key.clone(), scopes: kept.scopes, origin })
     }
 
     /// Has it written down that a token was shown, unless that was done in the hour before. Waits for nothing.
@@ -207,6 +230,8 @@ mod tests {
     use super::*;
     use crate::tenant::Quotas;
 
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
     #[test]
     fn the_use_of_a_token_is_written_down_once_in_an_hour() {
         let place = tempfile::tempdir().expect("a folder");
@@ -223,14 +248,14 @@ mod tests {
         let directory = Directory::new(store.clone()).expect("a directory");
         let used = || directory.tokens(tenant)[0].used;
         assert_eq!(used(), None);
-        directory.identify(&shown).expect("it is good");
+        directory.identify(&shown, HERE).expect("it is good");
         let first = used().expect("it was shown");
         // An hour before, for this server and the next.
         for age in [0, HOUR] {
             let (key, at) = (row.clone(), Moment(first.0 - age));
             store.write(move |rows| access::note_use(rows, &key, at)).expect("written");
             directory.refresh().expect("read");
-            directory.caller(&row).expect("it is good");
+            directory.caller(&row, HERE).expect("it is good");
             // It is in line before this.
             store.write(|_| Ok(())).expect("written");
             let kept = store.read(access::tokens).expect("read")[0].used.expect("written down");

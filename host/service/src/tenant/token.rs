@@ -5,6 +5,7 @@
 
 use subtle::ConstantTimeEq as _;
 
+use crate::network::Networks;
 use crate::random;
 use crate::tenant::{Scopes, TenantId};
 use crate::time::Moment;
@@ -39,6 +40,8 @@ pub struct KeptToken {
     pub expires: Option<Moment>,
     /// When it was last shown, to the hour; `None` when it never was.
     pub used: Option<Moment>,
+    /// From where it is good; from everywhere when there is none.
+    pub networks: Networks,
 }
 
 fn hash(secret: &str) -> [u8; 32] {
@@ -81,11 +84,12 @@ impl Token {
         format!("th_{}_{}_{}", self.key, self.secret, check(&self.key, &self.secret))
     }
 
-    /// What is kept of it.
+    /// What is kept of it, when it is good from everywhere.
     #[must_use]
     pub fn keep(&self, tenant: TenantId, scopes: Scopes, expires: Option<Moment>) -> KeptToken {
         let (key, secret) = (self.key.clone(), hash(&self.secret));
-        KeptToken { key, tenant, secret, scopes, created: Moment::now(), expires, used: None }
+        let networks = Networks::default();
+        KeptToken { key, tenant, secret, scopes, created: Moment::now(), expires, used: None, networks }
     }
 
     /// Whether it is that one. Takes as long for any secret; with `None` as long as with a token that does not match.

@@ -11,8 +11,9 @@ mod post;
 mod reach;
 mod sign;
 
+pub use crate::network::{Network, Networks, NoNetwork};
 pub use post::{Outcomes, Post};
-pub use reach::{Network, Networks, NoNetwork, Target};
+pub use reach::Target;
 pub use sign::{new_secret, signature};
 
 /// A message on its way.

@@ -74,7 +74,7 @@ export async function tokens(page, turn) {
 
   const row = (token) => {
     const text = ending === token.key ? "Really end it" : token.is_this ? "End (this one)" : "End";
-    return [h("code", {}, token.key), token.scopes.join(", "), when(token.created), token.expires ? when(token.expires) : "for ever",
+    return [h("code", {}, token.key), token.scopes.join(", "), token.networks.join(", ") || "everywhere", when(token.created), token.expires ? when(token.expires) : "for ever",
       token.last_used ? when(token.last_used) : "never",
       h("button.danger", { type: "button", id: `end-${token.key}`, onclick: () => end(token), "aria-label": `${text}: the token ${token.key}` }, text)];
   };
@@ -92,7 +92,7 @@ export async function tokens(page, turn) {
     h("button", { type: "submit", id: "make" }, "Make"), h("p.error", { role: "alert", id: "trouble" }, trouble));
 
   const show = () => page.put(turn, h("h1", {}, "Tokens"), made && fresh(),
-    h("section.card", {}, table("Tokens that are good now, oldest first", ["Key", "!Good for", "Made", "Good until", "Last used", "End"], all.map(row), "There is none.")), form());
+    h("section.card", {}, table("Tokens that are good now, oldest first", ["Key", "!Good for", "Good from", "Made", "Good until", "Last used", "End"], all.map(row), "There is none.")), form());
 
   await look();
 }
