@@ -10,6 +10,7 @@ use taskhost_data::size::human_size;
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, TenantView, ask};
 use taskhost_service::network::Networks;
 use taskhost_service::store::audit::AuditRow;
+use taskhost_service::store::holds::Block;
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::time::Moment;
 
@@ -39,6 +40,11 @@ pub(crate) fn run(arguments: TenantArguments) -> Result<Exit> {
         AdminAnswer::Verified(rows) => {
             Ok(report::line(&format!("{} of the audit log, each as it was written", report::count(rows, "row"))))
         }
+        AdminAnswer::Blocked { ended, .. } => {
+            report::message("note", &format!("{} ended", report::count(ended.len() as u64, "job")));
+            Ok(Exit::Done)
+        }
+        AdminAnswer::Blocks(blocks) => Ok(report::text(&blocks.iter().map(block).collect::<String>())),
         AdminAnswer::Done => Ok(Exit::Done),
         AdminAnswer::Refused(why) => Err(Failure::usage(why).into()),
     }
@@ -65,6 +71,11 @@ fn request(command: TenantCommand) -> Result<(ServiceArguments, AdminRequest, bo
             let quotas = QuotaChange::default();
             (place, AdminRequest::Set { name, weight: None, quotas, enabled: Some(false) }, false)
         }
+        TenantCommand::Pause { place, name, park } => (place, AdminRequest::Pause { name, parks: park }, false),
+        TenantCommand::Resume { place, name } => (place, AdminRequest::Resume { name }, false),
+        TenantCommand::Block { place, digest, reason } => (place, AdminRequest::Block { digest, reason }, false),
+        TenantCommand::Unblock { place, digest } => (place, AdminRequest::Unblock { digest }, false),
+        TenantCommand::Blocked { place } => (place, AdminRequest::Blocks, false),
         TenantCommand::Audit { place, name, verify } => {
             let request = if verify { AdminRequest::VerifyAudit } else { AdminRequest::Audit { name, after: 0 } };
             (place, request, false)
@@ -112,12 +123,27 @@ fn table(tenants: &[TenantView]) -> String {
     let width = tenants.iter().map(|view| view.tenant.name.len()).max().unwrap_or(0);
     let row = |view: &TenantView| {
         let tenant = &view.tenant;
-        let state = if tenant.enabled { "" } else { "  disabled" };
+        let state = state(view).map(|state| format!("  {state}")).unwrap_or_default();
         let used = view.cpu_ms_today as f64 / 1000.0;
         let limit = tenant.quotas.cpu_seconds_per_day;
         format!("{:width$}  weight {}  {used:.1} of {limit} CPU seconds today{state}\n", tenant.name, tenant.weight)
     };
     tenants.iter().map(row).collect()
+}
+
+/// A kernel that is blocked.
+fn block(block: &Block) -> String {
+    format!("{}  {}\n", block.digest, block.reason).trim_end().to_owned() + "\n"
+}
+
+/// What is not as it is usually.
+fn state(view: &TenantView) -> Option<&'static str> {
+    match (view.tenant.enabled, view.paused) {
+        (false, _) => Some("disabled"),
+        (true, Some(pause)) if pause.parks => Some("parked"),
+        (true, Some(_)) => Some("paused"),
+        (true, None) => None,
+    }
 }
 
 /// All of a tenant.
@@ -137,7 +163,7 @@ fn page(view: &TenantView) -> String {
         ("concurrent calls", quotas.concurrent_calls.to_string()),
         ("results are kept", human_duration(Duration::from_secs(quotas.keep_seconds))),
     ];
-    let mut text = format!("{}{}\n", tenant.name, if tenant.enabled { "" } else { " (disabled)" });
+    let mut text = format!("{}{}\n", tenant.name, state(view).map(|state| format!(" ({state})")).unwrap_or_default());
     for (name, value) in rows {
         let _ = writeln!(text, "  {name:18}  {value}");
     }

@@ -57,11 +57,18 @@ fn the_audit_log_says_who_did_what() {
     assert_eq!(acts, ["tenant.create", "token.create", "kernel.put", "alias.put", "job.submit"]);
     let last = &rows["rows"][4];
     assert_eq!((&last["object"], &last["actor"]), (&json!(job), &json!(anna.token[3..13])));
+    // From where, and with which request, which the log has, too; the operator asked for nothing over a network.
+    anna.send("DELETE", &format!("/v1/jobs/{job}"), "X-Request-Id: mine-7\r\n", b"").is(204);
+    let rows = anna.get("/v1/audit").is(200).json();
+    let from = |row: usize| (rows["rows"][row]["address"].clone(), rows["rows"][row]["request"].clone());
+    assert_eq!((from(0), from(5)), ((json!(null), json!(null)), (json!("127.0.0.1"), json!("mine-7"))));
+    assert!(from(4).1.is_string(), "{rows}");
     // The operator sees all of it, with a server and without.
     let all = place.taskhost("tenant audit --data data").run().code(0);
     server.end(Signal::TERM).code(0);
     assert_eq!(place.taskhost("tenant audit --data data").run().code(0).text(), all.text());
-    assert_eq!(all.text().lines().count(), 7);
+    assert_eq!(all.text().lines().count(), 8);
+    assert!(all.text().contains("\"request\":\"mine-7\""), "{}", all.text());
     let own = place.taskhost("tenant audit bert --data data").run().code(0);
     assert!(own.text().lines().count() == 2 && own.text().contains("\"object\":\"bert\""), "{}", own.text());
     // A row that was changed is found.

@@ -31,6 +31,8 @@ mod fairness;
 #[cfg(feature = "serve")]
 mod following;
 #[cfg(feature = "serve")]
+mod holds;
+#[cfg(feature = "serve")]
 mod http;
 #[cfg(feature = "serve")]
 mod items;

@@ -89,3 +89,49 @@ fn there_are_never_too_many_tokens() {
     assert_eq!(anna.post("/v1/tokens", asked.to_string()).is(409).code(), "too-many");
     server.end(Signal::TERM).code(0);
 }
+
+#[test]
+fn a_token_is_good_from_its_networks_alone() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--token-network 127.0.0.0/8 --token-network fd00::/8");
+    let show = place.taskhost("tenant show anna --data data").run().code(0);
+    assert!(show.text().contains("  from 127.0.0.0/8 fd00::/8\n"), "{}", show.text());
+    // What is made of it is good from as many places, or from fewer.
+    let (same, view) = made(&anna, &json!({ "scopes": ["jobs:read"] }));
+    assert_eq!(view["networks"], json!(["127.0.0.0/8", "fd00::/8"]));
+    same.get("/v1/jobs").is(200);
+    let (near, view) = made(&anna, &json!({ "scopes": ["jobs:read"], "networks": ["127.0.0.1"] }));
+    assert_eq!(view["networks"], json!(["127.0.0.1/32"]));
+    near.get("/v1/jobs").is(200);
+    for wide in ["0.0.0.0/0", "126.0.0.0/7", "10.0.0.0/8", "::/0"] {
+        let asked = json!({ "scopes": ["jobs:read"], "networks": ["127.0.0.1", wide] });
+        let refused = anna.post("/v1/tokens", asked.to_string()).is(403);
+        assert_eq!(refused.code(), "network-beyond", "{wide}");
+    }
+    for bad in [json!(["x"]), json!([""]), json!(vec!["127.0.0.1"; 33])] {
+        let asked = json!({ "scopes": ["jobs:read"], "networks": bad });
+        assert_eq!(anna.post("/v1/tokens", asked.to_string()).is(400).code(), "bad-request", "{bad}");
+    }
+    // Elsewhere it is answered as one that nobody knows, and the operator hears of it.
+    let (far, view) = made(&anna, &json!({ "scopes": ["jobs:read"], "networks": ["fd00::/16"] }));
+    let unknown = Client { address: anna.address.clone(), token: "th_x".into() };
+    let (elsewhere, nobody) = (far.get("/v1/jobs").is(401), unknown.get("/v1/jobs").is(401));
+    assert_eq!(elsewhere.text(), nobody.text());
+    let rows = anna.get("/v1/audit").is(200).json();
+    let found = rows["rows"].as_array().unwrap().iter().find(|row| row["action"] == "token.elsewhere").unwrap();
+    assert_eq!((&found["actor"], &found["outcome"]), (&view["key"], &json!("refused")));
+    assert_eq!(found["address"], "127.0.0.1");
+    // It has not been used, and what it is good for stays so with the next server.
+    let all = anna.get("/v1/tokens").is(200).json();
+    let token = all["tokens"].as_array().unwrap().iter().find(|token| token["key"] == view["key"]).unwrap();
+    assert_eq!((&token["last_used"], &token["networks"]), (&json!(null), &json!(["fd00::/16"])));
+    let log = server.end(Signal::TERM).code(0).stderr;
+    assert!(log.contains("a token is shown where it is not good"), "{log}");
+    let server = Server::start(&place);
+    far.at(&server).get("/v1/jobs").is(401);
+    near.at(&server).get("/v1/jobs").is(200);
+    let rotated = place.taskhost("tenant rotate anna --data data --token-network 10.0.0.0/8").run().code(0);
+    Client { address: server.address.clone(), token: rotated.text().trim().to_owned() }.get("/v1/jobs").is(401);
+    server.end(Signal::TERM).code(0);
+}

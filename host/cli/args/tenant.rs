@@ -92,6 +92,49 @@ pub(crate) enum TenantCommand {
         #[command(flatten)]
         place: ServiceArguments,
     },
+    /// Start nothing of a tenant, or of anybody, until `resume`: jobs wait, calls are refused; also when the service is started anew
+    Pause {
+        #[command(flatten)]
+        place: ServiceArguments,
+        /// Its name; without it, everybody is paused
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+        /// Park what runs, too; it goes on where it was after `resume`
+        #[arg(long)]
+        park: bool,
+    },
+    /// Start things of a tenant again, or of everybody who was not paused by name
+    Resume {
+        #[command(flatten)]
+        place: ServiceArguments,
+        /// Its name; without it, the pause of everybody ends
+        #[arg(value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Let no tenant store or run a kernel; jobs of it that wait or run are ended
+    Block {
+        #[command(flatten)]
+        place: ServiceArguments,
+        /// What the kernel is known by
+        #[arg(value_name = "DIGEST")]
+        digest: String,
+        /// Why, in words that its tenants are told
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        reason: String,
+    },
+    /// Let a kernel be stored and run again
+    Unblock {
+        #[command(flatten)]
+        place: ServiceArguments,
+        /// What the kernel is known by
+        #[arg(value_name = "DIGEST")]
+        digest: String,
+    },
+    /// List the kernels that are blocked
+    Blocked {
+        #[command(flatten)]
+        place: ServiceArguments,
+    },
     /// Keep a tenant out: no token of it is accepted, no job of it runs
     Disable {
         #[command(flatten)]

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::account::Accounts;
-use crate::admin::{AdminSocket, Ground};
+use crate::admin::{AdminAnswer, AdminSocket, Ground};
 use crate::blobs::{Blobs, LocalBlobs};
 use crate::call::{Calls, Engine};
 use crate::counts::Counts;
@@ -163,9 +163,12 @@ impl Service {
         let page = Arc::clone(&directory);
         let ground =
             Ground { directory: Arc::clone(&directory), blobs: Arc::clone(&blobs), data: folder.path().to_owned() };
-        let changed = move || {
+        let changed = move |answer: &AdminAnswer| {
             told.jobs.tell(Order::Refresh);
             told.calls.refresh();
+            if let AdminAnswer::Blocked { digest, reason, ended } = answer {
+                told.blocked(digest, reason, ended);
+            }
         };
         let admin = AdminSocket::listen(&folder, ground, Box::new(changed))
             .map_err(|error| ServiceError::Listen("the operator's socket".into(), error))?;

@@ -1,5 +1,6 @@
 //! What the operator asks for: of the server through a socket in the data folder, or of the store itself when none runs.
 
+mod hold;
 mod perform;
 mod socket;
 
@@ -9,9 +10,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::blobs::Blobs;
+use crate::blobs::{Blobs, Digest};
 use crate::network::Networks;
 use crate::store::audit::AuditRow;
+use crate::store::holds::{Block, Ended, Pause};
 use crate::tenant::{Directory, QuotaChange, Scopes, Tenant};
 use crate::time::Moment;
 
@@ -74,6 +76,32 @@ pub enum AdminRequest {
         /// Those behind the row of this number.
         after: i64,
     },
+    /// Starts nothing of a tenant, or of anybody, until it is told otherwise.
+    Pause {
+        /// The tenant; everybody without.
+        name: Option<String>,
+        /// Whether what runs is parked.
+        parks: bool,
+    },
+    /// Starts things again.
+    Resume {
+        /// The tenant; everybody who is not paused by itself without.
+        name: Option<String>,
+    },
+    /// Lets nobody store or run a kernel, and ends the jobs of it.
+    Block {
+        /// What it is known by.
+        digest: String,
+        /// Why, for its tenants too.
+        reason: String,
+    },
+    /// Lets everybody again.
+    Unblock {
+        /// What it is known by.
+        digest: String,
+    },
+    /// The kernels that are blocked.
+    Blocks,
     /// Follows the hashes of the audit log from its first row to its last.
     VerifyAudit,
 }
@@ -112,6 +140,17 @@ pub enum AdminAnswer {
     Tenants(Vec<TenantView>),
     /// Rows of the audit log, oldest first; none when there are no more.
     Audit(Vec<AuditRow>),
+    /// A kernel is blocked.
+    Blocked {
+        /// What it is known by.
+        digest: Digest,
+        /// Why.
+        reason: String,
+        /// The jobs that were ended for its sake.
+        ended: Vec<Ended>,
+    },
+    /// The kernels that are blocked, in the order in which they were.
+    Blocks(Vec<Block>),
     /// So many rows are what was written.
     Verified(u64),
     /// It was done.
@@ -125,6 +164,9 @@ pub enum AdminAnswer {
 pub struct TenantView {
     /// The tenant.
     pub tenant: Tenant,
+    /// Whether nothing of it is started now.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// CPU time it has used today (UTC), in milliseconds.
     pub cpu_ms_today: u64,
     /// Its tokens that are good now, oldest first.

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{AdminAnswer, AdminRequest, Ground, NewToken, TenantView, TokenView};
+use super::{AdminAnswer, AdminRequest, Ground, NewToken, TenantView, TokenView, hold};
 use crate::backup;
 use crate::name;
 use crate::store::audit::{self, Act, Origin};
@@ -36,6 +36,11 @@ pub fn perform(ground: &Ground, request: AdminRequest) -> AdminAnswer {
             })
         }
         AdminRequest::Audit { name, after } => rows(directory, name.as_deref(), after),
+        AdminRequest::Pause { name, parks } => hold::pause(directory, name, parks),
+        AdminRequest::Resume { name } => hold::resume(directory, name),
+        AdminRequest::Block { digest, reason } => hold::block(directory, &digest, reason),
+        AdminRequest::Unblock { digest } => hold::unblock(directory, &digest),
+        AdminRequest::Blocks => hold::blocks(directory),
         AdminRequest::VerifyAudit => directory.store().read(audit::verify).map(AdminAnswer::Verified),
     };
     result.unwrap_or_else(|error| AdminAnswer::Refused(error.to_string()))
@@ -57,15 +62,15 @@ fn link(directory: &Directory) -> store::Result<AdminAnswer> {
     Ok(AdminAnswer::Link(link))
 }
 
-fn refused(text: impl Into<String>) -> AdminAnswer {
+pub(super) fn refused(text: impl Into<String>) -> AdminAnswer {
     AdminAnswer::Refused(text.into())
 }
 
-fn unknown(name: &str) -> AdminAnswer {
+pub(super) fn unknown(name: &str) -> AdminAnswer {
     refused(format!("there is no tenant {name:?}; `taskhost tenant list` names those that there are"))
 }
 
-fn act(tenant: TenantId, action: &'static str, object: &str) -> Act {
+pub(super) fn act(tenant: TenantId, action: &'static str, object: &str) -> Act {
     Act {
         tenant: Some(tenant),
         actor: "operator".into(),
@@ -137,7 +142,7 @@ fn list(directory: &Directory, name: Option<&str>) -> store::Result<AdminAnswer>
         let tokens = directory.tokens(tenant.id).into_iter();
         let tokens =
             tokens.map(|KeptToken { key, scopes, expires, networks, .. }| TokenView { key, scopes, expires, networks });
-        TenantView { cpu_ms_today, tokens: tokens.collect(), tenant }
+        TenantView { paused: directory.paused(tenant.id), cpu_ms_today, tokens: tokens.collect(), tenant }
     };
     Ok(AdminAnswer::Tenants(tenants.into_iter().map(view).collect()))
 }

@@ -46,11 +46,11 @@ pub struct AdminSocket {
 }
 
 impl AdminSocket {
-    /// Listens from now on; `changed` is called when something may have been changed.
+    /// Listens from now on; `changed` is called when something may have been changed, with what is answered.
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub fn listen(folder: &DataFolder, ground: Ground, changed: Box<dyn Fn() + Send>) -> io::Result<Self> {
+    pub fn listen(folder: &DataFolder, ground: Ground, changed: Box<dyn Fn(&AdminAnswer) + Send>) -> io::Result<Self> {
         let path = admin_socket(folder.path());
         // Of a server that died: this one has the lock.
         match fs::remove_file(&path) {
@@ -90,12 +90,12 @@ fn send(mut stream: &UnixStream, value: &impl serde::Serialize) -> io::Result<()
     stream.write_all(&text)
 }
 
-fn serve(stream: &UnixStream, ground: &Ground, changed: &dyn Fn()) -> io::Result<()> {
+fn serve(stream: &UnixStream, ground: &Ground, changed: &dyn Fn(&AdminAnswer)) -> io::Result<()> {
     let answer = match serde_json::from_str(&line(stream)?) {
         Ok(request) => perform(ground, request),
         Err(error) => AdminAnswer::Refused(format!("the request is not understood: {error}")),
     };
-    changed();
+    changed(&answer);
     send(stream, &answer)
 }
 
@@ -155,7 +155,7 @@ mod tests {
         let directory = Arc::new(Directory::new(store).expect("a directory"));
         let blobs = Arc::new(LocalBlobs::new(folder.path()));
         let ground = Ground { directory: Arc::clone(&directory), blobs, data: folder.path().to_owned() };
-        let socket = AdminSocket::listen(&folder, ground, Box::new(|| ())).expect("a socket");
+        let socket = AdminSocket::listen(&folder, ground, Box::new(|_| ())).expect("a socket");
         let mode = fs::metadata(admin_socket(folder.path())).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let bert = token(ask(&data, create("bert")).expect("answered"));

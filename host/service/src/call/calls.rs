@@ -390,6 +390,21 @@ impl Calls {
         drop(unused);
     }
 
+    /// Ends the workers of a kernel that nobody may run any more; calls of it that wait hear why.
+    pub fn block(&self, kernel: &crate::blobs::Digest, why: &str) {
+        let mut books = lock(&self.books);
+        let blocked: Vec<Purpose> = books.kernels.keys().filter(|purpose| purpose.kernel == *kernel).cloned().collect();
+        let unused: Vec<Ready> = blocked.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
+        for purpose in &blocked {
+            for call in books.lines.remove(purpose.tenant, |call| call.purpose == *purpose) {
+                // One that does not wait any more has nothing to be told.
+                let _ = call.sender.send(Err(CallError::Refused(why.to_owned())));
+            }
+        }
+        drop(books);
+        drop(unused);
+    }
+
     /// Takes no more calls.
     pub fn drain(&self) {
         lock(&self.books).is_stopping = true;

@@ -20,7 +20,7 @@ use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{JobId, JobSpec, Order};
 use crate::store::jobs::{self, Idempotency, Submitted};
-use crate::store::{audit, contents, kernels};
+use crate::store::{audit, contents, holds, kernels};
 use crate::tenant::{Caller, Scope, TenantId};
 
 /// Jobs of one request.
@@ -63,6 +63,7 @@ enum Handed {
     Full(u64),
     Unknown(usize, Digest),
     NoKernel(usize),
+    Blocked(usize, String),
 }
 
 /// Hands in many jobs, all or none: an error says by `index` which one it is about. `Idempotency-Key` makes a request that comes
@@ -117,6 +118,9 @@ pub(super) async fn hand_in(
             if !kernels::is_there(rows, tenant, &spec.kernel)? {
                 return Ok(Handed::NoKernel(index));
             }
+            if let Some(reason) = holds::blocked(rows, &spec.kernel)? {
+                return Ok(Handed::Blocked(index, reason));
+            }
             for input in &spec.inputs {
                 if contents::bytes(rows, tenant, &input.blob)?.is_none() {
                     return Ok(Handed::Unknown(index, input.blob));
@@ -143,6 +147,7 @@ pub(super) async fn hand_in(
         Handed::OtherRequest => Err(reused()),
         Handed::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
         Handed::Full(stored) => Err(body::refuse(&app, &caller, &fresh, stored).await),
+        Handed::Blocked(index, reason) => Err(Problem::blocked(&reason).with("index", index)),
         Handed::NoKernel(index) => Err(Problem::not_found("kernel").with("index", index)),
         Handed::Unknown(index, blob) => Err(unknown_blob(blob).with("index", index)),
     }

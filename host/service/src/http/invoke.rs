@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::guard::need;
-use super::kernels::resolve;
+use super::kernels::{refuse_blocked, resolve};
 use super::{App, Problem, body};
 use crate::blobs::Digest;
 use crate::call::{CallError, ItemFailure, Purpose};
@@ -90,7 +90,14 @@ impl Meanings {
     }
 }
 
+/// What a reference means, when that may be run.
 async fn meaning(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Meaning>, Problem> {
+    let meaning = known_meaning(app, caller, reference).await?;
+    refuse_blocked(app, &meaning.digest)?;
+    Ok(meaning)
+}
+
+async fn known_meaning(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Meaning>, Problem> {
     let tenant = caller.tenant.id;
     if let Some(known) = app.meanings.find(tenant, reference) {
         return Ok(known);
@@ -109,7 +116,7 @@ async fn meaning(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Mean
     Ok(meaning)
 }
 
-/// The kernel that a reference means.
+/// The kernel that a reference means, when it may be run.
 pub(super) async fn digest(app: &App, caller: &Caller, reference: &str) -> Result<Digest, Problem> {
     Ok(meaning(app, caller, reference).await?.digest)
 }
@@ -187,6 +194,9 @@ async fn call(
 ) -> Result<Response, Problem> {
     need(caller, Scope::JobsWrite)?;
     need(caller, Scope::ResultsRead)?;
+    if app.shared.directory.paused(caller.tenant.id).is_some() {
+        return Err(Problem::paused());
+    }
     let meaning = meaning(app, caller, reference).await?;
     check(&meaning, function.as_deref())?;
     let item = body::whole(headers, bytes, "the item", ITEM_BYTES).await?;

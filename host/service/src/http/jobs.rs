@@ -278,6 +278,7 @@ pub(super) async fn explain(
         Some(Reason::Running) => "the job runs",
         Some(Reason::Turn) => "the job has begun, and goes on when it is its turn again",
         Some(Reason::Disabled) => "the tenant is disabled",
+        Some(Reason::Paused) => "the operator starts nothing of this tenant, or of anybody, now",
         Some(Reason::ConcurrentJobs) => "as many of your jobs run as may run at a time: the quota concurrent_jobs",
         Some(Reason::Earlier) => "jobs of yours came earlier",
         Some(Reason::Processes) => "the server has begun as many jobs as it has room for",

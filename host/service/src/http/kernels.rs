@@ -57,6 +57,11 @@ pub(super) fn act(caller: &Caller, action: &'static str, object: impl ToString) 
     }
 }
 
+/// Refuses a kernel that the operator has blocked.
+pub(super) fn refuse_blocked(app: &App, kernel: &Digest) -> Result<(), Problem> {
+    app.shared.directory.blocked(kernel).map_or(Ok(()), |reason| Err(Problem::blocked(&reason)))
+}
+
 /// Stores a kernel of this digest, `blake3:…`: it is looked at behind walls and compiled for its tenant alone.
 #[utoipa::path(put, path = "/v1/kernels/{reference}", params(("reference" = String, Path)), request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
     responses((status = 200, description = "It was stored already", body = KernelRow), (status = 201, description = "It is stored", body = KernelRow)))]
@@ -69,6 +74,7 @@ pub(super) async fn put(
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     need(&caller, Scope::KernelsWrite)?;
     let digest = digest(&reference)?;
+    refuse_blocked(&app, &digest)?;
     if let Some(kernel) = find(&app, &caller, digest).await? {
         // It was sent before: what comes now need not be read to know what it is.
         return Ok((StatusCode::OK, Json(kernel)));
@@ -111,6 +117,7 @@ async fn store(
     if expected.is_some_and(|expected| expected != digest) {
         return Err(Problem::unprocessable("digest-mismatch", format!("what came is {digest}")));
     }
+    refuse_blocked(app, &digest)?;
     if let Some(kernel) = find(app, caller, digest).await? {
         return Ok((StatusCode::OK, Json(kernel)));
     }

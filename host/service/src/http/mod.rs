@@ -50,9 +50,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::blobs::Digest;
 use crate::call::Calls;
-use crate::job::{JobId, JobService, Shared};
+use crate::job::{JobId, JobService, Order, Shared};
 use crate::store;
+use crate::store::holds::{self, Ended};
 use crate::time::Moment;
 use crate::webhook::{Networks, Post};
 
@@ -142,6 +144,17 @@ impl App {
             checks: turns::Turns::of_kernels(),
             submissions: turns::Turns::of_jobs(),
         }
+    }
+
+    /// A kernel was blocked, for the sake of which these jobs were ended: what still runs of it ends, and whoever waits hears that.
+    pub fn blocked(&self, kernel: &Digest, reason: &str, ended: &[Ended]) {
+        for ended in ended {
+            self.jobs.tell(Order::Cancelled(ended.job.clone()));
+            self.waiters.over(&ended.job);
+            self.shared.counts.over(ended.tenant, ended.state(), &ended.conclusion(reason));
+        }
+        self.post.look();
+        self.calls.block(kernel, &holds::words(reason));
     }
 
     /// Reads from the store, beside the thread that has the connections.

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::session::Who;
 use super::{App, Problem};
+use crate::store::holds::Pause;
 use crate::store::{access, contents, usage};
 use crate::tenant::Tenant;
 use crate::time::Moment;
@@ -29,6 +30,8 @@ struct Open {
 struct Row {
     #[serde(flatten)]
     tenant: Tenant,
+    /// Whether nothing of it is started now.
+    paused: Option<Pause>,
     today: usage::Usage,
     stored_bytes: u64,
     open: Open,
@@ -58,13 +61,14 @@ pub(super) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
     // As `/readyz` does: what is written reaches the disk.
     let is_writable = app.write(|_| Ok(())).await.is_ok();
     let today = Moment::now().day();
+    let directory = Arc::clone(&app.shared.directory);
     let tenants = app.read(move |rows| {
         let open = open(rows)?;
         let row = |tenant: Tenant| {
             let id = tenant.id;
             let open = open.get(&id.0).copied().unwrap_or_default();
             let (today, stored_bytes) = (usage::on_day(rows, id, today)?, contents::total(rows, id)?);
-            Ok(Row { tenant, today, stored_bytes, open })
+            Ok(Row { paused: directory.paused(id), tenant, today, stored_bytes, open })
         };
         access::tenants(rows)?.into_iter().map(row).collect::<crate::store::Result<Vec<_>>>()
     });
@@ -79,6 +83,7 @@ pub(super) async fn show(State(app): State<Arc<App>>, headers: HeaderMap) -> Res
         "sandbox": app.shared.launcher.sandbox,
         "waiting": app.jobs.waiting(),
         "running": running,
+        "paused": app.shared.directory.all_paused(),
         "tenants": tenants,
     })))
 }

@@ -92,6 +92,19 @@ impl Problem {
         problem
     }
 
+    /// The operator starts nothing now. There is no telling when that changes.
+    #[must_use]
+    pub(super) fn paused() -> Self {
+        let detail = "the operator starts nothing of this tenant, or of anybody, now";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "paused", detail).retry_after(Duration::from_secs(30))
+    }
+
+    /// The operator lets nobody store or run this kernel, and why.
+    #[must_use]
+    pub(super) fn blocked(reason: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "kernel-blocked", crate::store::holds::words(reason))
+    }
+
     /// The server has no room for this now.
     #[must_use]
     pub fn busy(detail: &str) -> Self {

@@ -24,7 +24,7 @@ use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters};
 use crate::store::contents::Stay;
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
-use crate::store::{audit, contents, kernels};
+use crate::store::{audit, contents, holds, kernels};
 use crate::tenant::{Caller, Scope, TenantId};
 
 /// Longest key of a request that may come again.
@@ -166,6 +166,8 @@ async fn replay(app: &App, caller: &Caller, headers: &HeaderMap, before: Submitt
 enum Refusal {
     /// The kernel was deleted a moment ago.
     NoKernel,
+    /// It was blocked a moment ago, and why.
+    Blocked(String),
     Unknown(Digest),
     Full(u64),
 }
@@ -191,6 +193,9 @@ pub(super) async fn hand_in(
         if !kernels::is_there(rows, tenant, &kept.kernel)? {
             return Ok(Err(Refusal::NoKernel));
         }
+        if let Some(reason) = holds::blocked(rows, &kept.kernel)? {
+            return Ok(Err(Refusal::Blocked(reason)));
+        }
         for input in &kept.inputs {
             if contents::bytes(rows, tenant, &input.blob)?.is_none() {
                 return Ok(Err(Refusal::Unknown(input.blob)));
@@ -205,6 +210,7 @@ pub(super) async fn hand_in(
     let submitted = match submitted.await? {
         Ok(submitted) => submitted,
         Err(Refusal::NoKernel) => return Err(Problem::not_found("kernel")),
+        Err(Refusal::Blocked(reason)) => return Err(Problem::blocked(&reason)),
         Err(Refusal::Unknown(blob)) => return Err(unknown_blob(blob)),
         Err(Refusal::Full(stored)) => return Err(body::refuse(app, caller, &fresh, stored).await),
     };

@@ -34,6 +34,18 @@ pub struct Turn {
     pub park: Vec<JobId>,
 }
 
+/// What of a tenant the operator holds back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pause {
+    /// Nothing.
+    #[default]
+    None,
+    /// Jobs that have no process: those that have one go on.
+    Starts,
+    /// All of its jobs.
+    All,
+}
+
 #[derive(Debug)]
 struct Queue {
     weight: u32,
@@ -41,6 +53,7 @@ struct Queue {
     most: usize,
     /// Its CPU time of today is used up.
     is_spent: bool,
+    pause: Pause,
     /// Seconds of CPU time over weight.
     debt: f64,
     /// Those that have a process, oldest first.
@@ -86,7 +99,8 @@ impl Fair {
             return;
         }
         let (running, waiting) = (Vec::new(), VecDeque::new());
-        let queue = Queue { weight: weight.max(1), most, is_spent: false, debt: 0.0, running, waiting, calls: 0 };
+        let (is_spent, pause) = (false, Pause::None);
+        let queue = Queue { weight: weight.max(1), most, is_spent, pause, debt: 0.0, running, waiting, calls: 0 };
         self.queues.insert(tenant, queue);
     }
 
@@ -97,6 +111,16 @@ impl Fair {
         }
         if let Some(queue) = self.queues.get_mut(&tenant) {
             queue.is_spent = is_spent;
+        }
+    }
+
+    /// What of a tenant is held back, until that changes.
+    pub fn pause(&mut self, tenant: TenantId, pause: Pause) {
+        if pause == Pause::None {
+            self.wake(tenant);
+        }
+        if let Some(queue) = self.queues.get_mut(&tenant) {
+            queue.pause = pause;
         }
     }
 
@@ -234,7 +258,12 @@ impl Fair {
                     chosen.insert(job.clone());
                 }
             }
-            while may_start && left > 0 && queue.running.len() < most && running < self.most {
+            while may_start
+                && queue.pause == Pause::None
+                && left > 0
+                && queue.running.len() < most
+                && running < self.most
+            {
                 let Some(job) = queue.waiting.front().filter(|job| self.jobs[*job].cores <= left) else { break };
                 left -= self.jobs[job].cores;
                 running += 1;
@@ -266,7 +295,7 @@ impl Fair {
 impl Queue {
     /// Jobs that may have a process at a time, as things are.
     fn most(&self) -> usize {
-        if self.is_spent { 0 } else { self.most }
+        if self.is_spent || self.pause == Pause::All { 0 } else { self.most }
     }
 
     fn is_busy(&self) -> bool {
@@ -275,7 +304,8 @@ impl Queue {
 
     /// Whether there are jobs that may run.
     fn has_jobs(&self) -> bool {
-        self.most() > 0 && (!self.running.is_empty() || !self.waiting.is_empty())
+        let may_start = self.pause == Pause::None;
+        self.most() > 0 && (!self.running.is_empty() || (may_start && !self.waiting.is_empty()))
     }
 }
 

@@ -244,6 +244,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::fair::Pause;
 
     const ANNA: TenantId = TenantId(1);
     const BERT: TenantId = TenantId(2);
@@ -392,6 +393,35 @@ mod tests {
         assert!(case.decide().0.is_empty());
         assert_eq!(case.ended(&first, Outcome::Over), Some(Action::Over(first)));
         assert!(case.decide().0.is_empty() && case.roster.knows(&waiting));
+    }
+
+    #[test]
+    fn of_a_tenant_that_is_paused_nothing_is_started_and_what_runs_goes_on_or_parks() {
+        let mut case = Case::new();
+        let first = case.accept(ANNA);
+        case.decide();
+        case.fair.pause(ANNA, Pause::Starts);
+        let second = case.accept(ANNA);
+        assert!(case.decide().0.is_empty(), "what runs goes on");
+        let other = case.accept(BERT);
+        case.fair.charge(ANNA, 1.0);
+        assert_eq!(case.decide().0, [tell(&first, Word::Stop), start(&other, BERT, false)], "and takes its turns");
+        assert_eq!(case.ended(&other, Outcome::Over), Some(Action::Over(other)));
+        assert_eq!(case.decide().0, [tell(&first, Word::GoOn)]);
+        case.fair.pause(ANNA, Pause::All);
+        assert_eq!(case.decide().0, [tell(&first, Word::Park)]);
+        assert_eq!(case.ended(&first, Outcome::Parked), None);
+        let (actions, sleep) = case.decide();
+        assert!(actions.is_empty() && matches!(sleep, Sleep::Until(_)), "{actions:?} {sleep:?}");
+        // Who waits for nothing but the operator holds up nobody, and has saved nothing up.
+        case.fair.charge(BERT, 7.0);
+        let other = case.accept(BERT);
+        assert_eq!(case.decide().0, [start(&other, BERT, false)]);
+        case.fair.pause(ANNA, Pause::None);
+        assert!(case.fair.debt(ANNA) >= case.fair.debt(BERT));
+        assert_eq!(case.ended(&other, Outcome::Over), Some(Action::Over(other)));
+        assert_eq!(case.decide().0, [start(&second, ANNA, false)]);
+        assert!(case.roster.knows(&first));
     }
 
     #[test]

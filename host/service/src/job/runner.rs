@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::attempt::WorkFolder;
+use super::fair::Pause;
 use super::handle::Handle;
 use super::launch::Launcher;
 use super::process::Attempt;
@@ -106,7 +107,14 @@ impl Shared {
     pub fn know(&self, id: TenantId) {
         if let Some(tenant) = self.directory.tenant(id) {
             let most = if tenant.enabled { tenant.quotas.concurrent_jobs } else { 0 };
-            self.fair().know(id, tenant.weight, most);
+            let pause = match self.directory.paused(id) {
+                None => Pause::None,
+                Some(pause) if pause.parks => Pause::All,
+                Some(_) => Pause::Starts,
+            };
+            let mut fair = self.fair();
+            fair.know(id, tenant.weight, most);
+            fair.pause(id, pause);
         }
     }
 

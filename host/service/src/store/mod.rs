@@ -9,6 +9,7 @@ pub mod aliases;
 pub mod audit;
 pub mod changes;
 pub mod contents;
+pub mod holds;
 pub mod jobs;
 pub mod kernels;
 pub mod listing;

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::{KeptToken, Scope, Scopes, Tenant, TenantId, Token};
+use crate::blobs::Digest;
 use crate::store::audit::Origin;
+use crate::store::holds::{self, Pause, Pauses};
 use crate::store::{self, Store, access};
 use crate::time::Moment;
 
@@ -51,6 +53,9 @@ pub enum Denied {
 struct Known {
     tenants: HashMap<TenantId, Arc<Tenant>>,
     tokens: HashMap<String, (KeptToken, LastUse)>,
+    pauses: Pauses,
+    /// Why each kernel is blocked that is.
+    blocked: HashMap<Digest, String>,
 }
 
 /// When a token was last shown, as far as that is written down; 0 when it never was.
@@ -99,12 +104,17 @@ impl Directory {
     /// # Errors
     /// When they cannot be read; those that were known stay.
     pub fn refresh(&self) -> store::Result<()> {
-        let read = |connection: &rusqlite::Connection| Ok((access::tenants(connection)?, access::tokens(connection)?));
+        let read = |connection: &rusqlite::Connection| {
+            let held = (holds::pauses(connection)?, holds::blocks(connection)?);
+            Ok((access::tenants(connection)?, access::tokens(connection)?, held))
+        };
         let _one_at_a_time = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tenants, tokens) = self.store.read(read)?;
+        let (tenants, tokens, (pauses, blocks)) = self.store.read(read)?;
         let known = Known {
             tenants: tenants.into_iter().map(|tenant| (tenant.id, Arc::new(tenant))).collect(),
             tokens: tokens.into_iter().map(|token| (token.key.clone(), with_use(token))).collect(),
+            pauses,
+            blocked: blocks.into_iter().map(|block| (block.digest, block.reason)).collect(),
         };
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         Ok(())
@@ -201,6 +211,24 @@ impl Directory {
     #[must_use]
     pub fn tenant(&self, id: TenantId) -> Option<Arc<Tenant>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).tenants.get(&id).cloned()
+    }
+
+    /// Whether nothing of a tenant is started now.
+    #[must_use]
+    pub fn paused(&self, id: TenantId) -> Option<Pause> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).pauses.of(id)
+    }
+
+    /// Whether nothing of anybody is.
+    #[must_use]
+    pub fn all_paused(&self) -> Option<Pause> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).pauses.all
+    }
+
+    /// Why nobody may store or run a kernel; `None` when everybody may.
+    #[must_use]
+    pub fn blocked(&self, kernel: &Digest) -> Option<String> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).blocked.get(kernel).cloned()
     }
 
     /// The tokens of a tenant that are good now.

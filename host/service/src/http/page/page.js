@@ -361,7 +361,7 @@ async function usage(turn) {
 async function tenants(turn) {
   const work = async () => {
     const it = await get("/page/operator");
-    const rows = it.tenants.map((tenant) => [tenant.name, tenant.enabled ? state("enabled") : state("disabled"), number(tenant.weight),
+    const rows = it.tenants.map((tenant) => [tenant.name, state(!tenant.enabled ? "disabled" : tenant.paused ? (tenant.paused.parks ? "parked" : "paused") : "enabled"), number(tenant.weight),
       number(tenant.open.running), number(tenant.open.queued),
       tenant.open.oldest ? time(it.now - tenant.open.oldest) : "–",
       `${time(tenant.today.cpu_ms)} of ${time(tenant.quotas.cpu_seconds_per_day * 1000)}`,
@@ -369,7 +369,7 @@ async function tenants(turn) {
     const heads = ["!Tenant", "State", "#Weight", "#Running", "#Waiting", "#Oldest", "#CPU today", "#Stored"];
     put(turn, h("h1", {}, "The service"),
       tiles([["Store", it.is_writable ? "writes" : "does not write"], ["Cores", number(it.cores)], ["Running", number(it.running)],
-        ["Waiting for a process", number(it.waiting)], ["Walls", it.sandbox], ["Up", time(it.now - it.began)], ["Version", it.version]]),
+        ["Waiting for a process", number(it.waiting)], ["Walls", it.sandbox], ["Jobs", it.paused ? (it.paused.parks ? "parked" : "paused") : "started"], ["Up", time(it.now - it.began)], ["Version", it.version]]),
       h("section.card", {}, table("Tenants", heads, rows, "There is no tenant yet: taskhost tenant create NAME")));
   };
   await work();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Fair;
+use super::{Fair, Pause};
 use crate::job::JobId;
 
 /// What a job waits for.
@@ -16,6 +16,8 @@ pub enum Reason {
     Turn,
     /// Its tenant is kept out.
     Disabled,
+    /// The operator starts nothing of its tenant, or of anybody, now.
+    Paused,
     /// Its tenant has used up its CPU time of today: it goes on tomorrow (UTC), or when the quota is raised.
     CpuSecondsPerDay,
     /// As many jobs of its tenant have a process as may have one at a time.
@@ -60,6 +62,7 @@ impl Fair {
         let reason = match () {
             () if has_process && known.is_on => Reason::Running,
             () if own.most == 0 => Reason::Disabled,
+            () if own.pause == Pause::All || (own.pause == Pause::Starts && !has_process) => Reason::Paused,
             () if own.is_spent => Reason::CpuSecondsPerDay,
             () if has_process => Reason::Turn,
             () if own.running.len() >= own.most => Reason::ConcurrentJobs,
@@ -108,6 +111,10 @@ mod tests {
         assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1), "who only calls is before nobody");
         fair.spend(anna, true);
         assert_eq!(reason(&fair, 0), Some(Reason::CpuSecondsPerDay));
+        fair.pause(anna, Pause::Starts);
+        assert_eq!((reason(&fair, 0), reason(&fair, 1)), (Some(Reason::CpuSecondsPerDay), Some(Reason::Paused)));
+        fair.pause(anna, Pause::All);
+        assert_eq!(reason(&fair, 0), Some(Reason::Paused));
         fair.know(anna, 1, 0);
         assert_eq!(reason(&fair, 1), Some(Reason::Disabled));
         fair.remove(&jobs[1]);
