@@ -39,7 +39,7 @@ page() {
         section "taskhost job $command" job "$command"
     done
     section 'taskhost tenant' tenant
-    for command in create list show set rotate page audit backup disable; do
+    for command in create list show set rotate page audit backup pause resume block unblock blocked disable; do
         section "taskhost tenant $command" tenant "$command"
     done
     section 'taskhost cache' cache

@@ -66,7 +66,7 @@ fn of_a_tenant_that_is_paused_nothing_is_started() {
     operator("resume anna");
     eventually("it goes on", || reason(&anna, &runs) != "paused");
     anna.post(&format!("/v1/jobs/{runs}/cancel"), "").is(202);
-    let audit = operator("audit").text();
+    let audit = operator("audit").text().to_owned();
     for action in ["tenant.pause", "tenant.park", "tenant.resume"] {
         assert!(audit.contains(&format!("\"action\":\"{action}\"")), "{audit}");
     }
@@ -118,7 +118,7 @@ fn a_kernel_that_is_blocked_is_nobodys() {
         assert_eq!(answer.code(), "kernel-blocked");
         assert!(answer.text().contains("CVE-2026-1"), "{}", answer.text());
     }
-    let list = operator("blocked").text();
+    let list = operator("blocked").text().to_owned();
     assert_eq!(list, format!("{digest}  CVE-2026-1\n"));
     assert!(anna.get("/v1/audit").is(200).text().contains("kernel.block"));
     assert!(!bert.get("/v1/audit").is(200).text().contains("kernel.block"));
