@@ -38,6 +38,28 @@ first_party![
     "wordcount",
 ];
 
+/// Most that is read of a signature.
+#[cfg(feature = "serve")]
+const SIGNATURE_BYTES: u64 = 4096;
+
+/// The signature that lies beside the kernel that a user names, as minisign writes it: `KERNEL.wasm.minisig`.
+#[cfg(feature = "serve")]
+pub(crate) fn signature(kernel: &Path) -> Option<Vec<u8>> {
+    let beside = |path: &Path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".minisig");
+        use io::Read as _;
+        let mut bytes = Vec::new();
+        fs::File::open(name).ok()?.take(SIGNATURE_BYTES).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    };
+    if kernel.is_file() {
+        return beside(kernel);
+    }
+    let folder = installed_folder().filter(|_| is_bare_name(kernel))?;
+    beside(&folder.join(format!("{}.wasm", kernel.display())))
+}
+
 /// The file of the kernel that a user names.
 pub(crate) fn find(kernel: &Path) -> Result<KernelFile, Failure> {
     let name = kernel.to_string_lossy().into_owned();

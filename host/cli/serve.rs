@@ -72,6 +72,7 @@ pub(crate) fn run() -> Result<Exit> {
         engine: Arc::new(engine),
         courier: Arc::new(Web::new(networks.clone())),
         networks,
+        kernel_keys: arguments.kernel_keys.take(),
         changing: changing(&arguments),
     };
     let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;

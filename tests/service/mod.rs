@@ -49,6 +49,8 @@ mod reports;
 #[cfg(feature = "serve")]
 mod restart;
 #[cfg(feature = "serve")]
+mod signatures;
+#[cfg(feature = "serve")]
 mod soak;
 mod tenants;
 #[cfg(feature = "serve")]

@@ -56,6 +56,9 @@ pub(crate) struct ServeArguments {
     /// A network that webhooks may reach although it is not public, and without TLS, such as 10.0.0.0/8 (may be repeated)
     #[arg(long, value_name = "NETWORK")]
     pub(crate) webhook_network: Vec<Network>,
+    /// Public keys of minisign: a kernel is taken only with a signature made with one of them; SIGHUP has them read again
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kernel_keys: Option<PathBuf>,
     /// Connections at a time; more are closed
     #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
     pub(crate) max_connections: usize,

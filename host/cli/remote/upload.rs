@@ -42,7 +42,10 @@ pub(super) fn kernel(connection: &Connection, wanted: &Wanted<'_>) -> Result<Str
         return Ok(digest);
     }
     let path = format!("/v1/kernels/{digest}");
-    let head = vec![("content-type", "application/wasm".to_owned())];
+    let mut head = vec![("content-type", "application/wasm".to_owned())];
+    if let Some(signature) = kernel::signature(named) {
+        head.push(("taskhost-signature", taskhost_service::signature::as_sent(&signature)));
+    }
     let asked = Asked { method: "PUT", path: &path, head, content: Content::Bytes(file.bytes) };
     let answer = connection.ask(&asked)?;
     if answer.is_good() {

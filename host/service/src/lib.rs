@@ -7,6 +7,7 @@
 //! * `call` is the small work: one item in, one result out, on workers that are kept ready.
 //! * [`account`] is what both have used that is not written down yet.
 //! * `webhook` is who is told of the end of a job without asking, and which places may be told anything at all.
+//! * `signature` is who vouches for kernels, where the operator wants that.
 //! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
@@ -29,6 +30,8 @@ pub mod network;
 pub mod random;
 #[cfg(feature = "http")]
 pub mod service;
+#[cfg(feature = "http")]
+pub mod signature;
 pub mod store;
 pub mod sweep;
 pub mod tenant;

@@ -15,8 +15,9 @@ use crate::blobs::{Blobs, LocalBlobs};
 use crate::call::{Calls, Engine};
 use crate::counts::Counts;
 use crate::data::{DataError, DataFolder};
-use crate::http::{App, Limits, Listening, Place, Tls, TlsError, Waiters, serve};
+use crate::http::{App, Limits, Listening, Place, Rules, Tls, TlsError, Waiters, serve};
 use crate::job::{Fair, JobId, JobService, Launcher, Order, PROCESSES_PER_CORE, Shared};
+use crate::signature::{Keys, KeysError};
 use crate::store::{Store, StoreError};
 use crate::sweep::{KeepJobs, Sweeper};
 use crate::tenant::Directory;
@@ -48,6 +49,8 @@ pub struct Options {
     pub courier: Arc<dyn Courier>,
     /// What they may reach beside public addresses; the courier knows it, too.
     pub networks: Networks,
+    /// Public keys of those of whom one has to have signed a kernel for it to be taken; none has to without.
+    pub kernel_keys: Option<PathBuf>,
     /// What may be otherwise later.
     pub changing: Changing,
 }
@@ -72,6 +75,9 @@ pub enum ServiceError {
     /// The certificate.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The keys of those who vouch for kernels.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The data folder.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -131,6 +137,7 @@ impl Service {
             return Err(ServiceError::Plain(metrics));
         }
         let tls = options.tls.map(|(certificate, key)| Tls::load(&certificate, &key).map(Arc::new)).transpose()?;
+        let keys = options.kernel_keys.map(|path| Keys::load(&path).map(Arc::new)).transpose()?;
         let folder = DataFolder::take(&options.data)?;
         let directory = Arc::new(Directory::new(Store::open(&folder.database())?)?);
         let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(folder.path()));
@@ -158,7 +165,8 @@ impl Service {
         let jobs = JobService::start(Arc::clone(&shared))?;
         let calls = Calls::new(Arc::clone(&shared), options.engine, cores, options.reserve);
         let meter = Meter::start(Arc::clone(&calls)).map_err(ServiceError::Thread)?;
-        let app = Arc::new(App::new(shared, jobs, calls, waiters, (post, options.networks), tls.is_some()));
+        let rules = Rules { networks: options.networks, keys: keys.clone(), is_secure: tls.is_some() };
+        let app = Arc::new(App::new(shared, jobs, calls, waiters, post, rules));
         let told = Arc::clone(&app);
         let page = Arc::clone(&directory);
         let ground =
@@ -205,7 +213,7 @@ impl Service {
         })
     }
 
-    /// Reads anew what may have changed: the certificate, the tenants and their quotas; and goes by other settings from now on,
+    /// Reads anew what may have changed: the certificate, the keys of those who vouch for kernels, the tenants and their quotas; and goes by other settings from now on,
     /// when there are any.
     ///
     /// # Errors
@@ -218,7 +226,10 @@ impl Service {
         self.app.shared.directory.refresh()?;
         self.app.jobs.tell(Order::Refresh);
         self.app.calls.refresh();
+        // Each by itself: what is wrong with one keeps no other from being read.
+        let keys = self.app.keys.as_ref().map_or(Ok(()), |keys| keys.reload());
         self.tls.as_ref().map_or(Ok(()), |tls| tls.reload())?;
+        keys?;
         Ok(())
     }
 

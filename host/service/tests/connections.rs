@@ -50,6 +50,7 @@ fn options(data: &Path, limits: Limits) -> Options {
         engine: Arc::new(NoWorkers),
         courier: Arc::new(Nobody),
         networks: Networks::default(),
+        kernel_keys: None,
         changing: changing(limits),
     }
 }

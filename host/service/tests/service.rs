@@ -171,6 +171,7 @@ impl Place {
             engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
             courier: Arc::new(Nobody),
             networks: Networks::default(),
+            kernel_keys: None,
             changing: Changing { limits: Limits::default(), keep_jobs: Duration::from_secs(86_400) },
         };
         Service::start(options).unwrap()

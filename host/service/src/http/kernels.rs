@@ -15,15 +15,19 @@ use super::guard::need;
 use super::{App, Problem, blocking, body};
 use crate::blobs::Digest;
 use crate::job::KernelCheck;
+use crate::signature::{Signature, SignatureError};
 use crate::store::aliases;
 use crate::store::audit::{self, Act};
 use crate::store::contents;
-use crate::store::kernels::{self, KernelRow, Removed};
+use crate::store::kernels::{self, KernelRow, Removed, Signed};
 use crate::store::usage::{self, Usage};
 use crate::sweep;
-use crate::tenant::{Caller, Scope};
+use crate::tenant::{Caller, Scope, TenantId};
 
 type Who = Extension<Arc<Caller>>;
+
+/// A signature of minisign, in Base64.
+const SIGNATURE: &str = "taskhost-signature";
 
 /// Most rows of one answer.
 const MOST: u32 = 100;
@@ -63,7 +67,7 @@ pub(super) fn refuse_blocked(app: &App, kernel: &Digest) -> Result<(), Problem> 
 }
 
 /// Stores a kernel of this digest, `blake3:…`: it is looked at behind walls and compiled for its tenant alone.
-#[utoipa::path(put, path = "/v1/kernels/{reference}", params(("reference" = String, Path)), request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
+#[utoipa::path(put, path = "/v1/kernels/{reference}", params(("reference" = String, Path), ("taskhost-signature" = Option<String>, Header, description = "The signature of the kernel, as `minisign -S` writes it, in Base64; where the operator wants one")), request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
     responses((status = 200, description = "It was stored already", body = KernelRow), (status = 201, description = "It is stored", body = KernelRow)))]
 pub(super) async fn put(
     State(app): State<Arc<App>>,
@@ -75,7 +79,7 @@ pub(super) async fn put(
     need(&caller, Scope::KernelsWrite)?;
     let digest = digest(&reference)?;
     refuse_blocked(&app, &digest)?;
-    if let Some(kernel) = find(&app, &caller, digest).await? {
+    if let Some(kernel) = find(&app, &caller, digest).await?.filter(|kernel| is_vouched_for(&app, kernel)) {
         // It was sent before: what comes now need not be read to know what it is.
         return Ok((StatusCode::OK, Json(kernel)));
     }
@@ -83,7 +87,7 @@ pub(super) async fn put(
 }
 
 /// Stores a kernel; the answer tells its digest, for those who have nothing at hand that computes it.
-#[utoipa::path(post, path = "/v1/kernels", request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
+#[utoipa::path(post, path = "/v1/kernels", params(("taskhost-signature" = Option<String>, Header, description = "The signature of the kernel, as `minisign -S` writes it, in Base64; where the operator wants one")), request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
     responses((status = 200, description = "It was stored already", body = KernelRow), (status = 201, description = "It is stored", body = KernelRow)))]
 pub(super) async fn post(
     State(app): State<Arc<App>>,
@@ -107,6 +111,7 @@ async fn store(
     bytes: Body,
     expected: Option<Digest>,
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
+    let signature = signature(app, headers)?;
     let (limit, owner) = (("the kernel", caller.tenant.quotas.kernel_bytes), caller.tenant.id);
     if app.read(move |rows| kernels::count(rows, owner)).await? >= kernels::MOST {
         return Err(Problem::quota("kernels", kernels::MOST, kernels::MOST, Duration::from_secs(60)));
@@ -118,11 +123,32 @@ async fn store(
         return Err(Problem::unprocessable("digest-mismatch", format!("what came is {digest}")));
     }
     refuse_blocked(app, &digest)?;
-    if let Some(kernel) = find(app, caller, digest).await? {
+    let known = find(app, caller, digest).await?;
+    if let Some(kernel) = known.clone().filter(|kernel| is_vouched_for(app, kernel)) {
         return Ok((StatusCode::OK, Json(kernel)));
     }
     let (blobs, len, tenant) = (Arc::clone(&app.shared.blobs), blob.len(), caller.tenant.id);
     blocking(move || blobs.keep(blob)).await?.map_err(|error| Problem::io(&error))?;
+    let signed = match signature {
+        None => None,
+        Some(signature) => match vouched_for(app, tenant, digest, signature).await {
+            Ok(signed) => Some(signed),
+            Err(problem) => {
+                super::jobs::remove(app, vec![(tenant, digest)]).await?;
+                return Err(problem);
+            }
+        },
+    };
+    if let (Some(_), Some(signed)) = (known, signed.clone()) {
+        // It was stored before anybody had to vouch for it.
+        let act = act(caller, "kernel.sign", digest);
+        let kernel = app.write(move |rows| {
+            kernels::sign(rows, tenant, &digest, &signed)?;
+            audit::add(rows, &act)?;
+            kernels::find(rows, tenant, &digest)
+        });
+        return Ok((StatusCode::OK, Json(kernel.await?.ok_or_else(|| Problem::not_found("kernel"))?)));
+    }
     let began = std::time::Instant::now();
     let checked = check(app, caller, &digest).await;
     app.metrics.check.add(began.elapsed());
@@ -143,6 +169,9 @@ async fn store(
             return Ok(Err(stored));
         }
         kernels::add(rows, tenant, &digest, len, &info)?;
+        if let Some(signed) = &signed {
+            kernels::sign(rows, tenant, &digest, signed)?;
+        }
         audit::add(rows, &act)?;
         Ok(Ok(kernels::find(rows, tenant, &digest)?))
     });
@@ -153,6 +182,40 @@ async fn store(
             Err(body::full(caller, stored))
         }
     }
+}
+
+/// Whether a kernel that is stored needs nobody any more to vouch for it.
+fn is_vouched_for(app: &App, kernel: &KernelRow) -> bool {
+    app.keys.is_none() || kernel.signed_by.is_some()
+}
+
+/// The signature that a kernel comes with, where it needs one: before any of it is taken.
+fn signature(app: &App, headers: &HeaderMap) -> Result<Option<Signature>, Problem> {
+    let Some(keys) = &app.keys else { return Ok(None) };
+    let Some(given) = headers.get(SIGNATURE) else {
+        let detail = "kernels are taken only with a signature: send the file that `minisign -S` writes as \
+                      Taskhost-Signature, in Base64";
+        return Err(Problem::unprocessable("signature-missing", detail));
+    };
+    keys.signature(given.as_bytes()).map(Some).map_err(|error| wrong_signature(&error))
+}
+
+fn wrong_signature(error: &SignatureError) -> Problem {
+    Problem::unprocessable("signature-wrong", error.to_string())
+}
+
+/// Looks whether a kernel that is on the disk is what was signed.
+async fn vouched_for(app: &App, tenant: TenantId, digest: Digest, signature: Signature) -> Result<Signed, Problem> {
+    let blobs = Arc::clone(&app.shared.blobs);
+    let checked = blocking(move || {
+        let file = blobs.open(tenant, &digest).map_err(|error| SignatureError::Content(error.to_string()))?;
+        let file = file.ok_or_else(|| SignatureError::Content("it is gone".into()))?;
+        signature.check(file).map(|()| Signed { by: signature.key, text: signature.text })
+    });
+    checked.await?.map_err(|error| match error {
+        SignatureError::Content(why) => Problem::internal(&why),
+        error => wrong_signature(&error),
+    })
 }
 
 /// Looks at a kernel that is stored, in a sandbox.

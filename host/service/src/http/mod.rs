@@ -53,6 +53,7 @@ use tokio::sync::oneshot;
 use crate::blobs::Digest;
 use crate::call::Calls;
 use crate::job::{JobId, JobService, Order, Shared};
+use crate::signature::Keys;
 use crate::store;
 use crate::store::holds::{self, Ended};
 use crate::time::Moment;
@@ -88,6 +89,17 @@ impl Waiters {
     }
 }
 
+/// What the operator has said of what may be asked for.
+#[derive(Debug)]
+pub struct Rules {
+    /// What webhooks may reach beside public addresses.
+    pub networks: Networks,
+    /// Who has to vouch for kernels, where somebody has to.
+    pub keys: Option<Arc<Keys>>,
+    /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
+    pub is_secure: bool,
+}
+
 /// What all requests share.
 pub struct App {
     /// What jobs and requests share.
@@ -102,7 +114,8 @@ pub struct App {
     pub post: Arc<Post>,
     /// What they may reach beside public addresses.
     pub networks: Networks,
-    /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
+    /// Who has to vouch for kernels, where somebody has to.
+    pub keys: Option<Arc<Keys>>,
     is_secure: bool,
     began: Moment,
     sessions: session::Sessions,
@@ -123,9 +136,10 @@ impl App {
         jobs: JobService,
         calls: Arc<Calls>,
         waiters: Arc<Waiters>,
-        (post, networks): (Arc<Post>, Networks),
-        is_secure: bool,
+        post: Arc<Post>,
+        rules: Rules,
     ) -> Self {
+        let Rules { networks, keys, is_secure } = rules;
         Self {
             shared,
             jobs,
@@ -133,6 +147,7 @@ impl App {
             calls,
             post,
             networks,
+            keys,
             is_secure,
             began: Moment::now(),
             sessions: session::Sessions::default(),

@@ -22,7 +22,22 @@ pub struct KernelRow {
     pub created: Moment,
     /// What it is, as the sandbox found it.
     pub info: Value,
+    /// The number of the key that it was signed with, when it had to be.
+    pub signed_by: Option<String>,
+    /// The signature, as minisign wrote it.
+    pub signature: Option<String>,
 }
+
+/// Who has vouched for a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// The number of the key.
+    pub by: String,
+    /// The signature.
+    pub text: String,
+}
+
+const KERNEL: &str = "SELECT digest, bytes, created, info, signed_by, signature FROM kernels";
 
 fn kernel(row: &Row<'_>) -> rusqlite::Result<KernelRow> {
     let info: String = row.get(3)?;
@@ -31,6 +46,8 @@ fn kernel(row: &Row<'_>) -> rusqlite::Result<KernelRow> {
         bytes: row.get(1)?,
         created: Moment(row.get(2)?),
         info: serde_json::from_str(&info).unwrap_or(Value::Null),
+        signed_by: row.get(4)?,
+        signature: row.get(5)?,
     })
 }
 
@@ -46,13 +63,23 @@ pub fn add(connection: &Connection, tenant: TenantId, digest: &Digest, bytes: u6
     Ok(added > 0)
 }
 
+/// Somebody has vouched for a kernel of a tenant.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn sign(connection: &Connection, tenant: TenantId, digest: &Digest, signed: &Signed) -> Result<()> {
+    let sql = "UPDATE kernels SET signed_by = ?3, signature = ?4 WHERE tenant = ?1 AND digest = ?2";
+    connection.execute(sql, params![tenant.0, digest.to_string(), signed.by, signed.text])?;
+    Ok(())
+}
+
 /// A kernel of a tenant.
 ///
 /// # Errors
 /// When it cannot be read.
 pub fn find(connection: &Connection, tenant: TenantId, digest: &Digest) -> Result<Option<KernelRow>> {
-    let sql = "SELECT digest, bytes, created, info FROM kernels WHERE tenant = ?1 AND digest = ?2";
-    Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], kernel).optional()?)
+    let sql = format!("{KERNEL} WHERE tenant = ?1 AND digest = ?2");
+    Ok(connection.query_row(&sql, params![tenant.0, digest.to_string()], kernel).optional()?)
 }
 
 /// Whether a tenant has a kernel.
@@ -84,9 +111,8 @@ pub fn count(connection: &Connection, tenant: TenantId) -> Result<u64> {
 /// # Errors
 /// When they cannot be read.
 pub fn list(connection: &Connection, tenant: TenantId, after: &str, most: u32) -> Result<(Vec<KernelRow>, bool)> {
-    let sql =
-        "SELECT digest, bytes, created, info FROM kernels WHERE tenant = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3";
-    let mut statement = connection.prepare(sql)?;
+    let sql = format!("{KERNEL} WHERE tenant = ?1 AND digest > ?2 ORDER BY digest LIMIT ?3");
+    let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query(params![tenant.0, after, most])?;
     let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
