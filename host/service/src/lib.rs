@@ -20,6 +20,8 @@ pub mod backup;
 pub mod blobs;
 #[cfg(feature = "http")]
 pub mod call;
+#[cfg(feature = "http")]
+mod choice;
 pub mod counts;
 pub mod data;
 #[cfg(feature = "http")]

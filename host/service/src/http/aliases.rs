@@ -1,5 +1,6 @@
 //! `/v1/aliases`: names of kernels. Each change counts up a version, by which a race is noticed (`ETag`, `If-Match`).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -15,7 +16,7 @@ use super::kernels::act;
 use super::{App, Problem, body};
 use crate::blobs::Digest;
 use crate::name;
-use crate::store::aliases::{self, AliasChange, AliasRow, Named};
+use crate::store::aliases::{self, AliasChange, AliasRow, Named, Target};
 use crate::store::audit;
 use crate::tenant::{Caller, Scope};
 
@@ -29,6 +30,11 @@ pub(super) struct Meaning {
     /// The kernel.
     #[schema(value_type = String)]
     digest: Digest,
+    /// Other kernels that it is to mean now and then, by their digests: how often, from 0 to 1, all together at most 1. Each job and
+    /// each call has one of them.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, f64>)]
+    weights: BTreeMap<Digest, f64>,
 }
 
 /// All names.
@@ -72,10 +78,12 @@ pub(super) async fn put(
     name::check(&alias).map_err(|error| Problem::bad("bad-name", error.to_string()))?;
     let expected = expected(&headers)?;
     let meaning: Meaning = body::said(&headers, bytes).await?;
+    let target = Target { digest: meaning.digest, weights: meaning.weights };
+    target.check().map_err(|error| Problem::unprocessable("bad-weights", error.to_string()))?;
     let tenant = caller.tenant.id;
     let act = act(&caller, "alias.put", &alias);
     let named = app.write(move |rows| {
-        let named = aliases::name(rows, tenant, &alias, &meaning.digest, expected, &act.actor)?;
+        let named = aliases::name(rows, tenant, &alias, &target, expected, &act.actor)?;
         if matches!(named, Named::Done(_)) {
             audit::add(rows, &act)?;
         }

@@ -1,6 +1,5 @@
 //! `POST /v1/jobs/batch`: many jobs in one request, all of them or none, on the disk with one flush.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -179,7 +178,6 @@ fn before(
 
 /// Lays down the inputs of all, some at a time.
 async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many) -> Result<(Vec<JobSpec>, Fresh), Problem> {
-    let mut kernels: HashMap<String, Digest> = HashMap::new();
     let count = many.jobs.len();
     let mut specs: Vec<Option<JobSpec>> = (0..count).map(|_| None).collect();
     let (mut all, mut fresh) = (JoinSet::new(), Fresh::new());
@@ -187,14 +185,9 @@ async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many) -> Result<(Vec<J
     loop {
         while all.len() < TOGETHER {
             let Some((index, asked)) = waiting.next() else { break };
-            let known = kernels.get(asked.kernel()).copied();
-            let kernel = match known {
-                Some(kernel) => kernel,
-                None => {
-                    invoke::digest(app, caller, asked.kernel()).await.map_err(|problem| problem.with("index", index))?
-                }
-            };
-            kernels.insert(asked.kernel().to_owned(), kernel);
+            // What a name means is remembered, and may be another kernel each time.
+            let kernel = invoke::digest(app, caller, asked.kernel()).await;
+            let kernel = kernel.map_err(|problem| problem.with("index", index))?;
             let (app, caller) = (Arc::clone(app), Arc::clone(caller));
             all.spawn(async move {
                 let checked = match asked.keep(&app, &caller, kernel).await {

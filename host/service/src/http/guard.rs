@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::bucket::Buckets;
 use super::problem::{self, Logged, Rejected};
-use super::{App, Problem, page, routes, session};
+use super::{App, Problem, invoke, page, routes, session};
 use crate::random;
 use crate::store::audit::{self, Act, Origin};
 use crate::tenant::{Caller, Denied, Scope, TenantId, Token};
@@ -100,14 +100,16 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
     let who = response.extensions().get::<Arc<Caller>>();
     let (tenant, key) = (who.map(|caller| caller.tenant.name.as_str()), who.map(|caller| caller.key.as_str()));
     let job = response.headers().get("taskhost-job").and_then(|job| job.to_str().ok());
+    // Of a call: a name may mean one of several.
+    let kernel = response.headers().get(invoke::KERNEL).and_then(|kernel| kernel.to_str().ok());
     let (code, ms) = (u64::from(status.as_u16()), took.as_secs_f64() * 1000.0);
     let (request, path, trace) = (id.as_str(), path.as_str(), trace.as_deref());
     // Whatever a stranger wrote into the path is a text like others, and is written as one.
     if let Some(Logged(error)) = response.extensions().get() {
         let error = error.as_str();
-        tracing::error!(request, trace, method, path, status = code, tenant, key, job, ms, error, "request");
+        tracing::error!(request, trace, method, path, status = code, tenant, key, job, kernel, ms, error, "request");
     } else {
-        tracing::info!(request, trace, method, path, status = code, tenant, key, job, ms, "request");
+        tracing::info!(request, trace, method, path, status = code, tenant, key, job, kernel, ms, "request");
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id) {

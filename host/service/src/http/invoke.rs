@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::guard::need;
-use super::kernels::{refuse_blocked, resolve};
+use super::kernels::{refuse_blocked, resolve_all};
 use super::{App, Problem, body};
 use crate::blobs::Digest;
 use crate::call::{CallError, ItemFailure, Purpose};
+use crate::choice::choose;
+use crate::store::kernels::KernelRow;
 use crate::tenant::{Caller, Scope, TenantId};
 
 type Who = Extension<Arc<Caller>>;
@@ -32,6 +34,9 @@ const MOST_TIME: Duration = Duration::from_secs(30);
 
 /// Says how long, as does `timeout` behind the `?`.
 const TIME_HEADER: &str = "taskhost-timeout";
+
+/// Says which kernel was called.
+pub(super) const KERNEL: HeaderName = HeaderName::from_static("taskhost-kernel");
 
 /// Letters of what a kernel says that are passed on.
 const MESSAGE_LETTERS: usize = 1000;
@@ -59,9 +64,17 @@ struct Meaning {
     /// It has functions, but none that is called for an item.
     is_typed: bool,
     functions: Vec<String>,
+    /// What else it means now and then, and how often.
+    others: Vec<(f64, Arc<Meaning>)>,
 }
 
 impl Meaning {
+    /// What it means when this was drawn, from 0 to 1.
+    fn drawn(self: &Arc<Self>, draw: f64) -> Arc<Self> {
+        let other = choose(self.others.iter().map(|(weight, _)| *weight), draw);
+        Arc::clone(other.map_or(self, |other| &self.others[other].1))
+    }
+
     /// Whether there may be such a function, of which the name need only be what tells it from others: the engine knows.
     fn may_have(&self, name: &str) -> bool {
         let last = name.rsplit(['#', '.', '/']).next().unwrap_or(name);
@@ -90,9 +103,10 @@ impl Meanings {
     }
 }
 
-/// What a reference means, when that may be run.
+/// What a reference means this time, when that may be run.
 async fn meaning(app: &App, caller: &Caller, reference: &str) -> Result<Arc<Meaning>, Problem> {
-    let meaning = known_meaning(app, caller, reference).await?;
+    let known = known_meaning(app, caller, reference).await?;
+    let meaning = if known.others.is_empty() { known } else { known.drawn(app.draws.next()) };
     refuse_blocked(app, &meaning.digest)?;
     Ok(meaning)
 }
@@ -104,19 +118,27 @@ async fn known_meaning(app: &App, caller: &Caller, reference: &str) -> Result<Ar
     }
     // Before it is read: what changes meanwhile is read again the next time.
     let at = app.meanings.changes.load(Ordering::SeqCst);
-    let kernel = resolve(app, caller, reference).await?;
-    let digest = kernel.digest.parse().map_err(|_| Problem::internal("a digest that is kept cannot be read"))?;
-    let functions = kernel.info["functions"].as_array().into_iter().flatten();
-    let meaning = Arc::new(Meaning {
-        digest,
-        is_typed: kernel.info["kind"] == "typed",
-        functions: functions.filter_map(|function| Some(function["name"].as_str()?.to_owned())).collect(),
-    });
+    let (kernel, weights) = resolve_all(app, caller, reference).await?;
+    let mut others = Vec::new();
+    for (weight, other) in weights {
+        others.push((weight, Arc::new(of_kernel(&other, Vec::new())?)));
+    }
+    let meaning = Arc::new(of_kernel(&kernel, others)?);
     app.meanings.keep(tenant, reference, at, &meaning);
     Ok(meaning)
 }
 
-/// The kernel that a reference means, when it may be run.
+fn of_kernel(kernel: &KernelRow, others: Vec<(f64, Arc<Meaning>)>) -> Result<Meaning, Problem> {
+    let functions = kernel.info["functions"].as_array().into_iter().flatten();
+    Ok(Meaning {
+        digest: kernel.digest.parse().map_err(|_| Problem::internal("a digest that is kept cannot be read"))?,
+        is_typed: kernel.info["kind"] == "typed",
+        functions: functions.filter_map(|function| Some(function["name"].as_str()?.to_owned())).collect(),
+        others,
+    })
+}
+
+/// The kernel that a reference means this time, when it may be run.
 pub(super) async fn digest(app: &App, caller: &Caller, reference: &str) -> Result<Digest, Problem> {
     Ok(meaning(app, caller, reference).await?.digest)
 }
@@ -198,7 +220,26 @@ async fn call(
         return Err(Problem::paused());
     }
     let meaning = meaning(app, caller, reference).await?;
-    check(&meaning, function.as_deref())?;
+    // However it ends, it is told which one it was.
+    let mut response = match call_of(app, caller, &meaning, function, (headers, bytes), until).await {
+        Ok(response) => response,
+        Err(problem) => problem.into_response(),
+    };
+    if let Ok(kernel) = HeaderValue::from_str(&meaning.digest.to_string()) {
+        response.headers_mut().insert(KERNEL, kernel);
+    }
+    Ok(response)
+}
+
+async fn call_of(
+    app: &App,
+    caller: &Caller,
+    meaning: &Meaning,
+    function: Option<String>,
+    (headers, bytes): (&HeaderMap, Body),
+    until: Instant,
+) -> Result<Response, Problem> {
+    check(meaning, function.as_deref())?;
     let item = body::whole(headers, bytes, "the item", ITEM_BYTES).await?;
     let content_type = if function.is_some() { "application/json" } else { "application/octet-stream" };
     let purpose = Purpose {
@@ -287,9 +328,20 @@ mod tests {
     }
 
     #[test]
+    fn a_name_of_several_means_what_is_drawn() {
+        let one = |name: &[u8], others| {
+            Arc::new(Meaning { digest: Digest::of(name), is_typed: false, functions: Vec::new(), others })
+        };
+        let own = one(b"own", vec![(0.1, one(b"new", Vec::new())), (0.2, one(b"newer", Vec::new()))]);
+        let drawn = [0.05, 0.7, 0.15, 0.29, 0.3].map(|draw| own.drawn(draw).digest);
+        assert_eq!(drawn, [&b"new"[..], b"own", b"newer", b"newer", b"own"].map(Digest::of));
+    }
+
+    #[test]
     fn a_meaning_is_known_until_something_changes() {
         let meanings = Meanings::default();
-        let meaning = Arc::new(Meaning { digest: Digest::of(b"x"), is_typed: false, functions: Vec::new() });
+        let meaning =
+            Arc::new(Meaning { digest: Digest::of(b"x"), is_typed: false, functions: Vec::new(), others: Vec::new() });
         let tenant = TenantId(1);
         meanings.keep(tenant, "a", 0, &meaning);
         assert!(meanings.find(tenant, "a").is_some());

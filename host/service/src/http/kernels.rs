@@ -50,6 +50,33 @@ pub(super) async fn resolve(app: &App, caller: &Caller, reference: &str) -> Resu
     found.await?.ok_or_else(|| Problem::not_found("kernel"))
 }
 
+/// The same, and what a name means besides, with how often it does.
+pub(super) async fn resolve_all(
+    app: &App,
+    caller: &Caller,
+    reference: &str,
+) -> Result<(KernelRow, Vec<(f64, KernelRow)>), Problem> {
+    let kernel = resolve(app, caller, reference).await?;
+    let (tenant, name) = (caller.tenant.id, reference.to_owned());
+    if name.parse::<Digest>().is_ok() {
+        return Ok((kernel, Vec::new()));
+    }
+    let others = app.read(move |rows| {
+        let alias = aliases::alias_of(rows, tenant, &name)?;
+        let mut others = Vec::new();
+        for (digest, weight) in alias.into_iter().flat_map(|alias| alias.weights) {
+            // A name holds what it means.
+            if let Ok(digest) = digest.parse()
+                && let Some(other) = kernels::find(rows, tenant, &digest)?
+            {
+                others.push((weight, other));
+            }
+        }
+        Ok(others)
+    });
+    Ok((kernel, others.await?))
+}
+
 pub(super) fn act(caller: &Caller, action: &'static str, object: impl ToString) -> Act {
     Act {
         tenant: Some(caller.tenant.id),

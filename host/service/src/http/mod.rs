@@ -52,6 +52,7 @@ use tokio::sync::oneshot;
 
 use crate::blobs::Digest;
 use crate::call::Calls;
+use crate::choice::Draws;
 use crate::job::{JobId, JobService, Order, Shared};
 use crate::signature::Keys;
 use crate::store;
@@ -120,6 +121,7 @@ pub struct App {
     began: Moment,
     sessions: session::Sessions,
     meanings: invoke::Meanings,
+    draws: Draws,
     guard: guard::Guard,
     metrics: metrics::Metrics,
     incoming: body::Incoming,
@@ -152,6 +154,7 @@ impl App {
             began: Moment::now(),
             sessions: session::Sessions::default(),
             meanings: invoke::Meanings::default(),
+            draws: Draws::default(),
             guard: guard::Guard::default(),
             metrics: metrics::Metrics::default(),
             incoming: body::Incoming::default(),

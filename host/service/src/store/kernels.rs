@@ -144,6 +144,7 @@ pub enum Removed {
 pub fn remove(connection: &Connection, tenant: TenantId, digest: &Digest) -> Result<Removed> {
     let key = params![tenant.0, digest.to_string()];
     let held = "SELECT EXISTS (SELECT 1 FROM aliases WHERE tenant = ?1 AND digest = ?2)
+                    OR EXISTS (SELECT 1 FROM alias_weights WHERE tenant = ?1 AND digest = ?2)
                     OR EXISTS (SELECT 1 FROM jobs WHERE ended IS NULL AND tenant = ?1 AND kernel = ?2)";
     if connection.query_row(held, key, |row| row.get(0))? {
         return Ok(Removed::Held);
