@@ -6,7 +6,7 @@ use crate::random;
 
 /// Which of several things a draw from 0 to 1 comes to, each of which has so much of that; `None` when it is none of them.
 #[must_use]
-pub fn choose(weights: impl IntoIterator<Item = f64>, draw: f64) -> Option<usize> {
+pub(crate) fn choose(weights: impl IntoIterator<Item = f64>, draw: f64) -> Option<usize> {
     let mut until = 0.0;
     weights.into_iter().position(|weight| {
         until += weight;
@@ -16,7 +16,7 @@ pub fn choose(weights: impl IntoIterator<Item = f64>, draw: f64) -> Option<usize
 
 /// Numbers from 0 to 1, all as likely. They are no secrets: whoever has several may find out the next.
 #[derive(Debug)]
-pub struct Draws(AtomicU64);
+pub(crate) struct Draws(AtomicU64);
 
 impl Default for Draws {
     fn default() -> Self {
@@ -26,7 +26,7 @@ impl Default for Draws {
 
 impl Draws {
     /// The next one, below 1.
-    pub fn next(&self) -> f64 {
+    pub(crate) fn next(&self) -> f64 {
         // SplitMix64: any number of threads have one sequence, and none waits for another.
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
         let mut bits = self.0.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);

@@ -333,7 +333,7 @@ mod tests {
             Arc::new(Meaning { digest: Digest::of(name), is_typed: false, functions: Vec::new(), others })
         };
         let own = one(b"own", vec![(0.1, one(b"new", Vec::new())), (0.2, one(b"newer", Vec::new()))]);
-        let drawn = [0.05, 0.7, 0.15, 0.29, 0.3].map(|draw| own.drawn(draw).digest);
+        let drawn = [0.05, 0.7, 0.15, 0.29, 0.31].map(|draw| own.drawn(draw).digest);
         assert_eq!(drawn, [&b"new"[..], b"own", b"newer", b"newer", b"own"].map(Digest::of));
     }
 

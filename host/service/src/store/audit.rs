@@ -184,10 +184,12 @@ mod tests {
     use super::*;
     use crate::store::schema;
 
-    /// What a program of before has written.
+    /// What a program of before wrote, with schema 7.
     const OLD: &str = "INSERT INTO audit (at, tenant, actor, action, object, outcome, hash) VALUES
-        (1795269600000, 1, 'operator', 'tenant.create', 'anna', 'done', x'FIRST'),
-        (1795269600001, NULL, 'operator', 'page.link', '', 'done', x'SECOND')";
+        (1795328966535, 1, 'operator', 'tenant.create', 'anna', 'done',
+         x'00DB5D1185358422F90D7E3F349366B7131F0CA429E16B1B20A02832285ECDFD'),
+        (1795328966535, 1, 'operator', 'token.create', '0inzs7UZFh', 'done',
+         x'29ECAE27B03DB251E20DBFD6CDFBF31A4C82547E36AC2B8202B41042F4C98350')";
 
     fn act(address: Option<&str>) -> Act {
         let address = address.map(|address| address.parse().expect("an address"));
@@ -214,7 +216,7 @@ mod tests {
         let rows = rows(&old, Some(TenantId(1)), 0, 9).expect("read");
         let from: Vec<_> = rows.iter().map(|row| (row.address.as_deref(), row.request.as_deref())).collect();
         let known = (Some("192.0.2.7"), Some("word-1"));
-        assert_eq!(from, [(None, None), known, known, (None, None)]);
+        assert_eq!(from, [(None, None), (None, None), known, known, (None, None)]);
     }
 
     #[test]
