@@ -62,7 +62,7 @@ fn of_a_tenant_that_is_paused_nothing_is_started() {
     operator("pause anna");
     operator("resume");
     assert_eq!(bert.wait(&other)["state"], "succeeded");
-    assert_eq!(reason(&anna, &runs), "paused");
+    eventually("it waits", || reason(&anna, &runs) == "paused");
     operator("resume anna");
     eventually("it goes on", || reason(&anna, &runs) != "paused");
     anna.post(&format!("/v1/jobs/{runs}/cancel"), "").is(202);

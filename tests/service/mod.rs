@@ -61,3 +61,5 @@ mod tokens;
 mod uploads;
 #[cfg(feature = "serve")]
 mod webhooks;
+#[cfg(feature = "serve")]
+mod weights;

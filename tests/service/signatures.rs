@@ -98,7 +98,7 @@ fn a_signature_beside_the_kernel_goes_with_it() {
     place.write("echo.wat", KERNEL);
     place.write("token", &anna.token);
     let run = format!("run echo.wat --split lines --merge lines --server http://{} --token-file token", server.address);
-    let refused = place.taskhost(&run).input("a\nb\n").run().code(5);
+    let refused = place.taskhost(&run).input("a\nb\n").run().code(4);
     assert!(refused.stderr.contains("echo.wat: kernels are taken only with a signature"), "{}", refused.stderr);
     place.write("echo.wat.minisig", ANNAS);
     assert_eq!(place.taskhost(&run).input("a\nb\n").run().success().text(), "a\nb\n");

@@ -4,7 +4,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::client::{Client, Server};
-use crate::harness::Place;
+use crate::harness::{Place, eventually};
 
 fn made(client: &Client, asked: &Value) -> (Client, Value) {
     let made = client.post("/v1/tokens", asked.to_string()).is(201).json();
@@ -118,8 +118,13 @@ fn a_token_is_good_from_its_networks_alone() {
     let unknown = Client { address: anna.address.clone(), token: "th_x".into() };
     let (elsewhere, nobody) = (far.get("/v1/jobs").is(401), unknown.get("/v1/jobs").is(401));
     assert_eq!(elsewhere.text(), nobody.text());
-    let rows = anna.get("/v1/audit").is(200).json();
-    let found = rows["rows"].as_array().unwrap().iter().find(|row| row["action"] == "token.elsewhere").unwrap();
+    // Whoever shows it does not wait until that is written down.
+    let row = || {
+        let rows = anna.get("/v1/audit").is(200).json();
+        rows["rows"].as_array().unwrap().iter().find(|row| row["action"] == "token.elsewhere").cloned()
+    };
+    eventually("it is written down", || row().is_some());
+    let found = row().unwrap();
     assert_eq!((&found["actor"], &found["outcome"]), (&view["key"], &json!("refused")));
     assert_eq!(found["address"], "127.0.0.1");
     // It has not been used, and what it is good for stays so with the next server.

@@ -142,7 +142,7 @@ impl Answer {
         let problem = self.json();
         let text = problem["detail"].as_str().map_or_else(|| format!("status {}", self.status), str::to_owned);
         let exit = match (self.status, problem["code"].as_str().unwrap_or_default()) {
-            (422, "kernel-refused") => Exit::Refused,
+            (_, "kernel-refused" | "kernel-blocked" | "signature-missing" | "signature-wrong") => Exit::Refused,
             (400 | 422, _) => Exit::Usage,
             // A quota is a limit of all that its tenant runs.
             (429, _) | (413, _) => Exit::RunLimit,
