@@ -27,7 +27,8 @@ fn of_a_tenant_that_is_paused_nothing_is_started() {
     let place = Place::new();
     let operator = |command: &str| place.taskhost(&format!("tenant {command} --data data")).run().code(0);
     let server = Server::start(&place);
-    let (anna, bert) = (server.tenant(&place, "anna", ""), server.tenant(&place, "bert", ""));
+    let (anna, bert) =
+        (server.tenant(&place, "anna", "--requests 1000000"), server.tenant(&place, "bert", "--requests 1000000"));
     anna.kernel("primes");
     bert.kernel("primes");
     let runs = anna.submit(&job("primes", LONG));
@@ -80,7 +81,7 @@ fn a_kernel_that_is_blocked_is_nobodys() {
     let place = Place::new();
     let operator = |command: &str| place.taskhost(&format!("tenant {command} --data data")).run().code(0);
     let server = Server::start(&place);
-    let anna = server.tenant(&place, "anna", "--concurrent-jobs 1");
+    let anna = server.tenant(&place, "anna", "--concurrent-jobs 1 --requests 1000000");
     let bert = server.tenant(&place, "bert", "");
     let digest = anna.kernel("primes");
     anna.kernel("wordcount");

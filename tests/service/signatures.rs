@@ -44,7 +44,7 @@ fn a_kernel_is_taken_when_somebody_vouches_for_it() {
     let early = server.tenant(&place, "early", "");
     let digest = early.kernel_of(KERNEL);
     server.end(Signal::TERM).code(0);
-    place.write("keys.pub", &format!("untrusted comment: minisign public key\n{ANNAS_KEY}\n"));
+    place.write("keys.pub", format!("untrusted comment: minisign public key\n{ANNAS_KEY}\n"));
     let server = Server::start_with(&place, "--kernel-keys keys.pub");
     let (early, anna) = (early.at(&server), server.tenant(&place, "anna", ""));
     for answer in
@@ -71,7 +71,7 @@ fn a_kernel_is_taken_when_somebody_vouches_for_it() {
     assert!(early.get(&format!("/v1/kernels/{digest}")).is(200).json()["signed_by"].is_null());
     assert_eq!(store(&early, KERNEL, BY_ANNA).is(200).json()["signed_by"], "0707070707070707");
     // Keys are read again while it runs; what is stored stays.
-    place.write("keys.pub", &format!("# Anna has left.\n{BERTS_KEY}\n"));
+    place.write("keys.pub", format!("# Anna has left.\n{BERTS_KEY}\n"));
     server.running.process.signal(Signal::HUP);
     let bert = server.tenant(&place, "bert", "");
     eventually("the new key is good", || store(&bert, KERNEL, BY_BERT).status / 100 == 2);
