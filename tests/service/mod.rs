@@ -23,6 +23,8 @@ mod counts;
 #[cfg(feature = "serve")]
 mod description;
 #[cfg(feature = "serve")]
+mod digests;
+#[cfg(feature = "serve")]
 mod drain;
 #[cfg(feature = "serve")]
 mod examples;

@@ -7,7 +7,7 @@ use super::client::{Answer, Client, Server};
 use crate::harness::{Place, eventually};
 
 /// A kernel that gives each item back, to its last letter: it is signed.
-const KERNEL: &str = r#"(module
+pub(super) const KERNEL: &str = r#"(module
   (memory (export "memory") 1)
   (func (export "taskhost_alloc") (param i32) (result i32) (i32.const 1024))
   (func (export "taskhost_process") (param i32 i32) (result i64)

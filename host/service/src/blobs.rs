@@ -4,6 +4,7 @@
 //! not at all.
 
 mod part;
+mod sha256;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -17,6 +18,7 @@ use crate::tenant::TenantId;
 use crate::time::Moment;
 
 pub use part::Part;
+pub use sha256::{ContentName, ContentNameError, Sha256};
 
 /// What a content is known by: its BLAKE3, written `blake3:` and 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,6 +140,7 @@ pub struct NewBlob {
     path: PathBuf,
     file: File,
     hasher: blake3::Hasher,
+    sha256: sha256::Hasher,
 }
 
 impl NewBlob {
@@ -147,6 +150,7 @@ impl NewBlob {
     /// When they cannot be written.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
+        self.sha256.update(bytes);
         self.file.write_all(bytes)
     }
 
@@ -166,6 +170,21 @@ impl NewBlob {
     #[must_use]
     pub fn digest(&self) -> Digest {
         Digest(*self.hasher.finalize().as_bytes())
+    }
+
+    /// Its SHA-256; `None` in a program that has nobody who would ask for it.
+    #[must_use]
+    pub fn sha256(&self) -> Option<Sha256> {
+        self.sha256.sha256()
+    }
+
+    /// Whether it is what somebody calls it.
+    #[must_use]
+    pub fn is(&self, name: ContentName) -> bool {
+        match name {
+            ContentName::Blake3(digest) => self.digest() == digest,
+            ContentName::Sha256(sha256) => self.sha256() == Some(sha256),
+        }
     }
 }
 
@@ -232,7 +251,7 @@ impl Blobs for LocalBlobs {
         make_folder(&folder)?;
         let path = folder.join(random::word(20));
         let file = OpenOptions::new().create_new(true).read(true).write(true).mode(0o400).open(&path)?;
-        Ok(NewBlob { tenant, path, file, hasher: blake3::Hasher::new() })
+        Ok(NewBlob { tenant, path, file, hasher: blake3::Hasher::new(), sha256: sha256::Hasher::new() })
     }
 
     fn keep(&self, blob: NewBlob) -> io::Result<(Digest, u64)> {

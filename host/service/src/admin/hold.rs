@@ -4,9 +4,9 @@ use rusqlite::Connection;
 
 use super::AdminAnswer;
 use super::perform::{act, refused, unknown};
-use crate::blobs::Digest;
+use crate::blobs::{ContentName, Digest};
 use crate::store::audit::{self, Act, Origin};
-use crate::store::{self, access, holds};
+use crate::store::{self, access, holds, names};
 use crate::tenant::{Directory, TenantId};
 
 /// Bytes of a reason: it is told to tenants with every refusal.
@@ -59,12 +59,22 @@ pub(super) fn resume(directory: &Directory, name: Option<String>) -> store::Resu
     hold(directory, name, "tenant.resume", holds::resume)
 }
 
-fn no_digest(text: &str) -> AdminAnswer {
-    refused(format!("{text:?} is no digest: `taskhost inspect KERNEL.wasm` tells that of a file"))
+/// What a kernel is kept under, whatever it is called.
+fn digest(directory: &Directory, text: &str) -> store::Result<Result<Digest, AdminAnswer>> {
+    let Ok(name) = text.parse::<ContentName>() else {
+        let how = "blake3: and what `b3sum KERNEL.wasm` says, or sha256: and what `sha256sum` does";
+        return Ok(Err(refused(format!("{text:?} is no digest, which is {how}"))));
+    };
+    let found = directory.store().read(|rows| names::kernel(rows, None, name))?;
+    let unknown = || refused(format!("nobody has stored {text} by now: call it by its blake3:, as `b3sum` tells it"));
+    Ok(found.ok_or_else(unknown))
 }
 
 pub(super) fn block(directory: &Directory, text: &str, reason: String) -> store::Result<AdminAnswer> {
-    let Ok(digest) = text.parse::<Digest>() else { return Ok(no_digest(text)) };
+    let digest = match digest(directory, text)? {
+        Ok(digest) => digest,
+        Err(refused) => return Ok(refused),
+    };
     if reason.len() > REASON_BYTES || reason.chars().any(char::is_control) {
         return Ok(refused(format!("a reason has at most {REASON_BYTES} bytes, and no control characters")));
     }
@@ -85,7 +95,10 @@ pub(super) fn block(directory: &Directory, text: &str, reason: String) -> store:
 }
 
 pub(super) fn unblock(directory: &Directory, text: &str) -> store::Result<AdminAnswer> {
-    let Ok(digest) = text.parse::<Digest>() else { return Ok(no_digest(text)) };
+    let digest = match digest(directory, text)? {
+        Ok(digest) => digest,
+        Err(refused) => return Ok(refused),
+    };
     let was_blocked = directory.store().write(move |rows| {
         let was_blocked = holds::unblock(rows, &digest)?;
         if was_blocked {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _, Per
 use std::path::{Path, PathBuf};
 
 use super::NewBlob;
+use super::sha256::Hasher;
 use crate::tenant::TenantId;
 use crate::time::Moment;
 
@@ -74,16 +75,20 @@ impl Part {
     /// When it cannot be read.
     pub fn whole(mut self) -> io::Result<NewBlob> {
         self.file.rewind()?;
-        let (mut hasher, mut buffer) = (blake3::Hasher::new(), vec![0; 256 << 10]);
+        let (mut hasher, mut sha256) = (blake3::Hasher::new(), Hasher::new());
+        let mut buffer = vec![0; 256 << 10];
         loop {
             match self.file.read(&mut buffer)? {
                 0 => break,
-                read => hasher.update(&buffer[..read]),
-            };
+                read => {
+                    hasher.update(&buffer[..read]);
+                    sha256.update(&buffer[..read]);
+                }
+            }
         }
         // As of every content: nobody may write to it.
         self.file.set_permissions(Permissions::from_mode(0o400))?;
-        Ok(NewBlob { tenant: self.tenant, path: self.path, file: self.file, hasher })
+        Ok(NewBlob { tenant: self.tenant, path: self.path, file: self.file, hasher, sha256 })
     }
 }
 

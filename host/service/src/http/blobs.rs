@@ -13,14 +13,25 @@ use utoipa::ToSchema;
 use super::guard::need;
 use super::uploads::{self, UploadView};
 use super::{App, Problem, blocking, body, range};
-use crate::blobs::Digest;
+use crate::blobs::{ContentName, ContentNameError, Digest};
 use crate::store::contents::{self, Removed, Stay};
+use crate::store::names;
 use crate::tenant::{Caller, Scope};
 
 type Who = Extension<Arc<Caller>>;
 
-fn digest(text: &str) -> Result<Digest, Problem> {
-    text.parse().map_err(|error: crate::blobs::DigestError| Problem::bad("bad-digest", error.to_string()))
+fn named(text: &str) -> Result<ContentName, Problem> {
+    text.parse().map_err(|error: ContentNameError| Problem::bad("bad-digest", error.to_string()))
+}
+
+/// What a content is kept under, whatever it is called.
+async fn digest(app: &App, caller: &Caller, name: ContentName) -> Result<Digest, Problem> {
+    let tenant = caller.tenant.id;
+    let found = match name {
+        ContentName::Blake3(digest) => Some(digest),
+        ContentName::Sha256(_) => app.read(move |rows| names::content(rows, tenant, name)).await?,
+    };
+    found.ok_or_else(|| Problem::not_found("content"))
 }
 
 async fn store(
@@ -28,13 +39,13 @@ async fn store(
     caller: &Caller,
     headers: &HeaderMap,
     bytes: Body,
-    expected: Option<Digest>,
+    expected: Option<ContentName>,
 ) -> Result<(StatusCode, Json<BlobView>), Problem> {
     need(caller, Scope::JobsWrite)?;
     let limit = ("the content", u64::MAX);
     let arrived = body::content(app, caller, headers, bytes, limit).await?;
     if let Some(expected) = expected
-        && arrived.blob.digest() != expected
+        && !arrived.blob.is(expected)
     {
         let found = arrived.blob.digest();
         return Err(Problem::unprocessable("digest-mismatch", format!("what came is {found}")));
@@ -63,7 +74,7 @@ pub(super) async fn post(
     store(&app, &caller, &headers, bytes, None).await
 }
 
-/// Stores a content of this digest; with `Content-Range` a part of it, which goes on where the last one ended (`Upload-Offset`).
+/// Stores a content of this digest (`blake3:…` or `sha256:…`); with `Content-Range` a part of it, which goes on where the last one ended (`Upload-Offset`).
 #[utoipa::path(put, path = "/v1/blobs/{digest}", params(("digest" = String, Path), ("content-range" = Option<String>, Header, description = "`bytes FROM-LAST/ALL`")),
     request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     responses((status = 201, description = "It is stored", body = BlobView), (status = 202, description = "A part of it is", body = UploadView)))]
@@ -74,11 +85,14 @@ pub(super) async fn put(
     headers: HeaderMap,
     bytes: Body,
 ) -> Result<Response, Problem> {
-    let digest = digest(&name)?;
+    let name = named(&name)?;
     need(&caller, Scope::JobsWrite)?;
-    match uploads::range(&headers)? {
-        Some(range) => uploads::put(&app, &caller, &headers, bytes, digest, range).await,
-        None => Ok(store(&app, &caller, &headers, bytes, Some(digest)).await?.into_response()),
+    match (uploads::range(&headers)?, name) {
+        (Some(range), ContentName::Blake3(digest)) => uploads::put(&app, &caller, &headers, bytes, digest, range).await,
+        (Some(_), ContentName::Sha256(_)) => {
+            Err(Problem::bad("bad-range", "a content that comes in parts is called by its blake3:"))
+        }
+        (None, name) => Ok(store(&app, &caller, &headers, bytes, Some(name)).await?.into_response()),
     }
 }
 
@@ -96,7 +110,7 @@ pub(super) async fn get(
     if !(method == Method::HEAD && caller.may(Scope::JobsWrite)) {
         need(&caller, Scope::ResultsRead)?;
     }
-    let digest = digest(&name)?;
+    let digest = digest(&app, &caller, named(&name)?).await?;
     match send(&app, &caller, &headers, &digest, "application/octet-stream").await {
         Err(problem) if problem.is_not_found() => uploads::missing(&app, &caller, digest, problem).await,
         sent => sent,
@@ -128,7 +142,7 @@ pub(super) async fn delete(
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
     need(&caller, Scope::JobsWrite)?;
-    let (tenant, digest) = (caller.tenant.id, digest(&name)?);
+    let (tenant, digest) = (caller.tenant.id, digest(&app, &caller, named(&name)?).await?);
     match app.write(move |rows| contents::remove(rows, tenant, &digest)).await? {
         Removed::Unknown if uploads::give_up(&app, tenant, digest).await? => Ok(StatusCode::NO_CONTENT),
         Removed::Unknown => Err(Problem::not_found("content")),

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{App, Problem, blocking, uploads};
 use crate::blobs::{Blobs, Digest, NewBlob};
 use crate::store::contents::{self, Stay};
+use crate::store::names;
 use crate::store::uploads as rows_of_parts;
 use crate::sweep;
 use crate::tenant::{Caller, TenantId};
@@ -241,6 +242,7 @@ fn over_quota(quota: u64, stored: u64) -> Problem {
 pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Stay) -> Result<(Digest, u64), Problem> {
     let (blobs, tenant) = (Arc::clone(&app.shared.blobs), caller.tenant.id);
     let Arrived { blob, in_parts, _counted } = arrived;
+    let sha256 = blob.sha256();
     let kept = blocking(move || blobs.keep(blob)).await?;
     let (digest, bytes) = kept.map_err(|error| Problem::io(&error))?;
     let (blobs, quota) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
@@ -256,6 +258,9 @@ pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Sta
             return Ok(Some(stored));
         }
         contents::add(rows, tenant, &digest, bytes, stay)?;
+        if let Some(sha256) = &sha256 {
+            names::note_content(rows, tenant, &digest, sha256)?;
+        }
         Ok(None)
     });
     if let Some(stored) = written.await? {

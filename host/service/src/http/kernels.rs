@@ -13,13 +13,14 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::guard::need;
 use super::{App, Problem, blocking, body};
-use crate::blobs::Digest;
+use crate::blobs::{ContentName, ContentNameError, Digest};
 use crate::job::KernelCheck;
 use crate::signature::{Signature, SignatureError};
 use crate::store::aliases;
 use crate::store::audit::{self, Act};
 use crate::store::contents;
 use crate::store::kernels::{self, KernelRow, Removed, Signed};
+use crate::store::names;
 use crate::store::usage::{self, Usage};
 use crate::sweep;
 use crate::tenant::{Caller, Scope, TenantId};
@@ -32,8 +33,8 @@ const SIGNATURE: &str = "taskhost-signature";
 /// Most rows of one answer.
 const MOST: u32 = 100;
 
-fn digest(text: &str) -> Result<Digest, Problem> {
-    text.parse().map_err(|error: crate::blobs::DigestError| Problem::bad("bad-digest", error.to_string()))
+fn named(text: &str) -> Result<ContentName, Problem> {
+    text.parse().map_err(|error: ContentNameError| Problem::bad("bad-digest", error.to_string()))
 }
 
 /// The kernel that a digest or an alias of this tenant means.
@@ -42,7 +43,7 @@ pub(super) async fn resolve(app: &App, caller: &Caller, reference: &str) -> Resu
     let name = reference.to_owned();
     let found = app.read(move |rows| {
         let digest = match name.parse() {
-            Ok(digest) => Some(digest),
+            Ok(named) => names::kernel(rows, Some(tenant), named)?,
             Err(_) => aliases::alias_of(rows, tenant, &name)?.and_then(|alias| alias.digest.parse().ok()),
         };
         digest.map(|digest| kernels::find(rows, tenant, &digest)).transpose().map(Option::flatten)
@@ -58,7 +59,7 @@ pub(super) async fn resolve_all(
 ) -> Result<(KernelRow, Vec<(f64, KernelRow)>), Problem> {
     let kernel = resolve(app, caller, reference).await?;
     let (tenant, name) = (caller.tenant.id, reference.to_owned());
-    if name.parse::<Digest>().is_ok() {
+    if name.parse::<ContentName>().is_ok() {
         return Ok((kernel, Vec::new()));
     }
     let others = app.read(move |rows| {
@@ -93,7 +94,7 @@ pub(super) fn refuse_blocked(app: &App, kernel: &Digest) -> Result<(), Problem> 
     app.shared.directory.blocked(kernel).map_or(Ok(()), |reason| Err(Problem::blocked(&reason)))
 }
 
-/// Stores a kernel of this digest, `blake3:…`: it is looked at behind walls and compiled for its tenant alone.
+/// Stores a kernel of this digest, `blake3:…` or `sha256:…`: it is looked at behind walls and compiled for its tenant alone.
 #[utoipa::path(put, path = "/v1/kernels/{reference}", params(("reference" = String, Path), ("taskhost-signature" = Option<String>, Header, description = "The signature of the kernel, as `minisign -S` writes it, in Base64; where the operator wants one")), request_body(content((Vec<u8> = "application/wasm"), (Vec<u8> = "application/octet-stream"))),
     responses((status = 200, description = "It was stored already", body = KernelRow), (status = 201, description = "It is stored", body = KernelRow)))]
 pub(super) async fn put(
@@ -104,13 +105,16 @@ pub(super) async fn put(
     bytes: Body,
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     need(&caller, Scope::KernelsWrite)?;
-    let digest = digest(&reference)?;
-    refuse_blocked(&app, &digest)?;
-    if let Some(kernel) = find(&app, &caller, digest).await?.filter(|kernel| is_vouched_for(&app, kernel)) {
-        // It was sent before: what comes now need not be read to know what it is.
-        return Ok((StatusCode::OK, Json(kernel)));
+    let (name, tenant) = (named(&reference)?, caller.tenant.id);
+    let known = app.read(move |rows| names::kernel(rows, Some(tenant), name)).await?;
+    if let Some(digest) = known {
+        refuse_blocked(&app, &digest)?;
+        if let Some(kernel) = find(&app, &caller, digest).await?.filter(|kernel| is_vouched_for(&app, kernel)) {
+            // It was sent before: what comes now need not be read to know what it is.
+            return Ok((StatusCode::OK, Json(kernel)));
+        }
     }
-    store(&app, &caller, &headers, bytes, Some(digest)).await
+    store(&app, &caller, &headers, bytes, Some(name)).await
 }
 
 /// Stores a kernel; the answer tells its digest, for those who have nothing at hand that computes it.
@@ -136,7 +140,7 @@ async fn store(
     caller: &Caller,
     headers: &HeaderMap,
     bytes: Body,
-    expected: Option<Digest>,
+    expected: Option<ContentName>,
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     let signature = signature(app, headers)?;
     let (limit, owner) = (("the kernel", caller.tenant.quotas.kernel_bytes), caller.tenant.id);
@@ -146,13 +150,20 @@ async fn store(
     // What came counts as such until it counts as kept.
     let (blob, _counted) = body::content(app, caller, headers, bytes, limit).await?.into_parts();
     let digest = blob.digest();
-    if expected.is_some_and(|expected| expected != digest) {
+    if expected.is_some_and(|expected| !blob.is(expected)) {
         return Err(Problem::unprocessable("digest-mismatch", format!("what came is {digest}")));
     }
     refuse_blocked(app, &digest)?;
+    let sha256 = blob.sha256();
     let known = find(app, caller, digest).await?;
     if let Some(kernel) = known.clone().filter(|kernel| is_vouched_for(app, kernel)) {
-        return Ok((StatusCode::OK, Json(kernel)));
+        let Some(sha256) = sha256.filter(|_| kernel.sha256.is_none()) else {
+            return Ok((StatusCode::OK, Json(kernel)));
+        };
+        // It was stored before that was written down.
+        let tenant = caller.tenant.id;
+        app.write(move |rows| names::note_kernel(rows, tenant, &digest, &sha256)).await?;
+        return Ok((StatusCode::OK, Json(KernelRow { sha256: Some(sha256.to_string()), ..kernel })));
     }
     let (blobs, len, tenant) = (Arc::clone(&app.shared.blobs), blob.len(), caller.tenant.id);
     blocking(move || blobs.keep(blob)).await?.map_err(|error| Problem::io(&error))?;
@@ -171,6 +182,9 @@ async fn store(
         let act = act(caller, "kernel.sign", digest);
         let kernel = app.write(move |rows| {
             kernels::sign(rows, tenant, &digest, &signed)?;
+            if let Some(sha256) = &sha256 {
+                names::note_kernel(rows, tenant, &digest, sha256)?;
+            }
             audit::add(rows, &act)?;
             kernels::find(rows, tenant, &digest)
         });
@@ -196,6 +210,9 @@ async fn store(
             return Ok(Err(stored));
         }
         kernels::add(rows, tenant, &digest, len, &info)?;
+        if let Some(sha256) = &sha256 {
+            names::note_kernel(rows, tenant, &digest, sha256)?;
+        }
         if let Some(signed) = &signed {
             kernels::sign(rows, tenant, &digest, signed)?;
         }
@@ -328,7 +345,9 @@ pub(super) async fn delete(
     Path(reference): Path<String>,
 ) -> Result<StatusCode, Problem> {
     need(&caller, Scope::KernelsWrite)?;
-    let (tenant, digest) = (caller.tenant.id, digest(&reference)?);
+    let (tenant, name) = (caller.tenant.id, named(&reference)?);
+    let digest = app.read(move |rows| names::kernel(rows, Some(tenant), name)).await?;
+    let digest = digest.ok_or_else(|| Problem::not_found("kernel"))?;
     let act = act(&caller, "kernel.delete", digest);
     let removed = app.write(move |rows| {
         let removed = kernels::remove(rows, tenant, &digest)?;

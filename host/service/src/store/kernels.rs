@@ -22,6 +22,8 @@ pub struct KernelRow {
     pub created: Moment,
     /// What it is, as the sandbox found it.
     pub info: Value,
+    /// Its SHA-256, by which it is found, too; none of one that was stored before that was written down.
+    pub sha256: Option<String>,
     /// The number of the key that it was signed with, when it had to be.
     pub signed_by: Option<String>,
     /// The signature, as minisign wrote it.
@@ -37,7 +39,7 @@ pub struct Signed {
     pub text: String,
 }
 
-const KERNEL: &str = "SELECT digest, bytes, created, info, signed_by, signature FROM kernels";
+const KERNEL: &str = "SELECT digest, bytes, created, info, signed_by, signature, sha256 FROM kernels";
 
 fn kernel(row: &Row<'_>) -> rusqlite::Result<KernelRow> {
     let info: String = row.get(3)?;
@@ -48,6 +50,7 @@ fn kernel(row: &Row<'_>) -> rusqlite::Result<KernelRow> {
         info: serde_json::from_str(&info).unwrap_or(Value::Null),
         signed_by: row.get(4)?,
         signature: row.get(5)?,
+        sha256: row.get(6)?,
     })
 }
 

@@ -13,6 +13,7 @@ pub mod holds;
 pub mod jobs;
 pub mod kernels;
 pub mod listing;
+pub mod names;
 pub mod retention;
 mod schema;
 pub mod uploads;
