@@ -12,7 +12,7 @@ use std::io::Write as _;
 
 pub(crate) use outcome::Outcome;
 pub(crate) use place::Place;
-pub(crate) use processes::{Process, no_worker_is_left};
+pub(crate) use processes::{GONE_WITHIN, Process, no_worker_is_left};
 pub(crate) use program::{Program, Running};
 pub(crate) use random::{Random, rounds};
 

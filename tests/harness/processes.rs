@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 /// How long a process may take to go away after its coordinator did. It takes less than a millisecond.
-const GONE_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const GONE_WITHIN: Duration = Duration::from_secs(20);
 
 /// A process that cannot be mistaken for a later one of the same number.
 #[derive(Debug)]

@@ -145,7 +145,7 @@ fn a_job_of_which_the_process_always_dies_is_given_up_and_others_are_not() {
 }
 
 /// The runs that a server has started.
-fn runs_of(server: &Server) -> Vec<Process> {
+pub(super) fn runs_of(server: &Server) -> Vec<Process> {
     let workers: Vec<u32> = server.running.process.workers().iter().map(|worker| worker.id).collect();
     let children = std::fs::read_dir(server.running.process.file("task")).into_iter().flatten().filter_map(Result::ok);
     let children = children.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());

@@ -3,8 +3,9 @@
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::chaos::runs_of;
 use super::client::{Client, Server, raw};
-use crate::harness::{Place, eventually};
+use crate::harness::{GONE_WITHIN, Place, Process, eventually};
 
 /// So many items of some hundredths of a second each.
 fn submit(client: &Client, items: usize) -> String {
@@ -77,6 +78,52 @@ fn a_server_that_hears_sighup_goes_on() {
     assert_eq!(raw(&server.address, "GET", "/readyz", "", b"").is(200).text(), "ready\n");
     assert_eq!(anna.get(&format!("/v1/jobs/{long}")).is(200).json()["attempts"], 1);
     anna.post(&format!("/v1/jobs/{long}/cancel"), "").is(202);
+    eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
+    server.end(Signal::TERM).code(0);
+}
+
+#[test]
+fn of_a_hundred_jobs_none_is_lost_and_no_process_stays() {
+    const TENANTS: usize = 10;
+    const JOBS: usize = 10;
+    let place = Place::new();
+    let server = Server::start(&place);
+    let tenants: Vec<Client> = (0..TENANTS)
+        .map(|number| {
+            let tenant = server.tenant(&place, &format!("tenant{number}"), "--requests 1000000");
+            tenant.kernel("primes");
+            tenant
+        })
+        .collect();
+    let submit = |tenant: &Client, items: usize| {
+        let input = "0 100000\n".repeat(items);
+        tenant.submit(&json!({ "kernel": "primes", "input": { "text": input }, "parameters": { "batch": 1 } }))
+    };
+    // From each tenant in turn, so that all of them have some that run.
+    let jobs: Vec<(usize, usize, String)> = (1..=JOBS)
+        .flat_map(|items| (0..TENANTS).map(move |tenant| (tenant, items)))
+        .map(|(tenant, items)| (tenant, items, submit(&tenants[tenant], items)))
+        .collect();
+    let mut runs = Vec::new();
+    eventually("some run", || {
+        runs = runs_of(&server);
+        runs.len() >= 4
+    });
+    let workers: Vec<_> = runs.iter().flat_map(Process::workers).collect();
+    server.end(Signal::TERM).code(0);
+    for process in runs.iter().chain(&workers) {
+        assert!(process.is_gone_within(GONE_WITHIN), "process {}", process.id);
+    }
+    let server = Server::start(&place);
+    for (tenant, items, job) in &jobs {
+        let tenant = tenants[*tenant].at(&server);
+        let ended = tenant.wait(job);
+        assert_eq!((&ended["state"], &ended["items"]), (&json!("succeeded"), &json!(items)), "{ended}");
+        assert_eq!(tenant.get(&format!("/v1/jobs/{job}/result")).is(200).text(), "9592\n".repeat(*items));
+    }
+    for tenant in &tenants {
+        assert_eq!(tenant.at(&server).used("jobs"), JOBS as u64);
+    }
     eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);
     server.end(Signal::TERM).code(0);
 }

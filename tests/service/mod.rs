@@ -21,6 +21,8 @@ mod config;
 #[cfg(feature = "serve")]
 mod counts;
 #[cfg(feature = "serve")]
+mod crowd;
+#[cfg(feature = "serve")]
 mod description;
 #[cfg(feature = "serve")]
 mod digests;

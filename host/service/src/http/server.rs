@@ -10,8 +10,11 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::{Extension, Router};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -186,7 +189,7 @@ async fn greet(
     stopped: watch::Receiver<bool>,
 ) {
     let Ok(peer) = stream.peer_addr() else { return };
-    let router = router.layer(Extension(Peer(peer.ip())));
+    let service = FromPeer { service: TowerToHyperService::new(router), peer: Peer(peer.ip()) };
     // Of one that never says anything, the timer for heads knows nothing.
     if !matches!(tokio::time::timeout(limits.head, stream.readable()).await, Ok(Ok(()))) {
         return;
@@ -195,25 +198,41 @@ async fn greet(
     let _ = stream.set_nodelay(true);
     let stream = Patient::new(stream, limits.silence);
     match tls {
-        None => connection(router, stream, limits, stopped).await,
+        None => connection(service, stream, limits, stopped).await,
         Some(tls) => {
             // However it fails, whoever was on the other side knows more of it.
             if let Ok(Ok(stream)) = tokio::time::timeout(limits.head, tls.accept(stream)).await {
-                connection(router, stream, limits, stopped).await;
+                connection(service, stream, limits, stopped).await;
             }
         }
     }
 }
 
+/// All places, for who is on the other side of one connection. To give the router itself such a layer would copy it.
+struct FromPeer {
+    service: TowerToHyperService<Router>,
+    peer: Peer,
+}
+
+impl Service<Request<Incoming>> for FromPeer {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.service.call(request)
+    }
+}
+
 async fn connection(
-    router: Router,
+    service: FromPeer,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     limits: Limits,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(HEAD_BYTES).max_headers(HEAD_LINES);
-    let service = TowerToHyperService::new(router);
     let (mut connection, mut stop) =
         (pin!(http.serve_connection(TokioIo::new(stream), service)), pin!(stopped.changed()));
     let mut is_stopping = false;
