@@ -231,3 +231,30 @@ fn a_session_is_for_its_own_page_alone() {
     let outcome = server.end(Signal::TERM).code(0);
     assert!(!outcome.stderr.contains(cookie.split('=').nth(1).unwrap()), "{}", outcome.stderr);
 }
+
+#[test]
+fn the_interface_is_described_for_people_without_a_token_and_without_a_script() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let page = raw(&server.address, "GET", "/docs", "", b"").is(200);
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'self'") && !policy.contains("script"), "{policy}");
+    assert!(page.text().contains("<h3><span class=\"verb\">POST</span> <code>/v1/jobs</code></h3>"));
+    assert!(raw(&server.address, "GET", "/", "", b"").is(200).text().contains("<a href=\"/docs\">"));
+    let Some(program) = browser::program() else {
+        server.end(Signal::TERM).code(0);
+        return skipped("the_interface_is_described_for_people_without_a_token_and_without_a_script", "no chromium");
+    };
+    let mut browser = Browser::start(program, &place);
+    browser.open(&format!("http://{}/", server.address));
+    browser.click("header a[href='/docs']");
+    browser.sees("All of it");
+    everything_has_a_name(&mut browser);
+    browser.click("a[href='#post-v1-jobs']");
+    assert_eq!(browser.value("document.querySelector(':target h3').textContent"), "POST /v1/jobs");
+    browser.picture("docs");
+    assert_eq!(browser.complaints, Vec::<String>::new());
+    browser.end();
+    server.end(Signal::TERM).code(0);
+}

@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
-use super::{App, operator, session};
+use super::{App, operator, reference, session};
 
 /// What the page may do: run its own script, look as its own sheet says, ask its own server, show pictures that come from there.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -26,6 +26,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/page.js")) }))
         .route("/tokens.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/tokens.js")) }))
         .route("/views.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/views.js")) }))
+        .route("/docs", get(reference::show))
         .route("/page/session", get(session::show).post(session::begin).delete(session::end))
         .route("/page/operator", get(operator::show))
 }

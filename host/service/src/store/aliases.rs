@@ -19,6 +19,7 @@ pub struct AliasRow {
     /// The kernel that it means.
     pub digest: String,
     /// Others that it means now and then, by their digests: how often, from 0 to 1.
+    #[cfg_attr(feature = "http", schema(value_type = BTreeMap<String, f64>))]
     pub weights: Weights,
     /// How often it was given a meaning.
     pub version: u64,
@@ -92,6 +93,7 @@ pub struct AliasChange {
     /// The kernel that it has meant since then; none when it was forgotten.
     pub digest: Option<String>,
     /// Others that it has meant now and then.
+    #[cfg_attr(feature = "http", schema(value_type = BTreeMap<String, f64>))]
     pub weights: Weights,
     /// When that was, in milliseconds since 1970.
     #[cfg_attr(feature = "http", schema(value_type = i64))]
