@@ -41,6 +41,8 @@ mod http;
 #[cfg(feature = "serve")]
 mod items;
 #[cfg(feature = "serve")]
+mod load;
+#[cfg(feature = "serve")]
 mod names;
 #[cfg(feature = "serve")]
 mod page;

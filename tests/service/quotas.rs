@@ -36,7 +36,7 @@ fn each_is_refused_by_its_name() {
     let cpu = server.tenant(&place, "cpu", "--cpu-seconds 0");
     cpu.kernel("primes");
     is_over(cpu.post("/v1/jobs", job("0 10\n")), "cpu_seconds_per_day");
-    let queue = server.tenant(&place, "queue", "--queued-jobs 2 --concurrent-jobs 1");
+    let queue = server.tenant(&place, "queue", "--queued-jobs 2 --concurrent-jobs 1 --requests 100000");
     queue.kernel("primes");
     let ids: Vec<String> =
         (0..2).map(|_| queue.post("/v1/jobs", job(LONG)).is(202).json()["id"].as_str().unwrap().to_owned()).collect();

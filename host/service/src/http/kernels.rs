@@ -285,7 +285,10 @@ async fn check(app: &Arc<App>, caller: &Caller, digest: &Digest) -> Result<Value
     app.shared.fair().charge(tenant, used.as_secs_f64());
     let cpu_ms = u64::try_from(used.as_millis()).unwrap_or(u64::MAX);
     let kernel = digest.to_string();
-    app.write(move |rows| usage::add(rows, tenant, &kernel, Usage { cpu_ms, ..Usage::default() })).await?;
+    let (accounts, store) = (app.shared.accounts.clone(), app.shared.store().clone());
+    let note =
+        move |rows: &rusqlite::Connection| usage::add(rows, tenant, &kernel, Usage { cpu_ms, ..Usage::default() });
+    blocking(move || accounts.settle(&store, tenant, note)).await?.map_err(|error| Problem::store(&error))?;
     match checked {
         KernelCheck::Fits(info) => Ok(info),
         KernelCheck::Refused(why) => Err(Problem::unprocessable("kernel-refused", why)),

@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod kernels;
 pub mod listing;
 pub mod names;
+mod readers;
 pub mod retention;
 mod schema;
 pub mod uploads;
@@ -26,6 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use readers::Readers;
 use rusqlite::{Connection, OpenFlags};
 
 /// What stops being true when the store cannot do its work.
@@ -79,13 +81,12 @@ pub struct Store {
 struct Shared {
     writes: Mutex<Option<Sender<Write>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    readers: Mutex<Vec<Connection>>,
-    path: std::path::PathBuf,
+    readers: Readers,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("path", &self.shared.path).finish_non_exhaustive()
+        f.debug_struct("Store").field("path", &self.shared.readers.path).finish_non_exhaustive()
     }
 }
 
@@ -113,12 +114,8 @@ impl Store {
             .name("store".into())
             .spawn(move || write_all(&mut connection, &incoming))
             .map_err(|error| StoreError::Database(format!("its thread cannot be started: {error}")))?;
-        let shared = Shared {
-            writes: Mutex::new(Some(writes)),
-            thread: Mutex::new(Some(thread)),
-            readers: Mutex::default(),
-            path: path.to_owned(),
-        };
+        let shared =
+            Shared { writes: Mutex::new(Some(writes)), thread: Mutex::new(Some(thread)), readers: Readers::new(path) };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -154,19 +151,12 @@ impl Store {
         receiver.recv().map_err(|_| StoreError::Closed)?
     }
 
-    /// Reads what was committed.
+    /// Reads what was committed. What is read in here must not read again: it might wait for itself.
     ///
     /// # Errors
     /// When that fails.
     pub fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        let kept = self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let connection = match kept {
-            Some(connection) => connection,
-            None => open(&self.shared.path)?,
-        };
-        let result = read(&connection);
-        self.shared.readers.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
-        result
+        self.shared.readers.read(read)
     }
 
     /// Copies the database as it is now into another file, while it is in use.
