@@ -2,6 +2,7 @@
 
 mod calls;
 mod courier;
+mod fetch;
 mod file;
 mod settings;
 
@@ -14,7 +15,7 @@ use clap::ValueEnum as _;
 use taskhost_os::cores::Topology;
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
-use taskhost_service::http::Limits;
+use taskhost_service::http::{Limits, Registries};
 use taskhost_service::service::{Changing, Options, Service};
 use taskhost_service::webhook::Networks;
 
@@ -24,6 +25,7 @@ use crate::report;
 
 use calls::Workers;
 use courier::Web;
+use fetch::Ships;
 use settings::Settings;
 
 /// How often it is looked whether nothing is under way any more.
@@ -71,6 +73,10 @@ pub(crate) fn run() -> Result<Exit> {
         reserve: arguments.reserve,
         engine: Arc::new(engine),
         courier: Arc::new(Web::new(networks.clone())),
+        registries: Registries {
+            listed: std::mem::take(&mut arguments.registry),
+            fetcher: Arc::new(Ships::new(networks.clone())),
+        },
         networks,
         kernel_keys: arguments.kernel_keys.take(),
         changing: changing(&arguments),

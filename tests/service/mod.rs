@@ -49,6 +49,8 @@ mod page;
 #[cfg(feature = "serve")]
 mod quotas;
 #[cfg(feature = "serve")]
+mod registries;
+#[cfg(feature = "serve")]
 mod remote;
 #[cfg(feature = "serve")]
 mod reports;

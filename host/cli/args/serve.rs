@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use taskhost_service::http::Limits;
+use taskhost_service::registry::Registry;
 use taskhost_service::webhook::Network;
 
 use super::SandboxName;
@@ -53,9 +54,13 @@ pub(crate) struct ServeArguments {
     /// Workers of these that jobs leave to calls, and calls to tenants that have none under way
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) reserve: usize,
-    /// A network that webhooks may reach although it is not public, and without TLS, such as 10.0.0.0/8 (may be repeated)
+    /// A network that webhooks and registries may be reached in although it is not public, and without TLS, such as 10.0.0.0/8 (may be
+    /// repeated)
     #[arg(long, value_name = "NETWORK")]
     pub(crate) webhook_network: Vec<Network>,
+    /// A registry that tenants may have kernels fetched from, such as ghcr.io; with http:// in front when it has no TLS (may be repeated)
+    #[arg(long, value_name = "HOST")]
+    pub(crate) registry: Vec<Registry>,
     /// Public keys of minisign: a kernel is taken only with a signature made with one of them; SIGHUP has them read again
     #[arg(long, value_name = "FILE")]
     pub(crate) kernel_keys: Option<PathBuf>,

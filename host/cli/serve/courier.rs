@@ -24,9 +24,16 @@ pub(super) struct Web {
 /// Finds the addresses of a name, and leaves out those that may not be reached. What it returns is what is connected to: a name
 /// that means something else the next time is looked at the next time.
 #[derive(Debug)]
-struct Allowed {
+pub(super) struct Allowed {
     networks: Networks,
     resolver: DefaultResolver,
+}
+
+impl Allowed {
+    /// Public addresses, and these networks.
+    pub(super) fn new(networks: Networks) -> Self {
+        Self { networks, resolver: DefaultResolver::default() }
+    }
 }
 
 /// What stands in the place of an address that may not be reached.
@@ -65,7 +72,7 @@ impl Web {
             .timeout_global(Some(TIME))
             .user_agent(concat!("taskhost/", env!("CARGO_PKG_VERSION")))
             .build();
-        let resolver = Allowed { networks, resolver: DefaultResolver::default() };
+        let resolver = Allowed::new(networks);
         Self { agent: Agent::with_parts(config, DefaultConnector::default(), resolver) }
     }
 }
@@ -83,7 +90,7 @@ impl Courier for Web {
     }
 }
 
-fn undelivered(error: ureq::Error) -> Undelivered {
+pub(super) fn undelivered(error: ureq::Error) -> Undelivered {
     match error {
         ureq::Error::Other(_) | ureq::Error::HostNotFound => Undelivered::Address,
         ureq::Error::Timeout(_) => Undelivered::Late,

@@ -7,6 +7,7 @@
 //! * `call` is the small work: one item in, one result out, on workers that are kept ready.
 //! * [`account`] is what both have used that is not written down yet.
 //! * `webhook` is who is told of the end of a job without asking, and which places may be told anything at all.
+//! * `registry` is where kernels are fetched from, where the operator allows that.
 //! * `signature` is who vouches for kernels, where the operator wants that.
 //! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
@@ -30,6 +31,8 @@ pub mod job;
 pub mod name;
 pub mod network;
 pub mod random;
+#[cfg(feature = "http")]
+pub mod registry;
 #[cfg(feature = "http")]
 pub mod service;
 #[cfg(feature = "http")]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use taskhost_service::call::{Callee, Engine, OpenError, Wanted};
-use taskhost_service::http::Limits;
+use taskhost_service::http::{Limits, Registries};
+use taskhost_service::registry::{Fetched, Fetcher};
 use taskhost_service::service::{Changing, Options, Service, ServiceError};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
@@ -29,6 +30,12 @@ impl Engine for NoWorkers {
 
 /// Reaches nobody.
 struct Nobody;
+
+impl Fetcher for Nobody {
+    fn fetch(&self, _: &str, _: &str, _: Option<&str>) -> Result<Fetched, Undelivered> {
+        Err(Undelivered::Connection)
+    }
+}
 
 impl Courier for Nobody {
     fn deliver(&self, _: &Letter) -> Result<u16, Undelivered> {
@@ -51,6 +58,7 @@ fn options(data: &Path, limits: Limits) -> Options {
         courier: Arc::new(Nobody),
         networks: Networks::default(),
         kernel_keys: None,
+        registries: Registries { listed: Vec::new(), fetcher: Arc::new(Nobody) },
         changing: changing(limits),
     }
 }

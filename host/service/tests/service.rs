@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
 use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
-use taskhost_service::http::Limits;
+use taskhost_service::http::{Limits, Registries};
+use taskhost_service::registry::{Fetched, Fetcher};
 use taskhost_service::service::{Changing, Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
@@ -47,6 +48,12 @@ struct Client {
 
 /// Reaches nobody.
 struct Nobody;
+
+impl Fetcher for Nobody {
+    fn fetch(&self, _: &str, _: &str, _: Option<&str>) -> Result<Fetched, Undelivered> {
+        Err(Undelivered::Connection)
+    }
+}
 
 impl Courier for Nobody {
     fn deliver(&self, _: &Letter) -> Result<u16, Undelivered> {
@@ -172,6 +179,7 @@ impl Place {
             courier: Arc::new(Nobody),
             networks: Networks::default(),
             kernel_keys: None,
+            registries: Registries { listed: Vec::new(), fetcher: Arc::new(Nobody) },
             changing: Changing { limits: Limits::default(), keep_jobs: Duration::from_secs(86_400) },
         };
         Service::start(options).unwrap()

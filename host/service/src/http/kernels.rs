@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -105,16 +105,26 @@ pub(super) async fn put(
     bytes: Body,
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     need(&caller, Scope::KernelsWrite)?;
-    let (name, tenant) = (named(&reference)?, caller.tenant.id);
-    let known = app.read(move |rows| names::kernel(rows, Some(tenant), name)).await?;
-    if let Some(digest) = known {
-        refuse_blocked(&app, &digest)?;
-        if let Some(kernel) = find(&app, &caller, digest).await?.filter(|kernel| is_vouched_for(&app, kernel)) {
-            // It was sent before: what comes now need not be read to know what it is.
-            return Ok((StatusCode::OK, Json(kernel)));
-        }
+    let name = named(&reference)?;
+    if let Some(kernel) = known(&app, &caller, name).await? {
+        return Ok((StatusCode::OK, Json(kernel)));
     }
     store(&app, &caller, &headers, bytes, Some(name)).await
+}
+
+/// A kernel that was stored before and needs nothing more: what comes now need not be read to know what it is.
+pub(super) async fn known(app: &App, caller: &Caller, name: ContentName) -> Result<Option<KernelRow>, Problem> {
+    let tenant = caller.tenant.id;
+    let known = app.read(move |rows| names::kernel(rows, Some(tenant), name)).await?;
+    let Some(digest) = known else { return Ok(None) };
+    refuse_blocked(app, &digest)?;
+    Ok(find(app, caller, digest).await?.filter(|kernel| is_vouched_for(app, kernel)))
+}
+
+/// Of the head of a request what says who vouches for a kernel, and nothing of what says how it was sent.
+pub(super) fn with_signature(headers: &HeaderMap) -> HeaderMap {
+    let signature = headers.get(SIGNATURE).map(|signature| (HeaderName::from_static(SIGNATURE), signature.clone()));
+    signature.into_iter().collect()
 }
 
 /// Stores a kernel; the answer tells its digest, for those who have nothing at hand that computes it.
@@ -135,7 +145,8 @@ async fn find(app: &App, caller: &Caller, digest: Digest) -> Result<Option<Kerne
     app.read(move |rows| kernels::find(rows, tenant, &digest)).await
 }
 
-async fn store(
+/// Takes a kernel that comes by and by, and stores it when it is one.
+pub(super) async fn store(
     app: &Arc<App>,
     caller: &Caller,
     headers: &HeaderMap,
@@ -234,7 +245,7 @@ fn is_vouched_for(app: &App, kernel: &KernelRow) -> bool {
 }
 
 /// The signature that a kernel comes with, where it needs one: before any of it is taken.
-fn signature(app: &App, headers: &HeaderMap) -> Result<Option<Signature>, Problem> {
+pub(super) fn signature(app: &App, headers: &HeaderMap) -> Result<Option<Signature>, Problem> {
     let Some(keys) = &app.keys else { return Ok(None) };
     let Some(given) = headers.get(SIGNATURE) else {
         let detail = "kernels are taken only with a signature: send the file that `minisign -S` writes as \

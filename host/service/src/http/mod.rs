@@ -5,7 +5,7 @@
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`] (in parts: [`uploads`]),
+//! * A file for each sort of thing: [`kernels`] (from elsewhere: [`pull`]), [`aliases`], [`blobs`] (in parts: [`uploads`]),
 //!   [`jobs`] with [`submit`], [`batch`], [`change`], [`retry`], [`result`] (of
 //!   one [`item`], too) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`health`].
 
@@ -29,6 +29,7 @@ mod page;
 mod patient;
 mod problem;
 mod process;
+mod pull;
 mod range;
 mod reference;
 mod result;
@@ -55,6 +56,7 @@ use crate::blobs::Digest;
 use crate::call::Calls;
 use crate::choice::Draws;
 use crate::job::{JobId, JobService, Order, Shared};
+use crate::registry::{Fetcher, Registry};
 use crate::signature::Keys;
 use crate::store;
 use crate::store::holds::{self, Ended};
@@ -91,13 +93,23 @@ impl Waiters {
     }
 }
 
+/// Where kernels may be fetched from, and by whom.
+#[derive(Clone)]
+pub struct Registries {
+    /// Those that the operator lists.
+    pub listed: Vec<Registry>,
+    /// Asks them.
+    pub fetcher: Arc<dyn Fetcher>,
+}
+
 /// What the operator has said of what may be asked for.
-#[derive(Debug)]
 pub struct Rules {
     /// What webhooks may reach beside public addresses.
     pub networks: Networks,
     /// Who has to vouch for kernels, where somebody has to.
     pub keys: Option<Arc<Keys>>,
+    /// Where kernels may be fetched from.
+    pub registries: Registries,
     /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
     pub is_secure: bool,
 }
@@ -118,6 +130,8 @@ pub struct App {
     pub networks: Networks,
     /// Who has to vouch for kernels, where somebody has to.
     pub keys: Option<Arc<Keys>>,
+    /// Where kernels may be fetched from.
+    pub registries: Registries,
     is_secure: bool,
     began: Moment,
     sessions: session::Sessions,
@@ -129,6 +143,7 @@ pub struct App {
     uploads: uploads::Uploads,
     checks: turns::Turns,
     submissions: turns::Turns,
+    pulls: turns::Turns,
 }
 
 impl App {
@@ -142,7 +157,7 @@ impl App {
         post: Arc<Post>,
         rules: Rules,
     ) -> Self {
-        let Rules { networks, keys, is_secure } = rules;
+        let Rules { networks, keys, registries, is_secure } = rules;
         Self {
             shared,
             jobs,
@@ -151,6 +166,7 @@ impl App {
             post,
             networks,
             keys,
+            registries,
             is_secure,
             began: Moment::now(),
             sessions: session::Sessions::default(),
@@ -162,6 +178,7 @@ impl App {
             uploads: uploads::Uploads::default(),
             checks: turns::Turns::of_kernels(),
             submissions: turns::Turns::of_jobs(),
+            pulls: turns::Turns::of_pulls(),
         }
     }
 

@@ -8,7 +8,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    aliases, batch, blobs, change, events, health, invoke, jobs, kernels, result, retry, submit, tokens, usage,
+    aliases, batch, blobs, change, events, health, invoke, jobs, kernels, pull, result, retry, submit, tokens, usage,
     webhooks,
 };
 
@@ -38,7 +38,7 @@ struct Problem {
         description = "Kernels in WebAssembly, applied to inputs on every core of a machine that several people share.",
     ),
     paths(
-        kernels::post, kernels::list, kernels::put, kernels::show, kernels::delete,
+        kernels::post, pull::pull, kernels::list, kernels::put, kernels::show, kernels::delete,
         invoke::kernel, invoke::function,
         aliases::list, aliases::put, aliases::show, aliases::delete, aliases::history,
         blobs::post, blobs::put, blobs::get, blobs::delete,

@@ -251,7 +251,7 @@ fn values(schema: &Value) -> String {
 fn parts(document: &Value) -> Vec<(&'static str, Vec<Operation<'_>>)> {
     let mut found: BTreeMap<usize, Vec<Operation<'_>>> = BTreeMap::new();
     for (path, item) in members(&document["paths"]) {
-        let first = path.strip_prefix("/v1/").and_then(|rest| rest.split('/').next()).unwrap_or_default();
+        let first = path.strip_prefix("/v1/").and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
         let part = PARTS.iter().position(|(name, _)| *name == first).unwrap_or(PARTS.len());
         let methods = METHODS.iter().copied().filter(|method| item[*method].is_object());
         let operations = methods.map(|method| Operation { method, path, said: &item[method] });

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::{
-    App, aliases, batch, blobs, change, events, guard, health, invoke, jobs, kernels, openapi, page, problem, result,
-    retry, submit, tokens, usage, webhooks,
+    App, aliases, batch, blobs, change, events, guard, health, invoke, jobs, kernels, openapi, page, problem, pull,
+    result, retry, submit, tokens, usage, webhooks,
 };
 
 /// A place: a method, a path, and what is done there.
@@ -18,6 +18,7 @@ fn tenants() -> Vec<Route> {
     vec![
         ("post", "/v1/kernels", post(kernels::post)),
         ("get", "/v1/kernels", get(kernels::list)),
+        ("post", "/v1/kernels:pull", post(pull::pull)),
         ("put", "/v1/kernels/{reference}", put(kernels::put)),
         ("get", "/v1/kernels/{reference}", get(kernels::show)),
         ("delete", "/v1/kernels/{reference}", delete(kernels::delete)),
@@ -101,8 +102,9 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
 }
 
 /// All paths, as the list above writes them.
-pub(super) const PATHS: [&str; 35] = [
+pub(super) const PATHS: [&str; 36] = [
     "/v1/kernels",
+    "/v1/kernels:pull",
     "/v1/kernels/{reference}",
     "/v1/kernels/{reference}/invoke",
     "/v1/kernels/{reference}/invoke/{*function}",

@@ -33,6 +33,11 @@ impl Turns {
         Self::new(Semaphore::MAX_PERMITS, 2)
     }
 
+    /// Kernels are fetched from elsewhere a few at a time, and one of each tenant: each holds a thread for as long as that takes.
+    pub(super) fn of_pulls() -> Self {
+        Self::new(8, 1)
+    }
+
     fn new(all: usize, of_each: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(all)), of_each, own: Mutex::default() }
     }
