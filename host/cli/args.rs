@@ -41,7 +41,7 @@ pub(crate) use run::{
 pub(crate) use serve::{LogFormat, ServeArguments};
 pub(crate) use served::Earlier;
 #[cfg(feature = "serve")]
-pub(crate) use server::{JobArguments, JobCommand, NamedJob, ServerArguments};
+pub(crate) use server::{JobArguments, JobCommand, NamedJob, ServerArguments, ThereArguments};
 pub(crate) use shards::{
     AttachArguments, EngineArguments, EngineName, MergeArguments, PlanArguments, ShardArguments, ShardCommand,
     ShardRunArguments,

@@ -102,7 +102,11 @@ fn main() -> ExitCode {
 fn run_here_or_there(command: RunCommand) -> anyhow::Result<Exit> {
     #[cfg(feature = "serve")]
     if let Some(server) = remote::Address::of(&command.server)? {
-        return remote::run(command.run, &server);
+        return remote::run(command.run, command.there, &server);
+    }
+    #[cfg(feature = "serve")]
+    if command.there.priority.is_some() {
+        return Err(Failure::usage("--priority is for a run that a service does: name one with --server").into());
     }
     run::run(command.run)
 }

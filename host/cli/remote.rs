@@ -24,7 +24,7 @@ use taskhost_os::eventfd::Waker;
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{self, Signal, Signals};
 
-use crate::args::{JobCommand, RunArguments};
+use crate::args::{JobCommand, RunArguments, ThereArguments};
 use crate::exit_code::{Exit, Failure};
 use crate::report;
 
@@ -35,9 +35,9 @@ use connection::{Connection, Stop};
 const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Runs a kernel over its inputs, by a service.
-pub(crate) fn run(mut arguments: RunArguments, address: &Address) -> Result<Exit> {
+pub(crate) fn run(mut arguments: RunArguments, there: ThereArguments, address: &Address) -> Result<Exit> {
     arguments.inputs.append(&mut arguments.input.input);
-    let wanted = wanted::Wanted::new(&arguments, address)?;
+    let wanted = wanted::Wanted::new(&arguments, there, address)?;
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
     // Before any thread: a thread inherits which signals are taken here.
     let mut taken = vec![Signal::Interrupt, Signal::Terminate];

@@ -21,6 +21,9 @@ pub(crate) struct RunCommand {
     #[cfg(feature = "serve")]
     #[command(flatten)]
     pub(crate) server: super::ServerArguments,
+    #[cfg(feature = "serve")]
+    #[command(flatten)]
+    pub(crate) there: super::ThereArguments,
 }
 
 /// What is run, and how.

@@ -21,6 +21,15 @@ pub(crate) struct ServerArguments {
     pub(crate) server_ca: Option<PathBuf>,
 }
 
+/// What is said of a run that a service does, and that means nothing here.
+#[derive(Clone, Copy, Debug, Default, Args)]
+#[command(next_help_heading = "A service")]
+pub(crate) struct ThereArguments {
+    /// Have it begun before those of your jobs there that have less: from -100 to 100 [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i8).range(-100..=100))]
+    pub(crate) priority: Option<i8>,
+}
+
 /// `taskhost job`.
 #[derive(Debug, Args)]
 pub(crate) struct JobArguments {

@@ -10,7 +10,7 @@ use taskhost_data::formats::packing_of;
 use taskhost_service::job::NAME_BYTES;
 
 use super::Address;
-use crate::args::{Arguments, RunArguments};
+use crate::args::{Arguments, RunArguments, ThereArguments};
 use crate::exit_code::Failure;
 use crate::feed::name_of;
 use crate::inputs::Found;
@@ -26,7 +26,7 @@ const NUMBERS: [&str; 5] = ["channels", "workers", "batch", "fuel", "retries"];
 /// Flags without a value.
 const SWITCHES: [&str; 2] = ["header", "keep_header"];
 /// Flags that are sent in a form of their own.
-const OTHERS: [&str; 5] = ["config", "arguments", "memory", "max_output", "report"];
+const OTHERS: [&str; 6] = ["config", "arguments", "memory", "max_output", "report", "priority"];
 /// Flags that are for this side, or that a service has anyhow.
 const OURS: [&str; 19] = [
     "kernel",
@@ -78,10 +78,11 @@ pub(super) struct Wanted<'a> {
     /// Inputs that were left out, since their results are there.
     pub(super) left_out: u64,
     parameters: Value,
+    there: ThereArguments,
 }
 
 impl<'a> Wanted<'a> {
-    pub(super) fn new(arguments: &'a RunArguments, address: &Address) -> Result<Self, Failure> {
+    pub(super) fn new(arguments: &'a RunArguments, there: ThereArguments, address: &Address) -> Result<Self, Failure> {
         let matches = typed()?;
         refuse(&matches, arguments, address)?;
         run::misplaced_kernel(arguments)?;
@@ -102,7 +103,7 @@ impl<'a> Wanted<'a> {
             parameters["on_error"] = json!("skip");
         }
         let left_out = if is_many { (all - works.len()) as u64 } else { 0 };
-        Ok(Self { arguments, works, is_many, left_out, parameters })
+        Ok(Self { arguments, works, is_many, left_out, parameters, there })
     }
 
     /// The request for the job. Each input is what stands for it: a blob, or a text.
@@ -119,6 +120,9 @@ impl<'a> Wanted<'a> {
         });
         if let Some(output) = ending(&work.place, &work.inputs[0]) {
             body["output"] = json!(output);
+        }
+        if let Some(priority) = self.there.priority {
+            body["priority"] = json!(priority);
         }
         body
     }

@@ -185,7 +185,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = (std::path::PathBuf, String)> 
 mod tests {
     use super::*;
     use crate::blobs::LocalBlobs;
-    use crate::job::{Conclusion, Input, JobId, JobSpec, JobState, Parameters};
+    use crate::job::{Conclusion, Input, JobId, JobSpec, JobState, Parameters, Urgency};
     use crate::store::contents::{self, Stay};
     use crate::store::jobs;
     use crate::tenant::Quotas;
@@ -255,6 +255,7 @@ mod tests {
             labels: [("project".to_owned(), "x".to_owned())].into(),
             keep_seconds: None,
             retry_of: None,
+            urgency: Urgency::default(),
         };
         let job = |keep: Duration, ends: bool| {
             let job = JobId::create();

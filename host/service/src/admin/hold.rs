@@ -139,6 +139,7 @@ mod tests {
             labels: BTreeMap::new(),
             keep_seconds: None,
             retry_of: None,
+            urgency: crate::job::Urgency::default(),
         }
     }
 

@@ -280,7 +280,7 @@ pub(super) async fn explain(
         Some(Reason::Disabled) => "the tenant is disabled",
         Some(Reason::Paused) => "the operator starts nothing of this tenant, or of anybody, now",
         Some(Reason::ConcurrentJobs) => "as many of your jobs run as may run at a time: the quota concurrent_jobs",
-        Some(Reason::Earlier) => "jobs of yours came earlier",
+        Some(Reason::Earlier) => "jobs of yours come before it, since they are more urgent or came earlier",
         Some(Reason::Processes) => "the server has begun as many jobs as it has room for",
         Some(Reason::CpuSecondsPerDay) => "its tenant has used up its CPU time of today: it goes on tomorrow (UTC)",
         Some(Reason::Cores) => "all cores are in use by those who have used less for their weight",

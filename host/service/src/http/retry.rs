@@ -188,7 +188,7 @@ async fn cut_out(file: File, cuts: Vec<Cut>, has_header: bool, parts: Parts) {
 mod tests {
     use super::*;
     use crate::blobs::Digest;
-    use crate::job::Parameters;
+    use crate::job::{Parameters, Urgency};
 
     fn spec() -> JobSpec {
         let input = |name: &str| Input { blob: Digest::of(b""), name: name.into() };
@@ -201,6 +201,7 @@ mod tests {
             labels: BTreeMap::new(),
             keep_seconds: None,
             retry_of: None,
+            urgency: Urgency::default(),
         }
     }
 

@@ -21,7 +21,7 @@ use super::turns::Turn;
 use super::view::{JobView, view};
 use super::{App, Problem, blobs, blocking, body};
 use crate::blobs::Digest;
-use crate::job::{Input, JobId, JobSpec, Order, Parameters};
+use crate::job::{Input, JobId, JobSpec, Order, Parameters, Urgency};
 use crate::store::contents::Stay;
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
 use crate::store::{audit, contents, holds, kernels};
@@ -52,6 +52,13 @@ pub(super) struct Asked {
     labels: BTreeMap<String, String>,
     /// For so many seconds after its end what came of it is kept.
     keep_seconds: Option<u64>,
+    /// Of your jobs, those with more of it are begun first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -100, maximum = 100)]
+    priority: Option<i8>,
+    /// Of jobs of one priority, the one that is to be ready first is begun first: milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ready_by: Option<i64>,
 }
 
 /// An input: stored already, or the content itself.
@@ -98,6 +105,13 @@ pub(super) struct Plain {
     merge: Option<String>,
     /// As the parameter.
     on_error: Option<String>,
+    /// Of your jobs, those with more of it are begun first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = -100, maximum = 100)]
+    priority: Option<i8>,
+    /// Of jobs of one priority, the one that is to be ready first is begun first: milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ready_by: Option<i64>,
 }
 
 /// The key of a request that may come again, with what is asked for: the same key elsewhere is another.
@@ -301,11 +315,22 @@ impl Request {
                 let kernel = digest(app, caller, plain.kernel.as_deref().unwrap_or_default()).await?;
                 let (blob, input_bytes) = body::keep(app, caller, *arrived, Stay::WhileNeeded).await?;
                 let inputs = vec![Input { blob, name: plain.name.unwrap_or_else(|| "input".to_owned()) }];
-                let Plain { output, split, merge, on_error, .. } = plain;
+                let Plain { output, split, merge, on_error, priority, ready_by, .. } = plain;
+                let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
                 let parameters = Parameters { split, merge, on_error, ..Parameters::default() };
                 let labels = BTreeMap::new();
                 let (keep_seconds, retry_of) = (None, None);
-                let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of };
+                let spec = JobSpec {
+                    kernel,
+                    inputs,
+                    input_bytes,
+                    output,
+                    parameters,
+                    labels,
+                    keep_seconds,
+                    retry_of,
+                    urgency,
+                };
                 Ok((spec, Fresh::new()))
             }
         }
@@ -339,8 +364,9 @@ impl Asked {
             input_bytes += bytes;
             inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")) });
         }
-        let Self { output, parameters, labels, keep_seconds, .. } = self;
-        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of: None };
+        let Self { output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
+        let (retry_of, urgency) = (None, Urgency { priority: priority.unwrap_or_default(), ready_by });
+        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency };
         Ok((spec, fresh))
     }
 }

@@ -32,6 +32,10 @@ pub(super) struct JobView {
     output: Option<String>,
     parameters: Parameters,
     labels: BTreeMap<String, String>,
+    /// Of jobs of its tenant, those with more of it are begun first.
+    priority: i8,
+    /// When it is to be ready: of one priority, who has to be first is begun first.
+    ready_by: Option<i64>,
     /// The job whose failed items these are.
     retry_of: Option<String>,
     /// Moments are milliseconds since 1970.
@@ -90,6 +94,8 @@ impl JobView {
             output: job.spec.output.clone(),
             parameters: job.spec.parameters.clone(),
             labels: job.spec.labels.clone(),
+            priority: job.spec.urgency.priority,
+            ready_by: job.spec.urgency.ready_by,
             retry_of: job.spec.retry_of.as_ref().map(ToString::to_string),
             created: job.created.0,
             started: job.started.map(|at| at.0),

@@ -3,17 +3,17 @@
 //! Each tenant has a *debt*: the CPU time that its jobs and its calls have used, over its weight. Whoever owes least comes
 //! first, so that in the long run each uses what its weight says of what there is, however many jobs it has and however long
 //! they are. A tenant that comes back owes as much as the one who owes least of those at work: nobody saves turns up. Inside a
-//! tenant, jobs come in the order in which they were submitted.
+//! tenant, jobs are begun by their [`Rank`]: by priority, by when they are to be ready, in the order in which they came.
 //!
 //! Calls do not take turns with jobs, since they would wait for the next one: the system gives them the cores first, and
 //! their tenant pays with its debt. One that is far ahead of others who have jobs is *held*: see [`Fair::is_held`].
 
 mod explain;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
-use super::JobId;
+use super::{JobId, Rank};
 use crate::tenant::TenantId;
 
 /// CPU time of each core that calls of a tenant may be ahead of the jobs of others: more than turns of jobs go astray by.
@@ -58,7 +58,8 @@ struct Queue {
     debt: f64,
     /// Those that have a process, oldest first.
     running: Vec<JobId>,
-    waiting: VecDeque<JobId>,
+    /// Those that wait for one: whichever comes next is found at once, however many there are.
+    waiting: BTreeMap<Rank, JobId>,
     /// Calls that wait or run.
     calls: usize,
 }
@@ -67,6 +68,7 @@ struct Queue {
 struct Job {
     tenant: TenantId,
     cores: usize,
+    rank: Rank,
     is_on: bool,
     is_parking: bool,
 }
@@ -98,7 +100,7 @@ impl Fair {
             (queue.weight, queue.most) = (weight.max(1), most);
             return;
         }
-        let (running, waiting) = (Vec::new(), VecDeque::new());
+        let (running, waiting) = (Vec::new(), BTreeMap::new());
         let (is_spent, pause) = (false, Pause::None);
         let queue = Queue { weight: weight.max(1), most, is_spent, pause, debt: 0.0, running, waiting, calls: 0 };
         self.queues.insert(tenant, queue);
@@ -139,12 +141,22 @@ impl Fair {
         cores > self.cores
     }
 
-    /// A job has come, which is worth so many cores. Its tenant is known.
-    pub fn add(&mut self, job: JobId, tenant: TenantId, cores: usize) {
+    /// A job has come, which is worth so many cores. Its tenant is known, and has no other of this rank.
+    pub fn add(&mut self, job: JobId, tenant: TenantId, cores: usize, rank: Rank) {
         self.wake(tenant);
         let Some(queue) = self.queues.get_mut(&tenant) else { return };
-        queue.waiting.push_back(job.clone());
-        self.jobs.insert(job, Job { tenant, cores: cores.clamp(1, self.cores), is_on: false, is_parking: false });
+        queue.waiting.insert(rank, job.clone());
+        self.jobs.insert(job, Job { tenant, cores: cores.clamp(1, self.cores), rank, is_on: false, is_parking: false });
+    }
+
+    /// A job that waits has another place in line from now on. One that has a process keeps it.
+    pub fn move_to(&mut self, job: &JobId, rank: Rank) {
+        let Some(known) = self.jobs.get_mut(job) else { return };
+        let Some(queue) = self.queues.get_mut(&known.tenant) else { return };
+        if let Some(job) = queue.waiting.remove(&known.rank) {
+            queue.waiting.insert(rank, job);
+        }
+        known.rank = rank;
     }
 
     /// A tenant has something to do: it owes no less than others who have.
@@ -199,11 +211,8 @@ impl Fair {
     pub fn remove(&mut self, job: &JobId) {
         let Some(known) = self.jobs.remove(job) else { return };
         if let Some(queue) = self.queues.get_mut(&known.tenant) {
-            // One that runs is not looked for among thousands that wait.
-            let before = queue.running.len();
-            queue.running.retain(|other| other != job);
-            if queue.running.len() == before {
-                queue.waiting.retain(|other| other != job);
+            if queue.waiting.remove(&known.rank).is_none() {
+                queue.running.retain(|other| other != job);
             }
         }
     }
@@ -264,12 +273,15 @@ impl Fair {
                 && queue.running.len() < most
                 && running < self.most
             {
-                let Some(job) = queue.waiting.front().filter(|job| self.jobs[*job].cores <= left) else { break };
-                left -= self.jobs[job].cores;
+                let Some(next) = queue.waiting.first_entry().filter(|next| self.jobs[next.get()].cores <= left) else {
+                    break;
+                };
+                let job = next.remove();
+                left -= self.jobs[&job].cores;
                 running += 1;
                 started.push(job.clone());
                 chosen.insert(job.clone());
-                queue.running.extend(queue.waiting.pop_front());
+                queue.running.push(job);
             }
         }
         let mut turn = Turn { start: started, ..Turn::default() };
@@ -311,7 +323,10 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     use super::*;
+    use crate::job::Urgency;
 
     const ANNA: TenantId = TenantId(1);
     const BERT: TenantId = TenantId(2);
@@ -324,9 +339,19 @@ mod tests {
     }
 
     fn add(fair: &mut Fair, tenant: TenantId, cores: usize) -> JobId {
+        add_urgent(fair, tenant, cores, Urgency::default())
+    }
+
+    fn add_urgent(fair: &mut Fair, tenant: TenantId, cores: usize, urgency: Urgency) -> JobId {
         let job = JobId::create();
-        fair.add(job.clone(), tenant, cores);
+        fair.add(job.clone(), tenant, cores, Rank::new(urgency, next()));
         job
+    }
+
+    /// How many jobs came before.
+    fn next() -> u64 {
+        static CAME: AtomicU64 = AtomicU64::new(0);
+        CAME.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How often each has its turn in so many, when a turn uses all cores for as long.
@@ -426,6 +451,47 @@ mod tests {
         assert_eq!(fair.turn().start, [jobs[4].clone()]);
     }
 
+    fn urgent(priority: i8, ready_by: Option<i64>) -> Urgency {
+        Urgency { priority, ready_by }
+    }
+
+    #[test]
+    fn inside_a_tenant_jobs_are_begun_by_how_urgent_they_are() {
+        let mut fair = fair(1, [1, 1]);
+        let wishes = [(0, None), (-1, Some(1)), (7, None), (0, Some(2)), (7, Some(9)), (0, Some(1)), (0, None)];
+        let jobs = wishes.map(|(priority, ready_by)| add_urgent(&mut fair, ANNA, 1, urgent(priority, ready_by)));
+        for expected in [4, 2, 5, 3, 0, 6, 1] {
+            assert_eq!(fair.turn().start, [jobs[expected].clone()]);
+            fair.remove(&jobs[expected]);
+        }
+    }
+
+    #[test]
+    fn whatever_is_urgent_for_one_tenant_is_nothing_to_others() {
+        let mut fair = fair(1, [1, 1]);
+        let running = add(&mut fair, ANNA, 1);
+        turns(&mut fair, std::slice::from_ref(&running), 10);
+        let other = add_urgent(&mut fair, BERT, 1, urgent(-100, None));
+        add_urgent(&mut fair, ANNA, 1, urgent(100, Some(0)));
+        assert_eq!(fair.turn(), Turn { start: vec![other], stop: vec![running], ..Turn::default() });
+    }
+
+    #[test]
+    fn one_that_waits_can_be_given_another_place_and_one_that_runs_goes_on() {
+        let mut fair = fair(1, [1, 1]);
+        let jobs: Vec<_> = (0..3).map(|_| add(&mut fair, ANNA, 1)).collect();
+        assert_eq!(fair.turn().start, jobs[..1]);
+        fair.move_to(&jobs[0], Rank::new(urgent(-5, None), next()));
+        fair.move_to(&jobs[2], Rank::new(urgent(5, None), next()));
+        fair.move_to(&JobId::create(), Rank::new(urgent(9, None), next()));
+        assert_eq!((fair.turn(), fair.waiting()), (Turn::default(), 2));
+        fair.remove(&jobs[0]);
+        assert_eq!(fair.turn().start, jobs[2..]);
+        fair.remove(&jobs[1]);
+        fair.remove(&jobs[2]);
+        assert!(fair.is_empty() && fair.waiting() == 0);
+    }
+
     #[test]
     fn who_has_used_up_what_it_has_today_has_no_turn_until_it_has_more() {
         let mut fair = fair(2, [1, 1]);
@@ -436,7 +502,7 @@ mod tests {
         assert_eq!((turn.park, turn.start), (vec![spent.clone()], vec![other.clone()]));
         // Parked, it waits like one that has just come.
         fair.remove(&spent);
-        fair.add(spent.clone(), ANNA, 2);
+        fair.add(spent.clone(), ANNA, 2, Rank::new(Urgency::default(), next()));
         fair.remove(&other);
         assert_eq!(fair.turn(), Turn::default());
         assert!(!fair.is_held(BERT), "nobody waits for who may not run");

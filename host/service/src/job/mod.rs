@@ -15,6 +15,7 @@ mod room;
 mod roster;
 mod runner;
 mod spec;
+mod urgency;
 mod veil;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use report::ReportForm;
 pub(crate) use runner::PROCESSES_PER_CORE;
 pub use runner::{Explained, JobService, Order, Outcome, Over, Shared, Warn};
 pub use spec::{Allowed, Input, JobSize, JobSpec, NAME_BYTES, Parameters, SpecError};
+pub use urgency::{Rank, Urgency};
 
 /// The number of a job: it sorts by the time at which the job came, and cannot be guessed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -145,7 +145,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::{Input, Parameters};
+    use super::super::{Input, Parameters, Urgency};
     use super::*;
     use crate::blobs::Digest;
 
@@ -168,6 +168,7 @@ mod tests {
             labels: BTreeMap::new(),
             keep_seconds: None,
             retry_of: None,
+            urgency: Urgency::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::runner::{FAULTS, Outcome};
-use super::{Fair, JobId, JobSize};
+use super::{Fair, JobId, JobSize, Rank, Urgency};
 use crate::tenant::TenantId;
 
 /// How often it is looked what jobs have used and whose turn it is, while several want the cores.
@@ -60,6 +60,8 @@ pub(super) enum Sleep {
 struct Entry {
     tenant: TenantId,
     size: JobSize,
+    /// How many jobs came before it: one that parks or rests keeps its place.
+    came: u64,
     /// Whether it has a process, or is being given one.
     has_process: bool,
     /// What its process was told last, or is to be told when it is there.
@@ -74,6 +76,8 @@ pub(super) type MostWorkers = Box<dyn Fn(TenantId) -> u32 + Send>;
 /// The jobs that are not over.
 pub(super) struct Roster {
     entries: HashMap<JobId, Entry>,
+    /// Jobs that have come, ended ones included.
+    came: u64,
     most_workers: MostWorkers,
     /// Jobs that have a process.
     at_work: usize,
@@ -91,6 +95,7 @@ impl Roster {
     pub(super) fn new(now: Instant, most_workers: MostWorkers) -> Self {
         Self {
             entries: HashMap::new(),
+            came: 0,
             most_workers,
             at_work: 0,
             resting: Vec::new(),
@@ -113,9 +118,19 @@ impl Roster {
 
     /// A job was accepted. Its tenant is known.
     pub(super) fn accept(&mut self, fair: &mut Fair, job: JobId, tenant: TenantId, size: JobSize) {
-        let entry = Entry { tenant, size, has_process: false, told: None, is_cancelled: false, faults: 0 };
+        let came = self.came;
+        let entry = Entry { tenant, size, came, has_process: false, told: None, is_cancelled: false, faults: 0 };
+        self.came += 1;
         self.entries.insert(job.clone(), entry);
         self.wait(fair, &job);
+    }
+
+    /// A job is more urgent than it was, or less.
+    pub(super) fn change(&mut self, fair: &mut Fair, job: &JobId, urgency: Urgency) {
+        if let Some(entry) = self.entries.get_mut(job) {
+            entry.size.urgency = urgency;
+            fair.move_to(job, entry.rank());
+        }
     }
 
     /// No job is given a process any more; those that have one may come to their end.
@@ -201,7 +216,7 @@ impl Roster {
     fn wait(&self, fair: &mut Fair, job: &JobId) {
         let Some(entry) = self.entries.get(job) else { return };
         let workers = entry.size.workers((self.most_workers)(entry.tenant));
-        fair.add(job.clone(), entry.tenant, workers as usize);
+        fair.add(job.clone(), entry.tenant, workers as usize, entry.rank());
     }
 
     fn take_turns(&mut self, fair: &mut Fair) -> Vec<Action> {
@@ -232,6 +247,10 @@ impl Roster {
 }
 
 impl Entry {
+    fn rank(&self) -> Rank {
+        Rank::new(self.size.urgency, self.came)
+    }
+
     fn tell(&mut self, job: &JobId, word: Word) -> Action {
         // Who is to end is not told less later.
         if !matches!((self.told, word), (Some(Word::Die), _) | (Some(Word::Park), Word::Stop | Word::GoOn)) {
@@ -420,8 +439,28 @@ mod tests {
         case.fair.pause(ANNA, Pause::None);
         assert!(case.fair.debt(ANNA) >= case.fair.debt(BERT));
         assert_eq!(case.ended(&other, Outcome::Over), Some(Action::Over(other)));
+        assert_eq!(case.decide().0, [start(&first, ANNA, false)]);
+        assert!(case.roster.knows(&second));
+    }
+
+    #[test]
+    fn the_most_urgent_is_begun_first_and_who_has_begun_keeps_its_place() {
+        let mut case = Case::new();
+        let (first, second, third) = (case.accept(ANNA), case.accept(ANNA), case.accept(ANNA));
+        let urgent = Urgency { priority: 1, ready_by: None };
+        case.roster.change(&mut case.fair, &third, urgent);
+        case.roster.change(&mut case.fair, &JobId::create(), urgent);
+        assert_eq!(case.decide().0, [start(&third, ANNA, false)]);
+        // Parked, it waits in front of what is less urgent; as the others, in front of what came later.
+        assert_eq!(case.ended(&third, Outcome::Parked), None);
+        assert_eq!(case.decide().0, [start(&third, ANNA, false)]);
+        case.roster.change(&mut case.fair, &third, Urgency::default());
+        assert_eq!(case.ended(&third, Outcome::Parked), None);
+        assert_eq!(case.decide().0, [start(&first, ANNA, false)]);
+        assert_eq!(case.ended(&first, Outcome::Parked), None);
+        assert_eq!(case.decide().0, [start(&first, ANNA, false)]);
+        assert_eq!(case.ended(&first, Outcome::Over), Some(Action::Over(first)));
         assert_eq!(case.decide().0, [start(&second, ANNA, false)]);
-        assert!(case.roster.knows(&first));
     }
 
     #[test]

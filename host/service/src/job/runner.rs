@@ -16,7 +16,7 @@ use super::handle::Handle;
 use super::launch::Launcher;
 use super::process::Attempt;
 use super::roster::{Action, Roster, Sleep, Word};
-use super::{Fair, JobId, JobSize, Wait, room};
+use super::{Fair, JobId, JobSize, Urgency, Wait, room};
 use crate::account::Accounts;
 use crate::blobs::Blobs;
 use crate::counts::Counts;
@@ -39,6 +39,8 @@ pub enum Order {
     Explain(JobId, Explained),
     /// A job was accepted, and is kept.
     Submitted(JobId, TenantId, JobSize),
+    /// A job is more urgent than it was, or less, which is kept.
+    Changed(JobId, Urgency),
     /// A job is not wanted any more, which is kept.
     Cancelled(JobId),
     /// Tenants were changed.
@@ -272,6 +274,7 @@ impl Runner {
         match order {
             Order::Submitted(job, tenant, size) => self.accept(job, tenant, size),
             Order::Explain(job, tell) => tell(self.shared.fair().explain(&job)),
+            Order::Changed(job, urgency) => self.roster.change(&mut self.shared.fair(), &job, urgency),
             Order::Cancelled(job) => {
                 let action = self.roster.cancel(&mut self.shared.fair(), &job);
                 action.into_iter().for_each(|action| self.perform(action));

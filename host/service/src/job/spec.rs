@@ -5,14 +5,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::JobId;
 use super::report::{self, ReportForm};
+use super::{JobId, Urgency};
 use crate::blobs::Digest;
 
 /// A job that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct SpecError(String);
+pub struct SpecError(pub(super) String);
 
 /// Most inputs of a job.
 const MOST_INPUTS: usize = 1000;
@@ -113,13 +113,17 @@ pub struct JobSpec {
     /// The job whose failed items these are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_of: Option<JobId>,
+    /// Which of its tenant's jobs it comes before.
+    #[serde(default, flatten)]
+    pub urgency: Urgency,
 }
 
-/// How large a job is: what has to be at hand of one that waits.
+/// How large and how urgent a job is: what has to be at hand of one that waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobSize {
     input_bytes: u64,
     workers: Option<u32>,
+    pub(super) urgency: Urgency,
 }
 
 impl JobSize {
@@ -185,6 +189,7 @@ impl JobSpec {
             return fail(format!("a job has from 1 to {MOST_INPUTS} inputs"));
         }
         self.inputs.iter().try_for_each(|input| check_name(&input.name))?;
+        self.urgency.check()?;
         if let Some(output) = &self.output {
             check_ending(output)?;
         }
@@ -210,10 +215,10 @@ impl JobSpec {
         Ok(())
     }
 
-    /// What of it says how many workers it is worth.
+    /// What of it says how many workers it is worth, and when.
     #[must_use]
     pub fn size(&self) -> JobSize {
-        JobSize { input_bytes: self.input_bytes, workers: self.parameters.workers }
+        JobSize { input_bytes: self.input_bytes, workers: self.parameters.workers, urgency: self.urgency }
     }
 
     /// The arguments of `taskhost run` in the folder where the kernel and the inputs are laid out. Nothing that a user wrote
@@ -337,6 +342,7 @@ mod tests {
             labels: BTreeMap::new(),
             keep_seconds: None,
             retry_of: None,
+            urgency: Urgency::default(),
         }
     }
 

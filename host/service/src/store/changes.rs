@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::{Result, contents, jobs, retention};
-use crate::job::{JobId, JobSpec};
+use crate::job::{JobId, JobSpec, JobState};
 use crate::tenant::{Quotas, TenantId};
 
 /// What became of a change.
@@ -13,6 +13,8 @@ pub enum Changed {
     Done,
     /// The tenant has no such job.
     Unknown,
+    /// It has begun: it is too late to say what it comes before.
+    Begun,
     /// What came of the job has gone, and what was asked for with it.
     Gone,
     /// It would make no sense, and why.
@@ -21,7 +23,7 @@ pub enum Changed {
     Full(u64),
 }
 
-/// Has a job found by other labels, and what came of it kept for another time.
+/// Has a job found by other labels, and what came of it kept for another time; before it has begun, it may also become more urgent.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -39,6 +41,9 @@ pub fn change(
     let spec = apply(before.spec.clone());
     if let Err(error) = spec.check() {
         return Ok(Changed::Refused(error.to_string()));
+    }
+    if spec.urgency != before.spec.urgency && before.state != JobState::Queued {
+        return Ok(Changed::Begun);
     }
     let (old, new) = (jobs::text(&before.spec)?, jobs::text(&spec)?);
     let more = contents::counted(&new).saturating_sub(contents::counted(&old));
@@ -63,7 +68,7 @@ mod tests {
 
     use super::*;
     use crate::blobs::Digest;
-    use crate::job::{Conclusion, Input, JobState, Parameters};
+    use crate::job::{Conclusion, Input, Parameters, Urgency};
     use crate::store::listing::{self, Filter};
     use crate::store::{Store, access};
 
@@ -77,6 +82,7 @@ mod tests {
             labels: [("project".to_owned(), label.to_owned())].into(),
             keep_seconds: None,
             retry_of: None,
+            urgency: Urgency::default(),
         }
     }
 
@@ -100,6 +106,9 @@ mod tests {
                 )
             };
             assert_eq!((found("old")?, found("new")?), (0, 1));
+            let urgent = |spec: JobSpec| JobSpec { urgency: Urgency { priority: 9, ready_by: Some(7) }, ..spec };
+            assert_eq!(change(rows, tenant, &id, &quotas, urgent)?, Changed::Done);
+            assert_eq!(jobs::to_do(rows)?[0].2, jobs::get(rows, &id)?.expect("there").spec.size());
             jobs::finish(rows, &id, tenant, JobState::Cancelled, &Conclusion::default(), 0)?;
             let ended = jobs::get(rows, &id)?.expect("there");
             let keep = |seconds| move |spec: JobSpec| JobSpec { keep_seconds: seconds, ..spec };
@@ -109,6 +118,9 @@ mod tests {
                 let after = now.expires.expect("a time").since(ended.ended.expect("it is over"));
                 assert_eq!(after.as_secs(), kept, "{seconds:?}");
             }
+            let calm = |spec: JobSpec| JobSpec { urgency: Urgency::default(), ..spec };
+            assert_eq!(change(rows, tenant, &id, &quotas, urgent)?, Changed::Done, "it is so already");
+            assert_eq!(change(rows, tenant, &id, &quotas, calm)?, Changed::Begun);
             assert!(matches!(change(rows, tenant, &id, &quotas, keep(Some(u64::MAX)))?, Changed::Refused(_)));
             let long: BTreeMap<_, _> = (0..100).map(|number| (number.to_string(), "x".repeat(200))).collect();
             let tight = Quotas { stored_bytes: 100, ..quotas };

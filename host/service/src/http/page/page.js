@@ -134,7 +134,7 @@ function frame(part) {
 function progressOf(job) {
   const { items, failed, read, rate } = pace(job);
   if (isOver(job)) return `${number(items)}${failed ? `, ${number(failed)} failed` : ""}`;
-  if (job.state === "queued") return "waits for its turn";
+  if (job.state === "queued") return `waits for its turn${job.priority ? `, priority ${job.priority}` : ""}`;
   const text = `${number(items ?? 0)} items${failed ? `, ${number(failed)} failed` : ""}${rate ? ` · ${bytes(rate)}/s` : ""}`;
   return [meter(`progress of ${job.id}`, read ?? undefined, job.input_bytes), h("small.hint", {}, text)];
 }
@@ -232,8 +232,9 @@ function particulars(it) {
   return [["Job", h("code", {}, it.id)], ["Kernel", h("code", {}, it.kernel)],
     ["Inputs", (it.inputs ?? []).slice(0, 20).map((input) => input.name).join(", ")],
     ["Created", when(it.created)], ["Began", when(it.started)], ["Ended", when(it.ended)], ["Attempts", number(it.attempts)],
+    it.priority ? ["Priority", number(it.priority)] : null, it.ready_by ? ["To be ready by", when(it.ready_by)] : null,
     ...settings.map(([name, value]) => [name, text(value)]),
-    ...Object.entries(it.labels ?? {}).map(([name, value]) => [`label ${name}`, value])];
+    ...Object.entries(it.labels ?? {}).map(([name, value]) => [`label ${name}`, value])].filter(Boolean);
 }
 
 // ---- Running a kernel ----

@@ -22,7 +22,7 @@ pub enum Reason {
     CpuSecondsPerDay,
     /// As many jobs of its tenant have a process as may have one at a time.
     ConcurrentJobs,
-    /// For jobs of its own tenant that came before it.
+    /// For jobs of its own tenant that are begun before it, since they are more urgent or came earlier.
     Earlier,
     /// As many jobs of all tenants have a process as the server has room for.
     Processes,
@@ -37,7 +37,7 @@ pub enum Reason {
 pub struct Wait {
     /// What it waits for.
     pub reason: Reason,
-    /// Jobs of its tenant that come before it.
+    /// Jobs of its tenant that are begun before it.
     pub jobs_before: usize,
     /// Jobs of its tenant that have a process.
     pub running: usize,
@@ -56,8 +56,9 @@ impl Fair {
         // Calls wait for no turn, and nobody waits for them.
         let others = self.queues.iter().filter(|(tenant, queue)| **tenant != known.tenant && queue.has_jobs());
         let tenants_before = others.filter(|(_, queue)| queue.debt < own.debt).count();
-        let jobs_before = own.waiting.iter().position(|other| other == job).unwrap_or(0);
-        let has_process = own.running.contains(job);
+        let waits = own.waiting.contains_key(&known.rank);
+        let jobs_before = if waits { own.waiting.range(..known.rank).count() } else { 0 };
+        let has_process = !waits;
         let processes: usize = self.queues.values().map(|queue| queue.running.len()).sum();
         let reason = match () {
             () if has_process && known.is_on => Reason::Running,
@@ -77,6 +78,7 @@ impl Fair {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::{Rank, Urgency};
     use crate::tenant::TenantId;
 
     #[test]
@@ -85,19 +87,27 @@ mod tests {
         let mut fair = Fair::new(1, 2);
         fair.know(anna, 1, 1);
         fair.know(bert, 1, 9);
-        let jobs: Vec<JobId> = [anna, anna, bert, bert, bert]
-            .map(|tenant| {
+        let tenants = [anna, anna, bert, bert, bert].into_iter().zip(0..);
+        let jobs: Vec<JobId> = tenants
+            .map(|(tenant, came)| {
                 let job = JobId::create();
-                fair.add(job.clone(), tenant, 1);
+                fair.add(job.clone(), tenant, 1, Rank::new(Urgency::default(), came));
                 job
             })
-            .into();
+            .collect();
         let reason = |fair: &Fair, job: usize| fair.explain(&jobs[job]).map(|wait| wait.reason);
         fair.turn();
         assert_eq!(reason(&fair, 0), Some(Reason::Running));
         assert_eq!(reason(&fair, 1), Some(Reason::ConcurrentJobs));
         assert_eq!(reason(&fair, 2), Some(Reason::Cores));
         assert_eq!(reason(&fair, 3), Some(Reason::Earlier));
+        // One that is more urgent is before all that wait.
+        let urgent = Rank::new(Urgency { priority: 1, ready_by: None }, 4);
+        let before = |fair: &Fair, job: usize| fair.explain(&jobs[job]).map(|wait| wait.jobs_before);
+        assert_eq!((before(&fair, 2), before(&fair, 4)), (Some(0), Some(2)));
+        fair.move_to(&jobs[4], urgent);
+        assert_eq!((before(&fair, 2), before(&fair, 4), before(&fair, 0)), (Some(1), Some(0), Some(0)));
+        fair.move_to(&jobs[4], Rank::new(Urgency::default(), 4));
         // Anna owes the most now: the other has its turn.
         fair.charge(anna, 1.0);
         fair.turn();
