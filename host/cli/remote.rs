@@ -3,13 +3,14 @@
 //! * [`address`] is which service, and with which token; [`connection`] how it is asked, and asked again.
 //! * [`wanted`] makes a job of a run as it was typed; [`upload`] takes to the service what the job needs.
 //! * [`course`] is a run from the first request to the last: [`follow`] waits for the end of a job, [`outcome`] brings what came
-//!   of it; [`jobs`] are the commands for those that are there.
+//!   of it; [`dry_run`] says what would be done; [`jobs`] are the commands for those that are there.
 //!
 //! All of it is done by a thread, so that Ctrl-C is heard while a request is under way.
 
 mod address;
 mod connection;
 mod course;
+mod dry_run;
 mod follow;
 mod jobs;
 mod outcome;

@@ -29,6 +29,8 @@ mod digests;
 #[cfg(feature = "serve")]
 mod drain;
 #[cfg(feature = "serve")]
+mod dry_run;
+#[cfg(feature = "serve")]
 mod examples;
 #[cfg(feature = "serve")]
 mod fairness;

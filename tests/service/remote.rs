@@ -200,6 +200,30 @@ fn what_cannot_be_had_is_refused_by_name() {
 }
 
 #[test]
+fn what_would_be_done_there_is_told_and_what_is_urgent_is_said() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = anna(&place, &server);
+    place.write("in.txt", "0 10\n");
+    let run = |flags: &str| there(&place, &server.address, &format!("run primes in.txt {flags}")).run();
+    let planned = run("--dry-run").code(0);
+    assert!(planned.text().contains("not there yet") && planned.text().contains("in.txt"), "{}", planned.text());
+    assert!(anna.get("/v1/kernels").is(200).json()["kernels"].as_array().unwrap().is_empty());
+    assert_eq!(run("--priority -7").code(0).text(), "4\n");
+    let planned = run("-n --merge concat").code(0);
+    for line in ["split    lines (by the kernel)\n", "merge    concat (by flag)\n", "output   standard output\n"] {
+        assert!(planned.text().contains(line), "{}", planned.text());
+    }
+    let jobs = anna.get("/v1/jobs").is(200).json();
+    assert_eq!((jobs["jobs"].as_array().unwrap().len(), &jobs["jobs"][0]["priority"]), (1, &serde_json::json!(-7)));
+    place.taskhost("tenant set anna --data data --queued-jobs 0").run().code(0);
+    assert!(run("--dry-run").code(7).stderr.contains("queued_jobs"));
+    let here = place.taskhost("run primes in.txt --priority 1").run().code(2);
+    assert!(here.stderr.contains("--priority is for a run that a service does"), "{}", here.stderr);
+    server.end(Signal::TERM).code(0);
+}
+
+#[test]
 fn ctrl_c_cancels_and_jobs_can_be_looked_after() {
     let place = Place::new();
     let server = Server::start(&place);

@@ -139,18 +139,22 @@ impl Answer {
 
     /// The failure that it is.
     pub(super) fn failure(&self) -> Failure {
-        let problem = self.json();
-        let text = problem["detail"].as_str().map_or_else(|| format!("status {}", self.status), str::to_owned);
-        let exit = match (self.status, problem["code"].as_str().unwrap_or_default()) {
-            (_, "kernel-refused" | "kernel-blocked" | "signature-missing" | "signature-wrong") => Exit::Refused,
-            (400 | 422, _) => Exit::Usage,
-            // A quota is a limit of all that its tenant runs.
-            (429, _) | (413, _) => Exit::RunLimit,
-            (500.., _) => Exit::Host,
-            _ => Exit::InputOutput,
-        };
-        Failure::new(exit, report::escape(&text))
+        refusal(self.status, &self.json())
     }
+}
+
+/// The failure that a refusal is, which is told with a status and a problem.
+pub(super) fn refusal(status: u16, problem: &Value) -> Failure {
+    let text = problem["detail"].as_str().map_or_else(|| format!("status {status}"), str::to_owned);
+    let exit = match (status, problem["code"].as_str().unwrap_or_default()) {
+        (_, "kernel-refused" | "kernel-blocked" | "signature-missing" | "signature-wrong") => Exit::Refused,
+        (400 | 422, _) => Exit::Usage,
+        // A quota is a limit of all that its tenant runs.
+        (429, _) | (413, _) => Exit::RunLimit,
+        (500.., _) => Exit::Host,
+        _ => Exit::InputOutput,
+    };
+    Failure::new(exit, report::escape(&text))
 }
 
 /// Why there is no answer.

@@ -11,6 +11,7 @@ use taskhost_data::size::human_size;
 use taskhost_pool::runner::Progress;
 
 use super::connection::Connection;
+use super::dry_run;
 use super::follow::{self, Watch};
 use super::outcome::{self, Brought, Outcome, Streamed, Target};
 use super::upload;
@@ -47,6 +48,9 @@ struct Course<'a> {
 /// From the first request to the last.
 pub(super) fn perform(connection: &Connection, wanted: &Wanted<'_>) -> Result<Exit, Failure> {
     let report = &wanted.arguments.report;
+    if report.dry_run {
+        return dry_run::tell(connection, wanted);
+    }
     let watch = Watch {
         meter: Meter::new(report.progress, report.messages.quiet, wanted.bytes()),
         began: Instant::now(),

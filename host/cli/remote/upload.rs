@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::connection::{Answer, Asked, Connection, Content};
 use super::wanted::{Input, Wanted, Work};
 use crate::exit_code::Failure;
-use crate::kernel;
+use crate::kernel::{self, KernelFile};
 
 /// Inputs that are text and together no longer than this are sent with the job itself.
 const INLINE: u64 = 64 << 10;
@@ -24,23 +24,10 @@ fn digest(bytes: &[u8]) -> String {
     format!("blake3:{}", blake3::hash(bytes).to_hex())
 }
 
-/// Has the kernel there, and returns what it is called there: the digest of a file here, or, when there is no such file, the
-/// name of one that is there.
+/// Has the kernel there, and returns what it is called there.
 pub(super) fn kernel(connection: &Connection, wanted: &Wanted<'_>) -> Result<String, Failure> {
-    let named = &wanted.arguments.kernel.kernel;
-    let file = match kernel::find(named) {
-        Ok(file) => file,
-        Err(failure) => {
-            let name = named.to_string_lossy();
-            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte));
-            let is_there = is_name && !named.exists() && kernel_there(connection, &name)?.is_good();
-            return if is_there { Ok(name.into_owned()) } else { Err(failure) };
-        }
-    };
-    let digest = digest(&file.bytes);
-    if kernel_there(connection, &digest)?.is_good() {
-        return Ok(digest);
-    }
+    let (digest, file) = known_kernel(connection, wanted)?;
+    let Some(file) = file else { return Ok(digest) };
     let path = format!("/v1/kernels/{digest}");
     let mut head = vec![("content-type", "application/wasm".to_owned())];
     if let Some(signature) = kernel::signature(named) {
@@ -53,6 +40,27 @@ pub(super) fn kernel(connection: &Connection, wanted: &Wanted<'_>) -> Result<Str
     }
     let failure = answer.failure();
     Err(Failure::new(failure.exit, format!("{}: {}", file.name, failure.message)))
+}
+
+/// What the kernel is called there: the digest of a file here, or, when there is no such file, the name of one that is there. With
+/// the file when it is not there yet.
+pub(super) fn known_kernel(
+    connection: &Connection,
+    wanted: &Wanted<'_>,
+) -> Result<(String, Option<KernelFile>), Failure> {
+    let named = &wanted.arguments.kernel.kernel;
+    let file = match kernel::find(named) {
+        Ok(file) => file,
+        Err(failure) => {
+            let name = named.to_string_lossy();
+            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:".contains(&byte));
+            let is_there = is_name && !named.exists() && kernel_there(connection, &name)?.is_good();
+            return if is_there { Ok((name.into_owned(), None)) } else { Err(failure) };
+        }
+    };
+    let digest = digest(&file.bytes);
+    let is_there = kernel_there(connection, &digest)?.is_good();
+    Ok((digest, (!is_there).then_some(file)))
 }
 
 fn kernel_there(connection: &Connection, reference: &str) -> Result<Answer, Failure> {

@@ -28,7 +28,7 @@ const SWITCHES: [&str; 2] = ["header", "keep_header"];
 /// Flags that are sent in a form of their own.
 const OTHERS: [&str; 6] = ["config", "arguments", "memory", "max_output", "report", "priority"];
 /// Flags that are for this side, or that a service has anyhow.
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
     "kernel",
     "inputs",
     "input",
@@ -48,6 +48,7 @@ const OURS: [&str; 19] = [
     "server",
     "token_file",
     "server_ca",
+    "dry_run",
 ];
 /// A word that is one of the flag's values, and the same as leaving it out.
 const USUAL: [(&str, &str); 3] = [("workers", "physical"), ("workers", "logical"), ("batch", "auto")];

@@ -81,6 +81,9 @@ pub(super) async fn hand_in(
     if !(1..=MOST).contains(&many.jobs.len()) {
         return Err(bad(format!("a batch has from 1 to {MOST} jobs")));
     }
+    if let Some(index) = many.jobs.iter().position(Asked::is_dry_run) {
+        return Err(bad("dry_run is for a request that asks for one job".to_owned()).with("index", index));
+    }
     let request = *blake3::hash(&serde_json::to_vec(&many).unwrap_or_default()).as_bytes();
     let (count, tenant) = (many.jobs.len(), caller.tenant.id);
     if let Some(key) = key.clone() {

@@ -157,6 +157,22 @@ impl Problem {
         self.status == StatusCode::NOT_FOUND
     }
 
+    /// What whoever is refused reads.
+    pub(super) fn told(mut self) -> Value {
+        self.members.remove(LOGGED);
+        let mut body = json!({
+            "type": format!("urn:taskhost:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("error"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Value::Object(body) = &mut body {
+            body.append(&mut self.members);
+        }
+        body
+    }
+
     fn rejected(&self) -> Option<&'static str> {
         self.quota.or_else(|| (self.status == StatusCode::SERVICE_UNAVAILABLE).then_some("busy"))
     }
@@ -185,23 +201,14 @@ impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let logged = self.members.remove(LOGGED);
         let rejected = self.rejected();
-        let mut body = json!({
-            "type": format!("urn:taskhost:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("error"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let Value::Object(body) = &mut body {
-            body.append(&mut self.members);
-        }
-        let mut response = (self.status, body.to_string()).into_response();
+        let (status, retry_after) = (self.status, self.retry_after);
+        let mut response = (status, self.told().to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
-        if self.status == StatusCode::UNAUTHORIZED {
+        if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(time) = self.retry_after {
+        if let Some(time) = retry_after {
             // Whole seconds, and never none: that would be at once.
             headers.insert(header::RETRY_AFTER, HeaderValue::from(time.as_secs_f64().ceil().max(1.0) as u64));
         }

@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::body::Fresh;
+use super::dry_run::DryRunView;
 use super::guard::need;
 use super::invoke::digest;
 use super::jobs::{Who, find_later, wait};
 use super::kernels::act;
 use super::turns::Turn;
 use super::view::{JobView, view};
-use super::{App, Problem, blobs, blocking, body};
+use super::{App, Problem, blobs, blocking, body, dry_run};
 use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters, Urgency};
 use crate::store::contents::Stay;
@@ -59,6 +60,9 @@ pub(super) struct Asked {
     /// Of jobs of one priority, the one that is to be ready first is begun first: milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ready_by: Option<i64>,
+    /// Only say what would be done, and keep nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
 }
 
 /// An input: stored already, or the content itself.
@@ -68,11 +72,11 @@ pub(super) struct Asked {
 pub(super) struct AskedInput {
     /// The digest of what is stored already …
     #[schema(value_type = Option<String>)]
-    blob: Option<Digest>,
+    pub(super) blob: Option<Digest>,
     /// … or the content itself.
-    text: Option<String>,
+    pub(super) text: Option<String>,
     /// What messages call it; its ending says what format it has.
-    name: Option<String>,
+    pub(super) name: Option<String>,
 }
 
 fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<AskedInput>, D::Error> {
@@ -123,10 +127,21 @@ pub(super) fn idempotency_key(headers: &HeaderMap, place: &str) -> Result<Option
     Ok(Some(format!("POST {place} {key}")))
 }
 
+/// What is answered at once: a job, or what would be done.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = JobOrDryRun)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it is for the description alone")]
+enum Answered {
+    Job(JobView),
+    DryRun(DryRunView),
+}
+
 /// Hands in a job: as JSON, or with `?kernel=…` as the input itself. `Prefer: wait=N` waits up to so many seconds for its
-/// result. `Idempotency-Key` makes a request that comes again within 24 hours the same job.
+/// result. `Idempotency-Key` makes a request that comes again within 24 hours the same job. With `dry_run` nothing is kept, and the
+/// answer is what would be done.
 #[utoipa::path(post, path = "/v1/jobs", params(Plain), request_body(content((Asked = "application/json"), (String = "application/octet-stream"))),
-    responses((status = 200, description = "It is over: its result, or the job", body = JobView), (status = 202, description = "It is accepted", body = JobView)))]
+    responses((status = 200, description = "It is over: its result, or the job; or what would be done", body = Answered), (status = 202, description = "It is accepted", body = JobView)))]
 pub(super) async fn submit(
     State(app): State<Arc<App>>,
     axum::Extension(caller): Who,
@@ -136,13 +151,18 @@ pub(super) async fn submit(
 ) -> Result<Response, Problem> {
     need(&caller, Scope::JobsWrite)?;
     let key = idempotency_key(&headers, "/v1/jobs")?;
-    if key.is_none() || !is_known(&app, &caller, key.as_deref()).await? {
-        admit(&app, &caller).await?;
-    }
+    let is_known = key.is_some() && is_known(&app, &caller, key.as_deref()).await?;
+    let admitted = if is_known { Ok(()) } else { admit(&app, &caller).await };
     let asked = if plain.kernel.is_some() {
+        admitted?;
         plain.take(&app, &caller, &headers, bytes).await?
     } else {
-        Request::Asked(Box::new(body::said(&headers, bytes).await?))
+        let asked: Asked = body::said(&headers, bytes).await?;
+        if asked.dry_run {
+            return dry_run::answer(&app, &caller, admitted, asked).await;
+        }
+        admitted?;
+        Request::Asked(Box::new(asked))
     };
     let again = key.map(|key| Idempotency { key, request: asked.hash() });
     if let Some(again) = &again {
@@ -274,6 +294,11 @@ pub(super) fn too_many(most: u32, open: u64) -> Problem {
     Problem::quota("queued_jobs", most.into(), open, Duration::from_secs(5))
 }
 
+/// An input that is nothing, or two things.
+pub(super) fn no_content() -> Problem {
+    Problem::unprocessable("bad-job", "an input has either a blob or a text")
+}
+
 pub(super) fn unknown_blob(blob: Digest) -> Problem {
     Problem::unprocessable("unknown-blob", format!("{blob} is not stored"))
 }
@@ -346,28 +371,40 @@ impl Asked {
     /// Lays down those inputs that stand in the request, and finds the others.
     pub(super) async fn keep(self, app: &App, caller: &Caller, kernel: Digest) -> Result<(JobSpec, Fresh), Problem> {
         let (mut places, mut texts) = (Vec::new(), Vec::new());
-        for input in self.input {
+        let (asked, mut spec) = self.into_spec(kernel);
+        for input in asked {
             places.push(match (input.blob, input.text) {
                 (Some(blob), None) => (Some((blob, stored(app, caller.tenant.id, blob).await?)), input.name),
                 (None, Some(text)) => {
                     texts.push(text);
                     (None, input.name)
                 }
-                _ => return Err(Problem::unprocessable("bad-job", "an input has either a blob or a text")),
+                _ => return Err(no_content()),
             });
         }
         let fresh = body::lay_down(app, caller, texts).await?;
-        let (mut inputs, mut input_bytes, mut laid) = (Vec::new(), 0, fresh.iter());
+        let mut laid = fresh.iter();
         for (number, (known, name)) in places.into_iter().enumerate() {
             // There is one for each text.
             let Some((blob, bytes)) = known.or_else(|| laid.next().copied()) else { continue };
-            input_bytes += bytes;
-            inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")) });
+            spec.input_bytes += bytes;
+            spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")) });
         }
-        let Self { output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
-        let (retry_of, urgency) = (None, Urgency { priority: priority.unwrap_or_default(), ready_by });
-        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency };
         Ok((spec, fresh))
+    }
+
+    /// The inputs that are asked for, and the job without any.
+    pub(super) fn into_spec(self, kernel: Digest) -> (Vec<AskedInput>, JobSpec) {
+        let Self { input, output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
+        let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
+        let (inputs, input_bytes, retry_of) = (Vec::new(), 0, None);
+        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency };
+        (input, spec)
+    }
+
+    /// Whether it is only asked what would be done.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 }
 

@@ -121,7 +121,7 @@ impl Shared {
     }
 
     /// Most workers of a job of this tenant.
-    fn most_workers(&self, tenant: TenantId) -> u32 {
+    pub(crate) fn most_workers(&self, tenant: TenantId) -> u32 {
         let most = self.directory.tenant(tenant).map_or(1, |tenant| tenant.quotas.cores);
         most.min(u32::try_from(self.cores).unwrap_or(u32::MAX))
     }
