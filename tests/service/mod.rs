@@ -49,6 +49,8 @@ mod names;
 #[cfg(feature = "serve")]
 mod page;
 #[cfg(feature = "serve")]
+mod parts;
+#[cfg(feature = "serve")]
 mod quotas;
 #[cfg(feature = "serve")]
 mod registries;

@@ -7,7 +7,7 @@ mod part;
 mod sha256;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -75,6 +75,18 @@ impl<'de> serde::Deserialize<'de> for Digest {
     }
 }
 
+/// A part of a content: from the first byte up to the second exclusively.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Range(pub u64, pub u64);
+
+impl Range {
+    /// How many bytes it has of a content of so many; `None` when it does not lie in it.
+    #[must_use]
+    pub fn bytes_of(self, all: u64) -> Option<u64> {
+        (self.1 <= all).then(|| self.1.checked_sub(self.0)).flatten()
+    }
+}
+
 /// A store of contents.
 pub trait Blobs: Send + Sync {
     /// Begins a content whose bytes are still to come.
@@ -100,6 +112,12 @@ pub trait Blobs: Send + Sync {
     /// # Errors
     /// When there is no such content, or the file cannot be made.
     fn lay_out(&self, tenant: TenantId, digest: &Digest, path: &Path) -> io::Result<()>;
+
+    /// The same with a part of the content.
+    ///
+    /// # Errors
+    /// The same, or when the part does not lie in it.
+    fn lay_out_part(&self, tenant: TenantId, digest: &Digest, range: Range, path: &Path) -> io::Result<()>;
 
     /// Forgets a content. One that is not there is no error.
     ///
@@ -282,6 +300,19 @@ impl Blobs for LocalBlobs {
         fs::hard_link(self.place(tenant, digest), path)
     }
 
+    fn lay_out_part(&self, tenant: TenantId, digest: &Digest, range: Range, path: &Path) -> io::Result<()> {
+        let mut all = self.open(tenant, digest)?.ok_or(io::ErrorKind::NotFound)?;
+        let bytes = range.bytes_of(all.metadata()?.len()).ok_or(io::ErrorKind::InvalidInput)?;
+        all.seek(SeekFrom::Start(range.0))?;
+        let mut part = OpenOptions::new().create_new(true).write(true).mode(0o400).open(path)?;
+        // The system copies it, or lets both have the same blocks where it can.
+        if io::copy(&mut all.take(bytes), &mut part)? != bytes {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // A run that is gone on with after a power cut reads what it has read before.
+        part.sync_all()
+    }
+
     fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()> {
         let _removal = self.removal.try_lock().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
         remove_file(&self.place(tenant, digest))
@@ -308,8 +339,6 @@ impl Blobs for LocalBlobs {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read as _;
-
     use super::*;
 
     const ANNA: TenantId = TenantId(1);
@@ -334,6 +363,26 @@ mod tests {
         assert!(blobs.open(BERT, &digest).expect("readable").is_none());
         blobs.remove(ANNA, &digest).expect("removed");
         assert!(blobs.open(ANNA, &digest).expect("readable").is_none());
+    }
+
+    #[test]
+    fn a_part_is_laid_out_as_a_file_of_its_own() {
+        let place = tempfile::tempdir().expect("a folder");
+        let blobs = LocalBlobs::new(place.path());
+        let digest = store(&blobs, ANNA, b"content");
+        for (number, (range, text)) in
+            [(Range(0, 3), "con"), (Range(2, 7), "ntent"), (Range(7, 7), "")].into_iter().enumerate()
+        {
+            let path = place.path().join(number.to_string());
+            blobs.lay_out_part(ANNA, &digest, range, &path).expect("laid out");
+            assert_eq!(fs::read_to_string(&path).expect("text"), text);
+            assert!(fs::metadata(&path).expect("it is there").permissions().readonly());
+        }
+        let path = place.path().join("other");
+        for range in [Range(0, 8), Range(5, 4)] {
+            assert!(blobs.lay_out_part(ANNA, &digest, range, &path).is_err() && !path.exists());
+        }
+        assert!(blobs.lay_out_part(BERT, &digest, Range(0, 1), &path).is_err());
     }
 
     #[test]

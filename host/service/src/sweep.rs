@@ -248,7 +248,7 @@ mod tests {
         let (input, bytes) = blobs.keep(blob).expect("kept");
         let spec = || JobSpec {
             kernel: Digest::of(b""),
-            inputs: vec![Input { blob: input, name: "a".into() }],
+            inputs: vec![Input::whole(input, "a".into())],
             input_bytes: bytes,
             output: None,
             parameters: Parameters::default(),

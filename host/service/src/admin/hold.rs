@@ -132,7 +132,7 @@ mod tests {
     fn spec(kernel: Digest) -> JobSpec {
         JobSpec {
             kernel,
-            inputs: vec![Input { blob: Digest::of(b""), name: "a".into() }],
+            inputs: vec![Input::whole(Digest::of(b""), "a".into())],
             input_bytes: 0,
             output: None,
             parameters: Parameters::default(),

@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::kernels::resolve;
-use super::submit::{Asked, AskedInput, no_content, too_many, unknown_blob};
+use super::submit::{Asked, AskedInput, no_content, part, too_many, unknown_blob};
 use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{Input, JobSpec, Parameters};
@@ -114,12 +114,14 @@ pub(super) async fn answer(
     let (spec, wanted) = plan(asked, digest.unwrap_or(Digest([0; 32])));
     let (kept, looked) = (spec.clone(), wanted.clone());
     let stored = app.read(move |rows| look(rows, tenant, &quotas, &kept, &looked)).await?;
-    for (wanted, bytes) in wanted.iter().zip(&stored.bytes) {
-        match (wanted, bytes) {
-            (Wanted::Nothing, _) => refusals.push(no_content()),
-            (Wanted::Blob(blob), None) => refusals.push(unknown_blob(*blob)),
-            _ => {}
-        }
+    let mut sizes: Vec<Option<u64>> = Vec::new();
+    for ((input, wanted), bytes) in spec.inputs.iter().zip(&wanted).zip(stored.bytes) {
+        let size = match (wanted, bytes) {
+            (Wanted::Nothing, _) => Err(no_content()),
+            (Wanted::Blob(blob), None) => Err(unknown_blob(*blob)),
+            (_, bytes) => part(input.range, bytes.unwrap_or_default()),
+        };
+        sizes.push(size.map_err(|problem| refusals.push(problem)).ok());
     }
     let room = quotas.stored_bytes.saturating_sub(stored.total);
     if stored.more > room {
@@ -130,7 +132,7 @@ pub(super) async fn answer(
         refusals.push(too_many(quotas.queued_jobs, stored.open));
     }
     refusals.extend(stored.full.map(|stored| body::full(caller, stored)));
-    let input_bytes = stored.bytes.iter().flatten().sum();
+    let input_bytes = sizes.iter().flatten().sum();
     let size = JobSpec { input_bytes, ..spec.clone() }.size();
     let info = kernel.as_ref().map(|kernel| &kernel.info);
     let (split, merge) = info.map_or((None, None), |info| shape(&spec.parameters, info));
@@ -148,7 +150,7 @@ pub(super) async fn answer(
         inputs: spec
             .inputs
             .into_iter()
-            .zip(stored.bytes)
+            .zip(sizes)
             .map(|(input, bytes)| PlannedInput { name: input.name, bytes })
             .collect(),
         input_bytes,
@@ -176,14 +178,14 @@ enum Wanted {
 fn plan(asked: Asked, kernel: Digest) -> (JobSpec, Vec<Wanted>) {
     let (inputs, mut spec) = asked.into_spec(kernel);
     let mut wanted = Vec::new();
-    for (number, AskedInput { blob, text, name, .. }) in inputs.into_iter().enumerate() {
+    for (number, AskedInput { blob, text, name, range }) in inputs.into_iter().enumerate() {
         let content = match (blob, text) {
             (Some(blob), None) => Wanted::Blob(blob),
-            (None, Some(text)) => Wanted::Text(Digest::of(text.as_bytes()), text.len() as u64),
+            (None, Some(text)) if range.is_none() => Wanted::Text(Digest::of(text.as_bytes()), text.len() as u64),
             _ => Wanted::Nothing,
         };
         let blob = if let Wanted::Blob(blob) | Wanted::Text(blob, _) = content { blob } else { Digest([0; 32]) };
-        spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")) });
+        spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")), range });
         wanted.push(content);
     }
     (spec, wanted)

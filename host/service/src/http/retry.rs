@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ use super::jobs::{Who, find, id};
 use super::stream::{Gone, Parts, stream};
 use super::submit::{admit, hand_in, idempotency_key};
 use super::{App, Problem, blocking, body};
+use crate::blobs::Range;
 use crate::job::{Input, JobSpec};
 use crate::store::contents::Stay;
 use crate::store::jobs::{Idempotency, JobRow};
@@ -75,17 +76,18 @@ pub(super) async fn retry(
     for (number, cuts) in cuts {
         let old = &job.spec.inputs[number];
         let (blobs, tenant, digest) = (Arc::clone(&app.shared.blobs), caller.tenant.id, old.blob);
+        let whole = old.range.unwrap_or(Range(0, u64::MAX));
         let file = blocking(move || blobs.open(tenant, &digest)).await?;
         let file = file.ok().flatten().ok_or_else(|| cannot("its inputs have gone"))?;
-        if is_packed(&file) && cuts.iter().any(|cut| cut.offset > 0) {
+        if is_packed(&file, whole.0) && cuts.iter().any(|cut| cut.offset > 0) {
             return Err(cannot("they are in an input that is compressed"));
         }
         let has_header = spec.parameters.header;
         let (parts, cut) = stream();
-        tokio::spawn(cut_out(file, cuts, has_header, parts));
+        tokio::spawn(cut_out(file, whole, cuts, has_header, parts));
         let arrived = body::content(&app, &caller, &HeaderMap::new(), cut, ("the failed items", u64::MAX)).await?;
         let (blob, bytes) = body::keep(&app, &caller, arrived, Stay::WhileNeeded).await?;
-        spec.inputs.push(Input { blob, name: old.name.clone() });
+        spec.inputs.push(Input::whole(blob, old.name.clone()));
         spec.input_bytes += bytes;
     }
     let turn = app.submissions.next(caller.tenant.id).await;
@@ -93,9 +95,9 @@ pub(super) async fn retry(
 }
 
 /// Whether a run would decompress this: what is said of its items is about what comes of that.
-fn is_packed(file: &File) -> bool {
+fn is_packed(file: &File, from: u64) -> bool {
     let mut begin = [0; 4];
-    let read = file.read_at(&mut begin, 0).unwrap_or(0);
+    let read = file.read_at(&mut begin, from).unwrap_or(0);
     begin[..read].starts_with(&[0x1f, 0x8b]) || begin == [0x28, 0xb5, 0x2f, 0xfd]
 }
 
@@ -124,7 +126,7 @@ fn sort(lines: impl std::io::BufRead, spec: &JobSpec) -> Result<Cuts, &'static s
         let failed = failed.ok_or("the lines about them cannot be read")?;
         let mut named = spec.inputs.iter().enumerate().filter(|(_, input)| input.name == failed.source);
         let (number, first) = named.next().ok_or("one is in no input of the job")?;
-        if named.any(|(_, other)| other.blob != first.blob) {
+        if named.any(|(_, other)| (other.blob, other.range) != (first.blob, first.range)) {
             return Err("two of its inputs have one name");
         }
         // Of a picture that was cut into strips all is run again.
@@ -143,21 +145,23 @@ fn sort(lines: impl std::io::BufRead, spec: &JobSpec) -> Result<Cuts, &'static s
     if cuts.is_empty() { Err("none has failed") } else { Ok(cuts) }
 }
 
-/// Hands on parts of a file, one behind the other; before them its first line when that is no item.
-async fn cut_out(file: File, cuts: Vec<Cut>, has_header: bool, parts: Parts) {
+/// Hands on parts of a part of a file, one behind the other; before them its first line when that is no item.
+async fn cut_out(file: File, whole: Range, cuts: Vec<Cut>, has_header: bool, parts: Parts) {
     let file = Arc::new(file);
     let all = async {
         if has_header {
             let file = Arc::clone(&file);
             let header = blocking(move || {
-                let mut header = Vec::new();
-                BufReader::new(&*file).read_until(b'\n', &mut header).map(|_| header)
+                let (mut header, mut file) = (Vec::new(), &*file);
+                file.seek(SeekFrom::Start(whole.0))?;
+                let part = file.take(whole.1.saturating_sub(whole.0));
+                BufReader::new(part).read_until(b'\n', &mut header).map(|_| header)
             });
             parts.give(header.await.ok().and_then(Result::ok).ok_or(Gone)?).await?;
         }
         for Cut { offset, length, is_line } in cuts {
-            let mut at = offset;
-            let end = offset.saturating_add(length);
+            let mut at = whole.0.saturating_add(offset);
+            let end = at.saturating_add(length).min(whole.1);
             while at < end {
                 let file = Arc::clone(&file);
                 let part = blocking(move || {
@@ -191,7 +195,7 @@ mod tests {
     use crate::job::{Parameters, Urgency};
 
     fn spec() -> JobSpec {
-        let input = |name: &str| Input { blob: Digest::of(b""), name: name.into() };
+        let input = |name: &str| Input::whole(Digest::of(b""), name.into());
         JobSpec {
             kernel: Digest::of(b""),
             inputs: vec![input("a"), input("b")],

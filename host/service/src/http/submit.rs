@@ -21,7 +21,7 @@ use super::kernels::act;
 use super::turns::Turn;
 use super::view::{JobView, view};
 use super::{App, Problem, blobs, blocking, body, dry_run};
-use crate::blobs::Digest;
+use crate::blobs::{Digest, Range};
 use crate::job::{Input, JobId, JobSpec, Order, Parameters, Urgency};
 use crate::store::contents::Stay;
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
@@ -77,6 +77,10 @@ pub(super) struct AskedInput {
     pub(super) text: Option<String>,
     /// What messages call it; its ending says what format it has.
     pub(super) name: Option<String>,
+    /// Of a blob, the bytes that are the input: from the first up to the second exclusively.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<[u64; 2]>)]
+    pub(super) range: Option<Range>,
 }
 
 fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<AskedInput>, D::Error> {
@@ -296,7 +300,13 @@ pub(super) fn too_many(most: u32, open: u64) -> Problem {
 
 /// An input that is nothing, or two things.
 pub(super) fn no_content() -> Problem {
-    Problem::unprocessable("bad-job", "an input has either a blob or a text")
+    Problem::unprocessable("bad-job", "an input has either a blob or a text, and only a blob has a range")
+}
+
+/// How many bytes of a content of so many are the input.
+pub(super) fn part(range: Option<Range>, bytes: u64) -> Result<u64, Problem> {
+    let outside = || Problem::unprocessable("bad-range", format!("a range lies in its blob, which has {bytes} bytes"));
+    range.map_or(Ok(bytes), |range| range.bytes_of(bytes).ok_or_else(outside))
 }
 
 pub(super) fn unknown_blob(blob: Digest) -> Problem {
@@ -339,7 +349,7 @@ impl Request {
             Self::Body(plain, arrived) => {
                 let kernel = digest(app, caller, plain.kernel.as_deref().unwrap_or_default()).await?;
                 let (blob, input_bytes) = body::keep(app, caller, *arrived, Stay::WhileNeeded).await?;
-                let inputs = vec![Input { blob, name: plain.name.unwrap_or_else(|| "input".to_owned()) }];
+                let inputs = vec![Input::whole(blob, plain.name.unwrap_or_else(|| "input".to_owned()))];
                 let Plain { output, split, merge, on_error, priority, ready_by, .. } = plain;
                 let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
                 let parameters = Parameters { split, merge, on_error, ..Parameters::default() };
@@ -374,21 +384,24 @@ impl Asked {
         let (asked, mut spec) = self.into_spec(kernel);
         for input in asked {
             places.push(match (input.blob, input.text) {
-                (Some(blob), None) => (Some((blob, stored(app, caller.tenant.id, blob).await?)), input.name),
-                (None, Some(text)) => {
+                (Some(blob), None) => {
+                    let bytes = part(input.range, stored(app, caller.tenant.id, blob).await?)?;
+                    (Some((blob, bytes)), input.name, input.range)
+                }
+                (None, Some(text)) if input.range.is_none() => {
                     texts.push(text);
-                    (None, input.name)
+                    (None, input.name, None)
                 }
                 _ => return Err(no_content()),
             });
         }
         let fresh = body::lay_down(app, caller, texts).await?;
         let mut laid = fresh.iter();
-        for (number, (known, name)) in places.into_iter().enumerate() {
+        for (number, (known, name, range)) in places.into_iter().enumerate() {
             // There is one for each text.
             let Some((blob, bytes)) = known.or_else(|| laid.next().copied()) else { continue };
             spec.input_bytes += bytes;
-            spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")) });
+            spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")), range });
         }
         Ok((spec, fresh))
     }

@@ -204,7 +204,11 @@ impl WorkFolder {
         }
         blobs.lay_out(tenant, &spec.kernel, &self.path.join(KERNEL))?;
         for (number, input) in spec.inputs.iter().enumerate() {
-            blobs.lay_out(tenant, &input.blob, &self.path.join(spec.file_name(number)))?;
+            let path = self.path.join(spec.file_name(number));
+            match input.range {
+                Some(range) => blobs.lay_out_part(tenant, &input.blob, range, &path)?,
+                None => blobs.lay_out(tenant, &input.blob, &path)?,
+            }
         }
         Ok(())
     }

@@ -150,7 +150,7 @@ mod tests {
     use crate::blobs::Digest;
 
     fn spec(form: ReportForm) -> JobSpec {
-        let inputs = ["a/<b>.txt", "c.txt"].map(|name| Input { blob: Digest::of(b""), name: name.into() });
+        let inputs = ["a/<b>.txt", "c.txt"].map(|name| Input::whole(Digest::of(b""), name.into()));
         let parameters = Parameters {
             config: [("x".to_owned(), "y z".to_owned())].into(),
             arguments: vec!["-v".into()],

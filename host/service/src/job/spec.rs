@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::report::{self, ReportForm};
 use super::{JobId, Urgency};
-use crate::blobs::Digest;
+use crate::blobs::{Digest, Range};
 
 /// A job that makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,18 @@ pub struct Input {
     pub blob: Digest,
     /// What messages and the kernel call it; its ending says what format it has.
     pub name: String,
+    /// The bytes of it that are the input, from the first up to the second exclusively; all when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "http", schema(value_type = Option<[u64; 2]>))]
+    pub range: Option<Range>,
+}
+
+impl Input {
+    /// All of a content.
+    #[must_use]
+    pub fn whole(blob: Digest, name: String) -> Self {
+        Self { blob, name, range: None }
+    }
 }
 
 /// How a kernel is run: what the flags of `taskhost run` of the same names say.
@@ -215,6 +227,13 @@ impl JobSpec {
         Ok(())
     }
 
+    /// Bytes of parts of contents, which are laid out as copies while the job runs.
+    #[must_use]
+    pub fn copied(&self) -> u64 {
+        let parts = self.inputs.iter().filter_map(|input| input.range);
+        parts.fold(0, |all, Range(begin, end)| all.saturating_add(end.saturating_sub(begin)))
+    }
+
     /// What of it says how many workers it is worth, and when.
     #[must_use]
     pub fn size(&self) -> JobSize {
@@ -335,7 +354,7 @@ mod tests {
     fn spec() -> JobSpec {
         JobSpec {
             kernel: Digest::of(b"kernel"),
-            inputs: vec![Input { blob: Digest::of(b"input"), name: "a.png".into() }],
+            inputs: vec![Input::whole(Digest::of(b"input"), "a.png".into())],
             input_bytes: 1 << 20,
             output: None,
             parameters: Parameters::default(),
@@ -401,7 +420,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_no_input() {
         let mut spec = spec();
-        spec.inputs = vec![Input { blob: Digest::of(b""), name: "input".into() }; MOST_INPUTS];
+        spec.inputs = vec![Input::whole(Digest::of(b""), "input".into()); MOST_INPUTS];
         assert_eq!(spec.check(), Ok(()));
         spec.parameters.arguments = vec!["x".repeat(WORD_BYTES); 60];
         assert!(spec.check().is_err_and(|error| error.to_string().contains("256 KiB")));
@@ -424,6 +443,20 @@ mod tests {
         for word in ["--brief", "--most-output=1000", "--no-pin", "--sync"] {
             assert!(words.iter().any(|said| said == word), "{word} is not in {words:?}");
         }
+    }
+
+    #[test]
+    fn a_part_lies_in_its_content() {
+        assert_eq!(
+            [Range(0, 10), Range(3, 7), Range(10, 10)].map(|range| range.bytes_of(10)),
+            [Some(10), Some(4), Some(0)]
+        );
+        assert_eq!([Range(0, 11), Range(7, 3), Range(u64::MAX, 0)].map(|range| range.bytes_of(10)), [None; 3]);
+        let mut spec = spec();
+        assert!(!serde_json::to_string(&spec).expect("text").contains("range"));
+        spec.inputs[0].range = Some(Range(3, 7));
+        assert!(serde_json::to_string(&spec).expect("text").contains(r#""range":[3,7]"#));
+        assert_eq!(spec.copied(), 4);
     }
 
     #[test]

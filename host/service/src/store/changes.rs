@@ -75,7 +75,7 @@ mod tests {
     fn spec(label: &str) -> JobSpec {
         JobSpec {
             kernel: Digest::of(b""),
-            inputs: vec![Input { blob: Digest::of(b""), name: "a".into() }],
+            inputs: vec![Input::whole(Digest::of(b""), "a".into())],
             input_bytes: 0,
             output: None,
             parameters: Parameters::default(),

@@ -178,7 +178,8 @@ pub fn submit(
     Ok(Submitted::New(insert(connection, job, tenant, spec, again)?))
 }
 
-/// Whether a tenant has no room for what is asked for with these jobs; how many bytes it has stored then.
+/// Whether a tenant has no room for what is asked for with these jobs, or for what one of them lays out; how many bytes it has stored
+/// then.
 ///
 /// # Errors
 /// When that cannot be read.
@@ -189,11 +190,13 @@ pub fn lacks_room(
     quotas: &Quotas,
 ) -> Result<Option<u64>> {
     let counted = specs.iter().map(|spec| Ok(contents::counted(&text(spec)?))).sum::<Result<u64>>()?;
-    if counted == 0 {
+    // Copies of parts last as long as their job runs: each has to find room, and not all of them at a time.
+    let copied = specs.iter().map(JobSpec::copied).max().unwrap_or(0);
+    if counted == 0 && copied == 0 {
         return Ok(None);
     }
     let stored = contents::total(connection, tenant)?;
-    Ok((stored.saturating_add(counted) > quotas.stored_bytes).then_some(stored))
+    Ok((stored.saturating_add(counted).saturating_add(copied) > quotas.stored_bytes).then_some(stored))
 }
 
 /// What is to be done, as it is kept.
