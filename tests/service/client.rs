@@ -61,6 +61,11 @@ impl Server {
         Self::start_as(place, "data", &format!("--listen {address}"))
     }
 
+    /// The same, with more settings.
+    pub(super) fn start_as_before(place: &Place, address: &str, more: &str) -> Self {
+        Self::start_as(place, "data", &format!("--listen {address} {more}"))
+    }
+
     /// One whose data folder is called otherwise.
     pub(super) fn start_in(place: &Place, data: &str, more: &str) -> Self {
         Self::start_as(place, data, &format!("--listen 127.0.0.1:0 {more}"))

@@ -3,7 +3,8 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::client::{Answer, Server, raw};
+use super::client::{Answer, Client, Server, raw};
+use super::webhooks::Receiver;
 use crate::harness::{Place, eventually};
 
 #[track_caller]
@@ -200,5 +201,48 @@ fn a_long_job_lets_others_in() {
     // A tenant that is kept out uses nothing, and is answered nothing.
     place.taskhost("tenant disable anna --data data").run().code(0);
     anna.get("/v1/jobs").is(401);
+    server.end(Signal::TERM).code(0);
+}
+
+/// How much of each is used is told, and what is nearly used up is told of without asking, once.
+#[test]
+fn what_is_nearly_used_up_is_warned_of() {
+    let place = Place::new();
+    let networks = "--webhook-network 127.0.0.0/8";
+    let server = Server::start_with(&place, networks);
+    let anna = server.tenant(&place, "anna", "--stored 1MB --requests 100000");
+    let quota = |anna: &Client, name: &str| {
+        let all = anna.get("/v1/quota").is(200).json();
+        all["quotas"].as_array().unwrap().iter().find(|quota| quota["quota"] == name).unwrap().clone()
+    };
+    let digest = anna.post("/v1/blobs", vec![0; 100_000]).is(201).json()["digest"].clone();
+    let stored =
+        json!({ "quota": "stored_bytes", "limit": 1_000_000, "used": 100_000, "resets_at": null, "warning": false });
+    assert_eq!(quota(&anna, "stored_bytes"), stored);
+    let cpu = quota(&anna, "cpu_seconds_per_day");
+    assert!(cpu["resets_at"].as_i64().is_some() && cpu["used"] == 0, "{cpu}");
+    assert_eq!(quota(&anna, "worker_memory")["used"], json!(null));
+    assert_eq!(anna.get("/v1/usage").is(200).json()["warnings"], json!([]));
+    anna.post("/v1/blobs", vec![1; 700_000]).is(201);
+    let mut nearly = stored;
+    (nearly["used"], nearly["warning"]) = (json!(800_000), json!(true));
+    assert_eq!(quota(&anna, "stored_bytes"), nearly);
+    assert_eq!(anna.get("/v1/usage").is(200).json()["warnings"], json!([nearly]));
+    let (receiver, url) = Receiver::new();
+    anna.post("/v1/webhooks", json!({ "url": url }).to_string()).is(201);
+    // A server looks when it starts, too.
+    let address = server.address.clone();
+    server.end(Signal::TERM).code(0);
+    let server = Server::start_as_before(&place, &address, networks);
+    let anna = anna.at(&server);
+    let told = receiver.take("204 No Content").json();
+    let data = json!({ "quota": "stored_bytes", "limit": 1_000_000, "used": 800_000, "resets_at": null });
+    assert_eq!((&told["type"], &told["data"]), (&json!("quota.warning"), &data));
+    // There is one message, and no other, for whatever comes on that day.
+    anna.send("DELETE", &format!("/v1/blobs/{}", digest.as_str().unwrap()), "", b"").is(204);
+    let webhook = anna.get("/v1/webhooks").is(200).json()["webhooks"][0]["id"].as_str().unwrap().to_owned();
+    let deliveries = || anna.get(&format!("/v1/webhooks/{webhook}/deliveries")).is(200).json()["deliveries"].clone();
+    eventually("it has got through", || deliveries()[0]["delivered"].is_i64());
+    assert_eq!(deliveries().as_array().unwrap().len(), 1);
     server.end(Signal::TERM).code(0);
 }

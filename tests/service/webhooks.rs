@@ -11,24 +11,24 @@ use super::client::{Client, Server};
 use crate::harness::{Place, eventually, skipped};
 
 /// Somebody who is told.
-struct Receiver(TcpListener);
+pub(super) struct Receiver(TcpListener);
 
 /// What somebody was told.
 #[derive(Debug)]
-struct Told {
+pub(super) struct Told {
     head: Vec<String>,
     body: String,
 }
 
 impl Receiver {
-    fn new() -> (Self, String) {
+    pub(super) fn new() -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/hook?x=y", listener.local_addr().unwrap());
         (Self(listener), url)
     }
 
     /// Takes one message, and answers it like this.
-    fn take(&self, answer: &str) -> Told {
+    pub(super) fn take(&self, answer: &str) -> Told {
         let (stream, _) = self.0.accept().unwrap();
         let mut lines = BufReader::new(&stream);
         let mut head = Vec::new();
@@ -59,7 +59,7 @@ impl Told {
         line.split_once(':').unwrap().1.trim()
     }
 
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 

@@ -7,7 +7,7 @@
 //! * [`page`] is what people see in a browser, [`reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
 //! * A file for each sort of thing: [`kernels`] (from elsewhere: [`pull`]), [`aliases`], [`blobs`] (in parts: [`uploads`]),
 //!   [`jobs`] with [`submit`] ([`dry_run`]), [`batch`], [`change`], [`retry`], [`result`] (of
-//!   one [`item`], too) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`health`].
+//!   one [`item`], too) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`quota`], [`health`].
 
 mod aliases;
 mod batch;
@@ -31,6 +31,7 @@ mod patient;
 mod problem;
 mod process;
 mod pull;
+mod quota;
 mod range;
 mod reference;
 mod result;

@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    aliases, batch, blobs, change, events, health, invoke, jobs, kernels, pull, result, retry, submit, tokens, usage,
-    webhooks,
+    aliases, batch, blobs, change, events, health, invoke, jobs, kernels, pull, quota, result, retry, submit, tokens,
+    usage, webhooks,
 };
 
 /// Every error (RFC 9457).
@@ -46,7 +46,7 @@ struct Problem {
         events::events, result::result, result::failures, result::log, result::report,
         webhooks::list, webhooks::create, webhooks::delete, webhooks::test, webhooks::deliveries, webhooks::redeliver,
         tokens::list, tokens::create, tokens::revoke,
-        usage::show, usage::audit,
+        quota::show, usage::show, usage::audit,
         show, health::alive, health::started, health::ready, health::metrics,
     ),
     components(schemas(Problem)),

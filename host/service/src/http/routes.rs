@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::{
     App, aliases, batch, blobs, change, events, guard, health, invoke, jobs, kernels, openapi, page, problem, pull,
-    result, retry, submit, tokens, usage, webhooks,
+    quota, result, retry, submit, tokens, usage, webhooks,
 };
 
 /// A place: a method, a path, and what is done there.
@@ -56,6 +56,7 @@ fn tenants() -> Vec<Route> {
         ("get", "/v1/tokens", get(tokens::list)),
         ("post", "/v1/tokens", post(tokens::create)),
         ("delete", "/v1/tokens/{key}", delete(tokens::revoke)),
+        ("get", "/v1/quota", get(quota::show)),
         ("get", "/v1/usage", get(usage::show)),
         ("get", "/v1/audit", get(usage::audit)),
     ]
@@ -102,7 +103,7 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
 }
 
 /// All paths, as the list above writes them.
-pub(super) const PATHS: [&str; 36] = [
+pub(super) const PATHS: [&str; 37] = [
     "/v1/kernels",
     "/v1/kernels:pull",
     "/v1/kernels/{reference}",
@@ -132,6 +133,7 @@ pub(super) const PATHS: [&str; 36] = [
     "/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
     "/v1/tokens",
     "/v1/tokens/{key}",
+    "/v1/quota",
     "/v1/usage",
     "/v1/audit",
     "/v1/openapi.json",

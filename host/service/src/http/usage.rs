@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::guard::need;
-use super::{App, Problem};
+use super::{App, Problem, quota};
 use crate::store::audit::{self, AuditRow};
 use crate::store::usage::{self, Usage};
 use crate::store::{contents, jobs};
-use crate::tenant::{Caller, Quotas, Scope};
+use crate::tenant::{Caller, QuotaUse, Quotas, Scope};
 use crate::time::Moment;
 
 /// Most days of one answer.
@@ -117,6 +117,8 @@ pub(super) struct UsageView {
     /// Jobs that wait or run.
     open_jobs: u64,
     quotas: Quotas,
+    /// Those of which 80 % is used.
+    warnings: Vec<QuotaUse>,
 }
 
 /// What was used today, and what may be used; when a time is named, also what was used then, by the day or by the kernel.
@@ -140,6 +142,7 @@ pub(super) async fn show(
         Ok((used, by_day, by_kernel, contents::total(rows, tenant)?, jobs::open_count(rows, tenant)?))
     });
     let (today, by_day, by_kernel, stored_bytes, open_jobs) = read.await?;
+    let warnings = quota::of(&app, &caller).await?.into_iter().filter(|used| used.warning).collect();
     Ok(Json(UsageView {
         tenant: caller.tenant.name.clone(),
         weight: caller.tenant.weight,
@@ -150,6 +153,7 @@ pub(super) async fn show(
         stored_bytes,
         open_jobs,
         quotas: caller.tenant.quotas,
+        warnings,
     }))
 }
 

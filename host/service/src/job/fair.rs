@@ -229,6 +229,12 @@ impl Fair {
         self.queues.get(&tenant).map_or(0, |queue| queue.waiting.len() + queue.running.len())
     }
 
+    /// How many jobs of a tenant have a process, and how many calls of it wait or run.
+    #[must_use]
+    pub fn at_work(&self, tenant: TenantId) -> (usize, usize) {
+        self.queues.get(&tenant).map_or((0, 0), |queue| (queue.running.len(), queue.calls))
+    }
+
     /// How many jobs of all tenants wait for a process.
     #[must_use]
     pub fn waiting(&self) -> usize {

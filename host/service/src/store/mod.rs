@@ -19,6 +19,7 @@ pub mod retention;
 mod schema;
 pub mod uploads;
 pub mod usage;
+pub mod warnings;
 pub mod webhooks;
 
 use std::path::Path;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Result;
 use crate::job::{Conclusion, JobId, JobState};
@@ -58,7 +58,7 @@ pub struct WebhookRow {
 pub struct DeliveryRow {
     /// Its number, the same in every attempt.
     pub id: String,
-    /// `job.ended` or `ping`.
+    /// `job.ended`, `quota.warning` or `ping`.
     pub event: String,
     /// The job that it is about.
     pub job: Option<String>,
@@ -160,6 +160,13 @@ pub fn ping(connection: &Connection, tenant: TenantId, id: &str) -> Result<Optio
     delivery(connection, &message)
 }
 
+/// Tenants that have a webhook that is told anything.
+pub(super) fn listeners(connection: &Connection) -> Result<Vec<TenantId>> {
+    let mut statement = connection.prepare("SELECT DISTINCT tenant FROM webhooks WHERE enabled = 1")?;
+    let rows = statement.query_map([], |row| row.get(0).map(TenantId))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The end of a job: every webhook of its tenant is to be told.
 pub(super) fn announce(
     connection: &Connection,
@@ -167,6 +174,25 @@ pub(super) fn announce(
     tenant: TenantId,
     state: JobState,
     done: &Conclusion,
+) -> Result<()> {
+    let data = json!({
+        "id": job.as_str(),
+        "href": format!("/v1/jobs/{job}"),
+        "state": state,
+        "exit_code": done.exit,
+        "items": done.items,
+        "failed_items": done.failed,
+    });
+    tell_all(connection, tenant, "job.ended", Some(job), &data)
+}
+
+/// Has every webhook of a tenant told something.
+pub(super) fn tell_all(
+    connection: &Connection,
+    tenant: TenantId,
+    event: &str,
+    job: Option<&JobId>,
+    data: &Value,
 ) -> Result<()> {
     let mut statement = connection.prepare("SELECT id FROM webhooks WHERE tenant = ?1 AND enabled = 1")?;
     let webhooks: Vec<String> = statement.query_map([tenant.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -177,19 +203,8 @@ pub(super) fn announce(
             |row| row.get(0),
         )?;
         if waiting < MOST_WAITING {
-            let body = json!({
-                "type": "job.ended",
-                "timestamp": Moment::now().0,
-                "data": {
-                    "id": job.as_str(),
-                    "href": format!("/v1/jobs/{job}"),
-                    "state": state,
-                    "exit_code": done.exit,
-                    "items": done.items,
-                    "failed_items": done.failed,
-                },
-            });
-            insert(connection, &webhook, "job.ended", Some(job), &body.to_string())?;
+            let body = json!({ "type": event, "timestamp": Moment::now().0, "data": data });
+            insert(connection, &webhook, event, job, &body.to_string())?;
         }
     }
     Ok(())
@@ -198,9 +213,9 @@ pub(super) fn announce(
 fn insert(connection: &Connection, webhook: &str, event: &str, job: Option<&JobId>, body: &str) -> Result<String> {
     let (id, now) = (number("msg"), Moment::now().0);
     connection.execute(
-        // What is about a job waits behind what did not get through; what is asked for by hand does not.
+        // What happens waits behind what did not get through; what is asked for by hand does not.
         "INSERT INTO deliveries (id, webhook, event, job, body, created, next)
-         SELECT ?1, id, ?3, ?4, ?5, ?6, CASE WHEN ?4 IS NULL THEN ?6 ELSE max(?6, rests_until) END
+         SELECT ?1, id, ?3, ?4, ?5, ?6, CASE WHEN ?3 = 'ping' THEN ?6 ELSE max(?6, rests_until) END
          FROM webhooks WHERE id = ?2",
         params![id, webhook, event, job.map(JobId::as_str), body, now],
     )?;

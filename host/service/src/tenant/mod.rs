@@ -4,6 +4,7 @@ mod directory;
 mod quota;
 mod scope;
 mod token;
+mod used;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ pub use directory::{Caller, Denied, Directory};
 pub use quota::{QuotaChange, Quotas};
 pub use scope::{Scope, ScopeError, Scopes};
 pub use token::{KeptToken, Token};
+pub use used::{QuotaUse, Used};
 
 /// The number of a tenant. Numbers are not used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::{Courier, Letter, signature};
+use crate::store::warnings;
 use crate::store::webhooks::{self, Attempted, Due};
 use crate::store::{self, Store};
 use crate::tenant::TenantId;
@@ -24,6 +25,9 @@ const LOOK: Duration = Duration::from_secs(60);
 
 /// How long nothing is done after the store has failed.
 const REST: Duration = Duration::from_secs(5);
+
+/// How often it is looked which quotas are nearly used up.
+const WARN: Duration = Duration::from_secs(10);
 
 /// How often messages are forgotten that are over.
 const FORGET: Duration = Duration::from_secs(3600);
@@ -108,8 +112,14 @@ struct Office {
 
 impl Office {
     fn run(&mut self, incoming: &Receiver<Order>) {
-        let mut forget_at = Instant::now();
+        let (mut forget_at, mut warn_at) = (Instant::now(), Instant::now());
         loop {
+            if Instant::now() >= warn_at {
+                warn_at = Instant::now() + WARN;
+                if let Err(error) = self.warn() {
+                    tracing::warn!(error = error.to_string(), "nobody can be warned of quotas");
+                }
+            }
             let wait = match self.send_what_is_due() {
                 Ok(next) => next.map_or(LOOK, |next| next.since(Moment::now()).min(LOOK)),
                 Err(error) => {
@@ -122,6 +132,7 @@ impl Office {
                 // When it cannot be written now, it can be later.
                 self.store.write_then(|rows| webhooks::forget(rows, Moment::now()), drop);
             }
+            let wait = wait.min(warn_at.saturating_duration_since(Instant::now()));
             let mut order = match incoming.recv_timeout(wait) {
                 Ok(order) => order,
                 Err(RecvTimeoutError::Timeout) => continue,
@@ -139,6 +150,13 @@ impl Office {
                 }
             }
         }
+    }
+
+    /// Has webhooks told of quotas that are nearly used up.
+    fn warn(&self) -> store::Result<()> {
+        let now = Moment::now();
+        let due = self.store.read(|rows| warnings::due(rows, now))?;
+        if due.is_empty() { Ok(()) } else { self.store.write(move |rows| warnings::announce(rows, now, &due)) }
     }
 
     /// Begins to send what is due and has a place. Returns when there is more.

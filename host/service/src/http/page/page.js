@@ -343,7 +343,9 @@ async function usage(turn) {
       h("div", {}, h("dt", {}, label), h("dd", {}, `${show(part)} `, h("small.hint", {}, `of ${show(whole)}`)), meter(label, part, whole));
     const limits = Object.entries(quotas).map(([name, value]) =>
       [name.replaceAll("_", " "), /bytes|memory/.test(name) ? bytes(value) : number(value)]);
+    const warnings = (it.warnings ?? []).map((warning) => `${warning.quota.replaceAll("_", " ")}: ${Math.floor((100 * warning.used) / Math.max(1, warning.limit))} % is used`);
     put(turn, h("h1", {}, "Usage"),
+      warnings.length > 0 && h("p.card.error", { id: "warnings", role: "status" }, `Nearly used up – ${warnings.join("; ")}.`),
       h("dl.tiles", {},
         bar("CPU time today", (it.today?.cpu_ms ?? 0) / 1000, quotas.cpu_seconds_per_day, (seconds) => time(seconds * 1000)),
         bar("Stored", it.stored_bytes, quotas.stored_bytes, bytes),
