@@ -200,3 +200,47 @@ fn what_is_inside_is_told_nothing() {
     assert!(receiver.0.accept().is_err(), "somebody came");
     server.end(Signal::TERM).code(0);
 }
+
+/// A place of the job's own hears of that job alone, signed with the secret that came with it.
+#[test]
+fn a_job_names_who_is_told_of_its_end() {
+    let place = Place::new();
+    let server = Server::start_with(&place, "--webhook-network 127.0.0.0/8");
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    let bert = server.tenant(&place, "bert", "");
+    anna.kernel("primes");
+    let (receiver, url) = Receiver::new();
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let callback = json!({ "url": url, "secret": secret });
+    let asked = json!({ "kernel": "primes", "input": { "text": "0 100\n" }, "callback": callback });
+    let job = anna.submit(&asked);
+    anna.wait(&anna.submit(&json!({ "kernel": "primes", "input": { "text": "0 10\n" } })));
+    let first = receiver.take("503 Service Unavailable");
+    let again = receiver.take("200 OK");
+    assert_eq!((&first.json()["type"], &first.json()["data"]["id"]), (&json!("job.ended"), &json!(job)));
+    assert_eq!((first.field("webhook-id"), &first.body), (again.field("webhook-id"), &again.body));
+    if let Some(expected) = again.expected(secret) {
+        assert_eq!(again.field("webhook-signature"), expected);
+    }
+    let path = format!("/v1/jobs/{job}/callback");
+    let told = || anna.get(&path).is(200).json();
+    eventually("it has got through", || told()["deliveries"][0]["delivered"].is_i64());
+    assert_eq!((&told()["url"], &told()["deliveries"][0]["attempts"]), (&json!(url), &json!(2)));
+    bert.get(&path).is(404);
+    assert_eq!(anna.get("/v1/webhooks").is(200).json()["webhooks"], json!([]));
+    // Those of a batch, too.
+    let many = json!({ "jobs": [asked, { "kernel": "primes", "input": { "text": "" } }] });
+    let jobs = anna.post("/v1/jobs/batch", many.to_string()).is(202).json();
+    assert_eq!(receiver.take("200 OK").json()["data"]["id"], jobs["jobs"][0]["id"]);
+    anna.get(&format!("/v1/jobs/{}/callback", jobs["jobs"][1]["id"].as_str().unwrap())).is(404);
+    for (callback, status, code) in [
+        (json!({ "url": "https://127.0.0.1/", "secret": "whsec_eA==" }), 422, "bad-secret"),
+        (json!({ "url": "http://10.0.0.1/", "secret": secret }), 422, "bad-target"),
+        (json!({ "url": url }), 400, "bad-request"),
+    ] {
+        let job = json!({ "kernel": "primes", "input": { "text": "" }, "callback": callback });
+        assert_eq!(anna.post("/v1/jobs", job.to_string()).is(status).code(), code, "{job}");
+    }
+    let log = server.end(Signal::TERM).code(0).stderr;
+    assert!(!log.contains(secret), "{log}");
+}

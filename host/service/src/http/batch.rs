@@ -11,15 +11,17 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use utoipa::ToSchema;
 
+use super::asked::Asked;
 use super::body::Fresh;
+use super::callback::{self, Callback};
 use super::guard::need;
 use super::kernels::act;
-use super::submit::{Asked, admit, idempotency_key, too_many, unknown_blob};
+use super::submit::{admit, idempotency_key, too_many, unknown_blob};
 use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{JobId, JobSpec, Order};
 use crate::store::jobs::{self, Idempotency, Submitted};
-use crate::store::{audit, contents, holds, kernels};
+use crate::store::{audit, callbacks as rows_of_callbacks, contents, holds, kernels};
 use crate::tenant::{Caller, Scope, TenantId};
 
 /// Jobs of one request.
@@ -60,6 +62,7 @@ enum Handed {
     OtherRequest,
     TooMany(u64),
     Full(u64),
+    Callbacks(u64),
     Unknown(usize, Digest),
     NoKernel(usize),
     Blocked(usize, String),
@@ -83,6 +86,13 @@ pub(super) async fn hand_in(
     }
     if let Some(index) = many.jobs.iter().position(Asked::is_dry_run) {
         return Err(bad("dry_run is for a request that asks for one job".to_owned()).with("index", index));
+    }
+    let callbacks: Vec<Option<Callback>> = many.jobs.iter().map(Asked::callback).collect();
+    for (index, callback) in callbacks.iter().enumerate() {
+        callback
+            .iter()
+            .try_for_each(|callback| callback.check(&app))
+            .map_err(|problem| problem.with("index", index))?;
     }
     let request = *blake3::hash(&serde_json::to_vec(&many).unwrap_or_default()).as_bytes();
     let (count, tenant) = (many.jobs.len(), caller.tenant.id);
@@ -110,6 +120,11 @@ pub(super) async fn hand_in(
         if open + count as u64 > u64::from(quotas.queued_jobs) {
             return Ok(Handed::TooMany(open));
         }
+        let called = callbacks.iter().flatten().count() as u64;
+        let calling = if called > 0 { rows_of_callbacks::open(rows, tenant)? } else { 0 };
+        if calling + called > rows_of_callbacks::MOST {
+            return Ok(Handed::Callbacks(calling));
+        }
         if let Some(stored) = jobs::lacks_room(rows, tenant, &kept, &quotas)? {
             return Ok(Handed::Full(stored));
         }
@@ -132,6 +147,9 @@ pub(super) async fn hand_in(
         for (index, (job, spec)) in ids.iter().zip(&kept).enumerate() {
             let again = key.as_ref().map(|key| Idempotency { key: key_of(key, index), request });
             jobs::insert(rows, job, tenant, spec, again.as_ref())?;
+            if let Some(Callback { url, secret }) = &callbacks[index] {
+                rows_of_callbacks::add(rows, tenant, job, url, secret)?;
+            }
             audit::add(rows, &act(&act_of, "job.submit", job))?;
         }
         Ok(Handed::New)
@@ -148,6 +166,7 @@ pub(super) async fn hand_in(
         Handed::Before(jobs) => Ok(replayed(jobs)),
         Handed::OtherRequest => Err(reused()),
         Handed::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
+        Handed::Callbacks(open) => Err(callback::too_many(open)),
         Handed::Full(stored) => Err(body::refuse(&app, &caller, &fresh, stored).await),
         Handed::Blocked(index, reason) => Err(Problem::blocked(&reason).with("index", index)),
         Handed::NoKernel(index) => Err(Problem::not_found("kernel").with("index", index)),

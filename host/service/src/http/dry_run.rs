@@ -2,7 +2,6 @@
 //! be done, or how it would be refused.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::response::{IntoResponse as _, Response};
@@ -10,8 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::asked::{Asked, AskedInput, no_content, part};
 use super::kernels::resolve;
-use super::submit::{Asked, AskedInput, no_content, part, too_many, unknown_blob};
+use super::submit::{too_many, unknown_blob};
 use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{Input, JobSpec, Parameters};
@@ -110,6 +110,7 @@ pub(super) async fn answer(
     let meant = invoke::digest(app, caller, asked.kernel()).await.map_err(|problem| refusals.push(problem));
     let meant = meant.map_or_else(|()| asked.kernel().to_owned(), |digest| digest.to_string());
     let kernel = resolve(app, caller, &meant).await.ok();
+    refusals.extend(asked.callback().and_then(|callback| callback.check(app).err()));
     let digest = kernel.as_ref().and_then(|kernel| kernel.digest.parse().ok());
     let (spec, wanted) = plan(asked, digest.unwrap_or(Digest([0; 32])));
     let (kept, looked) = (spec.clone(), wanted.clone());

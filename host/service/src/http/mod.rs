@@ -6,14 +6,16 @@
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
 //! * A file for each sort of thing: [`kernels`] (from elsewhere: [`pull`]), [`aliases`], [`blobs`] (in parts: [`uploads`]),
-//!   [`jobs`] with [`submit`] ([`dry_run`]), [`batch`], [`change`], [`retry`], [`result`] (of
+//!   [`jobs`] with [`submit`] ([`asked`], [`dry_run`], [`callback`]), [`batch`], [`change`], [`retry`], [`result`] (of
 //!   one [`item`], too) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`quota`], [`health`].
 
 mod aliases;
+mod asked;
 mod batch;
 mod blobs;
 mod body;
 mod bucket;
+mod callback;
 mod change;
 mod dry_run;
 mod events;

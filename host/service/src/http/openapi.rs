@@ -8,8 +8,8 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
-    aliases, batch, blobs, change, events, health, invoke, jobs, kernels, pull, quota, result, retry, submit, tokens,
-    usage, webhooks,
+    aliases, batch, blobs, callback, change, events, health, invoke, jobs, kernels, pull, quota, result, retry, submit,
+    tokens, usage, webhooks,
 };
 
 /// Every error (RFC 9457).
@@ -42,7 +42,7 @@ struct Problem {
         invoke::kernel, invoke::function,
         aliases::list, aliases::put, aliases::show, aliases::delete, aliases::history,
         blobs::post, blobs::put, blobs::get, blobs::delete,
-        submit::submit, batch::hand_in, jobs::list, jobs::show, change::change, jobs::forget, jobs::cancel, retry::retry, jobs::explain,
+        submit::submit, batch::hand_in, jobs::list, jobs::show, change::change, jobs::forget, jobs::cancel, retry::retry, jobs::explain, callback::show,
         events::events, result::result, result::failures, result::log, result::report,
         webhooks::list, webhooks::create, webhooks::delete, webhooks::test, webhooks::deliveries, webhooks::redeliver,
         tokens::list, tokens::create, tokens::revoke,

@@ -54,7 +54,7 @@ const PART: u64 = 256 << 10;
 /// Most failed items that are cut out.
 const MOST_ITEMS: usize = 1_000_000;
 
-/// The items that failed, as a new job with the same kernel and parameters.
+/// The items that failed, as a new job with the same kernel and parameters, and without a callback.
 #[utoipa::path(post, path = "/v1/jobs/{job}/retry", params(("job" = String, Path)), responses((status = 202, description = "The new job", body = super::view::JobView)))]
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
@@ -91,7 +91,7 @@ pub(super) async fn retry(
         spec.input_bytes += bytes;
     }
     let turn = app.submissions.next(caller.tenant.id).await;
-    hand_in(&app, &caller, &headers, (spec, Fresh::new()), again, turn).await
+    hand_in(&app, &caller, &headers, (spec, Fresh::new(), None), again, turn).await
 }
 
 /// Whether a run would decompress this: what is said of its items is about what comes of that.

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::{
-    App, aliases, batch, blobs, change, events, guard, health, invoke, jobs, kernels, openapi, page, problem, pull,
-    quota, result, retry, submit, tokens, usage, webhooks,
+    App, aliases, batch, blobs, callback, change, events, guard, health, invoke, jobs, kernels, openapi, page, problem,
+    pull, quota, result, retry, submit, tokens, usage, webhooks,
 };
 
 /// A place: a method, a path, and what is done there.
@@ -42,6 +42,7 @@ fn tenants() -> Vec<Route> {
         ("post", "/v1/jobs/{job}/cancel", post(jobs::cancel)),
         ("post", "/v1/jobs/{job}/retry", post(retry::retry)),
         ("get", "/v1/jobs/{job}/explain", get(jobs::explain)),
+        ("get", "/v1/jobs/{job}/callback", get(callback::show)),
         ("get", "/v1/jobs/{job}/events", get(events::events)),
         ("get", "/v1/jobs/{job}/result", get(result::result)),
         ("get", "/v1/jobs/{job}/failures", get(result::failures)),
@@ -103,7 +104,7 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
 }
 
 /// All paths, as the list above writes them.
-pub(super) const PATHS: [&str; 37] = [
+pub(super) const PATHS: [&str; 38] = [
     "/v1/kernels",
     "/v1/kernels:pull",
     "/v1/kernels/{reference}",
@@ -121,6 +122,7 @@ pub(super) const PATHS: [&str; 37] = [
     "/v1/jobs/{job}/cancel",
     "/v1/jobs/{job}/retry",
     "/v1/jobs/{job}/explain",
+    "/v1/jobs/{job}/callback",
     "/v1/jobs/{job}/events",
     "/v1/jobs/{job}/result",
     "/v1/jobs/{job}/failures",

@@ -12,7 +12,9 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::asked::Asked;
 use super::body::Fresh;
+use super::callback::{self, Callback};
 use super::dry_run::DryRunView;
 use super::guard::need;
 use super::invoke::digest;
@@ -21,80 +23,18 @@ use super::kernels::act;
 use super::turns::Turn;
 use super::view::{JobView, view};
 use super::{App, Problem, blobs, blocking, body, dry_run};
-use crate::blobs::{Digest, Range};
+use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters, Urgency};
 use crate::store::contents::Stay;
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
-use crate::store::{audit, contents, holds, kernels};
-use crate::tenant::{Caller, Scope, TenantId};
+use crate::store::{audit, callbacks, contents, holds, kernels};
+use crate::tenant::{Caller, Scope};
 
 /// Longest key of a request that may come again.
 const KEY_BYTES: usize = 255;
 
 /// Longest result that is answered in place of the place where it is.
 const INLINE: u64 = 6 << 20;
-
-/// A job as it is asked for.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = NewJob)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    /// A digest, or an alias.
-    kernel: String,
-    /// One input, or several in order.
-    #[serde(deserialize_with = "one_or_more")]
-    input: Vec<AskedInput>,
-    /// The ending of the result's name, which says in which format a picture is written.
-    output: Option<String>,
-    #[serde(default)]
-    parameters: Parameters,
-    /// What you find it by.
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    /// For so many seconds after its end what came of it is kept.
-    keep_seconds: Option<u64>,
-    /// Of your jobs, those with more of it are begun first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = -100, maximum = 100)]
-    priority: Option<i8>,
-    /// Of jobs of one priority, the one that is to be ready first is begun first: milliseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ready_by: Option<i64>,
-    /// Only say what would be done, and keep nothing.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    dry_run: bool,
-}
-
-/// An input: stored already, or the content itself.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-#[schema(as = NewInput)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AskedInput {
-    /// The digest of what is stored already …
-    #[schema(value_type = Option<String>)]
-    pub(super) blob: Option<Digest>,
-    /// … or the content itself.
-    pub(super) text: Option<String>,
-    /// What messages call it; its ending says what format it has.
-    pub(super) name: Option<String>,
-    /// Of a blob, the bytes that are the input: from the first up to the second exclusively.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<[u64; 2]>)]
-    pub(super) range: Option<Range>,
-}
-
-fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<AskedInput>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMore {
-        One(AskedInput),
-        More(Vec<AskedInput>),
-    }
-    Ok(match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(input) => vec![input],
-        OneOrMore::More(inputs) => inputs,
-    })
-}
 
 /// A job whose input is the body: what else is asked for stands behind the `?`.
 #[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
@@ -162,7 +102,7 @@ pub(super) async fn submit(
         plain.take(&app, &caller, &headers, bytes).await?
     } else {
         let asked: Asked = body::said(&headers, bytes).await?;
-        if asked.dry_run {
+        if asked.is_dry_run() {
             return dry_run::answer(&app, &caller, admitted, asked).await;
         }
         admitted?;
@@ -176,9 +116,11 @@ pub(super) async fn submit(
             return replay(&app, &caller, &headers, before).await;
         }
     }
+    let callback = asked.callback();
+    callback.iter().try_for_each(|callback| callback.check(&app))?;
     let turn = app.submissions.next(caller.tenant.id).await;
     let (spec, fresh) = asked.keep(&app, &caller).await?;
-    hand_in(&app, &caller, &headers, (spec, fresh), again, turn).await
+    hand_in(&app, &caller, &headers, (spec, fresh, callback), again, turn).await
 }
 
 /// Whether a request with this key was made before, whatever it was.
@@ -208,6 +150,7 @@ enum Refusal {
     Blocked(String),
     Unknown(Digest),
     Full(u64),
+    Callbacks(u64),
 }
 
 /// Keeps a job whose inputs are kept or laid down, for which it is the tenant's turn, and answers with it.
@@ -215,7 +158,7 @@ pub(super) async fn hand_in(
     app: &App,
     caller: &Caller,
     headers: &HeaderMap,
-    (spec, fresh): (JobSpec, Fresh),
+    (spec, fresh, callback): (JobSpec, Fresh, Option<Callback>),
     again: Option<Idempotency>,
     turn: Turn,
 ) -> Result<Response, Problem> {
@@ -239,8 +182,15 @@ pub(super) async fn hand_in(
                 return Ok(Err(Refusal::Unknown(input.blob)));
             }
         }
+        let open = if callback.is_some() { callbacks::open(rows, tenant)? } else { 0 };
+        if open >= callbacks::MOST {
+            return Ok(Err(Refusal::Callbacks(open)));
+        }
         let submitted = jobs::submit(rows, &new, tenant, &kept, &quotas, again.as_ref())?;
         if matches!(submitted, Submitted::New(_)) {
+            if let Some(Callback { url, secret }) = &callback {
+                callbacks::add(rows, tenant, &new, url, secret)?;
+            }
             audit::add(rows, &act)?;
         }
         Ok(Ok(submitted))
@@ -250,6 +200,7 @@ pub(super) async fn hand_in(
         Err(Refusal::NoKernel) => return Err(Problem::not_found("kernel")),
         Err(Refusal::Blocked(reason)) => return Err(Problem::blocked(&reason)),
         Err(Refusal::Unknown(blob)) => return Err(unknown_blob(blob)),
+        Err(Refusal::Callbacks(open)) => return Err(callback::too_many(open)),
         Err(Refusal::Full(stored)) => return Err(body::refuse(app, caller, &fresh, stored).await),
     };
     drop(turn);
@@ -298,17 +249,6 @@ pub(super) fn too_many(most: u32, open: u64) -> Problem {
     Problem::quota("queued_jobs", most.into(), open, Duration::from_secs(5))
 }
 
-/// An input that is nothing, or two things.
-pub(super) fn no_content() -> Problem {
-    Problem::unprocessable("bad-job", "an input has either a blob or a text, and only a blob has a range")
-}
-
-/// How many bytes of a content of so many are the input.
-pub(super) fn part(range: Option<Range>, bytes: u64) -> Result<u64, Problem> {
-    let outside = || Problem::unprocessable("bad-range", format!("a range lies in its blob, which has {bytes} bytes"));
-    range.map_or(Ok(bytes), |range| range.bytes_of(bytes).ok_or_else(outside))
-}
-
 pub(super) fn unknown_blob(blob: Digest) -> Problem {
     Problem::unprocessable("unknown-blob", format!("{blob} is not stored"))
 }
@@ -339,11 +279,16 @@ impl Request {
         *blake3::hash(&text.unwrap_or_default()).as_bytes()
     }
 
+    /// Who is told of the end of the job alone.
+    fn callback(&self) -> Option<Callback> {
+        if let Self::Asked(asked) = self { asked.callback() } else { None }
+    }
+
     /// Keeps the inputs, or lays them down.
     async fn keep(self, app: &App, caller: &Caller) -> Result<(JobSpec, Fresh), Problem> {
         match self {
             Self::Asked(asked) => {
-                let kernel = digest(app, caller, &asked.kernel).await?;
+                let kernel = digest(app, caller, asked.kernel()).await?;
                 asked.keep(app, caller, kernel).await
             }
             Self::Body(plain, arrived) => {
@@ -370,60 +315,6 @@ impl Request {
             }
         }
     }
-}
-
-impl Asked {
-    /// What is asked for the kernel by.
-    pub(super) fn kernel(&self) -> &str {
-        &self.kernel
-    }
-
-    /// Lays down those inputs that stand in the request, and finds the others.
-    pub(super) async fn keep(self, app: &App, caller: &Caller, kernel: Digest) -> Result<(JobSpec, Fresh), Problem> {
-        let (mut places, mut texts) = (Vec::new(), Vec::new());
-        let (asked, mut spec) = self.into_spec(kernel);
-        for input in asked {
-            places.push(match (input.blob, input.text) {
-                (Some(blob), None) => {
-                    let bytes = part(input.range, stored(app, caller.tenant.id, blob).await?)?;
-                    (Some((blob, bytes)), input.name, input.range)
-                }
-                (None, Some(text)) if input.range.is_none() => {
-                    texts.push(text);
-                    (None, input.name, None)
-                }
-                _ => return Err(no_content()),
-            });
-        }
-        let fresh = body::lay_down(app, caller, texts).await?;
-        let mut laid = fresh.iter();
-        for (number, (known, name, range)) in places.into_iter().enumerate() {
-            // There is one for each text.
-            let Some((blob, bytes)) = known.or_else(|| laid.next().copied()) else { continue };
-            spec.input_bytes += bytes;
-            spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")), range });
-        }
-        Ok((spec, fresh))
-    }
-
-    /// The inputs that are asked for, and the job without any.
-    pub(super) fn into_spec(self, kernel: Digest) -> (Vec<AskedInput>, JobSpec) {
-        let Self { input, output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
-        let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
-        let (inputs, input_bytes, retry_of) = (Vec::new(), 0, None);
-        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency };
-        (input, spec)
-    }
-
-    /// Whether it is only asked what would be done.
-    pub(super) fn is_dry_run(&self) -> bool {
-        self.dry_run
-    }
-}
-
-async fn stored(app: &App, tenant: TenantId, blob: Digest) -> Result<u64, Problem> {
-    let bytes = app.read(move |rows| contents::bytes(rows, tenant, &blob)).await?;
-    bytes.ok_or_else(|| unknown_blob(blob))
 }
 
 /// Answers with a job: when it is over in time, with what came of it, else with its place.

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod aliases;
 pub mod audit;
+pub mod callbacks;
 pub mod changes;
 pub mod contents;
 pub mod holds;

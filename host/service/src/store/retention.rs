@@ -51,7 +51,8 @@ pub fn expire(connection: &Connection, now: Moment) -> Result<(Vec<Unused>, bool
     Ok((unused, rows.len() == GROUP as usize))
 }
 
-/// Removes the records of jobs that ended so long before `now`, some of them, as far as nothing is left of what came of them.
+/// Removes the records of jobs that ended so long before `now`, some of them, as far as nothing is left of what came of them and
+/// whoever is to be told of their end was.
 /// Returns whether there may be more.
 ///
 /// # Errors
@@ -60,7 +61,8 @@ pub fn remove_records(connection: &Connection, now: Moment, keep: Duration) -> R
     let before = now.0.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
     // Labels and attempts go with them.
     let removed = connection.execute(
-        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE gone = 1 AND ended <= ?1 ORDER BY ended LIMIT ?2)",
+        "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE gone = 1 AND ended <= ?1
+         AND NOT EXISTS (SELECT 1 FROM webhooks WHERE job = jobs.id AND enabled = 1) ORDER BY ended LIMIT ?2)",
         params![before, GROUP],
     )?;
     Ok(removed == GROUP as usize)

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Result;
+use super::{Result, callbacks};
 use crate::job::{Conclusion, JobId, JobState};
 use crate::random;
 use crate::tenant::TenantId;
@@ -33,6 +33,10 @@ const MOST_KEPT: u32 = 1000;
 
 /// Time until the next attempt, after the first, the second and so on; the last of these is that of all others.
 const PAUSES: [u64; 7] = [2, 10, 60, 5 * 60, 15 * 60, 60 * 60, 2 * 60 * 60];
+
+/// Messages of one tenant that are named at a time as due: more than are sent at a time, so that one that is under way is in nobody's
+/// way, and few enough that many of one tenant leave room for those of others.
+const MOST_OF_TENANT: u32 = 8;
 
 /// A webhook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -103,7 +107,7 @@ pub enum Attempted {
 }
 
 /// A number that sorts by time and cannot be guessed.
-fn number(prefix: &str) -> String {
+pub(super) fn number(prefix: &str) -> String {
     format!("{prefix}_{:011x}{}", Moment::now().0, random::word(13))
 }
 
@@ -112,7 +116,7 @@ fn number(prefix: &str) -> String {
 /// # Errors
 /// When it cannot be written.
 pub fn add(connection: &Connection, tenant: TenantId, url: &str, secret: &str) -> Result<Option<WebhookRow>> {
-    let count = "SELECT count(*) FROM webhooks WHERE tenant = ?1";
+    let count = "SELECT count(*) FROM webhooks WHERE tenant = ?1 AND job IS NULL";
     if connection.query_row(count, [tenant.0], |row| row.get::<_, u64>(0))? >= MOST {
         return Ok(None);
     }
@@ -129,7 +133,8 @@ pub fn add(connection: &Connection, tenant: TenantId, url: &str, secret: &str) -
 /// # Errors
 /// When they cannot be read.
 pub fn list(connection: &Connection, tenant: TenantId) -> Result<Vec<WebhookRow>> {
-    let sql = "SELECT id, url, created, enabled, failing_since FROM webhooks WHERE tenant = ?1 ORDER BY id";
+    let sql = "SELECT id, url, created, enabled, failing_since FROM webhooks
+        WHERE tenant = ?1 AND job IS NULL ORDER BY id";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([tenant.0], |row| {
         let (id, url, created) = (row.get(0)?, row.get(1)?, row.get(2)?);
@@ -143,7 +148,13 @@ pub fn list(connection: &Connection, tenant: TenantId) -> Result<Vec<WebhookRow>
 /// # Errors
 /// When it cannot be written.
 pub fn remove(connection: &Connection, tenant: TenantId, id: &str) -> Result<bool> {
-    Ok(connection.execute("DELETE FROM webhooks WHERE id = ?1 AND tenant = ?2", params![id, tenant.0])? > 0)
+    let sql = "DELETE FROM webhooks WHERE id = ?1 AND tenant = ?2 AND job IS NULL";
+    Ok(connection.execute(sql, params![id, tenant.0])? > 0)
+}
+
+fn is_there(connection: &Connection, tenant: TenantId, id: &str) -> Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM webhooks WHERE id = ?1 AND tenant = ?2 AND job IS NULL)";
+    Ok(connection.query_row(sql, params![id, tenant.0], |row| row.get(0))?)
 }
 
 /// Has a message sent that is about nothing, also to a webhook that is switched off. `None` when the tenant has no such webhook.
@@ -151,8 +162,7 @@ pub fn remove(connection: &Connection, tenant: TenantId, id: &str) -> Result<boo
 /// # Errors
 /// When it cannot be written.
 pub fn ping(connection: &Connection, tenant: TenantId, id: &str) -> Result<Option<DeliveryRow>> {
-    let sql = "SELECT count(*) FROM webhooks WHERE id = ?1 AND tenant = ?2";
-    if connection.query_row(sql, params![id, tenant.0], |row| row.get::<_, u64>(0))? == 0 {
+    if !is_there(connection, tenant, id)? {
         return Ok(None);
     }
     let body = json!({ "type": "ping", "timestamp": Moment::now().0, "data": {} }).to_string();
@@ -162,12 +172,12 @@ pub fn ping(connection: &Connection, tenant: TenantId, id: &str) -> Result<Optio
 
 /// Tenants that have a webhook that is told anything.
 pub(super) fn listeners(connection: &Connection) -> Result<Vec<TenantId>> {
-    let mut statement = connection.prepare("SELECT DISTINCT tenant FROM webhooks WHERE enabled = 1")?;
+    let mut statement = connection.prepare("SELECT DISTINCT tenant FROM webhooks WHERE enabled = 1 AND job IS NULL")?;
     let rows = statement.query_map([], |row| row.get(0).map(TenantId))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The end of a job: every webhook of its tenant is to be told.
+/// The end of a job: every webhook of its tenant is to be told, and the one of this job.
 pub(super) fn announce(
     connection: &Connection,
     job: &JobId,
@@ -183,7 +193,11 @@ pub(super) fn announce(
         "items": done.items,
         "failed_items": done.failed,
     });
-    tell_all(connection, tenant, "job.ended", Some(job), &data)
+    tell_all(connection, tenant, "job.ended", Some(job), &data)?;
+    if let Some(own) = callbacks::waiting(connection, job)? {
+        tell(connection, &own, "job.ended", Some(job), &data)?;
+    }
+    Ok(())
 }
 
 /// Has every webhook of a tenant told something.
@@ -194,7 +208,8 @@ pub(super) fn tell_all(
     job: Option<&JobId>,
     data: &Value,
 ) -> Result<()> {
-    let mut statement = connection.prepare("SELECT id FROM webhooks WHERE tenant = ?1 AND enabled = 1")?;
+    let mut statement =
+        connection.prepare("SELECT id FROM webhooks WHERE tenant = ?1 AND job IS NULL AND enabled = 1")?;
     let webhooks: Vec<String> = statement.query_map([tenant.0], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
     for webhook in webhooks {
         let waiting: u64 = connection.query_row(
@@ -203,10 +218,15 @@ pub(super) fn tell_all(
             |row| row.get(0),
         )?;
         if waiting < MOST_WAITING {
-            let body = json!({ "type": event, "timestamp": Moment::now().0, "data": data });
-            insert(connection, &webhook, event, job, &body.to_string())?;
+            tell(connection, &webhook, event, job, data)?;
         }
     }
+    Ok(())
+}
+
+fn tell(connection: &Connection, webhook: &str, event: &str, job: Option<&JobId>, data: &Value) -> Result<()> {
+    let body = json!({ "type": event, "timestamp": Moment::now().0, "data": data });
+    insert(connection, webhook, event, job, &body.to_string())?;
     Ok(())
 }
 
@@ -247,13 +267,14 @@ fn delivery(connection: &Connection, id: &str) -> Result<Option<DeliveryRow>> {
 /// # Errors
 /// When they cannot be read.
 pub fn deliveries(connection: &Connection, tenant: TenantId, id: &str, most: u32) -> Result<Option<Vec<DeliveryRow>>> {
-    let sql = "SELECT count(*) FROM webhooks WHERE id = ?1 AND tenant = ?2";
-    if connection.query_row(sql, params![id, tenant.0], |row| row.get::<_, u64>(0))? == 0 {
-        return Ok(None);
-    }
+    if is_there(connection, tenant, id)? { messages(connection, id, most).map(Some) } else { Ok(None) }
+}
+
+/// The same of one that is there.
+pub(super) fn messages(connection: &Connection, id: &str, most: u32) -> Result<Vec<DeliveryRow>> {
     let mut statement = connection.prepare(&format!("{DELIVERY} WHERE webhook = ?1 ORDER BY id DESC LIMIT ?2"))?;
     let rows = statement.query_map(params![id, most], row)?;
-    Ok(Some(rows.collect::<rusqlite::Result<_>>()?))
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Has a message sent now, also one that has got through, or to a webhook that is switched off. `None` when the tenant has none like
@@ -263,25 +284,30 @@ pub fn deliveries(connection: &Connection, tenant: TenantId, id: &str, most: u32
 /// When it cannot be written.
 pub fn again(connection: &Connection, tenant: TenantId, webhook: &str, id: &str) -> Result<Option<DeliveryRow>> {
     let sql = "UPDATE deliveries SET next = ?4, delivered = NULL WHERE id = ?1 AND webhook = ?2
-        AND EXISTS (SELECT 1 FROM webhooks WHERE id = ?2 AND tenant = ?3)";
+        AND EXISTS (SELECT 1 FROM webhooks WHERE id = ?2 AND tenant = ?3 AND job IS NULL)";
     match connection.execute(sql, params![id, webhook, tenant.0, Moment::now().0])? {
         0 => Ok(None),
         _ => delivery(connection, id),
     }
 }
 
-/// Messages that are due, of each webhook the oldest one, those first that have waited longest; and when there is another one.
+/// Messages that are due, of each webhook the oldest one, of each tenant a few, those first that have waited longest; and when there is
+/// another one.
 ///
 /// # Errors
 /// When they cannot be read.
 pub fn due(connection: &Connection, now: Moment, most: u32) -> Result<(Vec<Due>, Option<Moment>)> {
     let mut statement = connection.prepare(
-        "SELECT min(d.id), d.webhook, w.tenant, w.url, w.secret, d.body
-         FROM deliveries AS d INDEXED BY deliveries_due JOIN webhooks AS w ON w.id = d.webhook
-         JOIN tenants AS t ON t.id = w.tenant
-         WHERE d.next IS NOT NULL AND d.next <= ?1 AND t.enabled = 1 GROUP BY d.webhook ORDER BY d.next, d.id LIMIT ?2",
+        "SELECT id, webhook, tenant, url, secret, body FROM (
+             SELECT *, row_number() OVER (PARTITION BY tenant ORDER BY next, id) AS place FROM (
+                 SELECT min(d.id) AS id, d.webhook AS webhook, w.tenant AS tenant, w.url AS url, w.secret AS secret,
+                     d.body AS body, d.next AS next
+                 FROM deliveries AS d INDEXED BY deliveries_due JOIN webhooks AS w ON w.id = d.webhook
+                 JOIN tenants AS t ON t.id = w.tenant
+                 WHERE d.next IS NOT NULL AND d.next <= ?1 AND t.enabled = 1 GROUP BY d.webhook))
+         WHERE place <= ?3 ORDER BY next, id LIMIT ?2",
     )?;
-    let rows = statement.query_map(params![now.0, most], |row| {
+    let rows = statement.query_map(params![now.0, most, MOST_OF_TENANT], |row| {
         let (id, webhook, url, secret, body) = (row.get(0)?, row.get(1)?, row.get(3)?, row.get(4)?, row.get(5)?);
         Ok(Due { id, webhook, tenant: TenantId(row.get(2)?), url, secret, body })
     })?;
@@ -321,7 +347,7 @@ pub fn tried(connection: &Connection, due: &Due, attempted: &Attempted) -> Resul
             fail(connection, &due.webhook, (now, next), *status == Some(410))?;
         }
     }
-    Ok(())
+    callbacks::close(connection, &due.webhook)
 }
 
 /// Nothing gets through to a webhook. One that wants nothing any more, or that has failed for too long, is switched off.
@@ -345,7 +371,9 @@ pub fn forget(connection: &Connection, now: Moment) -> Result<usize> {
     let old = connection.execute("DELETE FROM deliveries WHERE next IS NULL AND created < ?1", [before])?;
     let many = "DELETE FROM deliveries WHERE next IS NULL AND id IN (SELECT id FROM (
         SELECT id, row_number() OVER (PARTITION BY webhook ORDER BY id DESC) AS place FROM deliveries) WHERE place > ?1)";
-    Ok(old + connection.execute(many, [MOST_KEPT])?)
+    let many = connection.execute(many, [MOST_KEPT])?;
+    callbacks::forget(connection)?;
+    Ok(old + many)
 }
 
 #[cfg(test)]

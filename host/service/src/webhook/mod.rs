@@ -14,7 +14,7 @@ mod sign;
 pub use crate::network::{Network, Networks, NoNetwork};
 pub use post::{Outcomes, Post};
 pub use reach::Target;
-pub use sign::{new_secret, signature};
+pub use sign::{is_secret, new_secret, signature};
 
 /// A message on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,12 +16,21 @@ pub fn new_secret() -> String {
     format!("{PREFIX}{}", STANDARD.encode(random::bytes::<32>()))
 }
 
+/// Whether this is a secret that others may have chosen: long enough that nobody guesses it.
+#[must_use]
+pub fn is_secret(secret: &str) -> bool {
+    key(secret).is_some_and(|key| (16..=128).contains(&key.len()))
+}
+
+fn key(secret: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(secret.strip_prefix(PREFIX)?).ok()
+}
+
 /// What stands in `webhook-signature`: over the number of the message, the seconds since 1970 at which it was sent, and all that it
 /// says. `None` for a secret that is none.
 #[must_use]
 pub fn signature(secret: &str, message: &str, seconds: i64, body: &str) -> Option<String> {
-    let key = STANDARD.decode(secret.strip_prefix(PREFIX)?).ok()?;
-    let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &key(secret)?);
     let tag = hmac::sign(&key, format!("{message}.{seconds}.{body}").as_bytes());
     Some(format!("v1,{}", STANDARD.encode(tag.as_ref())))
 }
@@ -43,6 +52,10 @@ mod tests {
     fn secrets_are_new_and_fit() {
         let (one, other) = (new_secret(), new_secret());
         assert_ne!(one, other);
+        assert!(is_secret(&one) && is_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"));
+        assert!(
+            !is_secret("whsec_eA==") && !is_secret("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw") && !is_secret(&"x".repeat(999))
+        );
         assert!(signature(&one, "m", 1, "").is_some() && signature(&one, "m", 1, "") != signature(&other, "m", 1, ""));
         assert_eq!((signature("x", "m", 1, ""), signature("whsec_!", "m", 1, "")), (None, None));
     }

@@ -1,0 +1,150 @@
+//! A job as it is asked for in JSON, and what becomes of that: inputs that are stored, and a job over them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::body::Fresh;
+use super::callback::Callback;
+use super::submit::unknown_blob;
+use super::{App, Problem, body};
+use crate::blobs::{Digest, Range};
+use crate::job::{Input, JobSpec, Parameters, Urgency};
+use crate::store::contents;
+use crate::tenant::{Caller, TenantId};
+
+/// A job as it is asked for.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewJob)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// A digest, or an alias.
+    kernel: String,
+    /// One input, or several in order.
+    #[serde(deserialize_with = "one_or_more")]
+    input: Vec<AskedInput>,
+    /// The ending of the result's name, which says in which format a picture is written.
+    output: Option<String>,
+    #[serde(default)]
+    parameters: Parameters,
+    /// What you find it by.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// For so many seconds after its end what came of it is kept.
+    keep_seconds: Option<u64>,
+    /// Of your jobs, those with more of it are begun first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = -100, maximum = 100)]
+    priority: Option<i8>,
+    /// Of jobs of one priority, the one that is to be ready first is begun first: milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ready_by: Option<i64>,
+    /// A place that is told of the end of the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    callback: Option<Callback>,
+    /// Only say what would be done, and keep nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    dry_run: bool,
+}
+
+/// An input: stored already, or the content itself.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewInput)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AskedInput {
+    /// The digest of what is stored already …
+    #[schema(value_type = Option<String>)]
+    pub(super) blob: Option<Digest>,
+    /// … or the content itself.
+    pub(super) text: Option<String>,
+    /// What messages call it; its ending says what format it has.
+    pub(super) name: Option<String>,
+    /// Of a blob, the bytes that are the input: from the first up to the second exclusively.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<[u64; 2]>)]
+    pub(super) range: Option<Range>,
+}
+
+fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<AskedInput>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(AskedInput),
+        More(Vec<AskedInput>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(input) => vec![input],
+        OneOrMore::More(inputs) => inputs,
+    })
+}
+
+impl Asked {
+    /// What is asked for the kernel by.
+    pub(super) fn kernel(&self) -> &str {
+        &self.kernel
+    }
+
+    /// Lays down those inputs that stand in the request, and finds the others.
+    pub(super) async fn keep(self, app: &App, caller: &Caller, kernel: Digest) -> Result<(JobSpec, Fresh), Problem> {
+        let (mut places, mut texts) = (Vec::new(), Vec::new());
+        let (asked, mut spec) = self.into_spec(kernel);
+        for input in asked {
+            places.push(match (input.blob, input.text) {
+                (Some(blob), None) => {
+                    let bytes = part(input.range, stored(app, caller.tenant.id, blob).await?)?;
+                    (Some((blob, bytes)), input.name, input.range)
+                }
+                (None, Some(text)) if input.range.is_none() => {
+                    texts.push(text);
+                    (None, input.name, None)
+                }
+                _ => return Err(no_content()),
+            });
+        }
+        let fresh = body::lay_down(app, caller, texts).await?;
+        let mut laid = fresh.iter();
+        for (number, (known, name, range)) in places.into_iter().enumerate() {
+            // There is one for each text.
+            let Some((blob, bytes)) = known.or_else(|| laid.next().copied()) else { continue };
+            spec.input_bytes += bytes;
+            spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")), range });
+        }
+        Ok((spec, fresh))
+    }
+
+    /// The inputs that are asked for, and the job without any.
+    pub(super) fn into_spec(self, kernel: Digest) -> (Vec<AskedInput>, JobSpec) {
+        let Self { input, output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
+        let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
+        let (inputs, input_bytes, retry_of) = (Vec::new(), 0, None);
+        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency };
+        (input, spec)
+    }
+
+    /// Who is told of the end of the job alone.
+    pub(super) fn callback(&self) -> Option<Callback> {
+        self.callback.clone()
+    }
+
+    /// Whether it is only asked what would be done.
+    pub(super) fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+}
+
+async fn stored(app: &App, tenant: TenantId, blob: Digest) -> Result<u64, Problem> {
+    let bytes = app.read(move |rows| contents::bytes(rows, tenant, &blob)).await?;
+    bytes.ok_or_else(|| unknown_blob(blob))
+}
+
+/// An input that is nothing, or two things.
+pub(super) fn no_content() -> Problem {
+    Problem::unprocessable("bad-job", "an input has either a blob or a text, and only a blob has a range")
+}
+
+/// How many bytes of a content of so many are the input.
+pub(super) fn part(range: Option<Range>, bytes: u64) -> Result<u64, Problem> {
+    let outside = || Problem::unprocessable("bad-range", format!("a range lies in its blob, which has {bytes} bytes"));
+    range.map_or(Ok(bytes), |range| range.bytes_of(bytes).ok_or_else(outside))
+}
