@@ -26,7 +26,7 @@ fn parts_of_one_content_are_inputs_like_others() {
     let ended = anna.wait(&job);
     assert_eq!((&ended["state"], &ended["items"], &ended["failed_items"]), (&json!("partial"), &json!(5), &json!(1)));
     assert_eq!((&ended["inputs"], &ended["input_bytes"]), (&input, &json!(all.len())));
-    assert_eq!(anna.get(&format!("/v1/jobs/{job}/result")).is(200).text(), "25\n4\n4\n2\n");
+    assert_eq!(anna.get(&format!("/v1/jobs/{job}/result")).is(200).text(), "25\n4\n4\n1\n");
     let failed: Value = anna.get(&format!("/v1/jobs/{job}/failures")).is(200).json();
     assert_eq!((&failed["source"], &failed["offset"]), (&json!("b"), &json!(6)));
     // What failed is cut out of the part, and not out of all of it.

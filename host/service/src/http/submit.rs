@@ -77,8 +77,8 @@ pub(super) fn idempotency_key(headers: &HeaderMap, place: &str) -> Result<Option
 #[serde(untagged)]
 #[expect(dead_code, reason = "it is for the description alone")]
 enum Answered {
-    Job(JobView),
-    DryRun(DryRunView),
+    Job(Box<JobView>),
+    DryRun(Box<DryRunView>),
 }
 
 /// Hands in a job: as JSON, or with `?kernel=…` as the input itself. `Prefer: wait=N` waits up to so many seconds for its

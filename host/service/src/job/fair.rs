@@ -210,10 +210,10 @@ impl Fair {
     /// A job is over, or does not want its turn any more.
     pub fn remove(&mut self, job: &JobId) {
         let Some(known) = self.jobs.remove(job) else { return };
-        if let Some(queue) = self.queues.get_mut(&known.tenant) {
-            if queue.waiting.remove(&known.rank).is_none() {
-                queue.running.retain(|other| other != job);
-            }
+        if let Some(queue) = self.queues.get_mut(&known.tenant)
+            && queue.waiting.remove(&known.rank).is_none()
+        {
+            queue.running.retain(|other| other != job);
         }
     }
 
