@@ -76,7 +76,7 @@ fn jobs_of_a_tenant_are_begun_by_how_urgent_they_are_and_that_can_be_said_until_
     assert_eq!(priorities.sum::<i64>(), 7 + 5 - 5);
     // The last becomes the first of those of its priority.
     assert_eq!(patch(&low, json!({ "priority": 7, "ready_by": 0 })).is(200).json()["priority"], 7);
-    assert_eq!([&low, plain, &soon, &late].map(|id| before(id)), [0, 1, 2, 3].map(|number| json!(number)));
+    assert_eq!([&low, plain, &soon, &late].map(before), [0, 1, 2, 3].map(|number| json!(number)));
     assert_eq!(patch(&first, json!({ "priority": 9 })).is(409).code(), "begun");
     patch(&first, json!({ "priority": 0 })).is(200);
     anna.post(&format!("/v1/jobs/{first}/cancel"), "").is(202);
