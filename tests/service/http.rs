@@ -159,3 +159,30 @@ fn heads_that_lie_are_refused_and_the_log_stays_a_log() {
     // The secret is nowhere.
     assert!(!outcome.stderr.contains(&anna.token[14..50]), "{}", outcome.stderr);
 }
+
+/// What comes says what it should be: of a part, what all of it is.
+#[test]
+fn contents_and_results_say_what_they_are() {
+    const ABC: &str = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    anna.kernel("echo");
+    let digests = |path: &str, head: &str, status: u16| {
+        let answer = anna.send("GET", path, head, b"").is(status);
+        ["repr-digest", "content-digest"].map(|name| answer.header(name).map(str::to_owned))
+    };
+    let abc = Some(ABC.to_ascii_lowercase());
+    let blob = anna.post("/v1/blobs", "abc").is(201).json()["digest"].as_str().unwrap().to_owned();
+    let path = format!("/v1/blobs/{blob}");
+    assert_eq!(digests(&path, "", 200), [abc.clone(), abc.clone()]);
+    assert_eq!(digests(&path, "Range: bytes=1-\r\n", 206), [abc.clone(), None]);
+    let bert = server.tenant(&place, "bert", "");
+    bert.kernel("echo");
+    let parameters = json!({ "split": "whole", "merge": "concat" });
+    let job = bert.submit(&json!({ "kernel": "echo", "input": { "text": "abc" }, "parameters": parameters }));
+    assert_eq!(bert.wait(&job)["state"], "succeeded");
+    let result = bert.get(&format!("/v1/jobs/{job}/result")).is(200);
+    assert_eq!((result.text().as_str(), result.header("repr-digest").map(str::to_owned)), ("abc", abc));
+    server.end(Signal::TERM).code(0);
+}

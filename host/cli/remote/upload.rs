@@ -28,6 +28,7 @@ fn digest(bytes: &[u8]) -> String {
 pub(super) fn kernel(connection: &Connection, wanted: &Wanted<'_>) -> Result<String, Failure> {
     let (digest, file) = known_kernel(connection, wanted)?;
     let Some(file) = file else { return Ok(digest) };
+    let named = &wanted.arguments.kernel.kernel;
     let path = format!("/v1/kernels/{digest}");
     let mut head = vec![("content-type", "application/wasm".to_owned())];
     if let Some(signature) = kernel::signature(named) {

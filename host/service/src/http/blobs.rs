@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::guard::need;
 use super::uploads::{self, UploadView};
 use super::{App, Problem, blocking, body, range};
-use crate::blobs::{ContentName, ContentNameError, Digest};
+use crate::blobs::{ContentName, ContentNameError, Digest, Sha256};
 use crate::store::contents::{self, Removed, Stay};
 use crate::store::names;
 use crate::tenant::{Caller, Scope};
@@ -126,12 +128,31 @@ pub(super) async fn send(
     content_type: &'static str,
 ) -> Result<Response, Problem> {
     let (blobs, tenant, digest) = (Arc::clone(&app.shared.blobs), caller.tenant.id, *digest);
-    if app.read(move |rows| contents::bytes(rows, tenant, &digest)).await?.is_none() {
-        return Err(Problem::not_found("content"));
-    }
+    let known = app.read(move |rows| {
+        let is_there = contents::bytes(rows, tenant, &digest)?.is_some();
+        Ok(if is_there { Some(names::sha256_of(rows, tenant, &digest)?) } else { None })
+    });
+    let sha256 = known.await?.ok_or_else(|| Problem::not_found("content"))?;
     let file = blocking(move || blobs.open(tenant, &digest)).await?;
     let file = file.map_err(|error| Problem::internal(&error.to_string()))?;
-    range::send(headers, &digest, file.ok_or_else(|| Problem::not_found("content"))?, content_type)
+    let file = file.ok_or_else(|| Problem::not_found("content"))?;
+    let mut response = range::send(headers, &digest, file, content_type)?;
+    if let Some(sha256) = sha256 {
+        tell_digests(&mut response, &sha256);
+    }
+    Ok(response)
+}
+
+/// Says what the content is, so that whoever reads it can see that it came as it is kept (RFC 9530).
+fn tell_digests(response: &mut Response, sha256: &Sha256) {
+    let Ok(value) = HeaderValue::from_str(&format!("sha-256=:{}:", STANDARD.encode(sha256.0))) else { return };
+    let is_all = response.status() == StatusCode::OK;
+    let headers = response.headers_mut();
+    // Of a part this is the digest of all that it is a part of; that of the part itself would have to be computed each time.
+    headers.insert("repr-digest", value.clone());
+    if is_all {
+        headers.insert("content-digest", value);
+    }
 }
 
 /// Deletes a content, unless a job needs it or has made it; or what has come of one that comes in parts.

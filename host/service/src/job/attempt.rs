@@ -13,8 +13,11 @@ use super::launch;
 use super::report;
 use super::spec::KERNEL;
 use super::{JobId, JobSpec, JobState};
-use crate::blobs::{Blobs, Digest};
+use crate::blobs::{Blobs, Digest, NewBlob, Sha256};
 use crate::tenant::TenantId;
+
+/// A content that was made: its digest, its bytes, and what else it is known by.
+pub(super) type Made = (Digest, u64, Option<Sha256>);
 
 /// What came of a job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -220,7 +223,7 @@ impl WorkFolder {
         blobs: &dyn Blobs,
         tenant: TenantId,
         spec: &JobSpec,
-    ) -> io::Result<(Conclusion, Vec<(Digest, u64)>)> {
+    ) -> io::Result<(Conclusion, Vec<Made>)> {
         let mut kept = Vec::new();
         let mut keep = |name: &str| {
             let file = match File::open(self.path.join(name)) {
@@ -259,11 +262,11 @@ impl WorkFolder {
         tenant: TenantId,
         spec: &JobSpec,
         hidden: &[&Path],
-    ) -> io::Result<Option<(Digest, u64)>> {
+    ) -> io::Result<Option<Made>> {
         let Some(report) = report::read(&self.path, spec, hidden)? else { return Ok(None) };
         let mut blob = blobs.begin(tenant)?;
         blob.write(&report)?;
-        blobs.keep(blob).map(Some)
+        keep(blobs, blob).map(Some)
     }
 
     fn is_empty(&self, name: &str) -> bool {
@@ -276,12 +279,18 @@ impl WorkFolder {
     }
 }
 
-fn copy(blobs: &dyn Blobs, tenant: TenantId, mut file: File) -> io::Result<(Digest, u64)> {
+/// Keeps a content that has been written.
+fn keep(blobs: &dyn Blobs, blob: NewBlob) -> io::Result<Made> {
+    let sha256 = blob.sha256();
+    blobs.keep(blob).map(|(digest, bytes)| (digest, bytes, sha256))
+}
+
+fn copy(blobs: &dyn Blobs, tenant: TenantId, mut file: File) -> io::Result<Made> {
     let mut blob = blobs.begin(tenant)?;
     let mut buffer = vec![0; 256 << 10];
     loop {
         match file.read(&mut buffer)? {
-            0 => return blobs.keep(blob),
+            0 => return keep(blobs, blob),
             read => blob.write(&buffer[..read])?,
         }
     }

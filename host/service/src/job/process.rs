@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::attempt::{Conclusion, Way, WorkFolder};
+use super::attempt::{Conclusion, Made, Way, WorkFolder};
 use super::handle::Handle;
 use super::launch;
 use super::room;
@@ -14,7 +14,6 @@ use super::runner::{FAULTS, Order, Outcome, Shared};
 use super::spec::Allowed;
 use super::veil::Veil;
 use super::{JobId, JobSpec};
-use crate::blobs::Digest;
 use crate::store::jobs::JobRow;
 use crate::store::{self, StoreError, jobs};
 use crate::sweep;
@@ -162,7 +161,7 @@ impl Attempt {
         let (mut conclusion, mut kept) = folder.conclude(code, blobs, self.tenant, spec)?;
         let cache = self.shared.cache(self.tenant);
         let report = folder.keep_report(blobs, self.tenant, spec, &[folder.path(), &cache, &self.shared.data])?;
-        conclusion.report = report.map(|(digest, _)| digest);
+        conclusion.report = report.map(|(digest, ..)| digest);
         kept.extend(report);
         let said = if folder.is_over_room() { room::refusal(self.quota()) } else { spec.as_named(said) };
         conclusion.message = Some(said).filter(|said| code != 0 && !said.is_empty());
@@ -199,7 +198,7 @@ impl Attempt {
         &self,
         folder: &WorkFolder,
         mut conclusion: Conclusion,
-        kept: Vec<(Digest, u64)>,
+        kept: Vec<Made>,
         says_itself: u64,
     ) -> Result<Outcome, Box<dyn Error>> {
         // What a run says of itself is exact, but only of its last process.

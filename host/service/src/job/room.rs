@@ -4,11 +4,11 @@
 
 use rusqlite::Connection;
 
-use super::attempt::Conclusion;
-use crate::blobs::{Blobs, Digest};
+use super::attempt::{Conclusion, Made};
+use crate::blobs::Blobs;
 use crate::store::contents::Stay;
 use crate::store::retention::Unused;
-use crate::store::{self, contents};
+use crate::store::{self, contents, names};
 use crate::sweep;
 use crate::tenant::TenantId;
 
@@ -52,17 +52,20 @@ pub(super) fn keep(
     connection: &Connection,
     blobs: &dyn Blobs,
     (tenant, quota): (TenantId, u64),
-    made: Vec<(Digest, u64)>,
+    made: Vec<Made>,
     conclusion: &mut Conclusion,
 ) -> store::Result<Vec<Unused>> {
     let mut unused = Vec::new();
     let mut room = left(connection, tenant, quota)?;
-    for (digest, bytes) in made {
+    for (digest, bytes, sha256) in made {
         sweep::check_kept(blobs, tenant, &digest)?;
         let more = if contents::bytes(connection, tenant, &digest)?.is_some() { 0 } else { bytes };
         if more <= room {
             room -= more;
             contents::add(connection, tenant, &digest, bytes, Stay::WhileNeeded)?;
+            if let Some(sha256) = &sha256 {
+                names::note_content(connection, tenant, &digest, sha256)?;
+            }
             continue;
         }
         unused.push((tenant, digest));
@@ -80,7 +83,7 @@ pub(super) fn keep(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::blobs::LocalBlobs;
+    use crate::blobs::{Digest, LocalBlobs};
     use crate::store::Store;
     use crate::store::access;
     use crate::tenant::Quotas;
@@ -95,12 +98,13 @@ mod tests {
         let made = |bytes: &[u8]| {
             let mut blob = blobs.begin(tenant).expect("a place");
             blob.write(bytes).expect("room");
-            blobs.keep(blob).expect("kept")
+            let (digest, bytes) = blobs.keep(blob).expect("kept");
+            (digest, bytes, None)
         };
         let (result, log, other) = (made(&[1; 60]), made(&[2; 30]), made(&[3; 50]));
         let done =
             |result: Digest| Conclusion { exit: Some(0), result: Some(result), log: Some(log.0), ..Default::default() };
-        let keep_both = |made: (Digest, u64), quota| {
+        let keep_both = |made: Made, quota| {
             let (blobs, mut conclusion) = (blobs.clone(), done(made.0));
             let kept = store.write(move |rows| {
                 let unused = keep(rows, &blobs, (tenant, quota), vec![made, log], &mut conclusion)?;

@@ -32,6 +32,20 @@ pub fn note_kernel(connection: &Connection, tenant: TenantId, kernel: &Digest, s
     Ok(())
 }
 
+/// The SHA-256 of a content of a tenant, when it is known.
+///
+/// # Errors
+/// When that cannot be read.
+pub fn sha256_of(connection: &Connection, tenant: TenantId, content: &Digest) -> Result<Option<Sha256>> {
+    let sql = "SELECT sha256 FROM blobs WHERE tenant = ?1 AND digest = ?2";
+    let found = connection.query_row(sql, params![tenant.0, content.to_string()], |row| row.get(0)).optional()?;
+    let name = found.flatten().map(|text: String| text.parse());
+    match name.transpose().map_err(|_| StoreError::Database("a digest cannot be read".into()))? {
+        Some(ContentName::Sha256(sha256)) => Ok(Some(sha256)),
+        _ => Ok(None),
+    }
+}
+
 /// What a content of a tenant is kept under. `None` for a SHA-256 that none of its contents is known by; whether there is one of
 /// a BLAKE3 is not looked at.
 ///
