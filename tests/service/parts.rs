@@ -64,3 +64,35 @@ fn parts_of_one_content_are_inputs_like_others() {
     assert_eq!(anna.post("/v1/jobs", job.to_string()).is(429).json()["quota"], json!("stored_bytes"));
     server.end(Signal::TERM).code(0);
 }
+
+/// A result that is lines can be had from an item on, whichever have failed; one that is not cannot.
+#[test]
+fn results_that_are_lines_can_be_had_from_an_item_on() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    anna.kernel("primes");
+    anna.kernel("echo");
+    let run = |kernel: &str, text: &str, parameters: Value| {
+        let job = anna.submit(&json!({ "kernel": kernel, "input": { "text": text }, "parameters": parameters }));
+        assert!(anna.wait(&job)["result"].is_object());
+        job
+    };
+    let job = run("primes", "0 10\nno\n0 100\nno\n0 20\n", json!({ "on_error": "skip" }));
+    let path = |job: &str, more: &str| format!("/v1/jobs/{job}/result?{more}");
+    let from = |item: u64| anna.get(&path(&job, &format!("from={item}"))).is(200);
+    let texts = [0, 1, 2, 3, 4].map(|item| from(item).text());
+    assert_eq!(texts, ["4\n25\n8\n", "25\n8\n", "25\n8\n", "8\n", "8\n"]);
+    assert_eq!((from(2).header("taskhost-from"), from(2).header("content-range")), (Some("2"), None));
+    assert_eq!(anna.get(&path(&job, "from=5")).is(416).code(), "bad-range");
+    assert_eq!(anna.get(&path(&job, "from=1&follow=true")).is(422).code(), "bad-range");
+    assert_eq!(anna.send("GET", &path(&job, "from=1"), "Range: bytes=1-\r\n", b"").is(422).code(), "bad-range");
+    let lost = run("primes", "0 10\nno\n", json!({ "on_error": "skip" }));
+    assert_eq!(anna.get(&path(&lost, "from=1")).is(200).text(), "");
+    let joined = run("echo", "a\nb\n", json!({ "split": "lines", "merge": "concat" }));
+    assert_eq!(anna.get(&path(&joined, "from=1")).is(422).code(), "no-places");
+    // An item whose result is two lines leaves none of them a place.
+    let more = run("echo", "a\nb\n", json!({ "split": "whole", "merge": "lines" }));
+    assert_eq!(anna.get(&path(&more, "from=0")).is(422).code(), "no-places");
+    server.end(Signal::TERM).code(0);
+}

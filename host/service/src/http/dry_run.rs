@@ -221,6 +221,11 @@ fn look(
     })
 }
 
+/// What becomes of results, as far as it is known what the kernel says.
+pub(super) fn merge_of(parameters: &Parameters, info: Option<&Value>) -> Option<String> {
+    shape(parameters, info.unwrap_or(&Value::Null)).1.map(|merge| merge.how)
+}
+
 /// What an item would be, and what would become of results: a run decides it by the same words, in the same order.
 fn shape(parameters: &Parameters, info: &Value) -> (Option<Choice>, Option<Choice>) {
     let choice = |how: &str, said_by| Some(Choice { how: how.to_owned(), said_by });

@@ -7,7 +7,7 @@
 //! * [`page`] is what people see in a browser, [`reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
 //! * A file for each sort of thing: [`kernels`] (from elsewhere: [`pull`]), [`aliases`], [`blobs`] (in parts: [`uploads`]),
 //!   [`jobs`] with [`submit`] ([`asked`], [`dry_run`], [`callback`]), [`batch`], [`change`], [`retry`], [`result`] (of
-//!   one [`item`], too) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`quota`], [`health`].
+//!   one [`item`], too, and from one on: [`places`]) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`quota`], [`health`].
 
 mod aliases;
 mod asked;
@@ -30,6 +30,7 @@ mod openapi;
 mod operator;
 mod page;
 mod patient;
+mod places;
 mod problem;
 mod process;
 mod pull;

@@ -151,6 +151,12 @@ impl Problem {
         self.with(LOGGED, what)
     }
 
+    /// Whether there is nothing where something was asked for.
+    #[must_use]
+    pub(super) fn is_no_range(&self) -> bool {
+        self.status == StatusCode::RANGE_NOT_SATISFIABLE
+    }
+
     /// Whether there is no such thing.
     #[must_use]
     pub(super) fn is_not_found(&self) -> bool {

@@ -20,7 +20,7 @@ use super::jobs::{Who, find, id};
 use super::stream::{Gone, Parts, stream};
 use super::submit::{content_type, name_job};
 use super::view::folder;
-use super::{App, Problem, blobs, blocking, range};
+use super::{App, Problem, blobs, blocking, places, range};
 use crate::blobs::Digest;
 use crate::job::{Growing, JobId, ReportForm};
 use crate::store::jobs::JobRow;
@@ -43,6 +43,8 @@ pub(super) struct Following {
     /// Send what is there, and the rest as it comes to be; the answer ends with the job.
     #[serde(default)]
     follow: bool,
+    /// Of results that are lines, one for each item: from this item on, counted from 0. Not with `follow`, nor with `Range`.
+    from: Option<u64>,
 }
 
 /// The result, or a part of it (`Range`). With `follow=true` also while the job runs, in order; an answer that is cut off then
@@ -57,7 +59,12 @@ pub(super) async fn result(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let job = readable(&app, &caller, &job).await?;
+    let from = following.from;
+    if from.is_some() && (following.follow || headers.contains_key(header::RANGE)) {
+        return Err(Problem::unprocessable("bad-range", "say one of from, follow and Range"));
+    }
     let mut response = match job.conclusion.result {
+        Some(result) if let Some(from) = from => from_item(&app, &caller, &job, &result, from).await?,
         Some(result) => blobs::send(&app, &caller, &headers, &result, content_type(&job)).await?,
         None if job.is_gone => return Err(gone()),
         None if job.state.is_over() => return Err(Problem::not_found("result")),
@@ -65,6 +72,24 @@ pub(super) async fn result(
         None => return Err(not_finished()),
     };
     name_job(&mut response, &job);
+    Ok(response)
+}
+
+/// The result from an item on.
+async fn from_item(app: &App, caller: &Caller, job: &JobRow, result: &Digest, from: u64) -> Result<Response, Problem> {
+    let at = places::place(app, caller, job, result, from).await?;
+    let mut range = HeaderMap::new();
+    range.insert(header::RANGE, HeaderValue::from_str(&format!("bytes={at}-")).map_err(|_| not_finished())?);
+    let mut response = match blobs::send(app, caller, &range, result, content_type(job)).await {
+        Err(problem) if problem.is_no_range() => whole(Vec::new(), content_type(job)),
+        sent => sent?,
+    };
+    // Nobody has asked for a part of what the result is: it is an answer of its own.
+    *response.status_mut() = StatusCode::OK;
+    for name in ["content-range", "accept-ranges", "etag", "repr-digest"] {
+        response.headers_mut().remove(name);
+    }
+    response.headers_mut().insert("taskhost-from", HeaderValue::from(at));
     Ok(response)
 }
 
