@@ -68,6 +68,23 @@ fn what_is_running_is_finished_and_written() {
     }
 }
 
+/// Who comes too late to stop anything has stopped nothing: all of it is there, with its report, and nothing is to be gone on with.
+#[test]
+fn a_run_whose_last_item_is_finished_is_done() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let place = Place::new();
+        place.write("in", "0 6000000\n");
+        let flags = "-j 1 --split whole --journal j --report r.json --drain-timeout 100s";
+        let running = place.taskhost(&format!("run primes in -o out {flags}")).start();
+        busy(&running, 1);
+        running.process.signal(signal);
+        running.end().code(0);
+        assert_eq!(place.text("out"), "412849\n");
+        assert_eq!(place.files(), ["in", "out", "r.json"]);
+        assert!(place.text("r.json").contains("\"items\": 1"), "{}", place.text("r.json"));
+    }
+}
+
 /// With a result for each input, those that are done stay, and what is not done is not there.
 #[test]
 fn results_that_are_whole_stay() {

@@ -45,7 +45,7 @@ fn a_tool_that_asks_as_often_as_it_can_is_answered() {
         let outcome = wrk.argument(place_of).run().success();
         let said = outcome.text();
         assert!(!said.contains("Non-2xx") && !said.contains("Socket errors"), "{said}");
-        number_before(&said, "requests in")
+        number_before(said, "requests in")
     };
     let asked = wrk(32, "-s calls.lua", "/v1/kernels/primes/invoke");
     assert!(asked > 0);

@@ -24,6 +24,12 @@ impl Course {
     pub fn begin() -> Self {
         Self { more: true, next_tick: Instant::now() + TICK }
     }
+
+    /// Whether no more jobs come.
+    fn ends(&mut self, jobs: &mut dyn JobFeed) -> bool {
+        self.more = self.more && !matches!(jobs.next(), Feed::Ended);
+        !self.more
+    }
 }
 
 /// What follows a step.
@@ -48,7 +54,11 @@ impl Pool {
                 return Ok(self.shut_down());
             }
             let until = self.next_tick(&course);
-            self.deal(until, observer)?;
+            match self.deal(until, observer) {
+                // What was at work was the last there was to do. What comes here if anything does is not begun.
+                Err(PoolError::Interrupted(_)) if self.has_nothing() && course.ends(jobs) => {}
+                dealt => dealt?,
+            }
             self.tick(&mut course, observer);
         }
     }
@@ -95,7 +105,8 @@ impl Pool {
         if !course.more && self.state.is_idle() && !self.finishing.is_empty() {
             self.dismiss();
         }
-        !course.more && self.has_nothing() && !self.vigil.is_ending()
+        // A signal that came in the last moment changes nothing of what is done.
+        !course.more && self.has_nothing()
     }
 
     fn deal(&mut self, until: Option<Instant>, observer: &mut dyn Observer) -> Result<(), PoolError> {

@@ -443,7 +443,7 @@ impl Pool {
         self.settle(observer);
         match self.broken.take() {
             Some(error) => Err(error),
-            None => Ok(()),
+            None => self.end_when_drained(),
         }
     }
 

@@ -125,13 +125,17 @@ impl Pool {
         if self.vigil.run_ends.is_some_and(|at| at <= now) {
             return Err(PoolError::Deadline(self.config.policy.deadline.unwrap_or_default()));
         }
-        if let Some((signal, until)) = self.vigil.ending {
-            let is_done = self.state.is_quiet() && self.sink.is_idle() && self.pending.is_empty();
-            if is_done || until <= now {
-                return Err(PoolError::Interrupted(signal));
-            }
-        }
         Ok(())
+    }
+
+    /// Ends the run when a signal has asked for that, and what was at work then is finished and written, or has had its time. To be
+    /// asked when all that has happened was dealt with.
+    pub(super) fn end_when_drained(&mut self) -> Result<(), PoolError> {
+        let Some((signal, until)) = self.vigil.ending else { return Ok(()) };
+        // An output that is complete is put in its place before that.
+        let is_written = self.sink.is_idle() && self.finishing.is_empty();
+        let is_done = self.state.is_quiet() && is_written && self.pending.is_empty();
+        if is_done || until <= Instant::now() { Err(PoolError::Interrupted(signal)) } else { Ok(()) }
     }
 
     /// Workers that are not ready in time, or that live on without their socket.
