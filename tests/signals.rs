@@ -301,5 +301,7 @@ fn a_coordinator_that_is_killed_takes_its_workers_along() {
         running.process.signal(Signal::KILL);
         all_gone(&workers);
         running.end().code(128 + 9);
+        // What it had half written then lies there until the cache is swept.
+        let _ = std::fs::remove_dir_all(place.path("cache"));
     }
 }
