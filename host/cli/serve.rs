@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::ValueEnum as _;
-use taskhost_os::cores::Topology;
+use taskhost_os::cores::{self, Topology, bind_current};
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::http::{Limits, Registries};
@@ -56,10 +56,16 @@ pub(crate) fn run() -> Result<Exit> {
     let mut poller = Poller::new().map_err(host)?;
     poller.add(&signals, Token(0), Interest::Read).map_err(host)?;
     let sandbox = arguments.sandbox.to_possible_value().map_or_else(String::new, |name| name.get_name().to_owned());
+    let are_apart = keep_apart(arguments.workers.0)?;
     let cores = Topology::current().plan(arguments.workers.0).len();
     let engine = Workers::new(cores, arguments.sandbox.into()).map_err(|error| Failure::input(error.to_string()))?;
     engine.try_walls().map_err(|error| Failure::new(Exit::Sandbox, error.to_string()))?;
     report::tracing::begin(arguments.log_format);
+    if !are_apart {
+        tracing::warn!(
+            "there are more workers than cores: those of different tenants may share one, and with it its caches"
+        );
+    }
     let networks = Networks(std::mem::take(&mut arguments.webhook_network));
     let options = Options {
         data,
@@ -116,6 +122,19 @@ pub(crate) fn run() -> Result<Exit> {
 }
 
 /// What of the settings a service goes by from now on that it did not when it began.
+/// Has this process, and all that it starts, run on one hyperthread of each core, so that no two tenants are on one core at the
+/// same time. Returns false when more workers are wanted than that.
+fn keep_apart(workers: cores::Workers) -> Result<bool, Failure> {
+    let topology = Topology::current();
+    let Some(cpus) = topology.apart(workers) else { return Ok(topology.logical_count() == topology.physical().len()) };
+    if cpus.len() < topology.logical_count() {
+        let failure =
+            |error| Failure::new(Exit::Host, format!("one hyperthread of each core cannot be chosen: {error}"));
+        bind_current(&cpus).map_err(failure)?;
+    }
+    Ok(true)
+}
+
 fn changing(arguments: &ServeArguments) -> Changing {
     let limits = Limits {
         connections: arguments.max_connections,

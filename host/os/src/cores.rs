@@ -11,7 +11,7 @@ pub(crate) mod tree;
 
 use std::path::Path;
 
-pub use affinity::{current_affinity, pin_current};
+pub use affinity::{bind_current, current_affinity, pin_current};
 pub use cgroup::Quota;
 pub use claim::ClaimedCores;
 pub use cpu_set::CpuSet;

@@ -48,6 +48,34 @@ fn smt_desktop() {
     assert_eq!(topology.describe(8), "8 workers on 8 physical cores (16 logical)");
 }
 
+/// Whoever sees no more than these cpus finds cores of one thread each: whatever is claimed, or pinned nowhere, two are never
+/// on siblings.
+#[test]
+fn workers_of_strangers_never_share_a_core() {
+    for (name, cpus, cores) in
+        [("smt-desktop.txt", "0-15", 8), ("two-sockets.txt", "0-15", 8), ("hybrid.txt", "0-11", 8)]
+    {
+        let topology = machine(name, cpus);
+        for workers in [Workers::Physical, Workers::Exactly(1), Workers::Exactly(cores)] {
+            let apart = topology.apart(workers).expect(name);
+            let list: Vec<String> = apart.iter().map(|cpu| cpu.to_string()).collect();
+            let seen = machine(name, &list.join(","));
+            assert_eq!((seen.physical().len(), seen.logical_count()), (cores, cores), "{name}");
+            assert!(
+                topology
+                    .physical()
+                    .iter()
+                    .all(|core| core.cpus.iter().filter(|cpu| apart.contains(**cpu)).count() == 1)
+            );
+        }
+        // Whoever insists on more is told that some share one.
+        assert_eq!(topology.apart(Workers::Exactly(cores + 1)), None, "{name}");
+        assert_eq!(topology.apart(Workers::Logical), None, "{name}");
+    }
+    let bare = machine("bare-vm.txt", "0-3");
+    assert_eq!(bare.apart(Workers::Logical).map(|cpus| cpus.len()), Some(bare.logical_count()));
+}
+
 #[test]
 fn an_affinity_mask_takes_cores_away() {
     let topology = machine("smt-desktop.txt", "0,8,9,10");

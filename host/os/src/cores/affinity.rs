@@ -49,6 +49,20 @@ pub fn pin_current(cpu: u32) -> io::Result<()> {
     mask_of(cpu).apply()
 }
 
+/// Has the calling thread, and those it starts from now on, run on these cpus alone.
+///
+/// # Errors
+/// When none of them is online and in the cpuset of this process.
+pub fn bind_current(cpus: &CpuSet) -> io::Result<()> {
+    let mut words = [0; WORDS];
+    for cpu in cpus.iter() {
+        if let Some(word) = words.get_mut(cpu as usize / 64) {
+            *word |= 1 << (cpu % 64);
+        }
+    }
+    Mask { words }.apply()
+}
+
 /// The cpus that the calling thread may run on.
 #[must_use]
 pub fn current_affinity() -> CpuSet {
@@ -75,6 +89,20 @@ mod tests {
         });
         let (cpu, after) = pinned.join().expect("no panic");
         assert_eq!(after, [cpu].into_iter().collect());
+    }
+
+    #[test]
+    fn a_thread_can_be_bound_to_some() {
+        let all = current_affinity();
+        let some: CpuSet = all.iter().take(2).collect();
+        let wanted = some.clone();
+        let bound = std::thread::spawn(move || {
+            bind_current(&wanted).expect("they are there");
+            bind_current(&CpuSet::default()).expect_err("it must be somewhere");
+            // What it starts is where it is.
+            std::thread::spawn(current_affinity).join().expect("it ends")
+        });
+        assert_eq!(bound.join().expect("it ends"), some);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How many workers there are, and on which cpu each is pinned.
 
-use super::Topology;
+use super::{CpuSet, Topology};
 
 /// How many workers a user wants (`--workers`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,15 @@ impl Topology {
             Workers::Exactly(count) => count,
         };
         (0..count.max(1)).map(|worker| cpus.get(worker).copied()).collect()
+    }
+
+    /// The cpus for workers of people who do not trust each other: one of each core. What two hyperthreads of a core share (caches,
+    /// ports, predictors) tells each what the other does. `None` when more workers are wanted than there are cores: some of them
+    /// share a core then.
+    #[must_use]
+    pub fn apart(&self, workers: Workers) -> Option<CpuSet> {
+        let cpus: CpuSet = self.physical().iter().filter_map(|core| core.cpus.first().copied()).collect();
+        (self.plan(workers).len() <= cpus.len()).then_some(cpus)
     }
 
     /// All usable cpus: the first of each core, then the second of each, and so on.

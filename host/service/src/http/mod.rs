@@ -4,7 +4,7 @@
 //!   passes, [`metrics`] what is counted of it, [`process`] what the server itself takes, [`turns`] who has how much done at a time.
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
-//! * [`page`] is what people see in a browser, [`reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
+//! * [`page`] is what people see in a browser, [`mod@reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
 //! * A file for each sort of thing: [`kernels`] (from elsewhere: [`pull`]), [`aliases`], [`blobs`] (in parts: [`uploads`]),
 //!   [`jobs`] with [`submit`] ([`asked`], [`dry_run`], [`callback`]), [`batch`], [`change`], [`retry`], [`result`] (of
 //!   one [`item`], too, and from one on: [`places`]) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`quota`], [`health`].
