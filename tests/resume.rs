@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Outcome, Place, Program, Random, Running, eventually, rounds};
 
@@ -271,14 +271,20 @@ fn a_journal_that_was_not_told_of_the_end() {
     let scenario = Scenario::new("end", "slow-echo", "in.txt --split lines");
     let place = &scenario.place;
     place.write("in.txt", lines(3000));
-    let running = scenario.run().arguments("-o out --journal run.journal -j 2").start();
+    let running = scenario.run().arguments("-o out --journal run.journal -j 2 --progress-file far.json").start();
     scenario.has_committed(&running);
     std::fs::hard_link(scenario.journal(), place.path("kept.journal")).unwrap();
     running.end().success();
+    // It was killed before it could say how far it was.
+    std::fs::remove_file(place.path("far.json")).unwrap();
     let outcome = place.taskhost("resume kept.journal").run().success();
     assert_eq!(outcome.stderr, "note: this run had done all its work; its output is in its place\n");
     assert_eq!(place.text("out"), lines(3000));
-    assert_eq!(place.files(), ["in.txt", "out"]);
+    let far: Value = serde_json::from_slice(&place.read("far.json")).unwrap();
+    let bytes = lines(3000).len();
+    assert_eq!((&far["items"], &far["failed_items"]), (&json!(3000), &json!(0)));
+    assert_eq!((&far["input_bytes"], &far["saved_bytes"]), (&json!(bytes), &json!(bytes)));
+    assert_eq!(place.files(), ["far.json", "in.txt", "out"]);
 }
 
 impl Scenario {

@@ -17,7 +17,7 @@ use taskhost_pool::journal::{
     Commit, Contents, FailedRecord, Header, InputKind, InputPrint, Journal, JournalError, OutputRecord, PartsRecord,
     Record, verify_output,
 };
-use taskhost_pool::runner::{Journaling, Pool};
+use taskhost_pool::runner::{Journaling, Pool, Progress};
 use taskhost_protocol::ids::SourceId;
 
 use crate::exit_code::{Exit, Failure};
@@ -199,6 +199,13 @@ impl Left {
         let Ok(file) = File::open(folder.join(path_of(&output.target))) else { return false };
         let is_as_long = file.metadata().is_ok_and(|metadata| metadata.len() == last.output);
         is_as_long && verify_output(&file, &self.commits).is_ok()
+    }
+
+    /// How far the run came, as far as that was committed.
+    pub(crate) fn progress(&self) -> Progress {
+        let Some(last) = self.commits.last() else { return Progress::default() };
+        let (items, input, output) = (last.items, last.input, last.output);
+        Progress { items, failed_items: self.failed_count(), input, output, saved: output, ..Progress::default() }
     }
 
     /// When the run began: what its kernel's clocks show.

@@ -25,6 +25,7 @@ use crate::exit_code::Exit;
 pub(crate) use before::Before;
 pub(crate) use observer::{Notes, Reporter, Shown};
 pub(crate) use progress::Meter;
+pub(crate) use progress_file::ProgressFile;
 pub(crate) use summary::Summary;
 
 /// Prints bytes to standard output. A reader that went away is an exit code, not an error.

@@ -8,10 +8,10 @@ use anyhow::Result;
 use clap::Parser as _;
 use taskhost_pool::journal::{Journal, JournalError};
 
-use crate::args::{Arguments, Command, ResumeArguments, RunArguments};
+use crate::args::{Arguments, Command, Earlier, ResumeArguments, RunArguments};
 use crate::exit_code::{Exit, Failure};
 use crate::journal::{Left, RunJournal, failure};
-use crate::report;
+use crate::report::{self, ProgressFile};
 use crate::run::{self, Again};
 
 pub(crate) fn resume(arguments: ResumeArguments) -> Result<Exit> {
@@ -65,6 +65,7 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
     let journal = RunJournal::new(shown, journal, &left.header);
     let folder = PathBuf::from(OsString::from_vec(left.header.folder.clone()));
     if left.ended.is_none() && left.is_in_place(&folder) {
+        note_progress(&left, &folder, arguments.earlier)?;
         if left.failed.is_empty() {
             journal.remove();
             report::message("note", "this run had done all its work; its output is in its place");
@@ -112,6 +113,14 @@ fn go_on(arguments: &ResumeArguments) -> Result<(Exit, Phase)> {
     }
     let other_kernel = arguments.kernel.is_some();
     Ok((run::again(command, Again { journal, left, other_kernel })?, phase))
+}
+
+/// Writes down how far a run came that was ended before it could write its report.
+fn note_progress(left: &Left, folder: &Path, earlier: Option<Earlier>) -> Result<(), Failure> {
+    if let Some(file) = command(left)?.report.progress_file {
+        ProgressFile::new(folder.join(file), earlier).show(&left.progress());
+    }
+    Ok(())
 }
 
 /// The command of the run.

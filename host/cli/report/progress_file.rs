@@ -39,7 +39,7 @@ struct Said {
 }
 
 /// The file. It appears anew whenever something has changed, so that whoever reads it reads all of it.
-pub(super) struct ProgressFile {
+pub(crate) struct ProgressFile {
     path: PathBuf,
     earlier: Option<Earlier>,
     /// What was written last, and when of the run.
@@ -47,12 +47,12 @@ pub(super) struct ProgressFile {
 }
 
 impl ProgressFile {
-    pub(super) fn new(path: PathBuf, earlier: Option<Earlier>) -> Self {
+    pub(crate) fn new(path: PathBuf, earlier: Option<Earlier>) -> Self {
         Self { path, earlier, written: None }
     }
 
     /// Called some ten times a second.
-    pub(super) fn show(&mut self, progress: &Progress) {
+    pub(crate) fn show(&mut self, progress: &Progress) {
         let &Progress { items, failed_items, input, saved, elapsed, .. } = progress;
         let far = Far { items, failed_items, input_bytes: input, saved_bytes: saved };
         if self.written.is_some_and(|(before, at)| before == far && elapsed < at + AGE) {

@@ -238,8 +238,9 @@ impl Service {
 
     /// Takes nothing new from now on; what is under way may come to its end, and everything can be asked for still.
     pub fn drain(&self) {
-        self.app.jobs.drain();
+        // Before `/readyz` says that nothing is taken any more.
         self.app.calls.drain();
+        self.app.jobs.drain();
     }
 
     /// Whether nothing is under way any more.

@@ -10,6 +10,7 @@ use rustix::fs::FlockOperation;
 use serde::Deserialize;
 
 use super::launch;
+use super::progress::Far;
 use super::report;
 use super::spec::KERNEL;
 use super::{JobId, JobSpec, JobState};
@@ -97,6 +98,12 @@ struct Earlier {
 }
 
 impl Report {
+    /// How far it came.
+    fn far(&self) -> Far {
+        let &Self { items, failed_items, input_bytes, output_bytes: saved_bytes, .. } = self;
+        Far { items, failed_items, input_bytes, saved_bytes }
+    }
+
     /// CPU time of the process that has written it, in milliseconds: exact, which nobody else's is.
     fn own_cpu_ms(&self) -> u64 {
         ((self.cpu_seconds + self.coordinator.cpu_seconds) * 1000.0).ceil() as u64
@@ -238,13 +245,15 @@ impl WorkFolder {
         let failures = if self.is_empty("errors.jsonl") { None } else { keep("errors.jsonl")? };
         let log = if self.is_empty(LOG) { None } else { keep(LOG)? };
         let report = self.report();
+        // One that was killed between its result and its report has come as far as it says.
+        let far = report.as_ref().map(Report::far).or_else(|| self.far().filter(|_| result.is_some()));
         let conclusion = Conclusion {
             exit: Some(exit),
             message: None,
-            items: report.as_ref().map(|report| report.items),
-            failed: report.as_ref().map(|report| report.failed_items),
-            input_bytes: report.as_ref().map(|report| report.input_bytes),
-            output_bytes: report.as_ref().map(|report| report.output_bytes),
+            items: far.map(|far| far.items),
+            failed: far.map(|far| far.failed_items),
+            input_bytes: far.map(|far| far.input_bytes),
+            output_bytes: far.map(|far| far.saved_bytes),
             cpu_ms: report.as_ref().map_or(0, Report::cpu_ms),
             result,
             failures,
@@ -321,5 +330,27 @@ mod tests {
         assert_eq!(folder.way(), Way::Resume);
         folder.forget().expect("forgotten");
         assert_eq!(folder.way(), Way::Run);
+    }
+
+    #[test]
+    fn a_job_without_a_report_has_come_as_far_as_it_said() {
+        let place = tempfile::tempdir().expect("a folder");
+        let blobs = crate::blobs::LocalBlobs::new(&place.path().join("blobs"));
+        let folder = WorkFolder::new(place.path(), &JobId::create());
+        drop(folder.take().expect("taken"));
+        let spec = crate::job::spec::tests::spec();
+        let conclude = || folder.conclude(0, &blobs, TenantId(1), &spec).expect("concluded").0;
+        fs::write(
+            folder.path().join("progress.json"),
+            r#"{"items": 3, "failed_items": 1, "input_bytes": 9, "saved_bytes": 7}"#,
+        )
+        .expect("written");
+        assert_eq!(conclude().items, None, "there is no result");
+        fs::write(folder.path().join(spec.result_name()), "7 bytes").expect("written");
+        let ended = conclude();
+        assert_eq!(
+            (ended.items, ended.failed, ended.input_bytes, ended.output_bytes),
+            (Some(3), Some(1), Some(9), Some(7))
+        );
     }
 }

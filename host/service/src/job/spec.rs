@@ -348,10 +348,10 @@ impl Parameters {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn spec() -> JobSpec {
+    pub(in crate::job) fn spec() -> JobSpec {
         JobSpec {
             kernel: Digest::of(b"kernel"),
             inputs: vec![Input::whole(Digest::of(b"input"), "a.png".into())],
