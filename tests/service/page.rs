@@ -248,11 +248,14 @@ fn the_interface_is_described_for_people_without_a_token_and_without_a_script() 
     };
     let mut browser = Browser::start(program, &place);
     browser.open(&format!("http://{}/", server.address));
+    // When its script has put everything where it stays.
+    browser.has("#enter");
     browser.click("header a[href='/docs']");
     browser.sees("All of it");
     everything_has_a_name(&mut browser);
     browser.click("a[href='#post-v1-jobs']");
-    assert_eq!(browser.value("document.querySelector(':target h3').textContent"), "POST /v1/jobs");
+    let shown = "document.querySelector(':target h3')?.textContent";
+    eventually("it goes there", || browser.value(shown) == "POST /v1/jobs");
     browser.picture("docs");
     assert_eq!(browser.complaints, Vec::<String>::new());
     browser.end();

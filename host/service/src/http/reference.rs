@@ -19,7 +19,7 @@ const POLICY: &str =
 const FORMS: &str = "#/components/schemas/";
 
 /// Parts of the page, by what stands behind `/v1/` in a path; what is in none of them comes last.
-const PARTS: [(&str, &str); 8] = [
+const PARTS: [(&str, &str); 9] = [
     ("kernels", "Kernels"),
     ("aliases", "Names of kernels"),
     ("blobs", "Contents"),
@@ -27,6 +27,7 @@ const PARTS: [(&str, &str); 8] = [
     ("webhooks", "Webhooks"),
     ("tokens", "Tokens"),
     ("usage", "Usage"),
+    ("quota", "Quotas"),
     ("audit", "Audit log"),
 ];
 const OTHERS: &str = "The server";
