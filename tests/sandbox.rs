@@ -208,13 +208,13 @@ fn workers_of_a_nice_run_are_nice() {
     let place = Place::new();
     let start = || {
         // For this thread alone, and what it starts.
-        rustix::process::nice(7).unwrap();
-        two_workers(&place, "")
+        let nice = rustix::process::nice(7).unwrap();
+        (two_workers(&place, ""), nice)
     };
-    let (running, workers) = thread::scope(|scope| scope.spawn(start).join()).unwrap();
+    let ((running, workers), nice) = thread::scope(|scope| scope.spawn(start).join()).unwrap();
     for worker in &workers {
         let group = fs::read_to_string(worker.file("autogroup")).unwrap();
-        assert!(group.ends_with(" nice 7\n"), "{group}");
+        assert!(group.ends_with(&format!(" nice {nice}\n")), "{group} for {nice}");
     }
     running.end().success();
 }
