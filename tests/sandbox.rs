@@ -199,7 +199,7 @@ fn workers_that_are_not_to_be_pinned_are_not() {
 #[test]
 fn workers_of_a_nice_run_are_nice() {
     const TEST: &str = "sandbox::workers_of_a_nice_run_are_nice";
-    if fs::read_to_string("/proc/self/autogroup").is_err() {
+    if fs::read_to_string("/proc/self/autogroup").unwrap_or_default().is_empty() {
         return skipped(TEST, "sessions have no shares here");
     }
     if !rustix::process::geteuid().is_root() {
