@@ -276,6 +276,10 @@ pub(crate) fn prepare(request: &Request<'_>) -> Result<(), Failure> {
     die_with_parent(request.parent)?;
     // SAFETY: takes no memory. Leaves the parent's process group, through which signals could pass either way.
     check(Step::Session, unsafe { libc::setsid() })?;
+    if let Some(nice) = crate::priority::stepped_back() {
+        // The coordinator asks again where this is refused.
+        let _ = write_file(Step::Session, c"/proc/self/autogroup", nice.text());
+    }
     if let Some(mask) = &request.affinity {
         request.outcome.pinned.store(mask.apply().is_ok(), Ordering::Release);
     }

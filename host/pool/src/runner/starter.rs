@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use taskhost_os::child::Child;
 use taskhost_os::exe::identity_of;
 use taskhost_os::fork_server::Ordered;
-use taskhost_os::priority::{StepBack, stepped_back};
+use taskhost_os::priority::HandOn;
 use taskhost_os::sandbox::HeldFolder;
 use taskhost_os::socket::Socket;
 use taskhost_os::spawn::{Namespaces, Program, SpawnError};
@@ -42,8 +42,8 @@ pub(crate) struct Starter {
     users: Option<Users>,
     /// A control group for each worker, where that is possible.
     leaves: Leaves,
-    /// How far workers leave the cores to others.
-    step_back: Option<StepBack>,
+    /// Has workers leave the cores to others, where this process does.
+    hand_on: Option<HandOn>,
     /// The folders that the kernel is granted.
     folders: Arc<[HeldFolder]>,
     /// The first workers, as long as nobody has asked for them.
@@ -68,7 +68,7 @@ impl Starter {
             namespaces: if is_off { Namespaces::None } else { Namespaces::All },
             users: if is_off { None } else { Users::open() },
             leaves: Leaves::open(config),
-            step_back: stepped_back(),
+            hand_on: HandOn::new(),
             folders: grants::held(&config.grants)?,
             ahead: VecDeque::new(),
         })
@@ -121,8 +121,9 @@ impl Starter {
             None => self.begin(role, core)?,
         };
         let leaf = self.leaves.make(role, begun.child.id());
-        // Where that is not allowed, it goes without.
-        let _ = self.step_back.map(|step_back| step_back.hand_on(begun.child.id()));
+        if let Some(hand_on) = &mut self.hand_on {
+            hand_on.to(begun.child.id());
+        }
         let (sandbox, namespaces) = (self.sandbox, self.namespaces);
         let asks = Asks { build, sandbox, namespaces, ready_by: Instant::now() + self.start_up };
         Ok(WorkerProcess::new(id, begun, asks, leaf))
