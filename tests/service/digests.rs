@@ -1,7 +1,9 @@
 //! Contents and kernels by the other name that they have: SHA-256.
 
+use std::collections::HashMap;
+
 use rustix::process::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Server;
 use crate::harness::Place;
@@ -49,6 +51,28 @@ fn a_content_is_found_by_both_of_its_names_and_kept_once() {
 }
 
 #[test]
+fn a_content_is_an_input_by_both_of_its_names() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let (anna, bert) = (server.tenant(&place, "anna", ""), server.tenant(&place, "bert", ""));
+    let digest = anna.post("/v1/blobs", "abc").is(201).json()["digest"].as_str().unwrap().to_owned();
+    let job = |kernel: &str, name: &str| json!({ "kernel": kernel, "input": { "blob": name, "range": [1, 3] } });
+    let (annas, berts) = (anna.kernel_of(KERNEL), bert.kernel_of(KERNEL));
+    for name in [OF_ABC, &digest] {
+        let id = anna.submit(&job(&annas, name));
+        anna.wait(&id);
+        assert_eq!(anna.get(&format!("/v1/jobs/{id}/result")).is(200).text(), "bc");
+        let mut dry = job(&annas, name);
+        dry["dry_run"] = json!(true);
+        let planned = anna.post("/v1/jobs", dry.to_string()).is(200).json();
+        assert_eq!((&planned["accepted"], &planned["input_bytes"]), (&json!(true), &json!(2)), "{planned}");
+        let refused = bert.post("/v1/jobs", job(&berts, name).to_string()).is(422);
+        assert!(refused.code() == "unknown-blob" && refused.text().contains(name), "{}", refused.text());
+    }
+    server.end(Signal::TERM).code(0);
+}
+
+#[test]
 fn a_kernel_is_called_by_both_of_its_names() {
     let place = Place::new();
     let server = Server::start(&place);
@@ -68,6 +92,18 @@ fn a_kernel_is_called_by_both_of_its_names() {
         assert_eq!(anna.wait(&job)["kernel"], digest.as_str());
         bert.get(&format!("/v1/kernels/{name}")).is(404);
     }
+    // A name means it by either, and once only.
+    let name = |meaning: Value| anna.send("PUT", "/v1/aliases/same", "", meaning.to_string().as_bytes());
+    assert_eq!(name(json!({ "digest": OF_KERNEL })).is(200).json()["digest"], digest.as_str());
+    let second = anna.kernel_of(other);
+    let twice = [(OF_KERNEL, 0.1), (&*digest, 0.1)].into_iter().collect::<HashMap<_, _>>();
+    for weights in [json!({ OF_KERNEL: 0.5 }), json!({ &*digest: 0.5 })] {
+        assert_eq!(name(json!({ "digest": digest, "weights": weights })).is(422).code(), "bad-weights");
+        assert_eq!(name(json!({ "digest": second, "weights": weights })).is(200).json()["weights"][&digest], 0.5);
+    }
+    assert_eq!(name(json!({ "digest": second, "weights": twice })).is(422).code(), "bad-weights");
+    name(json!({ "digest": OF_ABC })).is(404);
+    anna.send("DELETE", "/v1/aliases/same", "", b"").is(204);
     // One that an earlier program stored has its other name when it is stored once more.
     server.end(Signal::TERM).code(0);
     let store = rusqlite::Connection::open(place.path("data/store.db")).unwrap();

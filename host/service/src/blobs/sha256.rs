@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::Digest;
 
 /// The SHA-256 of a content, written `sha256:` and 64 hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Sha256(pub [u8; 32]);
 
 #[cfg(feature = "http")]
@@ -27,7 +27,7 @@ impl fmt::Display for Sha256 {
 }
 
 /// What a content is asked for by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ContentName {
     /// What it is kept under.
     Blake3(Digest),
@@ -62,6 +62,19 @@ impl fmt::Display for ContentName {
             Self::Blake3(digest) => digest.fmt(f),
             Self::Sha256(digest) => digest.fmt(f),
         }
+    }
+}
+
+impl serde::Serialize for ContentName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for ContentName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

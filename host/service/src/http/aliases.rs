@@ -14,11 +14,11 @@ use utoipa::ToSchema;
 use super::guard::need;
 use super::kernels::act;
 use super::{App, Problem, body};
-use crate::blobs::Digest;
+use crate::blobs::{ContentName, Digest};
 use crate::name;
-use crate::store::aliases::{self, AliasChange, AliasRow, Named, Target};
-use crate::store::audit;
-use crate::tenant::{Caller, Scope};
+use crate::store::aliases::{self, AliasChange, AliasRow, Named, Target, WeightsError};
+use crate::store::{audit, names};
+use crate::tenant::{Caller, Scope, TenantId};
 
 type Who = Extension<Arc<Caller>>;
 
@@ -27,14 +27,39 @@ type Who = Extension<Arc<Caller>>;
 #[schema(as = NewAlias)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Meaning {
-    /// The kernel.
+    /// The kernel, `blake3:…` or `sha256:…`.
     #[schema(value_type = String)]
-    digest: Digest,
+    digest: ContentName,
     /// Other kernels that it is to mean now and then, by their digests: how often, from 0 to 1, all together at most 1. Each job and
     /// each call has one of them.
     #[serde(default)]
     #[schema(value_type = BTreeMap<String, f64>)]
-    weights: BTreeMap<Digest, f64>,
+    weights: BTreeMap<ContentName, f64>,
+}
+
+impl Meaning {
+    /// The same by what kernels are kept under.
+    async fn target(self, app: &App, tenant: TenantId) -> Result<Target, Problem> {
+        let bad = |error: WeightsError| Problem::unprocessable("bad-weights", error.to_string());
+        if self.weights.len() > aliases::MOST_WEIGHTS {
+            return Err(bad(WeightsError::TooMany));
+        }
+        let (names, weights): (Vec<ContentName>, Vec<f64>) = self.weights.into_iter().unzip();
+        let names = [vec![self.digest], names].concat();
+        let find = move |name: &ContentName, rows: &rusqlite::Connection| names::kernel(rows, Some(tenant), *name);
+        let found = app.read(move |rows| names.iter().map(|name| find(name, rows)).collect::<Result<Vec<_>, _>>());
+        let found: Option<Vec<Digest>> = found.await?.into_iter().collect();
+        let found = found.ok_or_else(|| Problem::not_found("kernel"))?;
+        let [digest, others @ ..] = &*found else { return Err(Problem::not_found("kernel")) };
+        let mut target = Target::of(*digest);
+        for (other, weight) in others.iter().zip(weights) {
+            if target.weights.insert(*other, weight).is_some() {
+                return Err(bad(WeightsError::Twice));
+            }
+        }
+        target.check().map_err(bad)?;
+        Ok(target)
+    }
 }
 
 /// All names.
@@ -78,9 +103,8 @@ pub(super) async fn put(
     name::check(&alias).map_err(|error| Problem::bad("bad-name", error.to_string()))?;
     let expected = expected(&headers)?;
     let meaning: Meaning = body::said(&headers, bytes).await?;
-    let target = Target { digest: meaning.digest, weights: meaning.weights };
-    target.check().map_err(|error| Problem::unprocessable("bad-weights", error.to_string()))?;
     let tenant = caller.tenant.id;
+    let target = meaning.target(&app, tenant).await?;
     let act = act(&caller, "alias.put", &alias);
     let named = app.write(move |rows| {
         let named = aliases::name(rows, tenant, &alias, &target, expected, &act.actor)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -9,9 +10,9 @@ use super::body::Fresh;
 use super::callback::Callback;
 use super::submit::unknown_blob;
 use super::{App, Problem, body};
-use crate::blobs::{Digest, Range};
+use crate::blobs::{ContentName, Digest, Range};
 use crate::job::{Input, JobSpec, Parameters, Urgency};
-use crate::store::contents;
+use crate::store::{self, contents, names};
 use crate::tenant::{Caller, TenantId};
 
 /// A job as it is asked for.
@@ -53,9 +54,9 @@ pub(super) struct Asked {
 #[schema(as = NewInput)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AskedInput {
-    /// The digest of what is stored already …
+    /// The digest of what is stored already, `blake3:…` or `sha256:…` …
     #[schema(value_type = Option<String>)]
-    pub(super) blob: Option<Digest>,
+    pub(super) blob: Option<ContentName>,
     /// … or the content itself.
     pub(super) text: Option<String>,
     /// What messages call it; its ending says what format it has.
@@ -92,7 +93,8 @@ impl Asked {
         for input in asked {
             places.push(match (input.blob, input.text) {
                 (Some(blob), None) => {
-                    let bytes = part(input.range, stored(app, caller.tenant.id, blob).await?)?;
+                    let (blob, bytes) = stored(app, caller.tenant.id, blob).await?;
+                    let bytes = part(input.range, bytes)?;
                     (Some((blob, bytes)), input.name, input.range)
                 }
                 (None, Some(text)) if input.range.is_none() => {
@@ -133,9 +135,15 @@ impl Asked {
     }
 }
 
-async fn stored(app: &App, tenant: TenantId, blob: Digest) -> Result<u64, Problem> {
-    let bytes = app.read(move |rows| contents::bytes(rows, tenant, &blob)).await?;
-    bytes.ok_or_else(|| unknown_blob(blob))
+async fn stored(app: &App, tenant: TenantId, name: ContentName) -> Result<(Digest, u64), Problem> {
+    let found = app.read(move |rows| find(rows, tenant, name)).await?;
+    found.ok_or_else(|| unknown_blob(name))
+}
+
+/// What a content of a tenant is kept under, and how many bytes it has.
+pub(super) fn find(rows: &Connection, tenant: TenantId, name: ContentName) -> store::Result<Option<(Digest, u64)>> {
+    let Some(digest) = names::content(rows, tenant, name)? else { return Ok(None) };
+    Ok(contents::bytes(rows, tenant, &digest)?.map(|bytes| (digest, bytes)))
 }
 
 /// An input that is nothing, or two things.

@@ -9,11 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::asked::{Asked, AskedInput, no_content, part};
+use super::asked::{self, Asked, AskedInput, no_content, part};
 use super::kernels::resolve;
 use super::submit::{too_many, unknown_blob};
 use super::{App, Problem, body, invoke};
-use crate::blobs::Digest;
+use crate::blobs::{ContentName, Digest};
 use crate::job::{Input, JobSpec, Parameters};
 use crate::store::{contents, jobs};
 use crate::tenant::{Caller, Quotas, TenantId};
@@ -170,7 +170,7 @@ pub(super) async fn answer(
 /// Where the content of an input is.
 #[derive(Clone, Debug)]
 enum Wanted {
-    Blob(Digest),
+    Blob(ContentName),
     Text(Digest, u64),
     Nothing,
 }
@@ -185,7 +185,11 @@ fn plan(asked: Asked, kernel: Digest) -> (JobSpec, Vec<Wanted>) {
             (None, Some(text)) if range.is_none() => Wanted::Text(Digest::of(text.as_bytes()), text.len() as u64),
             _ => Wanted::Nothing,
         };
-        let blob = if let Wanted::Blob(blob) | Wanted::Text(blob, _) = content { blob } else { Digest([0; 32]) };
+        let blob = match content {
+            Wanted::Blob(ContentName::Blake3(blob)) | Wanted::Text(blob, _) => blob,
+            // What it is kept under makes no difference here.
+            _ => Digest([0; 32]),
+        };
         spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")), range });
         wanted.push(content);
     }
@@ -202,7 +206,7 @@ fn look(
     let (mut bytes, mut new) = (Vec::new(), BTreeMap::new());
     for wanted in wanted {
         bytes.push(match wanted {
-            Wanted::Blob(blob) => contents::bytes(rows, tenant, blob)?,
+            Wanted::Blob(blob) => asked::find(rows, tenant, *blob)?.map(|(_, bytes)| bytes),
             Wanted::Text(digest, bytes) => {
                 if contents::bytes(rows, tenant, digest)?.is_none() {
                     new.insert(*digest, *bytes);

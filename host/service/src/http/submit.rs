@@ -249,7 +249,7 @@ pub(super) fn too_many(most: u32, open: u64) -> Problem {
     Problem::quota("queued_jobs", most.into(), open, Duration::from_secs(5))
 }
 
-pub(super) fn unknown_blob(blob: Digest) -> Problem {
+pub(super) fn unknown_blob(blob: impl std::fmt::Display) -> Problem {
     Problem::unprocessable("unknown-blob", format!("{blob} is not stored"))
 }
 

@@ -52,10 +52,13 @@ pub enum WeightsError {
     /// It is what the name means anyhow.
     #[error("the kernel that the name means has what the others leave: it has no weight of its own")]
     Same,
+    /// It is named by two of its names.
+    #[error("a kernel has one weight: two of these digests are of one kernel")]
+    Twice,
 }
 
 /// Other kernels that a name means.
-const MOST_WEIGHTS: usize = 8;
+pub const MOST_WEIGHTS: usize = 8;
 
 /// Parts of a whole that were written with a few digits may be a little more than it.
 const SLACK: f64 = 1e-9;
