@@ -178,3 +178,24 @@ fn a_worker_that_is_killed_costs_no_call() {
     assert_eq!(connection.call("primes", b"0 100").is(200).text(), "25");
     server.end(Signal::TERM).code(0);
 }
+
+/// What workers have to themselves is told, and how many there are.
+#[test]
+fn workers_and_their_memory_are_told() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    anna.kernel("primes");
+    let number = |name: &str| {
+        let metrics = metrics(&server);
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.trim().parse::<u64>().unwrap()
+    };
+    let told = || (number("taskhost_workers{state=\"alive\"}"), number("taskhost_worker_resident_bytes"));
+    eventually("who looked at the kernel is gone", || told() == (0, 0));
+    // The worker of a call is kept.
+    anna.call("primes", "0 10").is(200);
+    let (count, memory) = told();
+    assert!(count == 1 && (50_000..100_000_000).contains(&memory), "{count}, {memory}");
+    server.end(Signal::TERM).code(0);
+}

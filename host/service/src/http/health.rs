@@ -116,8 +116,21 @@ async fn page(app: &App, in_full: bool) -> Result<Response, Problem> {
     page.head("taskhost_queue_oldest_age_seconds", "gauge", "Age of the oldest job that waits.");
     let age = kept.oldest.map_or(0, |oldest| Moment::now().0.saturating_sub(oldest).max(0));
     page.value(&[], age as f64 / 1000.0);
-    page.head("taskhost_workers", "gauge", "Workers that all jobs may have together.");
+    page.head(
+        "taskhost_workers",
+        "gauge",
+        "Workers: most that all jobs may have together, and processes there are, of calls too.",
+    );
     page.value(&[("state", "most")], app.shared.cores);
+    if let Some((count, memory)) = process::workers() {
+        page.value(&[("state", "alive")], count);
+        page.head(
+            "taskhost_worker_resident_bytes",
+            "gauge",
+            "Memory that workers have to themselves, of jobs and of calls.",
+        );
+        page.value(&[], memory);
+    }
     counted(app, &mut page, &kept.used);
     calls(&app.calls, &mut page);
     quotas(&mut page, &kept.used);

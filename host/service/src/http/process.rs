@@ -1,6 +1,7 @@
-//! What the server itself takes of the machine, under the names that dashboards for Prometheus know.
+//! What the server itself takes of the machine, under the names that dashboards for Prometheus know, and what its workers do.
 
 use std::fs;
+use std::path::Path;
 
 use super::metrics::Page;
 
@@ -31,6 +32,37 @@ fn boot() -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
 }
 
+/// What a worker is called in the list of processes.
+const WORKER: &[u8] = b"taskhost\0__worker\0";
+
+/// The number of bytes that a line of `/proc/PID/status` has.
+fn bytes(status: &str, name: &str) -> Option<u64> {
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.strip_suffix(" kB"));
+    Some(kilobytes?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// How many workers this process and its jobs have, and how much memory these have to themselves: not what all of them share of
+/// the program. `None` where the system does not say whose child a process is.
+pub(super) fn workers() -> Option<(u64, u64)> {
+    fs::metadata("/proc/thread-self/children").ok()?;
+    let (mut count, mut memory) = (0, 0);
+    let mut parents = vec!["self".to_owned()];
+    while let Some(parent) = parents.pop() {
+        let folder = Path::new("/proc").join(&parent);
+        if fs::read(folder.join("cmdline")).is_ok_and(|command| command == WORKER) {
+            let status = fs::read_to_string(folder.join("status")).unwrap_or_default();
+            count += 1;
+            memory += ["RssAnon", "RssShmem"].into_iter().filter_map(|name| bytes(&status, name)).sum::<u64>();
+        }
+        // What has ended meanwhile has none.
+        for thread in fs::read_dir(folder.join("task")).into_iter().flatten().flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            parents.extend(children.split_whitespace().map(str::to_owned));
+        }
+    }
+    Some((count, memory))
+}
+
 /// Writes what can be had.
 pub(super) fn write(page: &mut Page) {
     if let Some(taken) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(read) {
@@ -44,10 +76,9 @@ pub(super) fn write(page: &mut Page) {
         }
     }
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-    if let Some(kilobytes) = resident.and_then(|text| text.parse::<u64>().ok()) {
+    if let Some(resident) = bytes(&status, "VmRSS") {
         page.head("process_resident_memory_bytes", "gauge", "Memory of the server, its jobs and workers apart.");
-        page.value(&[], kilobytes * 1024);
+        page.value(&[], resident);
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
         page.head("process_open_fds", "gauge", "Descriptors that the server has.");
