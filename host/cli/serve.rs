@@ -15,7 +15,7 @@ use clap::ValueEnum as _;
 use taskhost_os::cores::{self, Topology, bind_current};
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
-use taskhost_service::http::{Limits, Registries};
+use taskhost_service::http::{Elsewhere, Limits};
 use taskhost_service::service::{Changing, Options, Service};
 use taskhost_service::webhook::Networks;
 
@@ -79,8 +79,9 @@ pub(crate) fn run() -> Result<Exit> {
         reserve: arguments.reserve,
         engine: Arc::new(engine),
         courier: Arc::new(Web::new(networks.clone())),
-        registries: Registries {
-            listed: std::mem::take(&mut arguments.registry),
+        elsewhere: Elsewhere {
+            registries: std::mem::take(&mut arguments.registry),
+            sources: std::mem::take(&mut arguments.content_source),
             fetcher: Arc::new(Ships::new(networks.clone())),
         },
         networks,

@@ -155,6 +155,12 @@ fn a_job_that_runs_has_no_more_cpu_time_than_its_tenant() {
     eventually("it has used up what there is", || why()["wait"]["reason"] == "cpu_seconds_per_day");
     eventually("it has no process", || why()["wait"]["running"] == 0);
     eventually("that is written down", || used() >= 1000);
+    // A moment later it is known to who takes calls.
+    let known = || {
+        let quotas = anna.get("/v1/quota").is(200).json()["quotas"].clone();
+        quotas.as_array().unwrap().iter().find(|quota| quota["quota"] == "cpu_seconds_per_day").unwrap()["used"].clone()
+    };
+    eventually("that is known", || known() == 1);
     is_over(anna.call("primes", "0 100"), "cpu_seconds_per_day");
     let parked = used();
     place.taskhost("tenant set anna --data data --cpu-seconds 1000").run().code(0);

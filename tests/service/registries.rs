@@ -1,4 +1,4 @@
-//! Kernels that are fetched from a registry: here one of a test's own.
+//! Kernels that are fetched from a registry, and contents from elsewhere: here from a server of a test's own.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -58,8 +58,11 @@ fn answer(host: &str, path: &str, shown: Option<&str>) -> (u16, String, String) 
     if path == "/token?service=r&scope=repository:anna/echo:pull" {
         return plain(200, r#"{"token": "word"}"#);
     }
-    if path == "/elsewhere" {
-        return plain(200, KERNEL);
+    match path.split('?').next() {
+        Some("/elsewhere") => return plain(200, KERNEL),
+        Some("/nothing") => return plain(404, ""),
+        Some("/moved") => return (302, format!("Location: http://{host}/elsewhere\r\n"), String::new()),
+        _ => {}
     }
     if shown != Some("Bearer word") {
         let realm = format!("Bearer realm=\"http://{host}/token\",service=\"r\",scope=\"repository:anna/echo:pull\"");
@@ -133,5 +136,48 @@ fn a_registry_inside_is_not_reached_unless_its_network_is_listed() {
     let reader = place.taskhost("tenant create bert --data data --scope kernels:read").run().code(0);
     let bert = Client { address: server.address.clone(), token: reader.text().trim().to_owned() };
     assert_eq!(pull(&bert, &host, &format!("anna/echo@{}", GOOD.1)).is(403).code(), "scope-missing");
+    server.end(Signal::TERM).code(0);
+}
+
+#[test]
+fn a_content_is_fetched_from_a_host_that_is_listed() {
+    let place = Place::new();
+    let (host, asked) = registry();
+    let more =
+        format!("--content-source storage.example.org --content-source http://{host} --webhook-network 127.0.0.0/8");
+    let server = Server::start_with(&place, &more);
+    let (anna, small) = (server.tenant(&place, "anna", ""), server.tenant(&place, "small", "--stored 100"));
+    let pull = |client: &Client, url: &str| client.post("/v1/blobs:pull", json!({ "url": url }).to_string());
+    let at = |path: &str| format!("http://{host}{path}");
+    let stored = pull(&anna, &at("/elsewhere?signature=secret")).is(201).json();
+    assert_eq!(stored["bytes"], KERNEL.len());
+    let digest = stored["digest"].as_str().unwrap();
+    assert_eq!(anna.get(&format!("/v1/blobs/{digest}")).is(200).text(), KERNEL);
+    assert_eq!(*asked.lock().unwrap(), [("/elsewhere?signature=secret".to_owned(), None)]);
+    // What opens it is not told to others.
+    let audit = anna.get("/v1/audit").is(200).text();
+    assert!(audit.contains(&at("/elsewhere\"")) && !audit.contains("secret"), "{audit}");
+    for (url, status, code) in [
+        (at("/nothing"), 422, "bad-source"),
+        (at("/v2/anna/echo/blobs/x"), 502, "source-failed"),
+        ("https://storage.example.com/x".into(), 403, "source-not-listed"),
+        (format!("https://{host}/elsewhere"), 403, "source-not-listed"),
+        (format!("http://{host}@storage.example.org/elsewhere"), 422, "bad-source"),
+        ("/etc/passwd".into(), 422, "bad-source"),
+        ("file:///etc/passwd".into(), 422, "bad-source"),
+    ] {
+        let refused = pull(&anna, &url).is(status);
+        assert_eq!(refused.code(), code, "{url}");
+        assert!(!refused.text().contains("secret"), "{}", refused.text());
+    }
+    // Only what was asked for is kept, and only as much as there is room.
+    let wrong = json!({ "url": at("/elsewhere"), "digest": format!("sha256:{}", "0".repeat(64)) });
+    assert_eq!(anna.post("/v1/blobs:pull", wrong.to_string()).is(422).code(), "digest-mismatch");
+    assert_eq!(pull(&small, &at("/elsewhere")).is(429).code(), "quota-exceeded");
+    assert_eq!(small.get("/v1/usage").is(200).json()["stored_bytes"], 0);
+    // Nobody follows where it sends one on to.
+    let before = asked.lock().unwrap().len();
+    assert_eq!(pull(&anna, &at("/moved")).is(502).code(), "source-failed");
+    assert_eq!(asked.lock().unwrap().len(), before + 1);
     server.end(Signal::TERM).code(0);
 }

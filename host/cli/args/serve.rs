@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use taskhost_service::fetch::Host;
 use taskhost_service::http::Limits;
-use taskhost_service::registry::Registry;
 use taskhost_service::webhook::Network;
 
 use super::SandboxName;
@@ -54,13 +54,17 @@ pub(crate) struct ServeArguments {
     /// Workers of these that jobs leave to calls, and calls to tenants that have none under way
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) reserve: usize,
-    /// A network that webhooks and registries may be reached in although it is not public, and without TLS, such as 10.0.0.0/8 (may be
+    /// A network that webhooks, registries and sources of contents may be reached in although it is not public, and without TLS, such as 10.0.0.0/8 (may be
     /// repeated)
     #[arg(long, value_name = "NETWORK")]
     pub(crate) webhook_network: Vec<Network>,
     /// A registry that tenants may have kernels fetched from, such as ghcr.io; with http:// in front when it has no TLS (may be repeated)
     #[arg(long, value_name = "HOST")]
-    pub(crate) registry: Vec<Registry>,
+    pub(crate) registry: Vec<Host>,
+    /// A host that tenants may have contents fetched from, such as storage.example.org; with http:// in front when it has no TLS (may be
+    /// repeated)
+    #[arg(long, value_name = "HOST")]
+    pub(crate) content_source: Vec<Host>,
     /// Public keys of minisign: a kernel is taken only with a signature made with one of them; SIGHUP has them read again
     #[arg(long, value_name = "FILE")]
     pub(crate) kernel_keys: Option<PathBuf>,

@@ -1,8 +1,8 @@
-//! Asks registries for kernels: at addresses that may be reached, following them to where they keep things.
+//! Asks other servers for kernels and contents: at addresses that may be reached.
 
 use std::time::Duration;
 
-use taskhost_service::registry::{Fetched, Fetcher};
+use taskhost_service::fetch::{Fetched, Fetcher, Get};
 use taskhost_service::webhook::{Networks, Undelivered};
 use ureq::Agent;
 use ureq::config::RedirectAuthHeaders;
@@ -10,7 +10,7 @@ use ureq::unversioned::transport::DefaultConnector;
 
 use super::courier::{Allowed, undelivered};
 
-/// How long it may take until a registry begins to answer.
+/// How long it may take until a server begins to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long a content may take to come; one that comes too slowly is given up before by whoever takes it.
@@ -30,7 +30,7 @@ impl Ships {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(REDIRECTIONS)
-            // What was shown to a registry is for it alone.
+            // What was shown to a server is for it alone.
             .redirect_auth_headers(RedirectAuthHeaders::Never)
             .proxy(None)
             // A connection that is kept would go around the resolver.
@@ -45,10 +45,13 @@ impl Ships {
 }
 
 impl Fetcher for Ships {
-    fn fetch(&self, url: &str, form: &str, token: Option<&str>) -> Result<Fetched, Undelivered> {
-        let mut request = self.agent.get(url).header("accept", form);
-        if let Some(token) = token {
+    fn fetch(&self, wanted: Get<'_>) -> Result<Fetched, Undelivered> {
+        let mut request = self.agent.get(wanted.url).header("accept", wanted.form);
+        if let Some(token) = wanted.token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if !wanted.elsewhere {
+            request = request.config().max_redirects(0).max_redirects_will_error(false).build();
         }
         let answer = request.call().map_err(undelivered)?;
         let challenge = answer.headers().get("www-authenticate").and_then(|value| value.to_str().ok());

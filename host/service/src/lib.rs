@@ -7,7 +7,7 @@
 //! * `call` is the small work: one item in, one result out, on workers that are kept ready.
 //! * [`account`] is what both have used that is not written down yet.
 //! * `webhook` is who is told of the end of a job without asking, and which places may be told anything at all.
-//! * `registry` is where kernels are fetched from, where the operator allows that.
+//! * `fetch` is what is had from elsewhere, where the operator allows that; `registry` is how kernels are called there.
 //! * `signature` is who vouches for kernels, where the operator wants that.
 //! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
@@ -25,6 +25,8 @@ pub mod call;
 mod choice;
 pub mod counts;
 pub mod data;
+#[cfg(feature = "http")]
+pub mod fetch;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod job;

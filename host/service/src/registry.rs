@@ -1,13 +1,11 @@
-//! Kernels in registries of the kind that containers come from (OCI): what names one there, and what a registry says of it. What
-//! is asked of registries is asked by a [`Fetcher`]: this crate speaks no HTTP as a client.
+//! Kernels in registries of the kind that containers come from (OCI): what names one there, and what a registry says of it.
 
-use std::io::Read;
 use std::str::FromStr;
 
 use serde::Deserialize;
 
 use crate::blobs::{ContentName, Sha256};
-use crate::webhook::Undelivered;
+use crate::fetch::{Host, is_host};
 
 /// Bytes of a manifest: what registries themselves take.
 pub const MANIFEST_BYTES: u64 = 4 << 20;
@@ -20,33 +18,6 @@ pub const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 /// What a layer may be that is a kernel: as it is now, and as tools wrote it before.
 const LAYERS: [&str; 2] = ["application/wasm", "application/vnd.wasm.content.layer.v1+wasm"];
-
-/// A registry that the operator lists: `ghcr.io`, or `http://10.0.0.7:5000` for one without TLS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Registry {
-    scheme: &'static str,
-    host: String,
-}
-
-/// What is no registry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a registry is written as ghcr.io or registry.example.org:5000; with http:// in front when it has no TLS")]
-pub struct NoRegistry;
-
-fn is_host(text: &str) -> bool {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, "443"));
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
-    !host.is_empty() && host.bytes().all(is_name) && port.parse::<u16>().is_ok()
-}
-
-impl FromStr for Registry {
-    type Err = NoRegistry;
-
-    fn from_str(text: &str) -> Result<Self, NoRegistry> {
-        let (scheme, host) = text.strip_prefix("http://").map_or(("https", text), |host| ("http", host));
-        if is_host(host) { Ok(Self { scheme, host: host.to_owned() }) } else { Err(NoRegistry) }
-    }
-}
 
 /// A kernel in a registry, by the digest of its manifest: nobody can put another one in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,20 +64,20 @@ impl FromStr for Reference {
 impl Reference {
     /// Where its manifest is.
     #[must_use]
-    pub fn manifest_url(&self, registry: &Registry) -> String {
-        format!("{}://{}/v2/{}/manifests/{}", registry.scheme, self.host, self.name, self.manifest)
+    pub fn manifest_url(&self, registry: &Host) -> String {
+        format!("{}v2/{}/manifests/{}", registry.root(), self.name, self.manifest)
     }
 
     /// Where one of its layers is.
     #[must_use]
-    pub fn layer_url(&self, registry: &Registry, layer: &Sha256) -> String {
-        format!("{}://{}/v2/{}/blobs/{layer}", registry.scheme, self.host, self.name)
+    pub fn layer_url(&self, registry: &Host, layer: &Sha256) -> String {
+        format!("{}v2/{}/blobs/{layer}", registry.root(), self.name)
     }
 
     /// The registry that it is in, when the operator lists it.
     #[must_use]
-    pub fn registry<'a>(&self, listed: &'a [Registry]) -> Option<&'a Registry> {
-        listed.iter().find(|registry| registry.host == self.host)
+    pub fn registry<'a>(&self, listed: &'a [Host]) -> Option<&'a Host> {
+        listed.iter().find(|registry| registry.name() == self.host)
     }
 }
 
@@ -210,26 +181,6 @@ pub fn token(answer: &[u8]) -> Option<String> {
     answer.token.or(answer.access_token).filter(is_word)
 }
 
-/// What a registry answers.
-pub struct Fetched {
-    /// The status.
-    pub status: u16,
-    /// What it wants to be shown, when it wants anything.
-    pub challenge: Option<String>,
-    /// What comes.
-    pub body: Box<dyn Read + Send>,
-}
-
-/// Asks registries.
-pub trait Fetcher: Send + Sync {
-    /// Asks for what is at a place: in which form, and showing which token. Follows redirections, showing nothing there, and connects to
-    /// no address that may not be reached.
-    ///
-    /// # Errors
-    /// When there is no answer.
-    fn fetch(&self, url: &str, form: &str, token: Option<&str>) -> Result<Fetched, Undelivered>;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_kernel_is_named_by_the_digest_of_its_manifest() {
-        let listed: Vec<Registry> =
+        let listed: Vec<Host> =
             ["ghcr.io", "http://127.0.0.1:5000"].iter().map(|text| text.parse().expect("one")).collect();
         let found: Reference = format!("oci://ghcr.io/anna/edges@sha256:{HEX}").parse().expect("a reference");
         let registry = found.registry(&listed).expect("listed");
@@ -261,9 +212,6 @@ mod tests {
             (&format!("oci://ghcr.io:99999/x@sha256:{HEX}"), NoReference::Unreadable),
         ] {
             assert_eq!(text.parse::<Reference>(), Err(why), "{text}");
-        }
-        for text in ["", "https://ghcr.io", "ghcr.io/x", "http://", "a@b", "GHCR.io"] {
-            assert_eq!(text.parse::<Registry>(), Err(NoRegistry), "{text}");
         }
     }
 

@@ -15,7 +15,7 @@ use crate::blobs::{Blobs, LocalBlobs};
 use crate::call::{Calls, Engine};
 use crate::counts::Counts;
 use crate::data::{DataError, DataFolder};
-use crate::http::{App, Limits, Listening, Place, Registries, Rules, Tls, TlsError, Waiters, serve};
+use crate::http::{App, Elsewhere, Limits, Listening, Place, Rules, Tls, TlsError, Waiters, serve};
 use crate::job::{Fair, JobId, JobService, Launcher, Order, PROCESSES_PER_CORE, Shared};
 use crate::signature::{Keys, KeysError};
 use crate::store::{Store, StoreError};
@@ -49,8 +49,8 @@ pub struct Options {
     pub courier: Arc<dyn Courier>,
     /// What they may reach beside public addresses; the courier knows it, too.
     pub networks: Networks,
-    /// Where kernels may be fetched from, and who does that.
-    pub registries: Registries,
+    /// Where kernels and contents may be fetched from, and who does that.
+    pub elsewhere: Elsewhere,
     /// Public keys of those of whom one has to have signed a kernel for it to be taken; none has to without.
     pub kernel_keys: Option<PathBuf>,
     /// What may be otherwise later.
@@ -167,8 +167,7 @@ impl Service {
         let jobs = JobService::start(Arc::clone(&shared))?;
         let calls = Calls::new(Arc::clone(&shared), options.engine, cores, options.reserve);
         let meter = Meter::start(Arc::clone(&calls)).map_err(ServiceError::Thread)?;
-        let rules =
-            Rules { networks: options.networks, keys, registries: options.registries, is_secure: tls.is_some() };
+        let rules = Rules { networks: options.networks, keys, elsewhere: options.elsewhere, is_secure: tls.is_some() };
         let app = Arc::new(App::new(shared, jobs, calls, waiters, post, rules));
         let told = Arc::clone(&app);
         let page = Arc::clone(&directory);

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use taskhost_service::call::{Callee, Engine, OpenError, Wanted};
-use taskhost_service::http::{Limits, Registries};
-use taskhost_service::registry::{Fetched, Fetcher};
+use taskhost_service::fetch::{Fetched, Fetcher, Get};
+use taskhost_service::http::{Elsewhere, Limits};
 use taskhost_service::service::{Changing, Options, Service, ServiceError};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
@@ -32,7 +32,7 @@ impl Engine for NoWorkers {
 struct Nobody;
 
 impl Fetcher for Nobody {
-    fn fetch(&self, _: &str, _: &str, _: Option<&str>) -> Result<Fetched, Undelivered> {
+    fn fetch(&self, _: Get<'_>) -> Result<Fetched, Undelivered> {
         Err(Undelivered::Connection)
     }
 }
@@ -58,7 +58,7 @@ fn options(data: &Path, limits: Limits) -> Options {
         courier: Arc::new(Nobody),
         networks: Networks::default(),
         kernel_keys: None,
-        registries: Registries { listed: Vec::new(), fetcher: Arc::new(Nobody) },
+        elsewhere: Elsewhere { registries: Vec::new(), sources: Vec::new(), fetcher: Arc::new(Nobody) },
         changing: changing(limits),
     }
 }

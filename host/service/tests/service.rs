@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
 use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
-use taskhost_service::http::{Limits, Registries};
-use taskhost_service::registry::{Fetched, Fetcher};
+use taskhost_service::fetch::{Fetched, Fetcher, Get};
+use taskhost_service::http::{Elsewhere, Limits};
 use taskhost_service::service::{Changing, Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
@@ -50,7 +50,7 @@ struct Client {
 struct Nobody;
 
 impl Fetcher for Nobody {
-    fn fetch(&self, _: &str, _: &str, _: Option<&str>) -> Result<Fetched, Undelivered> {
+    fn fetch(&self, _: Get<'_>) -> Result<Fetched, Undelivered> {
         Err(Undelivered::Connection)
     }
 }
@@ -179,7 +179,7 @@ impl Place {
             courier: Arc::new(Nobody),
             networks: Networks::default(),
             kernel_keys: None,
-            registries: Registries { listed: Vec::new(), fetcher: Arc::new(Nobody) },
+            elsewhere: Elsewhere { registries: Vec::new(), sources: Vec::new(), fetcher: Arc::new(Nobody) },
             changing: Changing { limits: Limits::default(), keep_jobs: Duration::from_secs(86_400) },
         };
         Service::start(options).unwrap()

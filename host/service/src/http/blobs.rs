@@ -36,7 +36,8 @@ async fn digest(app: &App, caller: &Caller, name: ContentName) -> Result<Digest,
     found.ok_or_else(|| Problem::not_found("content"))
 }
 
-async fn store(
+/// Takes a content that comes by and by, and keeps it.
+pub(super) async fn store(
     app: &App,
     caller: &Caller,
     headers: &HeaderMap,

@@ -18,6 +18,7 @@ mod bucket;
 mod callback;
 mod change;
 mod dry_run;
+mod elsewhere;
 mod events;
 mod guard;
 mod health;
@@ -60,8 +61,8 @@ use tokio::sync::oneshot;
 use crate::blobs::Digest;
 use crate::call::Calls;
 use crate::choice::Draws;
+use crate::fetch::{Fetcher, Host};
 use crate::job::{JobId, JobService, Order, Shared};
-use crate::registry::{Fetcher, Registry};
 use crate::signature::Keys;
 use crate::store;
 use crate::store::holds::{self, Ended};
@@ -98,11 +99,13 @@ impl Waiters {
     }
 }
 
-/// Where kernels may be fetched from, and by whom.
+/// Where kernels and contents may be fetched from, and by whom.
 #[derive(Clone)]
-pub struct Registries {
-    /// Those that the operator lists.
-    pub listed: Vec<Registry>,
+pub struct Elsewhere {
+    /// Registries of kernels that the operator lists.
+    pub registries: Vec<Host>,
+    /// Hosts of contents that the operator lists.
+    pub sources: Vec<Host>,
     /// Asks them.
     pub fetcher: Arc<dyn Fetcher>,
 }
@@ -113,8 +116,8 @@ pub struct Rules {
     pub networks: Networks,
     /// Who has to vouch for kernels, where somebody has to.
     pub keys: Option<Arc<Keys>>,
-    /// Where kernels may be fetched from.
-    pub registries: Registries,
+    /// Where kernels and contents may be fetched from.
+    pub elsewhere: Elsewhere,
     /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
     pub is_secure: bool,
 }
@@ -135,8 +138,8 @@ pub struct App {
     pub networks: Networks,
     /// Who has to vouch for kernels, where somebody has to.
     pub keys: Option<Arc<Keys>>,
-    /// Where kernels may be fetched from.
-    pub registries: Registries,
+    /// Where kernels and contents may be fetched from.
+    pub elsewhere: Elsewhere,
     is_secure: bool,
     began: Moment,
     sessions: session::Sessions,
@@ -162,7 +165,7 @@ impl App {
         post: Arc<Post>,
         rules: Rules,
     ) -> Self {
-        let Rules { networks, keys, registries, is_secure } = rules;
+        let Rules { networks, keys, elsewhere, is_secure } = rules;
         Self {
             shared,
             jobs,
@@ -171,7 +174,7 @@ impl App {
             post,
             networks,
             keys,
-            registries,
+            elsewhere,
             is_secure,
             began: Moment::now(),
             sessions: session::Sessions::default(),

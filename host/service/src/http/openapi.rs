@@ -41,7 +41,7 @@ struct Problem {
         kernels::post, pull::pull, kernels::list, kernels::put, kernels::show, kernels::delete,
         invoke::kernel, invoke::function,
         aliases::list, aliases::put, aliases::show, aliases::delete, aliases::history,
-        blobs::post, blobs::put, blobs::get, blobs::delete,
+        blobs::post, pull::pull_content, blobs::put, blobs::get, blobs::delete,
         submit::submit, batch::hand_in, jobs::list, jobs::show, change::change, jobs::forget, jobs::cancel, retry::retry, jobs::explain, callback::show,
         events::events, result::result, result::failures, result::log, result::report,
         webhooks::list, webhooks::create, webhooks::delete, webhooks::test, webhooks::deliveries, webhooks::redeliver,

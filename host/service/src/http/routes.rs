@@ -19,6 +19,7 @@ fn tenants() -> Vec<Route> {
         ("post", "/v1/kernels", post(kernels::post)),
         ("get", "/v1/kernels", get(kernels::list)),
         ("post", "/v1/kernels:pull", post(pull::pull)),
+        ("post", "/v1/blobs:pull", post(pull::pull_content)),
         ("put", "/v1/kernels/{reference}", put(kernels::put)),
         ("get", "/v1/kernels/{reference}", get(kernels::show)),
         ("delete", "/v1/kernels/{reference}", delete(kernels::delete)),
@@ -104,7 +105,7 @@ fn finish(app: &Arc<App>, router: Router<Arc<App>>) -> Router {
 }
 
 /// All paths, as the list above writes them.
-pub(super) const PATHS: [&str; 38] = [
+pub(super) const PATHS: [&str; 39] = [
     "/v1/kernels",
     "/v1/kernels:pull",
     "/v1/kernels/{reference}",
@@ -114,6 +115,7 @@ pub(super) const PATHS: [&str; 38] = [
     "/v1/aliases/{name}",
     "/v1/aliases/{name}/history",
     "/v1/blobs",
+    "/v1/blobs:pull",
     "/v1/blobs/{digest}",
     "/v1/jobs",
     // In front of those that it would be an example of.
