@@ -37,6 +37,8 @@ mod fairness;
 #[cfg(feature = "serve")]
 mod following;
 #[cfg(feature = "serve")]
+mod gone;
+#[cfg(feature = "serve")]
 mod holds;
 #[cfg(feature = "serve")]
 mod http;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::blobs::{Blobs, Digest, PARTS};
 use crate::store::retention::{self, Unused};
-use crate::store::{self, Store, StoreError, uploads, usage};
+use crate::store::{self, Store, StoreError, contents, uploads, usage};
 use crate::tenant::TenantId;
 use crate::time::Moment;
 
@@ -150,6 +150,7 @@ pub fn check_kept(blobs: &dyn Blobs, tenant: TenantId, digest: &Digest) -> store
 
 /// Removes files that nobody has, since a server ended between writing them and keeping their row.
 fn orphans(store: &Store, blobs: &Arc<dyn Blobs>, tenants: &Path) -> store::Result<()> {
+    store.write(contents::forget_unneeded)?;
     let mut group = Vec::new();
     for tenant in entries(tenants) {
         let Ok(id) = tenant.1.parse() else { continue };
@@ -202,11 +203,15 @@ mod tests {
             blob.write(bytes).expect("room");
             blobs.keep(blob).expect("kept").0
         };
-        let (wanted, unwanted) = (keep(b"wanted"), keep(b"unwanted"));
+        let (wanted, unwanted, unneeded) = (keep(b"wanted"), keep(b"unwanted"), keep(b"unneeded"));
         store.write(move |rows| contents::add(rows, tenant, &wanted, 6, Stay::UntilDeleted)).expect("written");
+        store.write(move |rows| contents::add(rows, tenant, &unneeded, 8, Stay::WhileNeeded)).expect("written");
         orphans(&store, &blobs, &place.path().join("tenants")).expect("looked at");
         assert!(check_kept(&*blobs, tenant, &wanted).is_ok());
-        assert!(check_kept(&*blobs, tenant, &unwanted).is_err());
+        for digest in [unwanted, unneeded] {
+            assert!(check_kept(&*blobs, tenant, &digest).is_err());
+        }
+        assert_eq!(store.read(|rows| contents::total(rows, tenant)).expect("read"), 6);
         store.write(move |rows| contents::remove(rows, tenant, &wanted)).expect("written");
         remove(&store, &blobs, vec![(tenant, wanted)]).expect("looked at");
         assert!(check_kept(&*blobs, tenant, &wanted).is_err());

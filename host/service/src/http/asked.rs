@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::body::Fresh;
 use super::callback::Callback;
-use super::submit::unknown_blob;
+use super::submit::{check, unknown_blob};
 use super::{App, Problem, body};
 use crate::blobs::{ContentName, Digest, Range};
 use crate::job::{Input, JobSpec, Parameters, Urgency};
@@ -67,6 +67,19 @@ pub(super) struct AskedInput {
     pub(super) range: Option<Range>,
 }
 
+/// What messages call an input that has no name.
+pub(super) fn named(number: usize) -> String {
+    format!("input{number}")
+}
+
+impl AskedInput {
+    /// The input of this number, whatever it consists of.
+    fn unknown((number, input): (usize, &Self)) -> Input {
+        let name = input.name.clone().unwrap_or_else(|| named(number));
+        Input { blob: Digest([0; 32]), name, range: input.range }
+    }
+}
+
 fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<AskedInput>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -90,6 +103,7 @@ impl Asked {
     pub(super) async fn keep(self, app: &App, caller: &Caller, kernel: Digest) -> Result<(JobSpec, Fresh), Problem> {
         let (mut places, mut texts) = (Vec::new(), Vec::new());
         let (asked, mut spec) = self.into_spec(kernel);
+        check(&JobSpec { inputs: asked.iter().enumerate().map(AskedInput::unknown).collect(), ..spec.clone() })?;
         for input in asked {
             places.push(match (input.blob, input.text) {
                 (Some(blob), None) => {
@@ -110,7 +124,7 @@ impl Asked {
             // There is one for each text.
             let Some((blob, bytes)) = known.or_else(|| laid.next().copied()) else { continue };
             spec.input_bytes += bytes;
-            spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")), range });
+            spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| named(number)), range });
         }
         Ok((spec, fresh))
     }

@@ -21,7 +21,7 @@ use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{JobId, JobSpec, Order};
 use crate::store::jobs::{self, Idempotency, Submitted};
-use crate::store::{audit, callbacks as rows_of_callbacks, contents, holds, kernels};
+use crate::store::{self, audit, callbacks as rows_of_callbacks, contents, holds, kernels};
 use crate::tenant::{Caller, Scope, TenantId};
 
 /// Jobs of one request.
@@ -55,9 +55,8 @@ pub(super) struct AcceptedJobs {
     jobs: Vec<AcceptedJob>,
 }
 
-/// What became of all of them.
+/// What came of all of them, when no new jobs did.
 enum Handed {
-    New,
     Before(Vec<JobId>),
     OtherRequest,
     TooMany(u64),
@@ -106,41 +105,48 @@ pub(super) async fn hand_in(
     }
     admit(&app, &caller).await?;
     let turn = app.submissions.next(tenant).await;
-    let (specs, fresh) = keep(&app, &caller, many).await?;
+    let mut fresh = Fresh::new();
+    let specs = match keep(&app, &caller, many, &mut fresh).await {
+        Ok(specs) => specs,
+        Err(problem) => {
+            body::forget(&app, &caller, &fresh).await;
+            return Err(problem);
+        }
+    };
     let jobs: Vec<JobId> = specs.iter().map(|_| JobId::create()).collect();
     let quotas = caller.tenant.quotas;
     let (kept, ids) = (specs.clone(), jobs.clone());
     let (act_of, laid) = (Arc::clone(&caller), fresh.clone());
     let (blobs, room) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
-    let handed = app.write(move |rows| {
+    let act_on = move |rows: &rusqlite::Connection| {
         if let Some(before) = key.as_ref().map(|key| before(rows, tenant, key, request, count)).transpose()?.flatten() {
-            return Ok(before);
+            return Ok(Err(before));
         }
         let open = jobs::open_count(rows, tenant)?;
         if open + count as u64 > u64::from(quotas.queued_jobs) {
-            return Ok(Handed::TooMany(open));
+            return Ok(Err(Handed::TooMany(open)));
         }
         let called = callbacks.iter().flatten().count() as u64;
         let calling = if called > 0 { rows_of_callbacks::open(rows, tenant)? } else { 0 };
         if calling + called > rows_of_callbacks::MOST {
-            return Ok(Handed::Callbacks(calling));
+            return Ok(Err(Handed::Callbacks(calling)));
         }
         if let Some(stored) = jobs::lacks_room(rows, tenant, &kept, &quotas)? {
-            return Ok(Handed::Full(stored));
+            return Ok(Err(Handed::Full(stored)));
         }
         if let Some(stored) = body::count(rows, &*blobs, tenant, room, &laid)? {
-            return Ok(Handed::Full(stored));
+            return Ok(Err(Handed::Full(stored)));
         }
         for (index, spec) in kept.iter().enumerate() {
             if !kernels::is_there(rows, tenant, &spec.kernel)? {
-                return Ok(Handed::NoKernel(index));
+                return Ok(Err(Handed::NoKernel(index)));
             }
             if let Some(reason) = holds::blocked(rows, &spec.kernel)? {
-                return Ok(Handed::Blocked(index, reason));
+                return Ok(Err(Handed::Blocked(index, reason)));
             }
             for input in &spec.inputs {
                 if contents::bytes(rows, tenant, &input.blob)?.is_none() {
-                    return Ok(Handed::Unknown(index, input.blob));
+                    return Ok(Err(Handed::Unknown(index, input.blob)));
                 }
             }
         }
@@ -152,25 +158,28 @@ pub(super) async fn hand_in(
             }
             audit::add(rows, &act(&act_of, "job.submit", job))?;
         }
-        Ok(Handed::New)
-    });
-    let handed = handed.await?;
+        Ok(Ok(()))
+    };
+    let handed = app.write(move |rows| store::unless_refused(rows, act_on)).await;
+    if !matches!(handed, Ok(Ok(()))) {
+        body::forget(&app, &caller, &fresh).await;
+    }
     drop(turn);
-    match handed {
-        Handed::New => {
+    match handed? {
+        Ok(()) => {
             for (job, spec) in jobs.iter().zip(specs) {
                 app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
             }
             Ok(accepted(jobs))
         }
-        Handed::Before(jobs) => Ok(replayed(jobs)),
-        Handed::OtherRequest => Err(reused()),
-        Handed::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
-        Handed::Callbacks(open) => Err(callback::too_many(open)),
-        Handed::Full(stored) => Err(body::refuse(&app, &caller, &fresh, stored).await),
-        Handed::Blocked(index, reason) => Err(Problem::blocked(&reason).with("index", index)),
-        Handed::NoKernel(index) => Err(Problem::not_found("kernel").with("index", index)),
-        Handed::Unknown(index, blob) => Err(unknown_blob(blob).with("index", index)),
+        Err(Handed::Before(jobs)) => Ok(replayed(jobs)),
+        Err(Handed::OtherRequest) => Err(reused()),
+        Err(Handed::TooMany(open)) => Err(too_many(quotas.queued_jobs, open)),
+        Err(Handed::Callbacks(open)) => Err(callback::too_many(open)),
+        Err(Handed::Full(stored)) => Err(body::full(&caller, stored)),
+        Err(Handed::Blocked(index, reason)) => Err(Problem::blocked(&reason).with("index", index)),
+        Err(Handed::NoKernel(index)) => Err(Problem::not_found("kernel").with("index", index)),
+        Err(Handed::Unknown(index, blob)) => Err(unknown_blob(blob).with("index", index)),
     }
 }
 
@@ -199,33 +208,44 @@ fn before(
 }
 
 /// Lays down the inputs of all, some at a time.
-async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many) -> Result<(Vec<JobSpec>, Fresh), Problem> {
+async fn keep(app: &Arc<App>, caller: &Arc<Caller>, many: Many, fresh: &mut Fresh) -> Result<Vec<JobSpec>, Problem> {
     let count = many.jobs.len();
     let mut specs: Vec<Option<JobSpec>> = (0..count).map(|_| None).collect();
-    let (mut all, mut fresh) = (JoinSet::new(), Fresh::new());
+    let mut all = JoinSet::new();
+    // The first one that is wrong, and why.
+    let mut wrong: Option<(usize, Problem)> = None;
     let mut waiting = many.jobs.into_iter().enumerate();
     loop {
-        while all.len() < TOGETHER {
+        while all.len() < TOGETHER && wrong.is_none() {
             let Some((index, asked)) = waiting.next() else { break };
-            // What a name means is remembered, and may be another kernel each time.
-            let kernel = invoke::digest(app, caller, asked.kernel()).await;
-            let kernel = kernel.map_err(|problem| problem.with("index", index))?;
             let (app, caller) = (Arc::clone(app), Arc::clone(caller));
+            // What a name means is remembered, and may be another kernel each time.
+            let kernel = invoke::digest(&app, &caller, asked.kernel()).await;
             all.spawn(async move {
-                let checked = match asked.keep(&app, &caller, kernel).await {
-                    Ok((spec, fresh)) => spec.check().map(|()| (spec, fresh)).map_err(|error| bad(error.to_string())),
+                let kept = match kernel {
+                    Ok(kernel) => asked.keep(&app, &caller, kernel).await,
                     Err(problem) => Err(problem),
                 };
-                (index, checked)
+                (index, kept)
             });
         }
+        // Also of those that are laid down beside a wrong one it is to be known what they were.
         let Some(done) = all.join_next().await else { break };
-        let (index, checked) = done.map_err(|error| Problem::internal(&error.to_string()))?;
-        let (spec, laid) = checked.map_err(|problem| problem.with("index", index))?;
-        specs[index] = Some(spec);
-        fresh.extend(laid);
+        match done.map_err(|error| Problem::internal(&error.to_string()))? {
+            (index, Ok((spec, laid))) => {
+                specs[index] = Some(spec);
+                fresh.extend(laid);
+            }
+            (index, Err(problem)) if wrong.as_ref().is_none_or(|(first, _)| index < *first) => {
+                wrong = Some((index, problem));
+            }
+            _ => {}
+        }
     }
-    Ok((specs.into_iter().flatten().collect(), fresh))
+    match wrong {
+        Some((index, problem)) => Err(problem.with("index", index)),
+        None => Ok(specs.into_iter().flatten().collect()),
+    }
 }
 
 fn bad(why: String) -> Problem {

@@ -296,9 +296,26 @@ pub(super) async fn lay_down(app: &App, caller: &Caller, texts: Vec<String>) -> 
             blob.write(text.as_bytes())?;
             blobs.keep(blob)
         };
-        texts.into_iter().map(lay).collect::<Result<_, _>>().map_err(|error: std::io::Error| Problem::io(&error))
+        let mut fresh = Fresh::new();
+        for text in texts {
+            match lay(text) {
+                Ok(laid) => fresh.push(laid),
+                Err(error) => {
+                    let unused = fresh.iter().map(|(digest, _)| (tenant, *digest)).collect();
+                    sweep::remove(&store, &blobs, unused).map_err(|error| Problem::store(&error))?;
+                    return Err(Problem::io(&error));
+                }
+            }
+        }
+        Ok(fresh)
     })
     .await?
+}
+
+/// The same for a content that has come.
+pub(super) async fn lay(app: &App, arrived: Arrived) -> Result<(Digest, u64), Problem> {
+    let (blobs, (blob, _counted)) = (Arc::clone(&app.shared.blobs), arrived.into_parts());
+    blocking(move || blobs.keep(blob)).await?.map_err(|error| Problem::io(&error))
 }
 
 /// Has contents count that were laid down, as long as a job needs them. Says how much is stored when there is no room for all; then
@@ -329,13 +346,11 @@ pub(super) fn count(
     Ok(None)
 }
 
-/// Refuses contents that were laid down, and removes those that nobody has.
-pub(super) async fn refuse(app: &App, caller: &Caller, fresh: &Fresh, stored: u64) -> Problem {
+/// Removes contents that were laid down for something that is refused, as far as nobody has them.
+pub(super) async fn forget(app: &App, caller: &Caller, fresh: &Fresh) {
     let unused = fresh.iter().map(|(digest, _)| (caller.tenant.id, *digest)).collect();
-    match super::jobs::remove(app, unused).await {
-        Ok(()) => full(caller, stored),
-        Err(problem) => problem,
-    }
+    // Those that cannot be removed now are found another day; why it is refused is to be told.
+    let _ = super::jobs::remove(app, unused).await;
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ fn plan(asked: Asked, kernel: Digest) -> (JobSpec, Vec<Wanted>) {
             // What it is kept under makes no difference here.
             _ => Digest([0; 32]),
         };
-        spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| format!("input{number}")), range });
+        spec.inputs.push(Input { blob, name: name.unwrap_or_else(|| asked::named(number)), range });
         wanted.push(content);
     }
     (spec, wanted)

@@ -199,7 +199,7 @@ pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
     let mut response = match taken {
         Ok(_) => {
             request.extensions_mut().insert(Arc::clone(&caller));
-            next.run(request).await
+            app.carried_out.run(caller.tenant.id, request, next).await
         }
         Err(time) => Problem::quota("requests_per_second", limit as u64, limit as u64, time).into_response(),
     };

@@ -16,6 +16,7 @@ mod blobs;
 mod body;
 mod bucket;
 mod callback;
+mod carried_out;
 mod change;
 mod dry_run;
 mod elsewhere;
@@ -146,6 +147,7 @@ pub struct App {
     meanings: invoke::Meanings,
     draws: Draws,
     guard: guard::Guard,
+    carried_out: carried_out::CarriedOut,
     metrics: metrics::Metrics,
     incoming: body::Incoming,
     uploads: uploads::Uploads,
@@ -181,6 +183,7 @@ impl App {
             meanings: invoke::Meanings::default(),
             draws: Draws::default(),
             guard: guard::Guard::default(),
+            carried_out: carried_out::CarriedOut::default(),
             metrics: metrics::Metrics::default(),
             incoming: body::Incoming::default(),
             uploads: uploads::Uploads::default(),

@@ -19,11 +19,10 @@ use super::body::Fresh;
 use super::guard::need;
 use super::jobs::{Who, find, id};
 use super::stream::{Gone, Parts, stream};
-use super::submit::{admit, hand_in, idempotency_key};
+use super::submit::{admit, check, hand_in, idempotency_key};
 use super::{App, Problem, blocking, body};
 use crate::blobs::Range;
 use crate::job::{Input, JobSpec};
-use crate::store::contents::Stay;
 use crate::store::jobs::{Idempotency, JobRow};
 use crate::tenant::{Caller, Scope};
 
@@ -71,7 +70,21 @@ pub(super) async fn retry(
     if !job.state.is_over() {
         return Err(Problem::conflict("not-finished", "the job is not over, so that more items may fail"));
     }
-    let cuts = cuts(&app, &caller, &job).await?;
+    let mut fresh = Fresh::new();
+    let spec = match gather(&app, &caller, &job, &mut fresh).await {
+        Ok(spec) => spec,
+        Err(problem) => {
+            body::forget(&app, &caller, &fresh).await;
+            return Err(problem);
+        }
+    };
+    let turn = app.submissions.next(caller.tenant.id).await;
+    hand_in(&app, &caller, &headers, (spec, fresh, None), again, turn).await
+}
+
+/// Lays down what failed, and says what is to be done with it.
+async fn gather(app: &App, caller: &Caller, job: &JobRow, fresh: &mut Fresh) -> Result<JobSpec, Problem> {
+    let cuts = cuts(app, caller, job).await?;
     let mut spec = JobSpec { inputs: Vec::new(), input_bytes: 0, retry_of: Some(job.id.clone()), ..job.spec.clone() };
     for (number, cuts) in cuts {
         let old = &job.spec.inputs[number];
@@ -85,13 +98,14 @@ pub(super) async fn retry(
         let has_header = spec.parameters.header;
         let (parts, cut) = stream();
         tokio::spawn(cut_out(file, whole, cuts, has_header, parts));
-        let arrived = body::content(&app, &caller, &HeaderMap::new(), cut, ("the failed items", u64::MAX)).await?;
-        let (blob, bytes) = body::keep(&app, &caller, arrived, Stay::WhileNeeded).await?;
+        let arrived = body::content(app, caller, &HeaderMap::new(), cut, ("the failed items", u64::MAX)).await?;
+        let (blob, bytes) = body::lay(app, arrived).await?;
+        fresh.push((blob, bytes));
         spec.inputs.push(Input::whole(blob, old.name.clone()));
         spec.input_bytes += bytes;
     }
-    let turn = app.submissions.next(caller.tenant.id).await;
-    hand_in(&app, &caller, &headers, (spec, Fresh::new(), None), again, turn).await
+    check(&spec)?;
+    Ok(spec)
 }
 
 /// Whether a run would decompress this: what is said of its items is about what comes of that.

@@ -25,9 +25,8 @@ use super::view::{JobView, view};
 use super::{App, Problem, blobs, blocking, body, dry_run};
 use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters, Urgency};
-use crate::store::contents::Stay;
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
-use crate::store::{audit, callbacks, contents, holds, kernels};
+use crate::store::{self, audit, callbacks, contents, holds, kernels};
 use crate::tenant::{Caller, Scope};
 
 /// Longest key of a request that may come again.
@@ -37,7 +36,7 @@ const KEY_BYTES: usize = 255;
 const INLINE: u64 = 6 << 20;
 
 /// A job whose input is the body: what else is asked for stands behind the `?`.
-#[derive(Debug, Default, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Plain {
@@ -151,6 +150,8 @@ enum Refusal {
     Unknown(Digest),
     Full(u64),
     Callbacks(u64),
+    /// Something else came of it than a new job.
+    Not(Submitted),
 }
 
 /// Keeps a job whose inputs are kept or laid down, for which it is the tenant's turn, and answers with it.
@@ -162,12 +163,11 @@ pub(super) async fn hand_in(
     again: Option<Idempotency>,
     turn: Turn,
 ) -> Result<Response, Problem> {
-    spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()))?;
     let (job, tenant) = (JobId::create(), caller.tenant.id);
     let (new, kept, quotas) = (job.clone(), spec.clone(), caller.tenant.quotas);
     let act = act(caller, "job.submit", &job);
     let (blobs, room, laid) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes, fresh.clone());
-    let submitted = app.write(move |rows| {
+    let act_on = move |rows: &rusqlite::Connection| {
         if let Some(stored) = body::count(rows, &*blobs, tenant, room, &laid)? {
             return Ok(Err(Refusal::Full(stored)));
         }
@@ -186,26 +186,23 @@ pub(super) async fn hand_in(
         if open >= callbacks::MOST {
             return Ok(Err(Refusal::Callbacks(open)));
         }
-        let submitted = jobs::submit(rows, &new, tenant, &kept, &quotas, again.as_ref())?;
-        if matches!(submitted, Submitted::New(_)) {
-            if let Some(Callback { url, secret }) = &callback {
-                callbacks::add(rows, tenant, &new, url, secret)?;
-            }
-            audit::add(rows, &act)?;
+        let created = match jobs::submit(rows, &new, tenant, &kept, &quotas, again.as_ref())? {
+            Submitted::New(created) => created,
+            other => return Ok(Err(Refusal::Not(other))),
+        };
+        if let Some(Callback { url, secret }) = &callback {
+            callbacks::add(rows, tenant, &new, url, secret)?;
         }
-        Ok(Ok(submitted))
-    });
-    let submitted = match submitted.await? {
-        Ok(submitted) => submitted,
-        Err(Refusal::NoKernel) => return Err(Problem::not_found("kernel")),
-        Err(Refusal::Blocked(reason)) => return Err(Problem::blocked(&reason)),
-        Err(Refusal::Unknown(blob)) => return Err(unknown_blob(blob)),
-        Err(Refusal::Callbacks(open)) => return Err(callback::too_many(open)),
-        Err(Refusal::Full(stored)) => return Err(body::refuse(app, caller, &fresh, stored).await),
+        audit::add(rows, &act)?;
+        Ok(Ok(created))
     };
+    let submitted = app.write(move |rows| store::unless_refused(rows, act_on)).await;
+    if !matches!(submitted, Ok(Ok(_))) {
+        body::forget(app, caller, &fresh).await;
+    }
     drop(turn);
-    match submitted {
-        Submitted::New(created) => {
+    match submitted? {
+        Ok(created) => {
             app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
             if wait(headers).is_none() {
                 // What it is now is known.
@@ -213,10 +210,19 @@ pub(super) async fn hand_in(
             }
             answer(app, caller, headers, job).await
         }
-        Submitted::TooMany(open) => Err(too_many(quotas.queued_jobs, open)),
-        Submitted::Full(stored) => Err(body::full(caller, stored)),
-        before => replay(app, caller, headers, before).await,
+        Err(Refusal::NoKernel) => Err(Problem::not_found("kernel")),
+        Err(Refusal::Blocked(reason)) => Err(Problem::blocked(&reason)),
+        Err(Refusal::Unknown(blob)) => Err(unknown_blob(blob)),
+        Err(Refusal::Callbacks(open)) => Err(callback::too_many(open)),
+        Err(Refusal::Full(stored) | Refusal::Not(Submitted::Full(stored))) => Err(body::full(caller, stored)),
+        Err(Refusal::Not(Submitted::TooMany(open))) => Err(too_many(quotas.queued_jobs, open)),
+        Err(Refusal::Not(before)) => replay(app, caller, headers, before).await,
     }
+}
+
+/// Says what is wrong with a job before anything is kept for it.
+pub(super) fn check(spec: &JobSpec) -> Result<(), Problem> {
+    spec.check().map_err(|error| Problem::unprocessable("bad-job", error.to_string()))
 }
 
 /// Refuses, before anything is taken, everybody while the server stops, and a tenant who has used up what it has today, or has
@@ -262,9 +268,20 @@ enum Request {
 impl Plain {
     async fn take(self, app: &App, caller: &Caller, headers: &HeaderMap, bytes: Body) -> Result<Request, Problem> {
         // Before all of the body is taken.
-        digest(app, caller, self.kernel.as_deref().unwrap_or_default()).await?;
+        let kernel = digest(app, caller, self.kernel.as_deref().unwrap_or_default()).await?;
+        check(&self.spec(kernel, (Digest([0; 32]), 0)))?;
         let arrived = body::content(app, caller, headers, bytes, ("the input", u64::MAX)).await?;
         Ok(Request::Body(self, Box::new(arrived)))
+    }
+
+    /// The job, over a content of so many bytes.
+    fn spec(&self, kernel: Digest, (blob, input_bytes): (Digest, u64)) -> JobSpec {
+        let Self { name, output, split, merge, on_error, priority, ready_by, .. } = self.clone();
+        let inputs = vec![Input::whole(blob, name.unwrap_or_else(|| "input".to_owned()))];
+        let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
+        let parameters = Parameters { split, merge, on_error, ..Parameters::default() };
+        let (labels, keep_seconds, retry_of) = (BTreeMap::new(), None, None);
+        JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency }
     }
 }
 
@@ -293,25 +310,8 @@ impl Request {
             }
             Self::Body(plain, arrived) => {
                 let kernel = digest(app, caller, plain.kernel.as_deref().unwrap_or_default()).await?;
-                let (blob, input_bytes) = body::keep(app, caller, *arrived, Stay::WhileNeeded).await?;
-                let inputs = vec![Input::whole(blob, plain.name.unwrap_or_else(|| "input".to_owned()))];
-                let Plain { output, split, merge, on_error, priority, ready_by, .. } = plain;
-                let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
-                let parameters = Parameters { split, merge, on_error, ..Parameters::default() };
-                let labels = BTreeMap::new();
-                let (keep_seconds, retry_of) = (None, None);
-                let spec = JobSpec {
-                    kernel,
-                    inputs,
-                    input_bytes,
-                    output,
-                    parameters,
-                    labels,
-                    keep_seconds,
-                    retry_of,
-                    urgency,
-                };
-                Ok((spec, Fresh::new()))
+                let laid = body::lay(app, *arrived).await?;
+                Ok((plain.spec(kernel, laid), vec![laid]))
             }
         }
     }

@@ -84,6 +84,17 @@ pub enum Removed {
     Held,
 }
 
+/// Contents that were to stay while a job needs them, and that no job needs, count no more: an earlier program left such.
+///
+/// # Errors
+/// When that cannot be written.
+pub fn forget_unneeded(connection: &Connection) -> Result<()> {
+    let sql = "DELETE FROM blobs WHERE stays = 0 AND NOT EXISTS
+                 (SELECT 1 FROM job_blobs WHERE job_blobs.tenant = blobs.tenant AND job_blobs.digest = blobs.digest)";
+    connection.execute(sql, [])?;
+    Ok(())
+}
+
 /// A content counts no more, unless a job needs it.
 ///
 /// # Errors

@@ -171,6 +171,23 @@ impl Store {
     }
 }
 
+/// Does something of which nothing stays when it is refused.
+///
+/// # Errors
+/// When it fails.
+pub fn unless_refused<T, E>(
+    rows: &Connection,
+    act: impl FnOnce(&Connection) -> Result<std::result::Result<T, E>>,
+) -> Result<std::result::Result<T, E>> {
+    rows.execute_batch("SAVEPOINT refusable")?;
+    let done = act(rows);
+    if !matches!(done, Ok(Ok(_))) {
+        rows.execute_batch("ROLLBACK TO refusable")?;
+    }
+    rows.execute_batch("RELEASE refusable")?;
+    done
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         // The thread ends when nobody can ask it for anything any more.
