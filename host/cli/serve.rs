@@ -16,7 +16,7 @@ use taskhost_os::cores::{self, Topology, bind_current};
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::http::{Elsewhere, Limits};
-use taskhost_service::service::{Changing, Options, Service};
+use taskhost_service::service::{Changing, Doors, Options, Service};
 use taskhost_service::webhook::Networks;
 
 use crate::args::ServeArguments;
@@ -44,7 +44,15 @@ pub(crate) fn run() -> Result<Exit> {
             Failure::usage("name the folder in which everything is kept: --data DIR, or data in the file").into()
         );
     };
+    let doors = Doors {
+        listen: arguments.listen,
+        tls: arguments.tls_cert.take().zip(arguments.tls_key.take()),
+        metrics: arguments.metrics,
+        plain_beyond_loopback: arguments.plain_http_beyond_loopback,
+        kernel_keys: arguments.kernel_keys.take(),
+    };
     if let Some(text) = check {
+        doors.check().map_err(|error| Failure::input(error.to_string()))?;
         return Ok(report::text(&text));
     }
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
@@ -66,13 +74,13 @@ pub(crate) fn run() -> Result<Exit> {
             "there are more workers than cores: those of different tenants may share one, and with it its caches"
         );
     }
+    if arguments.reserve >= cores {
+        tracing::warn!("all workers are reserved: jobs have one nevertheless, and calls of a tenant one at a time");
+    }
     let networks = Networks(std::mem::take(&mut arguments.webhook_network));
     let options = Options {
         data,
-        listen: arguments.listen,
-        tls: arguments.tls_cert.take().zip(arguments.tls_key.take()),
-        metrics: arguments.metrics,
-        plain_beyond_loopback: arguments.plain_http_beyond_loopback,
+        doors,
         program: PathBuf::from("/proc/self/exe"),
         sandbox,
         cores,
@@ -85,7 +93,6 @@ pub(crate) fn run() -> Result<Exit> {
             fetcher: Arc::new(Ships::new(networks.clone())),
         },
         networks,
-        kernel_keys: arguments.kernel_keys.take(),
         changing: changing(&arguments),
     };
     let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;
@@ -153,8 +160,9 @@ fn reload(service: &Service) -> Option<Duration> {
         tracing::error!(error = failure.message, "the settings stay as they were");
     }
     let settings = settings.ok();
-    if let Err(error) = service.reload(settings.as_ref().map(changing)) {
-        tracing::error!(error = error.to_string(), "what may have changed cannot be read again");
+    match service.reload(settings.as_ref().map(changing)) {
+        Ok(()) => tracing::info!("tenants, certificate and keys were read again, and those settings that may change"),
+        Err(error) => tracing::error!(error = error.to_string(), "what may have changed cannot be read again"),
     }
     settings.map(|settings| settings.drain_time)
 }

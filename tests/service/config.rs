@@ -76,19 +76,33 @@ fn what_is_changed_in_the_file_holds_after_sighup_and_what_is_wrong_does_not() {
         // One too many is closed without a word, or reset.
         asked.is_ok() && stream.read_to_end(&mut answer).is_ok() && !answer.is_empty()
     };
-    write("0");
+    write("1");
+    // As long as this one is open.
+    let held = TcpStream::connect(&server.address).unwrap();
     assert!(is_answered(), "nobody has told it yet");
     server.running.process.signal(Signal::HUP);
-    eventually("nobody is answered", || !is_answered());
+    eventually("nobody else is answered", || !is_answered());
     write("'many'");
     server.running.process.signal(Signal::HUP);
     write("100");
     server.running.process.signal(Signal::HUP);
     eventually("everybody is answered", is_answered);
+    drop(held);
     write("'many'");
     server.running.process.signal(Signal::HUP);
     assert!(is_answered());
     server.end(Signal::TERM).code(0);
+    let none = place.taskhost("serve --data d --check-config --max-connections 0").run().code(2);
+    assert!(none.stderr.contains("a whole number from 1 on"), "{}", none.stderr);
+    // What a server would be refused for is found without one.
+    for (flags, says) in [
+        ("--listen 0.0.0.0:0", "there is no TLS"),
+        ("--tls-cert none.pem --tls-key none.pem", "none.pem"),
+        ("--kernel-keys none.pub", "none.pub"),
+    ] {
+        let refused = place.taskhost(&format!("serve --data d --check-config {flags}")).run().code(5);
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
     // A record that goes before a repeated request does would have the same job run twice.
     let short = place.taskhost("serve --data d --check-config --keep-jobs 1h").run().code(2);
     assert!(short.stderr.contains("a day at least"), "{}", short.stderr);

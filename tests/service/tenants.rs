@@ -34,6 +34,11 @@ fn tenants_are_made_looked_at_changed_and_kept_out() {
 #[test]
 fn what_cannot_be_is_said() {
     let place = Place::new();
+    // A name that is not quite right is told, and nothing is made of it.
+    let nowhere = place.taskhost("tenant list --data dta").run().code(5);
+    assert!(nowhere.stderr.contains("dta has no data of a service"), "{}", nowhere.stderr);
+    assert!(!place.path("dta").exists());
+    place.taskhost("tenant create first --data data").run().code(0);
     for (arguments, says) in [
         ("tenant show nobody --data data", "there is no tenant \"nobody\""),
         ("tenant create ../x --data data", "a name has at most 64"),
@@ -44,7 +49,7 @@ fn what_cannot_be_is_said() {
     }
     place.taskhost("tenant create anna --data data").run().code(0);
     assert!(place.taskhost("tenant create anna --data data").run().code(2).stderr.contains("already"));
-    place.write("open/file", "");
+    place.write("open/store.db", "");
     let outcome = place.taskhost("tenant list --data open").run().code(5);
     assert!(outcome.stderr.contains("chmod 700"), "{}", outcome.stderr);
 }

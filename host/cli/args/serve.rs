@@ -69,10 +69,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) kernel_keys: Option<PathBuf>,
     /// Connections at a time; more are closed
-    #[arg(long, value_name = "N", default_value_t = Limits::default().connections)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().connections, value_parser = values::one_or_more)]
     pub(crate) max_connections: usize,
     /// Connections at a time from one address
-    #[arg(long, value_name = "N", default_value_t = Limits::default().per_address)]
+    #[arg(long, value_name = "N", default_value_t = Limits::default().per_address, value_parser = values::one_or_more)]
     pub(crate) max_connections_per_address: usize,
     /// How long the record of a job stays after its end, at least a day: beyond what came of it, which has a time of its own
     #[arg(long, value_name = "DUR", default_value = "30d", value_parser = values::days)]

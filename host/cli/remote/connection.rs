@@ -145,7 +145,10 @@ impl Answer {
 
 /// The failure that a refusal is, which is told with a status and a problem.
 pub(super) fn refusal(status: u16, problem: &Value) -> Failure {
-    let text = problem["detail"].as_str().map_or_else(|| format!("status {status}"), str::to_owned);
+    let Some(text) = problem["detail"].as_str() else {
+        let text = format!("status {status}, and not in the words of a taskhost service: is one at that address?");
+        return Failure::input(text);
+    };
     let exit = match (status, problem["code"].as_str().unwrap_or_default()) {
         (_, "kernel-refused" | "kernel-blocked" | "signature-missing" | "signature-wrong") => Exit::Refused,
         (400 | 422, _) => Exit::Usage,
@@ -154,7 +157,7 @@ pub(super) fn refusal(status: u16, problem: &Value) -> Failure {
         (500.., _) => Exit::Host,
         _ => Exit::InputOutput,
     };
-    Failure::new(exit, report::escape(&text))
+    Failure::new(exit, report::escape(text))
 }
 
 /// Why there is no answer.

@@ -106,9 +106,7 @@ impl<'a> Course<'a> {
     fn settle(&mut self) -> Result<(), Failure> {
         let Some(Pending { work, target, job }) = self.pending.pop_front() else { return Ok(()) };
         let (view, streamed) = self.follow(work, &job);
-        if streamed.is_reader_gone {
-            return Err(Failure::new(Exit::ReaderGone, "the reader of standard output went away"));
-        }
+        streamed.check()?;
         let view = view?;
         self.connection.stop.ended(&job);
         self.watch.add(&view);

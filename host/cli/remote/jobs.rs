@@ -11,6 +11,9 @@ use crate::args::{JobCommand, NamedJob};
 use crate::exit_code::{Exit, Failure};
 use crate::report;
 
+/// Inputs of a job that are told by name.
+const NAMED: usize = 3;
+
 pub(super) fn run(command: &JobCommand) -> Result<Exit, Failure> {
     match command {
         JobCommand::List { server, state, limit, json } => {
@@ -20,7 +23,12 @@ pub(super) fn run(command: &JobCommand) -> Result<Exit, Failure> {
         JobCommand::Show { job, json } => {
             let (connection, path) = of(job)?;
             let view = connection.ask_well(&Asked::get(&path))?;
-            Ok(if *json { report::line(&view.to_string()) } else { report::text(&page(&view)) })
+            if *json {
+                return Ok(report::line(&view.to_string()));
+            }
+            let waits = view["ended"].is_null();
+            let why = if waits { connection.ask_well(&Asked::get(&format!("{path}/explain")))? } else { Value::Null };
+            Ok(report::text(&page(&view, word(&why["detail"]))))
         }
         JobCommand::Cancel { job, json } => {
             let (connection, path) = of(job)?;
@@ -82,11 +90,15 @@ fn row(job: &Value) -> String {
     format!("{id}  {state:9}  {created:>11}  {name}  {items}{failed}\n")
 }
 
-/// All of a job, a line for each thing.
-fn page(job: &Value) -> String {
+/// All of a job, a line for each thing; of one that is not over, how it is with it now.
+fn page(job: &Value, now: &str) -> String {
     let mut text = format!("{}  {}\n", word(&job["id"]), word(&job["state"]));
+    // Why it ended as it did comes first.
+    let why = if now.is_empty() { word(&job["message"]) } else { now };
+    text.extend(why.lines().map(|line| format!("  {}\n", report::escape(line))));
     let known = [
         ("kernel", "kernel"),
+        ("priority", "priority"),
         ("exit code", "exit_code"),
         ("items", "items"),
         ("failed items", "failed_items"),
@@ -98,9 +110,18 @@ fn page(job: &Value) -> String {
     for (name, field) in known {
         match &job[field] {
             Value::Null => {}
+            // As for most.
+            value if field == "priority" && *value == 0 => {}
             Value::String(value) => line(name, report::escape(value)),
             value => line(name, value.to_string()),
         }
+    }
+    let inputs = job["inputs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for input in inputs.iter().take(NAMED) {
+        line("input", report::escape(word(&input["name"])).replace('\n', " "));
+    }
+    if let Some(more) = inputs.len().checked_sub(NAMED + 1) {
+        line("input", format!("and {} more", more + 1));
     }
     for (name, field) in [("done so far", "items"), ("failed", "failed_items"), ("read so far", "input_bytes")] {
         if let Some(number) = job["progress"][field].as_u64() {

@@ -57,11 +57,24 @@ pub(super) struct Outcome<'a> {
 }
 
 /// What was written of a result while its job went on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Streamed {
     pub(super) bytes: u64,
-    /// Whether nobody reads standard output any more.
-    pub(super) is_reader_gone: bool,
+    /// Why no more of it can be written, when that is so.
+    pub(super) unwritten: Option<io::Error>,
+}
+
+impl Streamed {
+    /// What is to be said of that.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.unwritten.as_ref().map_or(Ok(()), |error| Err(unwritten("standard output", error)))
+    }
+}
+
+/// A place that takes nothing more: a reader that has gone away needs no words.
+fn unwritten(place: &str, error: &io::Error) -> Failure {
+    let exit = if error.kind() == io::ErrorKind::BrokenPipe { Exit::ReaderGone } else { Exit::InputOutput };
+    Failure::new(exit, format!("{place} cannot be written: {error}"))
 }
 
 /// Writes the result of a job to standard output as it comes to be, until the job is over. What is not written then is fetched
@@ -78,8 +91,8 @@ pub(super) fn stream(connection: &Connection, job: &str, is_over: &AtomicBool) -
         // One that is cut off goes on where it was, or is of a job that has failed.
         while let Ok(read @ 1..) = from.read(&mut buffer) {
             let mut to = io::stdout();
-            if to.write_all(&buffer[..read]).and_then(|()| to.flush()).is_err() {
-                done.is_reader_gone = true;
+            if let Err(error) = to.write_all(&buffer[..read]).and_then(|()| to.flush()) {
+                done.unwritten = Some(error);
                 connection.cancel(job);
                 return done;
             }
@@ -185,10 +198,7 @@ impl Outcome<'_> {
         let total = self.job["output_bytes"].as_u64();
         let (path, mut done, mut tries) = (self.path("result"), self.streamed, 0);
         let mut buffer = vec![0; 256 << 10];
-        let written = |error: io::Error| {
-            let exit = if error.kind() == io::ErrorKind::BrokenPipe { Exit::ReaderGone } else { Exit::InputOutput };
-            Failure::new(exit, format!("{place} cannot be written: {error}"))
-        };
+        let written = |error: io::Error| unwritten(place, &error);
         if total == Some(done) {
             return to.flush().map_err(written);
         }

@@ -77,6 +77,7 @@ impl<'de> serde::Deserialize<'de> for Digest {
 
 /// A part of a content: from the first byte up to the second exclusively.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(expecting = "a range, [FIRST, END] in bytes")]
 pub struct Range(pub u64, pub u64);
 
 impl Range {

@@ -33,6 +33,9 @@ pub struct DataFolder {
     _lock: File,
 }
 
+/// The file of the database.
+pub(crate) const DATABASE: &str = "store.db";
+
 /// Permissions that nobody but the owner may have.
 const OTHERS: u32 = 0o077;
 
@@ -66,7 +69,7 @@ impl DataFolder {
     /// The database.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.path.join("store.db")
+        self.path.join(DATABASE)
     }
 
     /// The folder of everything that is one tenant's alone.

@@ -23,10 +23,8 @@ use crate::sweep::{KeepJobs, Sweeper};
 use crate::tenant::Directory;
 use crate::webhook::{Courier, Networks, Post};
 
-/// How a service is to be.
-pub struct Options {
-    /// Where everything is kept.
-    pub data: PathBuf,
+/// How a service is reached, and what it has to be shown there.
+pub struct Doors {
     /// Where it listens; port 0 takes one that is free.
     pub listen: SocketAddr,
     /// A certificate and its key, in PEM.
@@ -35,6 +33,42 @@ pub struct Options {
     pub plain_beyond_loopback: bool,
     /// Where it tells the operator's numbers, those of each tenant among them.
     pub metrics: Option<SocketAddr>,
+    /// Public keys of those of whom one has to have signed a kernel for it to be taken; none has to without.
+    pub kernel_keys: Option<PathBuf>,
+}
+
+/// What files say that doors name.
+type Read = (Option<Arc<Tls>>, Option<Arc<Keys>>);
+
+impl Doors {
+    /// Says what keeps a service from being reached so, as far as that can be said without one.
+    ///
+    /// # Errors
+    /// When something does.
+    pub fn check(&self) -> Result<(), ServiceError> {
+        self.read().map(drop)
+    }
+
+    fn read(&self) -> Result<Read, ServiceError> {
+        let is_plain = |address: &SocketAddr| !address.ip().is_loopback() && !self.plain_beyond_loopback;
+        if self.tls.is_none() && is_plain(&self.listen) {
+            return Err(ServiceError::Plain(self.listen));
+        }
+        if let Some(metrics) = self.metrics.filter(is_plain) {
+            return Err(ServiceError::Plain(metrics));
+        }
+        let tls = self.tls.as_ref().map(|(certificate, key)| Tls::load(certificate, key).map(Arc::new)).transpose()?;
+        let keys = self.kernel_keys.as_ref().map(|path| Keys::load(path).map(Arc::new)).transpose()?;
+        Ok((tls, keys))
+    }
+}
+
+/// How a service is to be.
+pub struct Options {
+    /// Where everything is kept.
+    pub data: PathBuf,
+    /// How it is reached.
+    pub doors: Doors,
     /// The program that jobs are run by: this one.
     pub program: PathBuf,
     /// `--sandbox` of the jobs.
@@ -51,8 +85,6 @@ pub struct Options {
     pub networks: Networks,
     /// Where kernels and contents may be fetched from, and who does that.
     pub elsewhere: Elsewhere,
-    /// Public keys of those of whom one has to have signed a kernel for it to be taken; none has to without.
-    pub kernel_keys: Option<PathBuf>,
     /// What may be otherwise later.
     pub changing: Changing,
 }
@@ -131,15 +163,7 @@ impl Service {
     /// # Errors
     /// When any of that is not possible.
     pub fn start(options: Options) -> Result<Self, ServiceError> {
-        let is_plain = |address: &SocketAddr| !address.ip().is_loopback() && !options.plain_beyond_loopback;
-        if options.tls.is_none() && is_plain(&options.listen) {
-            return Err(ServiceError::Plain(options.listen));
-        }
-        if let Some(metrics) = options.metrics.filter(is_plain) {
-            return Err(ServiceError::Plain(metrics));
-        }
-        let tls = options.tls.map(|(certificate, key)| Tls::load(&certificate, &key).map(Arc::new)).transpose()?;
-        let keys = options.kernel_keys.map(|path| Keys::load(&path).map(Arc::new)).transpose()?;
+        let (tls, keys) = options.doors.read()?;
         let folder = DataFolder::take(&options.data)?;
         let directory = Arc::new(Directory::new(Store::open(&folder.database())?)?);
         let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(folder.path()));
@@ -196,8 +220,8 @@ impl Service {
             listening.push(new);
             Ok::<_, ServiceError>(address)
         };
-        let address = listen(options.listen, tls.clone(), false)?;
-        let metrics = options.metrics.map(|metrics| listen(metrics, None, true)).transpose()?;
+        let address = listen(options.doors.listen, tls.clone(), false)?;
+        let metrics = options.doors.metrics.map(|metrics| listen(metrics, None, true)).transpose()?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         page.set_page(format!("{scheme}://{}", reachable(address)));
         Ok(Self {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use taskhost_service::call::{Callee, Engine, OpenError, Wanted};
 use taskhost_service::fetch::{Fetched, Fetcher, Get};
 use taskhost_service::http::{Elsewhere, Limits};
-use taskhost_service::service::{Changing, Options, Service, ServiceError};
+use taskhost_service::service::{Changing, Doors, Options, Service, ServiceError};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
 /// What no answer takes, however slow the machine.
@@ -46,10 +46,13 @@ impl Courier for Nobody {
 fn options(data: &Path, limits: Limits) -> Options {
     Options {
         data: data.join("data"),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        tls: None,
-        metrics: None,
-        plain_beyond_loopback: false,
+        doors: Doors {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            metrics: None,
+            plain_beyond_loopback: false,
+            kernel_keys: None,
+        },
         program: PathBuf::from("/nonexistent"),
         sandbox: "full".into(),
         cores: 1,
@@ -57,7 +60,6 @@ fn options(data: &Path, limits: Limits) -> Options {
         engine: Arc::new(NoWorkers),
         courier: Arc::new(Nobody),
         networks: Networks::default(),
-        kernel_keys: None,
         elsewhere: Elsewhere { registries: Vec::new(), sources: Vec::new(), fetcher: Arc::new(Nobody) },
         changing: changing(limits),
     }
@@ -224,9 +226,10 @@ fn with_a_certificate_nobody_on_the_way_reads_along() {
     let limits = Limits::default();
     // With it, it may be reached from elsewhere.
     let listen = SocketAddr::from(([0, 0, 0, 0], 0));
-    let open = Service::start(Options { listen, ..options(place.path(), limits) });
+    let doors = |tls| Doors { listen, tls, metrics: None, plain_beyond_loopback: false, kernel_keys: None };
+    let open = Service::start(Options { doors: doors(None), ..options(place.path(), limits) });
     assert!(matches!(open, Err(ServiceError::Plain(_))));
-    let service = Service::start(Options { listen, tls: Some(pair), ..options(place.path(), limits) }).unwrap();
+    let service = Service::start(Options { doors: doors(Some(pair)), ..options(place.path(), limits) }).unwrap();
     let address = SocketAddr::from(([127, 0, 0, 1], service.address.port()));
     assert!(service.is_secret());
     assert!(ask(address, &first).ends_with("ready\n"));

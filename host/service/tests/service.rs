@@ -15,7 +15,7 @@ use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
 use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 use taskhost_service::fetch::{Fetched, Fetcher, Get};
 use taskhost_service::http::{Elsewhere, Limits};
-use taskhost_service::service::{Changing, Options, Service};
+use taskhost_service::service::{Changing, Doors, Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
@@ -167,10 +167,13 @@ impl Place {
         });
         let options = Options {
             data: self.data(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            tls: None,
-            metrics: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
-            plain_beyond_loopback: false,
+            doors: Doors {
+                listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+                tls: None,
+                metrics: Some(SocketAddr::from(([127, 0, 0, 1], 0))),
+                plain_beyond_loopback: false,
+                kernel_keys: None,
+            },
             program: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.sh"),
             sandbox: "full".into(),
             cores: 2,
@@ -178,7 +181,6 @@ impl Place {
             engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
             courier: Arc::new(Nobody),
             networks: Networks::default(),
-            kernel_keys: None,
             elsewhere: Elsewhere { registries: Vec::new(), sources: Vec::new(), fetcher: Arc::new(Nobody) },
             changing: Changing { limits: Limits::default(), keep_jobs: Duration::from_secs(86_400) },
         };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::{AdminAnswer, AdminRequest, Ground, perform};
 use crate::blobs::LocalBlobs;
-use crate::data::{DataError, DataFolder, admin_socket};
+use crate::data::{DATABASE, DataError, DataFolder, admin_socket};
 use crate::store::{Store, StoreError};
 use crate::tenant::Directory;
 
@@ -29,6 +29,11 @@ pub enum AdminError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nobody has served from this folder, nor made a tenant in it.
+    #[error(
+        "{0} has no data of a service: name the folder with --data that `taskhost serve` has, or make a first tenant there"
+    )]
+    NoData(PathBuf),
     /// The server does not answer as it should.
     #[error("the server that has {path} does not answer: {error}")]
     Server {
@@ -111,6 +116,10 @@ pub fn ask(data: &Path, request: AdminRequest) -> Result<AdminAnswer, AdminError
                 Ok(serde_json::from_str(&line(&stream)?)?)
             };
             talk().map_err(|error| AdminError::Server { path: data.to_owned(), error })
+        }
+        // A folder is made for whoever begins with one, and not for a name that is not quite right.
+        Err(_) if !matches!(request, AdminRequest::Create { .. }) && !data.join(DATABASE).exists() => {
+            Err(AdminError::NoData(data.to_owned()))
         }
         Err(_) => {
             let folder = DataFolder::take(data)?;

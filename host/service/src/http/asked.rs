@@ -1,8 +1,11 @@
 //! A job as it is asked for in JSON, and what becomes of that: inputs that are stored, and a job over them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rusqlite::Connection;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -37,7 +40,7 @@ pub(super) struct Asked {
     /// Of your jobs, those with more of it are begun first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = -100, maximum = 100)]
-    priority: Option<i8>,
+    priority: Option<i32>,
     /// Of jobs of one priority, the one that is to be ready first is begun first: milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ready_by: Option<i64>,
@@ -81,16 +84,25 @@ impl AskedInput {
 }
 
 fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<AskedInput>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMore {
-        One(AskedInput),
-        More(Vec<AskedInput>),
+    struct OneOrMore;
+
+    impl<'de> Visitor<'de> for OneOrMore {
+        type Value = Vec<AskedInput>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an input, such as {\"text\": \"…\"} or {\"blob\": \"blake3:…\"}, or a list of these")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            AskedInput::deserialize(MapAccessDeserializer::new(map)).map(|input| vec![input])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+            Vec::deserialize(SeqAccessDeserializer::new(list))
+        }
     }
-    Ok(match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(input) => vec![input],
-        OneOrMore::More(inputs) => inputs,
-    })
+
+    deserializer.deserialize_any(OneOrMore)
 }
 
 impl Asked {
@@ -167,6 +179,11 @@ pub(super) fn no_content() -> Problem {
 
 /// How many bytes of a content of so many are the input.
 pub(super) fn part(range: Option<Range>, bytes: u64) -> Result<u64, Problem> {
-    let outside = || Problem::unprocessable("bad-range", format!("a range lies in its blob, which has {bytes} bytes"));
+    let outside = || {
+        Problem::unprocessable(
+            "bad-range",
+            format!("a range is [FIRST, END], with FIRST at most END and END at most {bytes}, the bytes of its blob"),
+        )
+    };
     range.map_or(Ok(bytes), |range| range.bytes_of(bytes).ok_or_else(outside))
 }

@@ -83,13 +83,25 @@ pub(super) async fn said<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -
 
 /// What a request says, as JSON. It is said by names: a list of values in their order is no such thing.
 pub(super) fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Problem> {
-    let bad = |error: serde_json::Error| Problem::bad("bad-request", error.to_string());
-    // Also what is said twice is found by this, and where it stands.
-    let parsed = serde_json::from_slice(text).map_err(bad)?;
-    if text.trim_ascii_start().first() == Some(&b'{') {
-        return Ok(parsed);
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::bad("bad-request", "what is asked for is said in JSON, by names: {…}"));
     }
-    Err(Problem::bad("bad-request", "say it by names: {…}"))
+    // Also what is said twice is found by this, and where it stands.
+    serde_json::from_slice(text).map_err(|error| Problem::bad("bad-request", in_words(&error.to_string())))
+}
+
+/// What is wrong with a text, without words of this program: whoever reads it need not know what its numbers are called.
+fn in_words(error: &str) -> String {
+    const WHOLE: [&str; 10] = ["i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64", "usize", "isize"];
+    let Some((before, expected)) = error.split_once("expected ") else { return error.to_owned() };
+    let (kind, after) = expected.split_at(expected.find(" at line").unwrap_or(expected.len()));
+    let kind = match kind {
+        kind if WHOLE.contains(&kind) => "a whole number that is not too large",
+        kind if kind.starts_with("struct ") => "an object: {…}",
+        "f32" | "f64" => "a number",
+        kind => kind,
+    };
+    format!("{before}expected {kind}{after}")
 }
 
 /// Takes something as a whole, at most so much of it.

@@ -35,8 +35,8 @@ pub(super) struct Change {
     keep_seconds: Option<Option<u64>>,
     /// Another priority, before the job has begun; null: none.
     #[serde(default, deserialize_with = "said")]
-    #[schema(value_type = Option<i8>, minimum = -100, maximum = 100)]
-    priority: Option<Option<i8>>,
+    #[schema(value_type = Option<i32>, minimum = -100, maximum = 100)]
+    priority: Option<Option<i32>>,
     /// Another time by which it is to be ready, before it has begun; null: none.
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<i64>)]

@@ -66,7 +66,7 @@ impl Problem {
     /// A quota is used up.
     #[must_use]
     pub fn quota(quota: &'static str, limit: u64, used: u64, retry_after: Duration) -> Self {
-        let detail = format!("the quota {quota} is used up: {used} of {limit}");
+        let detail = format!("the quota {quota} has no room for this: {used} of {limit} are used");
         let mut problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "quota-exceeded", detail);
         problem.quota = Some(quota);
         problem.members.insert("quota".into(), quota.into());

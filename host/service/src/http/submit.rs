@@ -36,7 +36,7 @@ const KEY_BYTES: usize = 255;
 const INLINE: u64 = 6 << 20;
 
 /// A job whose input is the body: what else is asked for stands behind the `?`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Plain {
@@ -55,7 +55,7 @@ pub(super) struct Plain {
     /// Of your jobs, those with more of it are begun first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = -100, maximum = 100)]
-    priority: Option<i8>,
+    priority: Option<i32>,
     /// Of jobs of one priority, the one that is to be ready first is begun first: milliseconds since 1970.
     #[serde(skip_serializing_if = "Option::is_none")]
     ready_by: Option<i64>,
@@ -93,6 +93,12 @@ pub(super) async fn submit(
     bytes: Body,
 ) -> Result<Response, Problem> {
     need(&caller, Scope::JobsWrite)?;
+    if plain.kernel.is_none() && plain != Plain::default() {
+        return Err(Problem::bad(
+            "bad-request",
+            "what stands behind the ? is about an input as the body: say ?kernel=… too",
+        ));
+    }
     let key = idempotency_key(&headers, "/v1/jobs")?;
     let is_known = key.is_some() && is_known(&app, &caller, key.as_deref()).await?;
     let admitted = if is_known { Ok(()) } else { admit(&app, &caller).await };

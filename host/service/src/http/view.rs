@@ -33,7 +33,7 @@ pub(super) struct JobView {
     parameters: Parameters,
     labels: BTreeMap<String, String>,
     /// Of jobs of its tenant, those with more of it are begun first.
-    priority: i8,
+    priority: i32,
     /// When it is to be ready: of one priority, who has to be first is begun first.
     ready_by: Option<i64>,
     /// The job whose failed items these are.

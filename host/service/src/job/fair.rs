@@ -457,7 +457,7 @@ mod tests {
         assert_eq!(fair.turn().start, [jobs[4].clone()]);
     }
 
-    fn urgent(priority: i8, ready_by: Option<i64>) -> Urgency {
+    fn urgent(priority: i32, ready_by: Option<i64>) -> Urgency {
         Urgency { priority, ready_by }
     }
 

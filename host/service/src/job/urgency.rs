@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 use super::SpecError;
 
 /// Most of a priority, in either direction: enough to put something between any two.
-const MOST: i8 = 100;
+const MOST: i32 = 100;
 
 /// How urgent a job is beside others of its tenant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Urgency {
     /// What has more of it is begun first.
     #[serde(default, skip_serializing_if = "is_usual")]
-    pub priority: i8,
+    pub priority: i32,
     /// Of jobs of one priority, the one that is to be ready first is begun first, and those last that are to be ready at no
     /// certain time. In milliseconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_by: Option<i64>,
 }
 
-fn is_usual(priority: &i8) -> bool {
+fn is_usual(priority: &i32) -> bool {
     *priority == 0
 }
 
@@ -39,7 +39,7 @@ impl Urgency {
 /// The place of a job among those of its tenant: the least is the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
-    priority: Reverse<i8>,
+    priority: Reverse<i32>,
     ready_by: i64,
     /// No two have the same.
     came: u64,
@@ -80,6 +80,6 @@ mod tests {
         let high = Urgency { priority: 100, ready_by: Some(1) };
         assert_eq!(serde_json::from_str::<Urgency>(r#"{"priority": 100, "ready_by": 1}"#).expect("read"), high);
         assert!(high.check().is_ok() && Urgency { priority: 101, ..high }.check().is_err());
-        assert!(Urgency { priority: i8::MIN, ..high }.check().is_err());
+        assert!(Urgency { priority: i32::MIN, ..high }.check().is_err());
     }
 }
