@@ -2,7 +2,7 @@
 //!
 //! What has come stays, also when the server ends, and counts in full from its beginning: so there is room for all of it. It is
 //! a content when all of it has come and is what its digest says; until then nobody can read it. Of several who send the same,
-//! the last one goes on with it.
+//! the last one goes on with it: what counts and whose turn it is change together, and nobody writes more than counts.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,15 +13,16 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 use utoipa::ToSchema;
 
 use super::blobs::BlobView;
 use super::body::{self, Arrived, Coming, WRITTEN};
 use super::{App, Problem, blocking};
 use crate::blobs::{Blobs, Digest, NewBlob, Part};
-use crate::store;
 use crate::store::contents::{self, Stay};
 use crate::store::uploads::{self, Begun};
+use crate::store::{self, Store};
 use crate::sweep;
 use crate::tenant::{Caller, TenantId};
 
@@ -86,12 +87,20 @@ pub(super) struct Uploads(Arc<Mutex<HashMap<Key, Entry>>>);
 struct Entry {
     /// Requests that know it.
     users: usize,
-    upload: Arc<Mutex<Upload>>,
+    upload: Arc<Upload>,
 }
 
 /// A content of which parts come.
 #[derive(Debug, Default)]
 struct Upload {
+    /// Who changes its row, and with it whose turn it is. Whoever waits for that waits for the disk, without a thread.
+    order: Arc<Queue<()>>,
+    now: Mutex<Now>,
+}
+
+/// How far it is.
+#[derive(Debug, Default)]
+struct Now {
     /// What has come; none when nobody has looked yet, and when all of it has come.
     part: Option<Part>,
     /// Whose turn it is to add to it: that of the latest request.
@@ -105,7 +114,7 @@ struct Upload {
 struct Held {
     uploads: Uploads,
     key: Key,
-    upload: Arc<Mutex<Upload>>,
+    upload: Arc<Upload>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -125,20 +134,44 @@ impl Drop for Held {
     }
 }
 
+impl Held {
+    fn now(&self) -> MutexGuard<'_, Now> {
+        lock(&self.upload.now)
+    }
+
+    async fn queue(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.upload.order).lock_owned().await
+    }
+}
+
+/// Whoever begins a part of an upload, or gives it up. Nobody else does as long as this lives: so its row counts what whoever has the
+/// turn may send, and nobody sends what has no row.
+#[derive(Debug)]
+struct Order {
+    _alone: OwnedMutexGuard<()>,
+    held: Arc<Held>,
+}
+
 /// Who goes on with an upload.
 #[derive(Debug)]
 struct Turn {
     held: Arc<Held>,
     number: u64,
+    /// Bytes that the upload counts with: no more are written.
+    most: u64,
 }
 
-/// Why nobody can go on with an upload.
+/// Why a part is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refused {
     /// So many bytes have come: that is where it goes on.
     At(u64),
     /// All of it has come, and is looked at.
     IsWhole,
+    /// The content is there already: so many bytes.
+    IsThere(u64),
+    /// It may not come.
+    Never(Begun),
 }
 
 impl Uploads {
@@ -149,59 +182,97 @@ impl Uploads {
         Arc::new(Held { uploads: self.clone(), key, upload: Arc::clone(&entry.upload) })
     }
 
-    /// Goes on at this byte, or at the beginning. Waits for the disk.
-    fn take(&self, key: Key, blobs: &dyn Blobs, from: u64) -> std::io::Result<Result<Turn, Refused>> {
+    /// Waits until nobody else begins a part of it or gives it up.
+    async fn order(&self, key: Key) -> Order {
         let held = self.hold(key);
-        let mut upload = lock(&held.upload);
-        if upload.is_whole {
+        let alone = held.queue().await;
+        Order { _alone: alone, held }
+    }
+}
+
+impl Order {
+    /// Begins a part, for which there is room for so many bytes of all that the tenant has. Waits for the disk.
+    fn begin(
+        &self,
+        store: &Store,
+        blobs: &Arc<dyn Blobs>,
+        range: Range,
+        room: u64,
+    ) -> Result<Result<Turn, Refused>, Problem> {
+        if self.held.now().is_whole {
             return Ok(Err(Refused::IsWhole));
         }
+        let (key, kept) = (self.held.key, Arc::clone(blobs));
+        let begun = store.write(move |rows| begin(rows, &*kept, key, range, room));
+        match begun.map_err(|error| Problem::store(&error))? {
+            Ok(Begun::Counts) => self.take(&**blobs, range).map_err(|error| Problem::io(&error)),
+            Ok(begun) => Ok(Err(Refused::Never(begun))),
+            Err(bytes) => Ok(Err(Refused::IsThere(bytes))),
+        }
+    }
+
+    /// Goes on where a part begins, or at the beginning. Waits for the disk.
+    fn take(&self, blobs: &dyn Blobs, Range { from, all, .. }: Range) -> std::io::Result<Result<Turn, Refused>> {
+        let (held, key) = (Arc::clone(&self.held), self.held.key);
+        let mut now = held.now();
         if from == 0 {
             // Whatever becomes of this one: what was to come before does not any more, and does not count.
-            upload.turn += 1;
+            now.turn += 1;
         }
-        let mut part = match upload.part.take() {
+        let mut part = match now.part.take() {
             Some(part) => part,
             None => blobs.part(key.0, &key.1, from == 0)?,
         };
         if from == 0 {
             part.clear()?;
         } else if part.len() == from {
-            upload.turn += 1;
+            now.turn += 1;
         } else {
             let offset = part.len();
-            upload.part = Some(part);
+            now.part = Some(part);
             return Ok(Err(Refused::At(offset)));
         }
-        upload.part = Some(part);
-        let number = upload.turn;
-        drop(upload);
-        Ok(Ok(Turn { held, number }))
+        now.part = Some(part);
+        let number = now.turn;
+        drop(now);
+        Ok(Ok(Turn { held, number, most: all }))
+    }
+
+    /// Gives up an upload, and says whether there was one. Waits for the disk.
+    fn give_up(&self, store: &Store, blobs: &dyn Blobs) -> Result<bool, Problem> {
+        let (tenant, digest) = self.held.key;
+        let was_coming = store.write(move |rows| uploads::remove(rows, tenant, &digest));
+        let was_coming = was_coming.map_err(|error| Problem::store(&error))?;
+        if was_coming {
+            self.stop(blobs).map_err(|error| Problem::io(&error))?;
+        }
+        Ok(was_coming)
     }
 
     /// Has nobody go on with an upload that does not count any more, and forgets what has come. One that is whole comes to its
     /// own end. Waits for the disk.
-    fn stop(&self, key: Key, blobs: &dyn Blobs) -> std::io::Result<()> {
-        let held = self.hold(key);
-        let mut upload = lock(&held.upload);
-        if upload.is_whole {
+    fn stop(&self, blobs: &dyn Blobs) -> std::io::Result<()> {
+        let mut now = self.held.now();
+        if now.is_whole {
             return Ok(());
         }
-        upload.turn += 1;
-        upload.part = None;
-        blobs.forget_part(key.0, &key.1)
+        now.turn += 1;
+        now.part = None;
+        blobs.forget_part(self.held.key.0, &self.held.key.1)
     }
 }
 
 impl Turn {
     /// Adds bytes, and says how many there are.
     async fn write(&self, bytes: Vec<u8>) -> Result<u64, Problem> {
-        let (held, number) = (Arc::clone(&self.held), self.number);
+        let (held, number, most) = (Arc::clone(&self.held), self.number, self.most);
         let written = blocking(move || {
-            let mut upload = lock(&held.upload);
-            let Upload { part, turn, .. } = &mut *upload;
+            let mut now = held.now();
+            let Now { part, turn, .. } = &mut *now;
             match part {
-                Some(part) if *turn == number => part.write(&bytes).map(|()| Some(part.len())),
+                Some(part) if *turn == number && bytes.len() as u64 <= most.saturating_sub(part.len()) => {
+                    part.write(&bytes).map(|()| Some(part.len()))
+                }
                 _ => Ok(None),
             }
         });
@@ -210,12 +281,13 @@ impl Turn {
 
     /// All of it has come: what it is. Until this is dropped nobody else begins it.
     async fn whole(&self) -> Result<NewBlob, Problem> {
-        let (held, number) = (Arc::clone(&self.held), self.number);
+        let (held, number, alone) = (Arc::clone(&self.held), self.number, self.held.queue().await);
         let blob = blocking(move || {
-            let mut upload = lock(&held.upload);
-            let part = if upload.turn == number { upload.part.take() } else { None };
-            upload.is_whole = part.is_some();
-            drop(upload);
+            let mut now = held.now();
+            let part = if now.turn == number { now.part.take() } else { None };
+            now.is_whole = part.is_some();
+            drop(now);
+            drop(alone);
             part.map(Part::whole).transpose()
         });
         blob.await?.map_err(|error| Problem::io(&error))?.ok_or_else(taken_over)
@@ -224,9 +296,9 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut upload = lock(&self.held.upload);
-        if upload.turn == self.number {
-            upload.is_whole = false;
+        let mut now = self.held.now();
+        if now.turn == self.number {
+            now.is_whole = false;
         }
     }
 }
@@ -259,41 +331,19 @@ pub(super) async fn put(
     let (key, quota) = ((caller.tenant.id, digest), caller.tenant.quotas.stored_bytes);
     // What comes at the same time and is not kept yet has no other room.
     let room = quota.saturating_sub(app.incoming.bytes(key.0));
-    let (shared, all) = (Arc::clone(&app.shared), app.uploads.clone());
+    let (order, shared) = (app.uploads.order(key).await, Arc::clone(&app.shared));
     // In one go, whoever goes away meanwhile: nobody goes on with what does not count any more.
-    let begun = blocking(move || {
-        let blobs = Arc::clone(&shared.blobs);
-        let begun = shared.store().write(move |rows| begin(rows, &*blobs, key, range, room));
-        Ok(match begun.map_err(|error| Problem::store(&error))? {
-            Ok(Begun::Counts) => {
-                let taken = all.take(key, &*shared.blobs, range.from);
-                Ok(taken.map_err(|error| Problem::io(&error))?.map_err(Refusal::Now))
-            }
-            Ok(other) => Ok(Err(Refusal::Never(other))),
-            Err(bytes) => Err(bytes),
-        })
-    });
-    let turn = match begun.await?? {
-        Err(bytes) => return Ok(stored(&digest, bytes)),
-        Ok(Ok(turn)) => turn,
-        Ok(Err(Refusal::Now(Refused::At(offset)))) => return Ok(wrong_offset(offset)),
-        Ok(Err(Refusal::Now(Refused::IsWhole))) => {
-            return Err(Problem::busy("all of it has come, and is looked at"));
-        }
-        Ok(Err(Refusal::Never(begun))) => return refused(caller, begun),
+    let turn = match blocking(move || order.begin(shared.store(), &shared.blobs, range, room)).await?? {
+        Ok(turn) => turn,
+        Err(Refused::IsThere(bytes)) => return Ok(stored(&digest, bytes)),
+        Err(Refused::At(offset)) => return Ok(wrong_offset(offset)),
+        Err(Refused::IsWhole) => return Err(Problem::busy("all of it has come, and is looked at")),
+        Err(Refused::Never(begun)) => return refused(caller, begun),
     };
     // Whoever sends may go at any time: what has come is kept all the same, and what is whole is stored.
     let (app, caller) = (Arc::clone(app), Arc::clone(caller));
     let received = tokio::spawn(async move { receive(&app, &caller, &turn, body, (digest, range)).await });
     received.await.map_err(|error| Problem::internal(&error.to_string()))?
-}
-
-/// Why a part is not taken.
-enum Refusal {
-    /// Its content cannot be gone on with there.
-    Now(Refused),
-    /// Its content may not come.
-    Never(Begun),
 }
 
 /// A part is about to come. An error is that of a content which is there already: so many bytes.
@@ -386,23 +436,19 @@ pub(super) async fn missing(app: &App, caller: &Caller, digest: Digest, problem:
 
 /// Gives up a content of which parts have come. Returns whether there was one.
 pub(super) async fn give_up(app: &App, tenant: TenantId, digest: Digest) -> Result<bool, Problem> {
-    let (shared, all) = (Arc::clone(&app.shared), app.uploads.clone());
+    let (order, shared) = (app.uploads.order((tenant, digest)).await, Arc::clone(&app.shared));
     // In one go, as above.
-    let given_up = blocking(move || {
-        let was_coming = shared.store().write(move |rows| uploads::remove(rows, tenant, &digest));
-        let was_coming = was_coming.map_err(|error| Problem::store(&error))?;
-        if was_coming {
-            all.stop((tenant, digest), &*shared.blobs).map_err(|error| Problem::io(&error))?;
-        }
-        Ok(was_coming)
-    });
-    given_up.await?
+    blocking(move || order.give_up(shared.store(), &*shared.blobs)).await?
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
     use crate::blobs::LocalBlobs;
+    use crate::store::access;
+    use crate::tenant::Quotas;
 
     #[test]
     fn a_part_says_where_it_belongs() {
@@ -447,36 +493,115 @@ mod tests {
         let blobs = LocalBlobs::new(place.path());
         let (uploads, digest) = (Uploads::default(), Digest::of(b"whole"));
         let key = (TenantId(1), digest);
-        let take = |from| uploads.take(key, &blobs, from).expect("the disk is there");
+        let take = async |from| {
+            let range = Range { from, to: 5, all: 5 };
+            uploads.order(key).await.take(&blobs, range).expect("the disk is there")
+        };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         runtime.block_on(async {
-            let first = take(0).expect("nobody was there");
+            let first = take(0).await.expect("nobody was there");
             assert_eq!(first.write(b"wh".to_vec()).await.ok(), Some(2));
-            assert_eq!(take(3).map(drop), Err(Refused::At(2)));
+            assert_eq!(take(3).await.map(drop), Err(Refused::At(2)));
             assert_eq!(first.write(b"o".to_vec()).await.ok(), Some(3), "who asks at the wrong place disturbs nobody");
-            let second = take(3).expect("that is where it goes on");
+            let second = take(3).await.expect("that is where it goes on");
             assert!(first.write(b"x".to_vec()).await.is_err() && first.whole().await.is_err());
             drop(first);
             assert_eq!(second.write(b"le".to_vec()).await.ok(), Some(5));
             let blob = second.whole().await.expect("all of it");
             assert_eq!(blob.digest(), digest);
-            assert_eq!(take(0).map(drop), Err(Refused::IsWhole));
+            assert!(uploads.order(key).await.held.now().is_whole);
             drop(blob);
             drop(second);
             // From the beginning nothing of what was before is there.
-            let third = take(0).expect("nobody is there");
+            let third = take(0).await.expect("nobody is there");
             assert_eq!(third.write(b"w".to_vec()).await.ok(), Some(1));
-            let fourth = take(0).expect("from the beginning");
+            let fourth = take(0).await.expect("from the beginning");
             assert_eq!(fourth.write(b"wh".to_vec()).await.ok(), Some(2));
             assert!(third.write(b"h".to_vec()).await.is_err());
             // Who is stopped adds nothing, and what had come is gone.
-            uploads.stop(key, &blobs).expect("the disk is there");
+            uploads.order(key).await.stop(&blobs).expect("the disk is there");
             assert!(fourth.write(b"o".to_vec()).await.is_err());
             assert_eq!(blobs.part_so_far(key.0, &digest).expect("readable"), None);
-            let fifth = take(0).expect("from the beginning");
+            let fifth = take(0).await.expect("from the beginning");
             assert_eq!(fifth.write(b"wh".to_vec()).await.ok(), Some(2));
         });
         assert!(lock(&uploads.0).is_empty(), "nobody is left");
         assert_eq!(blobs.part_so_far(key.0, &digest).expect("readable").expect("there").0, 2);
+    }
+
+    /// Times that two are let loose on one upload: where the row is written and the turn taken one after the other, a few of these
+    /// are enough for them to come between.
+    const ATTEMPTS: u8 = 60;
+
+    /// Does two things at once, each on a thread of its own.
+    fn at_once<A: Future + Send, B: Future + Send>(one: A, other: B) -> (A::Output, B::Output)
+    where
+        A::Output: Send,
+        B::Output: Send,
+    {
+        fn run<F: Future>(begin: &Barrier, work: F) -> F::Output {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            begin.wait();
+            runtime.block_on(work)
+        }
+        let begin = Barrier::new(2);
+        std::thread::scope(|scope| {
+            let one = scope.spawn(|| run(&begin, one));
+            let other = run(&begin, other);
+            (one.join().expect("it ends"), other)
+        })
+    }
+
+    #[test]
+    fn no_more_lies_there_than_counts_whoever_comes_at_once() {
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let tenant = store.write(|rows| access::add(rows, "anna", 1, &Quotas::default()));
+        let tenant = tenant.expect("written").expect("a new one").id;
+        let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(place.path()));
+        let uploads = Uploads::default();
+        let send = async |key: Key, bytes: &[u8]| {
+            let all = bytes.len() as u64;
+            // One is missing, so that all of it stays as it is.
+            let range = Range { from: 0, to: all, all: all + 1 };
+            let begun = uploads.order(key).await.begin(&store, &blobs, range, 1000);
+            match begun.expect("the disk is there") {
+                Ok(turn) => turn.write(bytes.to_vec()).await.is_ok(),
+                Err(refused) => panic!("{refused:?}"),
+            }
+        };
+        let give_up = async |key: Key| uploads.order(key).await.give_up(&store, &*blobs).expect("the disk is there");
+        let there = |key: Key| {
+            let row = store.read(|rows| uploads::find(rows, key.0, &key.1)).expect("read");
+            (blobs.part_so_far(key.0, &key.1).expect("readable").map(|(bytes, _)| bytes), row)
+        };
+        for attempt in 0..ATTEMPTS {
+            let key = (tenant, Digest::of(&[attempt]));
+            at_once(send(key, b"much more than that"), send(key, b"x"));
+            let (far, row) = there(key);
+            assert!(far < row, "{far:?} of {row:?} lie there");
+            let (_, was_there) = at_once(send(key, b"much more than that"), give_up(key));
+            let (far, row) = there(key);
+            assert!(
+                was_there && far.is_none_or(|far| row.is_some_and(|row| far < row)),
+                "{far:?} of {row:?} lie there"
+            );
+            let _ = at_once(give_up(key), async {});
+        }
+    }
+
+    #[test]
+    fn no_more_is_written_than_counts() {
+        let place = tempfile::tempdir().expect("a folder");
+        let blobs = LocalBlobs::new(place.path());
+        let (uploads, key) = (Uploads::default(), (TenantId(1), Digest::of(b"whole")));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(async {
+            let range = Range { from: 0, to: 2, all: 2 };
+            let turn = uploads.order(key).await.take(&blobs, range).expect("the disk is there").expect("the first");
+            assert_eq!(turn.write(b"w".to_vec()).await.ok(), Some(1));
+            assert!(turn.write(b"ho".to_vec()).await.is_err());
+            assert_eq!(turn.write(b"h".to_vec()).await.ok(), Some(2));
+        });
     }
 }
