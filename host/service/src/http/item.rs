@@ -1,17 +1,15 @@
 //! What is told of one item of a job alone: its line among those that failed, and what was said in the log while it was run.
 
 use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read};
+use std::ops::ControlFlow;
 
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::Problem;
+use super::looks::Look;
 use crate::store::jobs::JobRow;
-
-/// Longest line of a failed item that is looked at; what is longer is none of ours.
-const LINE_BYTES: u64 = 1 << 20;
 
 /// Which item is asked about; all of them when nothing is said.
 #[derive(Clone, Debug, Default, Deserialize, IntoParams)]
@@ -61,34 +59,27 @@ impl OfItem {
     }
 }
 
-/// The line of a failed item, and where it begins, among the lines of all that failed.
-pub(super) fn failed(lines: impl Read, item: &Item) -> io::Result<Option<(Vec<u8>, Place)>> {
-    let mut lines = BufReader::new(lines);
-    loop {
-        let mut line = Vec::new();
-        if lines.by_ref().take(LINE_BYTES).read_until(b'\n', &mut line)? == 0 {
-            return Ok(None);
-        }
-        // One that is being written is told when it is whole.
-        let Ok(told) = serde_json::from_slice::<Value>(&line) else { continue };
-        // What has no bytes is found by its row.
-        let place = || {
-            let offset = told["offset"].as_u64().or(told["row"].as_u64())?;
-            Some(Place { source: told["source"].as_str()?.to_owned(), offset })
-        };
-        let is_it = match item {
-            Item::Number(number) => told["item"].as_u64() == Some(*number),
-            Item::At(at) => place().as_ref() == Some(at),
-        };
-        if let Some(place) = place().filter(|_| is_it) {
-            return Ok(Some((line, place)));
-        }
-    }
+/// Where a failed item begins, when a line is about it.
+pub(super) fn found(item: &Item, line: &[u8]) -> Option<Place> {
+    // One that is being written is told when it is whole.
+    let told: Value = serde_json::from_slice(line).ok()?;
+    // What has no bytes is found by its row.
+    let offset = told["offset"].as_u64().or(told["row"].as_u64())?;
+    let place = Place { source: told["source"].as_str()?.to_owned(), offset };
+    let is_it = match item {
+        Item::Number(number) => told["item"].as_u64() == Some(*number),
+        Item::At(at) => place == *at,
+    };
+    is_it.then_some(place)
 }
 
-/// The same in a file, if there is one.
-pub(super) fn failed_in(file: Option<File>, item: &Item) -> io::Result<Option<(Vec<u8>, Place)>> {
-    file.map_or(Ok(None), |file| failed(file, item))
+/// The line of a failed item, and where it begins, among the lines of all that failed.
+pub(super) async fn failed(look: &Look, lines: File, item: Item) -> Result<Option<(Vec<u8>, Place)>, Problem> {
+    let looked = look.lines(lines, (item, None), |(item, its), line| {
+        *its = found(item, line).map(|place| (line.to_vec(), place));
+        if its.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    Ok(looked.await?.1)
 }
 
 /// What was said in a log while an item was run: the lines that name its place, each with those that go on with it.
@@ -124,13 +115,11 @@ mod tests {
     fn a_failed_item_is_found_by_its_number_and_by_its_place() {
         let lines = "{\"item\": 1, \"source\": \"a\", \"offset\": 4}\n{\"item\": 12, \"source\": \"b\", \"offset\": 4}\n\
                      {\"item\": null, \"source\": \"p.png\", \"offset\": null, \"row\": 64}\n{\"item\": 2, \"sou";
-        let found = |item: &Item| failed(lines.as_bytes(), item).expect("read").map(|(_, place)| place);
+        let found = |item: &Item| lines.split_inclusive('\n').find_map(|line| found(item, line.as_bytes()));
         assert_eq!(found(&Item::Number(12)), Some(at("b", 4)));
         assert_eq!(found(&Item::Number(2)), None, "it is not whole");
         assert_eq!(found(&Item::At(at("a", 4))), Some(at("a", 4)));
         assert_eq!(found(&Item::At(at("p.png", 64))), Some(at("p.png", 64)));
         assert_eq!(found(&Item::At(at("p.png", 4))), None);
-        let (line, _) = failed(lines.as_bytes(), &Item::Number(1)).expect("read").expect("there");
-        assert_eq!(line, lines.lines().next().map(|first| format!("{first}\n")).expect("one").into_bytes());
     }
 }

@@ -1,7 +1,7 @@
 //! The service over HTTP: what is asked for is checked, kept, and answered.
 //!
 //! * [`server`] has the connections: how many, how slow, how long; [`tls`] makes them secret; [`guard`] is what every request
-//!   passes, [`metrics`] what is counted of it, [`process`] what the server itself takes, [`turns`] who has how much done at a time.
+//!   passes, [`metrics`] what is counted of it, [`process`] what the server itself takes, [`turns`] who has how much done at a time, [`looks`] who has how much looked through.
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`mod@reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
@@ -27,6 +27,7 @@ mod invoke;
 mod item;
 mod jobs;
 mod kernels;
+mod looks;
 mod metrics;
 mod openapi;
 mod operator;
@@ -154,6 +155,7 @@ pub struct App {
     checks: turns::Turns,
     submissions: turns::Turns,
     pulls: turns::Turns,
+    looks: looks::Looks,
 }
 
 impl App {
@@ -190,6 +192,7 @@ impl App {
             checks: turns::Turns::of_kernels(),
             submissions: turns::Turns::of_jobs(),
             pulls: turns::Turns::of_pulls(),
+            looks: looks::Looks::default(),
         }
     }
 

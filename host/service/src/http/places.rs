@@ -2,7 +2,8 @@
 //!
 //! Only a result that is lines says that by itself: one line for each item that did not fail. Whether it is that is seen by counting.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::fs::File;
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -10,14 +11,12 @@ use axum::http::StatusCode;
 use serde_json::Value;
 
 use super::dry_run::merge_of;
+use super::looks::{Look, PART};
 use super::{App, Problem, blocking};
 use crate::blobs::Digest;
 use crate::store::jobs::JobRow;
 use crate::store::kernels;
 use crate::tenant::Caller;
-
-/// Bytes that are looked at at a time: whoever asked may have gone meanwhile.
-const PART: usize = 256 << 10;
 
 /// Ends of lines that are counted, and where one of them is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,9 +69,10 @@ pub(super) async fn place(
     let (Some(items), failed) = (job.conclusion.items, job.conclusion.failed.unwrap_or(0)) else {
         return Err(no_places("how many there are is not known"));
     };
-    let before = if failed == 0 { 0 } else { failed_before(app, caller, job, from).await? };
+    let look = app.looks.begin(tenant).await;
+    let before = if failed == 0 { 0 } else { failed_before(app, caller, &look, job, from).await? };
     let header = u64::from(job.spec.parameters.keep_header);
-    let lines = count(app, caller, result, from.saturating_sub(before) + header).await?;
+    let lines = count(app, caller, &look, result, from.saturating_sub(before) + header).await?;
     if lines.ended != items.saturating_sub(failed) + header {
         return Err(no_places("there are more or fewer lines than items"));
     }
@@ -84,46 +84,46 @@ pub(super) async fn place(
 }
 
 /// How many items before this one failed.
-async fn failed_before(app: &App, caller: &Caller, job: &JobRow, from: u64) -> Result<u64, Problem> {
+async fn failed_before(app: &App, caller: &Caller, look: &Look, job: &JobRow, from: u64) -> Result<u64, Problem> {
     let Some(failures) = job.conclusion.failures else {
         return Err(no_places("which items failed is not known any more"));
     };
-    let (blobs, tenant) = (Arc::clone(&app.shared.blobs), caller.tenant.id);
-    let counted = blocking(move || {
-        let file = blobs.open(tenant, &failures)?.ok_or(io::ErrorKind::NotFound)?;
-        let mut before = Some(0);
-        for line in BufReader::new(file).lines() {
-            let told: Value = serde_json::from_str(&line?).unwrap_or_default();
-            let is_before = told["item"].as_u64().map(|item| u64::from(item < from));
-            before = before.zip(is_before).map(|(before, is_before)| before + is_before);
-        }
-        Ok::<_, io::Error>(before)
+    let file = open(app, caller, &failures).await?;
+    let counted = look.lines(file, (from, Some(0)), |(from, before), line| {
+        let told: Value = serde_json::from_slice(line).unwrap_or_default();
+        let is_before = told["item"].as_u64().map(|item| u64::from(item < *from));
+        *before = before.zip(is_before).map(|(before, is_before)| before + is_before);
+        if before.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
-    let counted = counted.await?.map_err(|error| Problem::internal(&error.to_string()))?;
-    counted.ok_or_else(|| no_places("which items failed is not known"))
+    counted.await?.1.ok_or_else(|| no_places("which items failed is not known"))
 }
 
 /// Looks at all of a result for the beginning of a line.
-async fn count(app: &App, caller: &Caller, result: &Digest, wanted: u64) -> Result<Lines, Problem> {
-    let (blobs, tenant, digest) = (Arc::clone(&app.shared.blobs), caller.tenant.id, *result);
-    let internal = |error: io::Error| Problem::internal(&error.to_string());
-    let opened = blocking(move || blobs.open(tenant, &digest)).await?.map_err(internal)?;
-    let file = Arc::new(opened.ok_or_else(|| Problem::not_found("result"))?);
+async fn count(app: &App, caller: &Caller, look: &Look, result: &Digest, wanted: u64) -> Result<Lines, Problem> {
+    let file = Arc::new(open(app, caller, result).await?);
     let mut lines = Lines::default();
     loop {
-        let (file, at) = (Arc::clone(&file), lines.bytes);
-        let part = blocking(move || {
+        let (file, mut more) = (Arc::clone(&file), lines);
+        let part = look.part(move || {
             let mut part = vec![0; PART];
-            let read = file.read_at(&mut part, at)?;
-            part.truncate(read);
-            Ok::<_, io::Error>(part)
+            let read = file.read_at(&mut part, more.bytes)?;
+            more.count(&part[..read], wanted);
+            Ok((more, read == 0))
         });
-        let part = part.await?.map_err(internal)?;
-        lines.count(&part, wanted);
-        if part.is_empty() {
-            return Ok(lines);
+        let (counted, is_all) = part.await?;
+        if is_all {
+            return Ok(counted);
         }
+        lines = counted;
     }
+}
+
+/// Something that came of the job.
+async fn open(app: &App, caller: &Caller, digest: &Digest) -> Result<File, Problem> {
+    let (blobs, tenant, digest) = (Arc::clone(&app.shared.blobs), caller.tenant.id, *digest);
+    let opened = blocking(move || blobs.open(tenant, &digest)).await?;
+    let opened = opened.map_err(|error| Problem::internal(&error.to_string()))?;
+    opened.ok_or_else(|| Problem::not_found("result"))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use utoipa::IntoParams;
 use super::guard::need;
 use super::item::{self, Item, OfItem, Place};
 use super::jobs::{Who, find, id};
+use super::looks::Look;
 use super::stream::{Gone, Parts, stream};
 use super::submit::{content_type, name_job};
 use super::view::folder;
@@ -222,7 +223,8 @@ pub(super) async fn failures(
     let mut response = match (job.conclusion.failures, of) {
         (None, _) if job.is_gone => return Err(gone()),
         (_, Some(item)) => {
-            let line = failed(&app, &caller, &job, item).await?.map_or_else(Vec::new, |(line, _)| line);
+            let look = app.looks.begin(caller.tenant.id).await;
+            let line = failed(&app, &caller, &look, &job, item).await?.map_or_else(Vec::new, |(line, _)| line);
             whole(line, LINES)
         }
         (Some(failures), None) => blobs::send(&app, &caller, &headers, &failures, LINES).await?,
@@ -247,18 +249,24 @@ pub(super) async fn failures(
 }
 
 /// The line of an item that failed, and where it begins.
-async fn failed(app: &App, caller: &Caller, job: &JobRow, item: Item) -> Result<Option<(Vec<u8>, Place)>, Problem> {
+async fn failed(
+    app: &App,
+    caller: &Caller,
+    look: &Look,
+    job: &JobRow,
+    item: Item,
+) -> Result<Option<(Vec<u8>, Place)>, Problem> {
     let (blobs, tenant, kept) = (Arc::clone(&app.shared.blobs), caller.tenant.id, job.conclusion.failures);
     let (folder, is_over) = (folder(app, job), job.state.is_over());
-    let found = blocking(move || {
-        let file = match kept {
-            Some(digest) => blobs.open(tenant, &digest)?,
-            None if is_over => None,
-            None => folder.failures_so_far(),
-        };
-        item::failed_in(file, &item)
+    let lines = blocking(move || match kept {
+        Some(digest) => blobs.open(tenant, &digest),
+        None if is_over => Ok(None),
+        None => Ok(folder.failures_so_far()),
     });
-    found.await?.map_err(|error| Problem::internal(&error.to_string()))
+    match lines.await?.map_err(|error| Problem::internal(&error.to_string()))? {
+        Some(lines) => item::failed(look, lines, item).await,
+        None => Ok(None),
+    }
 }
 
 /// What the kernel and its run said; of a job that runs, what they have said so far. Of one item alone when one is named: what the
@@ -280,16 +288,18 @@ pub(super) async fn log(
         (Some(log), None) => blobs::send(&app, &caller, &headers, &log, TEXT).await?,
         (_, None) => whole(text(&app, &caller, &job).await?, TEXT),
         (_, Some(item)) => {
+            let look = app.looks.begin(caller.tenant.id).await;
             let place = match item {
                 Item::At(place) => place,
                 // A log names places, and no numbers: those that a failed item has say where it began.
-                Item::Number(_) => match failed(&app, &caller, &job, item).await? {
+                Item::Number(_) => match failed(&app, &caller, &look, &job, item).await? {
                     Some((_, place)) => place,
                     None => return Err(Problem::not_found("failed item; name others by offset and source")),
                 },
             };
             let text = text(&app, &caller, &job).await?;
-            whole(item::said(&String::from_utf8_lossy(&text), &place).into_bytes(), TEXT)
+            let said = look.part(move || Ok(item::said(&String::from_utf8_lossy(&text), &place)));
+            whole(said.await?.into_bytes(), TEXT)
         }
     };
     name_job(&mut response, &job);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -124,20 +125,38 @@ async fn cuts(app: &App, caller: &Caller, job: &JobRow) -> Result<Cuts, Problem>
     let Some(digest) = job.conclusion.failures else {
         return Err(cannot(if job.is_gone { "what came of the job has gone" } else { "none has failed" }));
     };
-    let (blobs, tenant, spec) = (Arc::clone(&app.shared.blobs), caller.tenant.id, job.spec.clone());
-    let read = blocking(move || {
-        let file = blobs.open(tenant, &digest)?.ok_or(std::io::ErrorKind::NotFound)?;
-        Ok::<_, std::io::Error>(sort(BufReader::new(file), &spec))
-    });
-    read.await?.map_err(|error| Problem::internal(&error.to_string()))?.map_err(cannot)
+    let (blobs, tenant) = (Arc::clone(&app.shared.blobs), caller.tenant.id);
+    let internal = |error: std::io::Error| Problem::internal(&error.to_string());
+    let opened = blocking(move || blobs.open(tenant, &digest)).await?.map_err(internal)?;
+    let lines = opened.ok_or_else(|| internal(std::io::ErrorKind::NotFound.into()))?;
+    let look = app.looks.begin(tenant).await;
+    let sorting = look.lines(lines, Sorting::of(job.spec.clone()), Sorting::see).await?;
+    look.part(move || Ok(sorting.done())).await?.map_err(cannot)
 }
 
-fn sort(lines: impl std::io::BufRead, spec: &JobSpec) -> Result<Cuts, &'static str> {
-    let mut cuts = Cuts::new();
-    let mut count = 0;
-    for line in lines.lines() {
-        let failed: Option<Failed> = line.ok().and_then(|line| serde_json::from_str(&line).ok());
-        let failed = failed.ok_or("the lines about them cannot be read")?;
+/// Parts of inputs that are being found in the lines about what failed.
+struct Sorting {
+    spec: JobSpec,
+    cuts: Cuts,
+    count: usize,
+    /// Why they cannot be.
+    wrong: Option<&'static str>,
+}
+
+impl Sorting {
+    fn of(spec: JobSpec) -> Self {
+        Self { spec, cuts: Cuts::new(), count: 0, wrong: None }
+    }
+
+    /// Looks at one more line, unless something is wrong.
+    fn see(&mut self, line: &[u8]) -> ControlFlow<()> {
+        self.wrong = self.add(line).err();
+        if self.wrong.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn add(&mut self, line: &[u8]) -> Result<(), &'static str> {
+        let spec = &self.spec;
+        let failed: Failed = serde_json::from_slice(line).map_err(|_| "the lines about them cannot be read")?;
         let mut named = spec.inputs.iter().enumerate().filter(|(_, input)| input.name == failed.source);
         let (number, first) = named.next().ok_or("one is in no input of the job")?;
         if named.any(|(_, other)| (other.blob, other.range) != (first.blob, first.range)) {
@@ -146,17 +165,26 @@ fn sort(lines: impl std::io::BufRead, spec: &JobSpec) -> Result<Cuts, &'static s
         // Of a picture that was cut into strips all is run again.
         let (offset, length) = failed.offset.zip(failed.length).unwrap_or((0, u64::MAX));
         let is_line = failed.line.is_some() || spec.parameters.split.as_deref() == Some("lines");
-        count += 1;
-        if count > MOST_ITEMS {
+        self.count += 1;
+        if self.count > MOST_ITEMS {
             return Err("there are too many");
         }
-        cuts.entry(number).or_default().push(Cut { offset, length, is_line });
+        self.cuts.entry(number).or_default().push(Cut { offset, length, is_line });
+        Ok(())
     }
-    for cuts in cuts.values_mut() {
-        cuts.sort_unstable();
-        cuts.dedup();
+
+    /// All lines were seen.
+    fn done(mut self) -> Result<Cuts, &'static str> {
+        for cuts in self.cuts.values_mut() {
+            cuts.sort_unstable();
+            cuts.dedup();
+        }
+        match self.wrong {
+            Some(wrong) => Err(wrong),
+            None if self.cuts.is_empty() => Err("none has failed"),
+            None => Ok(self.cuts),
+        }
     }
-    if cuts.is_empty() { Err("none has failed") } else { Ok(cuts) }
 }
 
 /// Hands on parts of a part of a file, one behind the other; before them its first line when that is no item.
@@ -223,6 +251,12 @@ mod tests {
         }
     }
 
+    fn sort(lines: &str, spec: &JobSpec) -> Result<Cuts, &'static str> {
+        let mut sorting = Sorting::of(spec.clone());
+        let _ = lines.split_inclusive('\n').try_for_each(|line| sorting.see(line.as_bytes()));
+        sorting.done()
+    }
+
     #[test]
     fn what_failed_is_found_in_the_lines_about_it() {
         let lines = [
@@ -230,17 +264,17 @@ mod tests {
             r#"{"source": "b", "offset": 4, "length": 2, "line": null}"#,
             r#"{"source": "a", "offset": null, "length": null, "line": null}"#,
         ];
-        let cuts = sort(lines.join("\n").as_bytes(), &spec()).expect("all can be");
+        let cuts = sort(&lines.join("\n"), &spec()).expect("all can be");
         let cut = |offset, length, is_line| Cut { offset, length, is_line };
         assert_eq!(cuts[&0], [cut(0, u64::MAX, false)]);
         assert_eq!(cuts[&1], [cut(4, 2, false), cut(9, 2, true)]);
         for wrong in ["", "x", r#"{"source": "../a", "offset": 0, "length": 1}"#] {
-            sort(wrong.as_bytes(), &spec()).expect_err(wrong);
+            sort(wrong, &spec()).expect_err(wrong);
         }
         let mut twins = spec();
         twins.inputs[1].name = "a".into();
-        sort(lines[2].as_bytes(), &twins).expect("both are the same");
+        sort(lines[2], &twins).expect("both are the same");
         twins.inputs[1].blob = Digest::of(b"other");
-        sort(lines[2].as_bytes(), &twins).expect_err("either may be meant");
+        sort(lines[2], &twins).expect_err("either may be meant");
     }
 }

@@ -38,6 +38,11 @@ impl Turns {
         Self::new(8, 1)
     }
 
+    /// Questions about what jobs have left: one of each tenant at a time. How many at a time for all is said by the part.
+    pub(super) fn of_looks() -> Self {
+        Self::new(Semaphore::MAX_PERMITS, 1)
+    }
+
     fn new(all: usize, of_each: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(all)), of_each, own: Mutex::default() }
     }
