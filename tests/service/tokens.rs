@@ -77,6 +77,46 @@ fn a_token_makes_tokens_that_are_no_better_and_ends_them() {
     server.end(Signal::TERM).code(0);
 }
 
+/// What is good for more, from more places or for longer is not ended by one that could not have made it.
+#[test]
+fn a_token_ends_none_that_is_better() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 100000");
+    let token = |scopes: &[&str], networks: &[&str], seconds: u64| {
+        made(&anna, &json!({ "scopes": scopes, "networks": networks, "expires_in": seconds })).0
+    };
+    let end = |client: &Client, token: &Client| {
+        client.send("DELETE", &format!("/v1/tokens/{}", &token.token[3..13]), "", b"")
+    };
+    let admin = ["tokens:admin", "jobs:read"];
+    let small = token(&admin, &["127.0.0.0/8", "fd00::/8"], 1000);
+    let wider = token(&["jobs:read"], &["127.0.0.0/7"], 100);
+    let elsewhere = token(&["jobs:read"], &["127.0.0.1", "10.0.0.0/8"], 100);
+    let (same, _) = made(&small, &json!({ "scopes": ["jobs:read"] }));
+    let everywhere = token(&["jobs:read"], &[], 100);
+    for wide in [&wider, &elsewhere, &everywhere] {
+        assert_eq!(end(&small, wide).is(403).code(), "network-beyond");
+    }
+    let longer = token(&["jobs:read"], &["127.0.0.1"], 2000);
+    assert_eq!(end(&small, &longer).is(403).code(), "expiry-beyond");
+    let for_ever = made(&anna, &json!({ "scopes": ["jobs:read"], "networks": ["127.0.0.1"] })).0;
+    assert_eq!(end(&small, &for_ever).is(403).code(), "expiry-beyond");
+    let better = token(&["jobs:read", "jobs:write"], &["127.0.0.1"], 100);
+    assert_eq!(end(&small, &better).is(403).code(), "scope-missing");
+    for still in [&wider, &everywhere, &longer, &for_ever, &better, &anna] {
+        still.get("/v1/jobs").is(200);
+    }
+    // What is no better is ended by it, and so is it itself; and those that are better end all of them.
+    end(&small, &same).is(204);
+    end(&small, &token(&["jobs:read"], &["127.0.0.1", "fd00::/16"], 100)).is(204);
+    end(&small, &small).is(204);
+    for one in [&wider, &elsewhere, &everywhere, &longer, &for_ever, &better, &anna] {
+        end(&anna, one).is(204);
+    }
+    server.end(Signal::TERM).code(0);
+}
+
 #[test]
 fn there_are_never_too_many_tokens() {
     let place = Place::new();

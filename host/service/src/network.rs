@@ -98,11 +98,20 @@ impl Networks {
         if asked.0.is_empty() {
             return Ok(self.clone());
         }
-        let is_beyond = |network: &&Network| !self.0.is_empty() && !self.0.iter().any(|own| own.covers(**network));
-        match asked.0.iter().find(is_beyond) {
+        match asked.0.iter().find(|network| !self.has(**network)) {
             Some(beyond) => Err(*beyond),
             None => Ok(asked),
         }
+    }
+
+    /// Whether what is good in other networks, or everywhere when there is none, is good nowhere else than what is good in these.
+    #[must_use]
+    pub fn cover(&self, other: &Self) -> bool {
+        self.0.is_empty() || (!other.0.is_empty() && other.0.iter().all(|network| self.has(*network)))
+    }
+
+    fn has(&self, network: Network) -> bool {
+        self.0.is_empty() || self.0.iter().any(|own| own.covers(network))
     }
 }
 
@@ -170,7 +179,10 @@ mod tests {
             ("192.0.2.0/24", "192.0.2.0/24"),
         ] {
             assert_eq!(own.narrow(networks(asked)), Err(beyond.parse().expect("a network")), "{asked}");
+            assert!(!own.cover(&networks(asked)), "{asked}");
         }
+        assert!(own.cover(&own) && own.cover(&networks("10.1.2.3")));
+        assert!(!own.cover(&networks("")) && networks("").cover(&own) && networks("").cover(&networks("")));
         assert_eq!(networks("").narrow(networks("::/0")), Ok(networks("::/0")));
         assert_eq!(networks("0.0.0.0/0").narrow(networks("8.8.8.8")), Ok(networks("8.8.8.8")));
     }

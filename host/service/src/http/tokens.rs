@@ -167,7 +167,23 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, Json(Created { view: view(&kept, &caller), token: token.reveal() })))
 }
 
-/// Ends a token, at once. It may be the one that asks; one that is good for more than that cannot be ended by it.
+/// Says what a token is good for that another one is not: the same is compared as when that one makes a token.
+fn no_more(token: &KeptToken, own: &KeptToken) -> Result<(), Problem> {
+    if let Some(scope) = token.scopes.beyond(own.scopes) {
+        return Err(Problem::lacks(scope.name()));
+    }
+    let beyond = |code, text: &str| Err(Problem::new(StatusCode::FORBIDDEN, code, text));
+    if !own.networks.cover(&token.networks) {
+        return beyond("network-beyond", "the token is good from more places than the one that asks");
+    }
+    if own.expires.is_some_and(|own| token.expires.is_none_or(|at| at > own)) {
+        return beyond("expiry-beyond", "the token is good for longer than the one that asks");
+    }
+    Ok(())
+}
+
+/// Ends a token, at once. It may be the one that asks; one that is good for more than that, from more places or for longer, cannot be
+/// ended by it.
 #[utoipa::path(delete, path = "/v1/tokens/{key}", params(("key" = String, Path)), responses((status = 204, description = "It is good for nothing any more")))]
 pub(super) async fn revoke(
     State(app): State<Arc<App>>,
@@ -177,8 +193,9 @@ pub(super) async fn revoke(
     need(&caller, Scope::TokensAdmin)?;
     let tokens = app.shared.directory.tokens(caller.tenant.id);
     let token = tokens.iter().find(|token| token.key == key).ok_or_else(|| Problem::not_found("token"))?;
-    if let Some(scope) = token.scopes.beyond(caller.scopes) {
-        return Err(Problem::lacks(scope.name()));
+    if key != caller.key {
+        let own = tokens.iter().find(|token| token.key == caller.key).ok_or_else(Problem::denied)?;
+        no_more(token, own)?;
     }
     let (tenant, act) = (caller.tenant.id, act(&caller, "token.revoke", &key));
     let was_good = app.write(move |rows| {
