@@ -181,6 +181,8 @@ fn what_is_inside_is_told_nothing() {
         "https://name:password@example.org/",
         "file:///etc/passwd",
         "gopher://127.0.0.1/",
+        "https://example.org:99999/",
+        "https://example.org:0/",
     ] {
         let refused = anna.post("/v1/webhooks", json!({ "url": inside }).to_string()).is(422);
         assert_eq!(refused.code(), "bad-target", "{inside}");
@@ -236,6 +238,7 @@ fn a_job_names_who_is_told_of_its_end() {
     for (callback, status, code) in [
         (json!({ "url": "https://127.0.0.1/", "secret": "whsec_eA==" }), 422, "bad-secret"),
         (json!({ "url": "http://10.0.0.1/", "secret": secret }), 422, "bad-target"),
+        (json!({ "url": "https://127.0.0.1:99999/", "secret": secret }), 422, "bad-target"),
         (json!({ "url": url }), 400, "bad-request"),
     ] {
         let job = json!({ "kernel": "primes", "input": { "text": "" }, "callback": callback });

@@ -33,6 +33,10 @@ fn each_job_and_each_call_has_one_of_them() {
     ] {
         assert_eq!(name(&anna, &json!({ "digest": old, "weights": weights })).is(422).code(), code, "{weights}");
     }
+    // Which of the two is meant nobody can tell; and a name that is refused means nothing.
+    let twice = format!(r#"{{"digest":"{old}","weights":{{"{new}":0.5,"{new}":0.6}}}}"#);
+    assert_eq!(anna.send("PUT", "/v1/aliases/k", "", twice.as_bytes()).is(400).code(), "bad-request");
+    anna.get("/v1/aliases/k").is(404);
     let unknown = format!("blake3:{}", "0".repeat(64));
     name(&anna, &json!({ "digest": old, "weights": { unknown: 0.5 } })).is(404);
     name(&anna, &json!({ "digest": old, "weights": { "new": 0.5 } })).is(400);

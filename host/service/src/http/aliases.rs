@@ -1,6 +1,7 @@
 //! `/v1/aliases`: names of kernels. Each change counts up a version, by which a race is noticed (`ETag`, `If-Match`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,7 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::{Extension, Json};
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::guard::need;
@@ -32,9 +34,32 @@ pub(super) struct Meaning {
     digest: ContentName,
     /// Other kernels that it is to mean now and then, by their digests: how often, from 0 to 1, all together at most 1. Each job and
     /// each call has one of them.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "each_once")]
     #[schema(value_type = BTreeMap<String, f64>)]
     weights: BTreeMap<ContentName, f64>,
+}
+
+/// Weights of which none is said twice: which of the two is meant nobody can tell.
+fn each_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<ContentName, f64>, D::Error> {
+    struct EachOnce;
+    impl<'de> Visitor<'de> for EachOnce {
+        type Value = BTreeMap<ContentName, f64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("weights by the digests of kernels")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut said: A) -> Result<Self::Value, A::Error> {
+            let mut weights = BTreeMap::new();
+            while let Some((name, weight)) = said.next_entry()? {
+                if weights.insert(name, weight).is_some() {
+                    return Err(serde::de::Error::custom(WeightsError::Twice));
+                }
+            }
+            Ok(weights)
+        }
+    }
+    deserializer.deserialize_map(EachOnce)
 }
 
 impl Meaning {

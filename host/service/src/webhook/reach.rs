@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::Uri;
+use axum::http::uri::Authority;
 
 use crate::network::Networks;
 
@@ -46,7 +47,7 @@ impl Networks {
             _ => return Err(Target::Unreadable),
         };
         let authority = uri.authority().ok_or(Target::Unreadable)?;
-        if authority.as_str().contains('@') || authority.host().is_empty() {
+        if authority.as_str().contains('@') || authority.host().is_empty() || !has_port(authority) {
             return Err(Target::Unreadable);
         }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
@@ -59,6 +60,12 @@ impl Networks {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Whether a place has a port that there is, or names none.
+fn has_port(authority: &Authority) -> bool {
+    let behind = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    matches!(behind, "" | ":") || authority.port_u16().is_some_and(|port| port != 0)
 }
 
 /// Whether an address is one of the whole Internet, by the registries of addresses with a special purpose (RFC 6890).
@@ -136,7 +143,7 @@ mod tests {
         ] {
             assert_eq!(networks("").check(url), Err(Target::Inside), "{url}");
         }
-        for url in ["https://example.org/x?y=z", "https://8.8.8.8/", "https://[2606:4700::1111]:8443/"] {
+        for url in ["https://example.org/x?y=z", "https://8.8.8.8:65535/", "https://[2606:4700::1111]:8443/"] {
             assert_eq!(networks("").check(url), Ok(()), "{url}");
         }
     }
@@ -154,6 +161,13 @@ mod tests {
             "https://example.org/#x",
             "https://exämple.org/",
             "https://example.org/a b",
+            "https://example.org:99999/",
+            "https://example.org:65536/",
+            "https://example.org:0/",
+            "https://example.org:-1/",
+            "https://example.org:x/",
+            "https://[2606:4700::1111]:99999/",
+            "http://10.0.0.1:99999/",
             &format!("https://example.org/{}", "x".repeat(MOST_BYTES)),
         ] {
             assert_eq!(networks("10.0.0.0/8").check(url), Err(Target::Unreadable), "{url}");
