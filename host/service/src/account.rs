@@ -14,6 +14,8 @@ use today::{OnDisk, Today};
 use crate::blobs::Digest;
 use crate::store::usage::{self, Usage};
 use crate::store::{self, Store, StoreError};
+#[cfg(feature = "http")]
+use crate::tenant::Tenant;
 use crate::tenant::TenantId;
 use crate::time::Moment;
 
@@ -103,6 +105,24 @@ impl Accounts {
         }
         self.settle(store, tenant, |_| Ok(()))?;
         Ok(self.used_today(tenant).unwrap_or(0))
+    }
+
+    /// The seconds of CPU time that a tenant has used today, when it may have no more.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    #[cfg(feature = "http")]
+    pub async fn used_up(&self, store: &Store, tenant: &Tenant) -> store::Result<Option<u64>> {
+        let used = match self.used_today(tenant.id) {
+            Some(used) => used,
+            None => {
+                let (accounts, store, id) = (self.clone(), store.clone(), tenant.id);
+                let read = tokio::task::spawn_blocking(move || accounts.today(&store, id)).await;
+                read.map_err(|error| StoreError::Database(error.to_string()))??
+            }
+        };
+        let seconds = used / 1000;
+        Ok(Some(seconds).filter(|seconds| *seconds >= tenant.quotas.cpu_seconds_per_day))
     }
 
     /// Has something done that may change what a tenant has used, and waits until that is on the disk and known here.

@@ -147,17 +147,8 @@ impl Calls {
 
     /// Refuses a tenant who has used up what it has today.
     async fn admit(&self, tenant: &Tenant) -> Result<(), CallError> {
-        let limit = tenant.quotas.cpu_seconds_per_day;
-        let used = match self.shared.accounts.used_today(tenant.id) {
-            Some(used) => used,
-            None => {
-                let (accounts, store, id) = (self.shared.accounts.clone(), self.shared.store().clone(), tenant.id);
-                let read = tokio::task::spawn_blocking(move || accounts.today(&store, id)).await;
-                read.map_err(|error| CallError::Lost(error.to_string()))?.map_err(CallError::Store)?
-            }
-        };
-        let seconds = used / 1000;
-        if seconds >= limit { Err(CallError::CpuUsedUp(seconds, limit)) } else { Ok(()) }
+        let used_up = self.shared.accounts.used_up(self.shared.store(), tenant).await.map_err(CallError::Store)?;
+        used_up.map_or(Ok(()), |used| Err(CallError::CpuUsedUp(used, tenant.quotas.cpu_seconds_per_day)))
     }
 
     /// Puts a call in line. True when its kernel is still to be made ready.

@@ -68,6 +68,7 @@ pub(super) async fn pull(
     if let Some(kernel) = kernels::known(&app, &caller, name).await? {
         return Ok((StatusCode::OK, Json(kernel)));
     }
+    kernels::admit(&app, &caller).await?;
     let (parts, coming) = stream();
     let (fetcher, url) = (Arc::clone(&app.elsewhere.fetcher), reference.layer_url(&registry, &layer.sha256));
     let runtime = tokio::runtime::Handle::current();
