@@ -17,6 +17,8 @@ mod chaos;
 #[cfg(feature = "serve")]
 mod client;
 #[cfg(feature = "serve")]
+mod compiled;
+#[cfg(feature = "serve")]
 mod config;
 #[cfg(feature = "serve")]
 mod counts;

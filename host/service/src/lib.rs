@@ -9,6 +9,7 @@
 //! * `webhook` is who is told of the end of a job without asking, and which places may be told anything at all.
 //! * `fetch` is what is had from elsewhere, where the operator allows that; `registry` is how kernels are called there.
 //! * `signature` is who vouches for kernels, where the operator wants that.
+//! * [`compiled`] is the compiled code of kernels, which is there as long as they are and there is room.
 //! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
@@ -23,6 +24,7 @@ pub mod blobs;
 pub mod call;
 #[cfg(feature = "http")]
 mod choice;
+pub mod compiled;
 pub mod counts;
 pub mod data;
 #[cfg(feature = "http")]

@@ -13,6 +13,7 @@ use crate::account::Accounts;
 use crate::admin::{AdminAnswer, AdminSocket, Ground};
 use crate::blobs::{Blobs, LocalBlobs};
 use crate::call::{Calls, Engine};
+use crate::compiled::Compiled;
 use crate::counts::Counts;
 use crate::data::{DataError, DataFolder};
 use crate::http::{App, Elsewhere, Limits, Listening, Place, Rules, Tls, TlsError, Waiters, serve};
@@ -176,6 +177,7 @@ impl Service {
         let shared = Arc::new(Shared {
             directory: Arc::clone(&directory),
             blobs: Arc::clone(&blobs),
+            compiled: Compiled::new(folder.path()),
             launcher: Launcher { program: options.program, sandbox: options.sandbox },
             data: folder.path().to_owned(),
             cores: job_cores,

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::blobs::{Blobs, Digest, PARTS};
+use crate::compiled::{self, Compiled};
 use crate::store::retention::{self, Unused};
 use crate::store::{self, Store, StoreError, contents, uploads, usage};
 use crate::tenant::TenantId;
@@ -22,6 +23,9 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is looked for contents that nobody has: those of requests that came to nothing.
 const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How often it is looked for what there is too much of, which takes looking at everything.
+const BOUNDS_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// How long what has come of a content waits for the rest.
 const PARTS_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -52,9 +56,11 @@ impl Sweeper {
         warn: Box<dyn Fn(&str) + Send>,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
-        let tenants = data.join("tenants");
+        let (tenants, compiled) = (data.join("tenants"), Compiled::new(data));
         let thread = std::thread::Builder::new().name("sweep".into()).spawn(move || {
-            let mut orphans_at = Instant::now();
+            let (mut orphans_at, mut bounds_at) = (Instant::now(), Instant::now());
+            // Nobody looks at a kernel before there is a server.
+            let mut patience = Duration::ZERO;
             loop {
                 let keep = Duration::from_secs(keep_jobs.load(Ordering::Relaxed));
                 let mut result = expired(&store, &blobs, Moment::now(), keep);
@@ -63,6 +69,11 @@ impl Sweeper {
                     result = result.and_then(|()| orphans(&store, &blobs, &tenants));
                     let day = Moment::now().day() - usage::KERNEL_DAYS;
                     result = result.and_then(|()| store.write(move |rows| usage::forget_kernels(rows, day)));
+                }
+                if Instant::now() >= bounds_at {
+                    bounds_at = Instant::now() + BOUNDS_EVERY;
+                    let unused = std::mem::replace(&mut patience, compiled::PATIENCE);
+                    result = result.and_then(|()| compiled.sweep(&store, unused));
                 }
                 if let Err(error) = result {
                     warn(&error.to_string());

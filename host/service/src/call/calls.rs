@@ -198,7 +198,7 @@ impl Calls {
             let shared = &me.shared;
             let opened = match shared.blobs.open(purpose.tenant, &purpose.kernel) {
                 Ok(Some(kernel)) => {
-                    let cache = shared.cache(purpose.tenant);
+                    let cache = shared.compiled.used(purpose.tenant, &purpose.kernel);
                     me.engine.open(&Wanted { purpose: purpose.clone(), kernel, cache })
                 }
                 Ok(None) => Err(OpenError::Refused("it was deleted".into())),

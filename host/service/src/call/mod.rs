@@ -46,7 +46,7 @@ pub struct Wanted {
     pub purpose: Purpose,
     /// The kernel.
     pub kernel: File,
-    /// The folder of the tenant's compiled kernels.
+    /// The folder of its compiled code.
     pub cache: PathBuf,
 }
 

@@ -14,6 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::guard::need;
 use super::{App, Problem, blocking, body};
 use crate::blobs::{ContentName, ContentNameError, Digest};
+use crate::compiled::{self, Unsure};
 use crate::job::KernelCheck;
 use crate::signature::{Signature, SignatureError};
 use crate::store::aliases;
@@ -210,7 +211,10 @@ pub(super) async fn store(
         return Ok((StatusCode::OK, Json(kernel.await?.ok_or_else(|| Problem::not_found("kernel"))?)));
     }
     let began = std::time::Instant::now();
-    let checked = check(app, caller, &digest).await;
+    // Also when nobody waits for the answer any more.
+    let (compiled, rows) = (app.shared.compiled.clone(), app.shared.store().clone());
+    let unsure = Arc::new(Unsure { compiled, store: rows, tenant, kernel: digest });
+    let checked = check(app, caller, &unsure).await;
     app.metrics.check.add(began.elapsed());
     let info = match checked {
         Ok(info) => info,
@@ -282,19 +286,20 @@ async fn vouched_for(app: &App, tenant: TenantId, digest: Digest, signature: Sig
 }
 
 /// Looks at a kernel that is stored, in a sandbox.
-async fn check(app: &Arc<App>, caller: &Caller, digest: &Digest) -> Result<Value, Problem> {
+async fn check(app: &Arc<App>, caller: &Caller, unsure: &Arc<Unsure>) -> Result<Value, Problem> {
     let permit = app.checks.next(caller.tenant.id).await;
-    let (tenant, digest, state) = (caller.tenant.id, *digest, Arc::clone(app));
+    let (tenant, digest, state, unsure) = (caller.tenant.id, unsure.kernel, Arc::clone(app), Arc::clone(unsure));
     let checked = blocking(move || {
         let folder = state.shared.data.join("work").join(format!("kernel-{}", crate::random::word(12)));
         let kernel = folder.join("kernel.wasm");
         let laid = std::fs::create_dir_all(&folder).and_then(|()| state.shared.blobs.lay_out(tenant, &digest, &kernel));
         let checked = match laid {
-            Ok(()) => state.shared.launcher.check(&kernel, &state.shared.cache(tenant)),
+            Ok(()) => state.shared.launcher.check(&kernel, &unsure.compiled.used(tenant, &digest)),
             Err(error) => (KernelCheck::Failed(error.to_string()), Duration::ZERO),
         };
         // What remains is removed when a server starts.
         let _ = std::fs::remove_dir_all(&folder);
+        unsure.compiled.trim(tenant, compiled::MOST);
         checked
     });
     let (checked, used) = checked.await?;
@@ -388,6 +393,8 @@ pub(super) async fn delete(
         Removed::Gone => {
             let calls = Arc::clone(&app.calls);
             blocking(move || calls.forget(tenant, &digest)).await?;
+            let compiled = app.shared.compiled.clone();
+            app.write(move |rows| compiled.forget(rows, tenant, &digest)).await?;
             super::jobs::remove(&app, vec![(tenant, digest)]).await?;
             Ok(StatusCode::NO_CONTENT)
         }

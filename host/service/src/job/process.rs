@@ -89,7 +89,7 @@ impl Attempt {
             // Behind the command: what a report says of those before.
             arguments.insert(1, format!("--earlier={before}:{}:{}", used.ran_ms, used.cpu_ms));
         }
-        let cache = self.shared.cache(self.tenant);
+        let cache = self.shared.compiled.used(self.tenant, &spec.kernel);
         // Before there is a process that somebody has to wait for.
         let log = folder.open_log()?;
         let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
@@ -159,7 +159,7 @@ impl Attempt {
     ) -> Result<Outcome, Box<dyn Error>> {
         let blobs = &*self.shared.blobs;
         let (mut conclusion, mut kept) = folder.conclude(code, blobs, self.tenant, spec)?;
-        let cache = self.shared.cache(self.tenant);
+        let cache = self.shared.compiled.folder(self.tenant, &spec.kernel);
         let report = folder.keep_report(blobs, self.tenant, spec, &[folder.path(), &cache, &self.shared.data])?;
         conclusion.report = report.map(|(digest, ..)| digest);
         kept.extend(report);

@@ -19,6 +19,7 @@ use super::roster::{Action, Roster, Sleep, Word};
 use super::{Fair, JobId, JobSize, Urgency, Wait, room};
 use crate::account::Accounts;
 use crate::blobs::Blobs;
+use crate::compiled::Compiled;
 use crate::counts::Counts;
 use crate::store::{self, Store, jobs};
 use crate::tenant::{Directory, TenantId};
@@ -80,6 +81,8 @@ pub struct Shared {
     pub directory: Arc<Directory>,
     /// Contents.
     pub blobs: Arc<dyn Blobs>,
+    /// The code of kernels.
+    pub compiled: Compiled,
     /// How processes are started.
     pub launcher: Launcher,
     /// The data folder.
@@ -128,12 +131,6 @@ impl Shared {
 
     pub(crate) fn store(&self) -> &Store {
         self.directory.store()
-    }
-
-    /// The folder of compiled kernels of a tenant.
-    #[must_use]
-    pub fn cache(&self, tenant: TenantId) -> PathBuf {
-        self.data.join("tenants").join(tenant.0.to_string()).join("cache")
     }
 }
 

@@ -94,7 +94,7 @@ pub fn is_there(connection: &Connection, tenant: TenantId, digest: &Digest) -> R
     Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], |row| row.get(0))?)
 }
 
-/// Kernels of a tenant: each has compiled code beside it that counts nowhere.
+/// Kernels of a tenant: each has a folder of compiled code beside it.
 pub const MOST: u64 = 10_000;
 
 /// Bytes of what is known of the kernels of a list: it is held as a whole. One is listed in any case.
