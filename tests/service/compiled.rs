@@ -54,7 +54,7 @@ fn what_is_too_much_goes_and_is_made_anew() {
     server.end(Signal::TERM).code(0);
     // What a server that was killed has left, and what earlier programs had, goes with the next start.
     for left in [format!("{}/taskhost/artifacts/a.cwasm", "7".repeat(64)), "taskhost/artifacts/a.cwasm".to_owned()] {
-        let left = place.path(&format!("data/tenants/1/cache/{left}"));
+        let left = place.path(format!("data/tenants/1/cache/{left}"));
         std::fs::create_dir_all(left.parent().unwrap()).unwrap();
         std::fs::write(left, "code").unwrap();
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::blobs::{Blobs, Digest, PARTS};
 use crate::compiled::{self, Compiled};
@@ -23,6 +23,12 @@ const EVERY: Duration = Duration::from_secs(10);
 
 /// How often it is looked for contents that nobody has: those of requests that came to nothing.
 const ORPHANS_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a file may be there before what it is for is written down: a request lays it down first.
+const UNCOUNTED: Duration = Duration::from_secs(60 * 60);
+
+/// What clocks of file systems are late by, at most: they tick.
+const TICK: Duration = Duration::from_millis(10);
 
 /// How often it is looked for what there is too much of, which takes looking at everything.
 const BOUNDS_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -57,27 +63,29 @@ impl Sweeper {
     ) -> std::io::Result<Self> {
         let (stop, stopped) = mpsc::channel();
         let (tenants, compiled) = (data.join("tenants"), Compiled::new(data));
+        // What was there before there was a server is of none that is under way, however late the thread begins.
+        let (mut before, started) = (SystemTime::now() - TICK, Instant::now());
         let thread = std::thread::Builder::new().name("sweep".into()).spawn(move || {
             let (mut orphans_at, mut bounds_at) = (Instant::now(), Instant::now());
-            // Nobody looks at a kernel before there is a server.
-            let mut patience = Duration::ZERO;
+            let mut patience = None;
             loop {
                 let keep = Duration::from_secs(keep_jobs.load(Ordering::Relaxed));
                 let mut result = expired(&store, &blobs, Moment::now(), keep);
                 if Instant::now() >= orphans_at {
                     orphans_at = Instant::now() + ORPHANS_EVERY;
-                    result = result.and_then(|()| orphans(&store, &blobs, &tenants));
+                    result = result.and_then(|()| orphans(&store, &blobs, &tenants, before));
                     let day = Moment::now().day() - usage::KERNEL_DAYS;
                     result = result.and_then(|()| store.write(move |rows| usage::forget_kernels(rows, day)));
                 }
                 if Instant::now() >= bounds_at {
                     bounds_at = Instant::now() + BOUNDS_EVERY;
-                    let unused = std::mem::replace(&mut patience, compiled::PATIENCE);
+                    let unused = patience.replace(compiled::PATIENCE).unwrap_or_else(|| started.elapsed() + TICK);
                     result = result.and_then(|()| compiled.sweep(&store, unused));
                 }
                 if let Err(error) = result {
                     warn(&error.to_string());
                 }
+                before = SystemTime::now() - UNCOUNTED;
                 if stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -159,8 +167,8 @@ pub fn check_kept(blobs: &dyn Blobs, tenant: TenantId, digest: &Digest) -> store
     }
 }
 
-/// Removes files that nobody has, since a server ended between writing them and keeping their row.
-fn orphans(store: &Store, blobs: &Arc<dyn Blobs>, tenants: &Path) -> store::Result<()> {
+/// Removes files that nobody has and that were there before, since a server ended between writing them and keeping their row.
+fn orphans(store: &Store, blobs: &Arc<dyn Blobs>, tenants: &Path, before: SystemTime) -> store::Result<()> {
     store.write(contents::forget_unneeded)?;
     let mut group = Vec::new();
     for tenant in entries(tenants) {
@@ -177,6 +185,10 @@ fn orphans(store: &Store, blobs: &Arc<dyn Blobs>, tenants: &Path) -> store::Resu
         }
         for folder in entries(&tenant.0.join("blobs")) {
             for blob in entries(&folder.0) {
+                let written = fs::metadata(&blob.0).and_then(|file| file.modified());
+                if written.is_ok_and(|written| written >= before) {
+                    continue;
+                }
                 let Ok(digest) = format!("blake3:{}{}", folder.1, blob.1).parse() else { continue };
                 group.push((TenantId(id), digest));
                 if group.len() == GROUP {
@@ -217,7 +229,11 @@ mod tests {
         let (wanted, unwanted, unneeded) = (keep(b"wanted"), keep(b"unwanted"), keep(b"unneeded"));
         store.write(move |rows| contents::add(rows, tenant, &wanted, 6, Stay::UntilDeleted)).expect("written");
         store.write(move |rows| contents::add(rows, tenant, &unneeded, 8, Stay::WhileNeeded)).expect("written");
-        orphans(&store, &blobs, &place.path().join("tenants")).expect("looked at");
+        let sweep = |before| orphans(&store, &blobs, &place.path().join("tenants"), before).expect("looked at");
+        // It may be somebody's who has not written it down yet.
+        sweep(SystemTime::now() - UNCOUNTED);
+        assert!(check_kept(&*blobs, tenant, &unwanted).is_ok());
+        sweep(SystemTime::now() + TICK);
         assert!(check_kept(&*blobs, tenant, &wanted).is_ok());
         for digest in [unwanted, unneeded] {
             assert!(check_kept(&*blobs, tenant, &digest).is_err());
@@ -242,7 +258,7 @@ mod tests {
             blobs.part(tenant, &digest, false).and_then(|mut part| part.write(b"be")).expect("room");
         }
         let there = |digest| blobs.part_so_far(tenant, digest).expect("looked at").is_some();
-        orphans(&store, &blobs, &place.path().join("tenants")).expect("looked at");
+        orphans(&store, &blobs, &place.path().join("tenants"), SystemTime::now()).expect("looked at");
         assert!(there(&begun) && !there(&unknown), "nobody knows of the other");
         let stored = || store.read(|rows| contents::total(rows, tenant)).expect("read");
         for (wait, is_there) in [(PARTS_WAIT / 2, true), (PARTS_WAIT * 2, false)] {
