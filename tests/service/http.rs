@@ -105,7 +105,7 @@ fn what_is_wrong_is_said_and_nothing_of_others_is_seen() {
     assert_eq!(anna.send("PUT", &wrong, "", b"something").is(422).code(), "digest-mismatch");
     assert_eq!(anna.post("/v1/kernels", "no kernel").is(422).code(), "kernel-refused");
     assert_eq!(anna.send("PUT", "/v1/kernels/../../etc", "", b"").status, 404);
-    assert_eq!(anna.get("/v1/kernels/sha1:00").is(404).code(), "not-found");
+    assert_eq!(anna.get("/v1/kernels/sha1:00").is(400).code(), "bad-digest");
     let meaning = json!({ "digest": digest }).to_string();
     let late = anna.send("PUT", "/v1/aliases/primes", "If-Match: \"7\"\r\n", meaning.as_bytes()).is(412);
     assert_eq!(late.code(), "changed");

@@ -45,13 +45,13 @@ pub(crate) enum JobCommand {
         #[command(flatten)]
         server: ServerArguments,
         /// Only jobs that are so: queued, running, succeeded, partial, failed, cancelled
-        #[arg(long, value_name = "STATE")]
+        #[arg(long, value_name = "STATE", help_heading = "Options")]
         state: Option<String>,
         /// So many at most
-        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
+        #[arg(long, value_name = "N", help_heading = "Options", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
         /// Print a line of JSON for each
-        #[arg(long)]
+        #[arg(long, help_heading = "Options")]
         json: bool,
     },
     /// Say how far a job is, and what came of it
@@ -59,7 +59,7 @@ pub(crate) enum JobCommand {
         #[command(flatten)]
         job: NamedJob,
         /// Print it as JSON
-        #[arg(long)]
+        #[arg(long, help_heading = "Options")]
         json: bool,
     },
     /// End a job that is not over
@@ -67,7 +67,7 @@ pub(crate) enum JobCommand {
         #[command(flatten)]
         job: NamedJob,
         /// Print what it is then as JSON
-        #[arg(long)]
+        #[arg(long, help_heading = "Options")]
         json: bool,
     },
     /// Print what a job has said so far, and a line for each item that failed
@@ -78,7 +78,7 @@ pub(crate) enum JobCommand {
         #[arg(long, value_name = "NUMBER")]
         item: Option<u64>,
         /// Print a line of JSON for each item that failed
-        #[arg(long)]
+        #[arg(long, help_heading = "Options")]
         json: bool,
     },
 }

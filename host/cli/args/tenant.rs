@@ -135,7 +135,7 @@ pub(crate) enum TenantCommand {
         #[command(flatten)]
         place: ServiceArguments,
     },
-    /// Keep a tenant out: no token of it is accepted, no job of it runs
+    /// Keep a tenant out, until `tenant set NAME --enable`: no token of it is accepted, no job of it runs
     Disable {
         #[command(flatten)]
         place: ServiceArguments,

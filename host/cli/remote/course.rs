@@ -153,6 +153,11 @@ impl<'a> Course<'a> {
 
     /// The last lines, as a run here has them.
     fn conclude(&self) {
+        // Of one that came to nothing, why is told already.
+        let came_to_nothing = self.last.as_ref().is_some_and(|(last, _)| !last.has_result && !last.by_item);
+        if came_to_nothing && !self.wanted.is_many {
+            return;
+        }
         let Progress { items, failed, input, output, jobs, .. } = self.watch.done;
         let mut text = report::count(items, "item");
         if failed + self.lost > 0 {

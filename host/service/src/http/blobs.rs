@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::guard::need;
 use super::uploads::{self, UploadView};
 use super::{App, Problem, blocking, body, range};
-use crate::blobs::{ContentName, ContentNameError, Digest, Sha256};
+use crate::blobs::{ContentName, ContentNameError, Digest, NewBlob, Sha256};
 use crate::store::contents::{self, Removed, Stay};
 use crate::store::names;
 use crate::tenant::{Caller, Scope};
@@ -36,6 +36,15 @@ async fn digest(app: &App, caller: &Caller, name: ContentName) -> Result<Digest,
     found.ok_or_else(|| Problem::not_found("content"))
 }
 
+/// What came is another content than was named: which one, in the terms in which it was named.
+pub(super) fn other_content(blob: &NewBlob, named: Option<ContentName>) -> Problem {
+    let found = match (named, blob.sha256()) {
+        (Some(ContentName::Sha256(_)), Some(sha256)) => sha256.to_string(),
+        _ => blob.digest().to_string(),
+    };
+    Problem::unprocessable("digest-mismatch", format!("what came is {found}"))
+}
+
 /// Takes a content that comes by and by, and keeps it.
 pub(super) async fn store(
     app: &App,
@@ -50,8 +59,7 @@ pub(super) async fn store(
     if let Some(expected) = expected
         && !arrived.blob.is(expected)
     {
-        let found = arrived.blob.digest();
-        return Err(Problem::unprocessable("digest-mismatch", format!("what came is {found}")));
+        return Err(other_content(&arrived.blob, Some(expected)));
     }
     let (digest, bytes) = body::keep(app, caller, arrived, Stay::UntilDeleted).await?;
     Ok((StatusCode::CREATED, Json(BlobView { digest: digest.to_string(), bytes })))

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::blobs::other_content;
 use super::guard::need;
 use super::{App, Problem, blocking, body};
 use crate::blobs::{ContentName, ContentNameError, Digest};
@@ -40,6 +41,10 @@ fn named(text: &str) -> Result<ContentName, Problem> {
 
 /// The kernel that a digest or an alias of this tenant means.
 pub(super) async fn resolve(app: &App, caller: &Caller, reference: &str) -> Result<KernelRow, Problem> {
+    // No name has a colon: it is to be a digest.
+    if reference.contains(':') {
+        named(reference)?;
+    }
     let tenant = caller.tenant.id;
     let name = reference.to_owned();
     let found = app.read(move |rows| {
@@ -171,7 +176,7 @@ pub(super) async fn store(
     let (blob, _counted) = body::content(app, caller, headers, bytes, limit).await?.into_parts();
     let digest = blob.digest();
     if expected.is_some_and(|expected| !blob.is(expected)) {
-        return Err(Problem::unprocessable("digest-mismatch", format!("what came is {digest}")));
+        return Err(other_content(&blob, expected));
     }
     refuse_blocked(app, &digest)?;
     let sha256 = blob.sha256();

@@ -10,7 +10,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -23,7 +23,7 @@ use super::submit::{content_type, name_job};
 use super::view::folder;
 use super::{App, Problem, blobs, blocking, places, range};
 use crate::blobs::Digest;
-use crate::job::{Growing, JobId, ReportForm};
+use crate::job::{Growing, JobId, ReportForm, WorkFolder};
 use crate::store::jobs::JobRow;
 use crate::tenant::{Caller, Scope};
 
@@ -101,7 +101,11 @@ async fn readable(app: &App, caller: &Caller, job: &str) -> Result<JobRow, Probl
 }
 
 fn gone() -> Problem {
-    Problem::new(StatusCode::GONE, "gone", "what came of the job was kept as long as it was to be, and has gone")
+    Problem::new(
+        StatusCode::GONE,
+        "gone",
+        "what came of the job is not kept any more: its time was over, or somebody deleted it",
+    )
 }
 
 fn not_finished() -> Problem {
@@ -230,22 +234,32 @@ pub(super) async fn failures(
         (Some(failures), None) => blobs::send(&app, &caller, &headers, &failures, LINES).await?,
         (None, None) if job.state.is_over() => whole(Vec::new(), LINES),
         (None, None) => {
+            let (parts, body) = stream();
             let folder = folder(&app, &job);
-            let lines = blocking(move || {
-                let mut lines = Vec::new();
-                loop {
-                    let part = folder.failures(lines.len() as u64)?;
-                    if part.is_empty() {
-                        return Ok::<_, std::io::Error>(lines);
-                    }
-                    lines.extend(part);
-                }
-            });
-            whole(lines.await?.map_err(|error| Problem::internal(&error.to_string()))?, LINES)
+            in_background(&app, &caller, move |_, _| failures_so_far(folder, parts));
+            ([(header::CONTENT_TYPE, HeaderValue::from_static(LINES))], body).into_response()
         }
     };
     name_job(&mut response, &job);
     Ok(response)
+}
+
+/// Sends the lines of items that have failed so far.
+async fn failures_so_far(folder: WorkFolder, parts: Parts) {
+    let mut at = 0;
+    loop {
+        let reading = folder.clone();
+        match blocking(move || reading.failures(at)).await {
+            Ok(Ok(part)) if part.is_empty() => return,
+            Ok(Ok(part)) => {
+                at += part.len() as u64;
+                if parts.give(part).await.is_err() {
+                    return;
+                }
+            }
+            _ => return parts.cut().await,
+        }
+    }
 }
 
 /// The line of an item that failed, and where it begins.
