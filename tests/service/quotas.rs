@@ -102,6 +102,41 @@ fn a_result_has_no_more_room_than_its_tenant() {
     server.end(Signal::TERM).code(0);
 }
 
+/// What is said with a job counts by its bytes, with all that is kept of it; what is forgotten is not kept.
+#[test]
+fn what_is_said_with_a_job_counts_and_can_be_forgotten() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--stored 200kB --queued-jobs 1000");
+    let kernel = anna.kernel("primes");
+    let stored = || anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap();
+    let before = stored();
+    // Signs of four bytes: fewer signs than a free record may have bytes.
+    let labels = |number: usize| -> serde_json::Map<String, serde_json::Value> {
+        (0..number).map(|number| (format!("{number:03}"), json!("\u{1f600}".repeat(63)))).collect()
+    };
+    let job = |number: usize| json!({ "kernel": kernel, "input": { "text": "0 10\n" }, "labels": labels(number) });
+    let (long, short) = (anna.submit(&job(14)), anna.submit(&job(2)));
+    anna.wait(&long);
+    anna.wait(&short);
+    let bytes = 14 * 3 * (3 + 4 * 63);
+    assert!((bytes..bytes + 4096).contains(&(stored() - before)), "{}", stored() - before);
+    is_over(anna.post("/v1/jobs", job(250).to_string()), "stored_bytes");
+    let found = || {
+        let label = format!("/v1/jobs?label=000={}", "%F0%9F%98%80".repeat(63));
+        anna.get(&label).is(200).json()["jobs"].as_array().unwrap().len()
+    };
+    assert_eq!(found(), 2);
+    for job in [&long, &short] {
+        anna.send("DELETE", &format!("/v1/jobs/{job}"), "", b"").is(204);
+        let job = anna.get(&format!("/v1/jobs/{job}")).is(200).json();
+        let (said, used) = ((&job["labels"], &job["inputs"]), (&job["state"], job["cpu_ms"].is_u64()));
+        assert_eq!((said, used), ((&json!({}), &json!([])), (&json!("succeeded"), true)));
+    }
+    assert_eq!((found(), stored()), (0, before));
+    server.end(Signal::TERM).code(0);
+}
+
 /// What several jobs write at the same time has no more room together than one alone.
 #[test]
 fn jobs_that_write_at_the_same_time_share_the_room() {

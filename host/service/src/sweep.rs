@@ -81,6 +81,7 @@ impl Sweeper {
                     bounds_at = Instant::now() + BOUNDS_EVERY;
                     let unused = patience.replace(compiled::PATIENCE).unwrap_or_else(|| started.elapsed() + TICK);
                     result = result.and_then(|()| compiled.sweep(&store, unused));
+                    result = result.and_then(|()| bounded(&store, &blobs, retention::MOST));
                 }
                 if let Err(error) = result {
                     warn(&error.to_string());
@@ -115,6 +116,21 @@ fn expired(store: &Store, blobs: &Arc<dyn Blobs>, now: Moment, keep: Duration) -
     }
     while store.write(move |rows| retention::remove_records(rows, now, keep))? {}
     abandoned(store, blobs, Moment(now.0.saturating_sub(i64::try_from(PARTS_WAIT.as_millis()).unwrap_or(i64::MAX))))
+}
+
+/// Removes records of jobs that are over, as far as a tenant has more than so many.
+fn bounded(store: &Store, blobs: &Arc<dyn Blobs>, most: u64) -> store::Result<()> {
+    for (tenant, mut number) in store.read(|rows| retention::too_many(rows, most))? {
+        while number > 0 {
+            let (unused, removed) = store.write(move |rows| retention::remove_oldest(rows, tenant, number))?;
+            remove(store, blobs, unused)?;
+            if removed == 0 {
+                break;
+            }
+            number = number.saturating_sub(removed);
+        }
+    }
+    Ok(())
 }
 
 /// Forgets contents that come in parts, of which nothing has come since then.
@@ -344,5 +360,58 @@ mod tests {
         assert_eq!(stored(), before);
         let used = store.read(|rows| usage::on_day(rows, tenant, now.day())).expect("read");
         assert_eq!((used.jobs, used.cpu_ms), (3, 10));
+    }
+
+    #[test]
+    fn of_too_many_records_the_oldest_go_and_what_came_of_them() {
+        let place = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&place.path().join("store.db")).expect("a store");
+        let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(place.path()));
+        let mut blob = blobs.begin(TenantId(1)).expect("a place");
+        blob.write(b"1 2 3\n").expect("room");
+        let (input, bytes) = blobs.keep(blob).expect("kept");
+        let ids = store.write(move |rows| {
+            let tenant = store::access::add(rows, "anna", 1, &Quotas::default())?.expect("a new one").id;
+            let other = store::access::add(rows, "bert", 1, &Quotas::default())?.expect("a new one").id;
+            let mut ids = Vec::new();
+            // The second and the fourth have an input; the last is not over, and one is somebody else's.
+            for number in 0..7_i64 {
+                let inputs = if [1, 3].contains(&number) { vec![Input::whole(input, "a".into())] } else { Vec::new() };
+                let spec = JobSpec {
+                    kernel: Digest::of(b""),
+                    inputs,
+                    input_bytes: bytes,
+                    output: None,
+                    parameters: Parameters::default(),
+                    labels: [("project".to_owned(), "x".to_owned())].into(),
+                    keep_seconds: None,
+                    retry_of: None,
+                    urgency: Urgency::default(),
+                };
+                let (job, owner) = (JobId::create(), if number == 5 { other } else { tenant });
+                contents::add(rows, tenant, &input, bytes, Stay::WhileNeeded)?;
+                jobs::insert(rows, &job, owner, &spec, None)?;
+                if number < 6 {
+                    jobs::finish(rows, &job, owner, JobState::Cancelled, &Conclusion::default(), 0)?;
+                    rows.execute("UPDATE jobs SET ended = ?2 WHERE id = ?1", rusqlite::params![job.as_str(), number])?;
+                }
+                ids.push(job);
+            }
+            // Of this one nothing is left.
+            retention::forget(rows, tenant, &ids[2])?;
+            Ok(ids)
+        });
+        let ids = ids.expect("written");
+        let there = || store.read(|rows| ids.iter().map(|id| Ok(jobs::get(rows, id)?.is_some())).collect());
+        for (most, wanted) in [(5, [1, 1, 1, 1, 1, 1, 1]), (4, [1, 1, 0, 1, 1, 1, 1]), (2, [0, 0, 0, 1, 1, 1, 1])] {
+            bounded(&store, &blobs, most).expect("looked at");
+            let there: Vec<bool> = there().expect("read");
+            assert_eq!(there, wanted.map(|is_there| is_there == 1), "{most} at most");
+        }
+        assert!(check_kept(&*blobs, TenantId(1), &input).is_ok(), "the fourth has it");
+        bounded(&store, &blobs, 1).expect("looked at");
+        assert!(check_kept(&*blobs, TenantId(1), &input).is_err());
+        let labels = "SELECT count(*) FROM job_labels";
+        assert_eq!(store.read(|rows| Ok(rows.query_row(labels, [], |row| row.get::<_, u64>(0))?)).expect("read"), 3);
     }
 }

@@ -229,7 +229,7 @@ pub(super) async fn forget(
     let (tenant, act) = (caller.tenant.id, act(&caller, "job.forget", &job));
     let unused = app.write(move |rows| {
         audit::add(rows, &act)?;
-        retention::forget(rows, tenant, &job)
+        retention::delete(rows, tenant, &job)
     });
     remove(&app, unused.await?).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -47,6 +47,9 @@ const TIME_DIGITS: usize = 11;
 const LETTERS: usize = 13;
 
 impl JobId {
+    /// Bytes of one, as it is written.
+    pub const BYTES: usize = TIME_DIGITS + LETTERS;
+
     /// A new one.
     #[must_use]
     pub fn create() -> Self {

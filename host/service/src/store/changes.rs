@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Result, contents, jobs, retention};
+use super::{Result, contents, jobs, records, retention, unless_refused};
 use crate::job::{JobId, JobSpec, JobState};
 use crate::tenant::{Quotas, TenantId};
 
@@ -45,16 +45,20 @@ pub fn change(
     if spec.urgency != before.spec.urgency && before.state != JobState::Queued {
         return Ok(Changed::Begun);
     }
-    let (old, new) = (jobs::text(&before.spec)?, jobs::text(&spec)?);
-    let more = contents::counted(&new).saturating_sub(contents::counted(&old));
-    let stored = contents::total(connection, tenant)?;
-    if more > 0 && stored.saturating_add(more) > quotas.stored_bytes {
+    let refused = unless_refused(connection, |rows| {
+        let counted = "SELECT counted FROM jobs WHERE id = ?1";
+        let counted: u64 = rows.query_row(counted, [job.as_str()], |row| row.get(0))?;
+        let stored = contents::total(rows, tenant)?;
+        rows.execute("UPDATE jobs SET spec = ?2 WHERE id = ?1", params![job.as_str(), jobs::text(&spec)?])?;
+        if spec.labels != before.spec.labels {
+            rows.execute("DELETE FROM job_labels WHERE job = ?1", [job.as_str()])?;
+            jobs::label(rows, job, tenant, &spec)?;
+        }
+        let more = records::recount(rows, job)?.saturating_sub(counted);
+        Ok(if more > 0 && stored.saturating_add(more) > quotas.stored_bytes { Err(stored) } else { Ok(()) })
+    });
+    if let Err(stored) = refused? {
         return Ok(Changed::Full(stored));
-    }
-    connection.execute("UPDATE jobs SET spec = ?2 WHERE id = ?1", params![job.as_str(), new])?;
-    if spec.labels != before.spec.labels {
-        connection.execute("DELETE FROM job_labels WHERE job = ?1", [job.as_str()])?;
-        jobs::label(connection, job, tenant, &spec)?;
     }
     if let (Some(ended), true) = (before.ended, spec.keep_seconds != before.spec.keep_seconds) {
         retention::keep_from(connection, job, tenant, ended)?;

@@ -39,17 +39,7 @@ pub fn bytes(connection: &Connection, tenant: TenantId, digest: &Digest) -> Resu
     Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], |row| row.get(0)).optional()?)
 }
 
-/// What is asked for with a job counts like contents when it is written with more signs than this.
-const LARGE: usize = 4096;
-
-/// Bytes that count of what is asked for with a job: a page of it is free.
-#[must_use]
-pub fn counted(spec: &str) -> u64 {
-    let signs = spec.chars().count();
-    if signs > LARGE { signs as u64 } else { 0 }
-}
-
-/// Bytes of all contents and kernels of a tenant, of contents that come in parts, and of what it has asked for at length.
+/// Bytes of all contents and kernels of a tenant, of contents that come in parts, and of the records of jobs that are long.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -57,7 +47,7 @@ pub fn total(connection: &Connection, tenant: TenantId) -> Result<u64> {
     let sql = "SELECT (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE tenant = ?1)
                     + (SELECT coalesce(sum(bytes), 0) FROM kernels WHERE tenant = ?1)
                     + (SELECT coalesce(sum(bytes), 0) FROM uploads WHERE tenant = ?1)
-                    + (SELECT coalesce(sum(length(spec)), 0) FROM jobs WHERE tenant = ?1 AND length(spec) > 4096)";
+                    + (SELECT coalesce(sum(counted), 0) FROM jobs WHERE tenant = ?1 AND counted > 0)";
     Ok(connection.query_row(sql, [tenant.0], |row| row.get(0))?)
 }
 

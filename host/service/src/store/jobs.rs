@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::{Result, StoreError};
 use crate::blobs::Digest;
 use crate::job::{Conclusion, JobId, JobSize, JobSpec, JobState};
-use crate::store::{contents, usage};
+use crate::store::{contents, records, usage};
 use crate::tenant::{Quotas, TenantId};
 use crate::time::Moment;
 
@@ -189,7 +189,7 @@ pub fn lacks_room(
     specs: &[JobSpec],
     quotas: &Quotas,
 ) -> Result<Option<u64>> {
-    let counted = specs.iter().map(|spec| Ok(contents::counted(&text(spec)?))).sum::<Result<u64>>()?;
+    let counted = specs.iter().map(records::counted).sum::<Result<u64>>()?;
     // Copies of parts last as long as their job runs: each has to find room, and not all of them at a time.
     let copied = specs.iter().map(JobSpec::copied).max().unwrap_or(0);
     if counted == 0 && copied == 0 {
@@ -218,8 +218,8 @@ pub fn insert(
     let now = Moment::now();
     let text = text(spec)?;
     connection.execute(
-        "INSERT INTO jobs (id, tenant, kernel, state, spec, created) VALUES (?1, ?2, ?3, 'queued', ?4, ?5)",
-        params![job.as_str(), tenant.0, spec.kernel.to_string(), text, now.0],
+        "INSERT INTO jobs (id, tenant, kernel, state, spec, created, counted) VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6)",
+        params![job.as_str(), tenant.0, spec.kernel.to_string(), text, now.0, records::counted(spec)?],
     )?;
     for input in &spec.inputs {
         contents::hold(connection, tenant, &input.blob, job)?;
@@ -378,6 +378,9 @@ pub fn finish(
     )?;
     if changed == 0 {
         return Ok(false);
+    }
+    if message.is_some() {
+        records::recount(connection, job)?;
     }
     super::retention::begin(connection, job, tenant)?;
     super::webhooks::announce(connection, job, tenant, state, conclusion)?;

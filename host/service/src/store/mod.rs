@@ -16,6 +16,7 @@ pub mod kernels;
 pub mod listing;
 pub mod names;
 mod readers;
+pub mod records;
 pub mod retention;
 mod schema;
 pub mod uploads;

@@ -14,6 +14,12 @@ use crate::time::Moment;
 /// Jobs that are forgotten in one transaction.
 const GROUP: u32 = 100;
 
+/// Records of a tenant's jobs that are over: each may have some thousand bytes that do not count.
+pub const MOST: u64 = 100_000;
+
+/// What stays of why there was no result, in signs, when what was said with a job is forgotten.
+const SIGNS: u32 = 500;
+
 /// A job is over: what came of it is kept from now on, for as long as it says itself or its tenant's quota does.
 pub(super) fn begin(connection: &Connection, job: &JobId, tenant: TenantId) -> Result<()> {
     keep_from(connection, job, tenant, Moment::now())
@@ -68,22 +74,24 @@ pub fn remove_records(connection: &Connection, now: Moment, keep: Duration) -> R
     Ok(removed == GROUP as usize)
 }
 
-/// Forgets what came of a job that is over, and what it was given. Returns the contents that nobody needs any more.
+/// Forgets what came of a job that is over, and what it was given. Of a long record only what was used stays. Returns the contents
+/// that nobody needs any more.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn forget(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Vec<Unused>> {
     let key = params![job.as_str(), tenant.0];
-    // What counts goes, too: without its inputs it can be done by nobody again.
     let changed = connection.execute(
-        "UPDATE jobs SET result = NULL, failures = NULL, log = NULL, report = NULL, expires = NULL, gone = 1, spec =
-             CASE WHEN length(spec) > 4096
-             THEN json_remove(json_set(spec, '$.inputs', json('[]')), '$.parameters', '$.labels') ELSE spec END
+        "UPDATE jobs SET result = NULL, failures = NULL, log = NULL, report = NULL, expires = NULL, gone = 1
          WHERE id = ?1 AND tenant = ?2 AND ended IS NOT NULL",
         key,
     )?;
     if changed == 0 {
         return Ok(Vec::new());
+    }
+    // What counts goes, too: without its inputs it can be done by nobody again.
+    if connection.query_row("SELECT counted > 0 FROM jobs WHERE id = ?1", [job.as_str()], |row| row.get(0))? {
+        shorten(connection, job)?;
     }
     let mut statement = connection.prepare("SELECT digest FROM job_blobs WHERE job = ?1")?;
     let held: Vec<String> = statement.query_map([job.as_str()], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
@@ -101,6 +109,64 @@ pub fn forget(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<
         }
     }
     Ok(unused)
+}
+
+/// The same, when somebody wants it to be forgotten: of any record only what was used stays.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn delete(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Vec<Unused>> {
+    let unused = forget(connection, tenant, job)?;
+    let is_over = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND tenant = ?2 AND ended IS NOT NULL)";
+    if connection.query_row(is_over, params![job.as_str(), tenant.0], |row| row.get(0))? {
+        shorten(connection, job)?;
+    }
+    Ok(unused)
+}
+
+/// Forgets what was said with a job, and most of what was said of its end.
+fn shorten(connection: &Connection, job: &JobId) -> Result<()> {
+    connection.execute(
+        "UPDATE jobs SET spec = json_remove(json_set(spec, '$.inputs', json('[]')), '$.parameters', '$.labels'),
+             message = substr(message, 1, ?2), counted = 0
+         WHERE id = ?1",
+        params![job.as_str(), SIGNS],
+    )?;
+    connection.execute("DELETE FROM job_labels WHERE job = ?1", [job.as_str()])?;
+    Ok(())
+}
+
+/// Tenants that have more than so many records of jobs that are over, and how many more.
+///
+/// # Errors
+/// When they cannot be counted.
+pub fn too_many(connection: &Connection, most: u64) -> Result<Vec<(TenantId, u64)>> {
+    let sql = "SELECT tenant, count(*) - ?1 FROM jobs INDEXED BY jobs_ended WHERE ended IS NOT NULL
+               GROUP BY tenant HAVING count(*) > ?1";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([most], |row| Ok((TenantId(row.get(0)?), row.get(1)?)))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Removes so many records of a tenant's jobs that are over, a group of them at most, with what came of them: the oldest of those of
+/// which nothing else is left, then the oldest. Those of whose end somebody is still to be told stay. Returns the contents that nobody
+/// needs any more, and how many records went.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn remove_oldest(connection: &Connection, tenant: TenantId, number: u64) -> Result<(Vec<Unused>, u64)> {
+    let sql = "SELECT id FROM jobs INDEXED BY jobs_ended WHERE tenant = ?1 AND ended IS NOT NULL
+               AND NOT EXISTS (SELECT 1 FROM webhooks WHERE job = jobs.id AND enabled = 1) ORDER BY gone DESC, ended LIMIT ?2";
+    let mut statement = connection.prepare(sql)?;
+    let oldest = statement.query_map(params![tenant.0, number.min(GROUP.into())], |row| row.get(0))?;
+    let oldest: Vec<String> = oldest.collect::<rusqlite::Result<_>>()?;
+    let mut unused = Vec::new();
+    for id in &oldest {
+        let job = JobId::parse(id).ok_or_else(|| StoreError::Database("the number of a job cannot be read".into()))?;
+        unused.extend(forget(connection, tenant, &job)?);
+        connection.execute("DELETE FROM jobs WHERE id = ?1", [id])?;
+    }
+    Ok((unused, oldest.len() as u64))
 }
 
 /// Whether a content, or a kernel of these bytes, is there for a tenant.
