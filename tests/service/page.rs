@@ -169,6 +169,7 @@ fn the_operator_sees_the_service_by_a_link_that_is_good_once() {
         );
     };
     let place = Place::new();
+    place.taskhost("tenant create first --data data").run().code(0);
     let alone = place.taskhost("tenant page --data data").run().code(2);
     assert!(alone.stderr.contains("no server has this data folder"), "{}", alone.stderr);
     let server = Server::start(&place);
