@@ -124,7 +124,7 @@ up)
     slurmctld -i -f "$SLURM_CONF"
     node 1
     node 2
-    for _ in $(seq 200); do
+    for _ in $(seq 1200); do
         [ "$(timeout 5 sinfo --noheader --format=%t 2>/dev/null)" != idle ] || exit 0
         sleep 0.05
     done

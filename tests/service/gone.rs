@@ -57,7 +57,22 @@ fn what_was_asked_for_is_carried_out_when_whoever_asked_has_gone() {
         go_away(&anna, ("DELETE", &path), "", 1 + round % 3);
         eventually("it is good no more", || other.get("/v1/jobs").status == 401);
     }
-    server.end(Signal::TERM).code(0);
+    // What nobody waited for stands in the log.
+    let endless = json!({ "kernel": "primes", "input": { "text": "0 4000000000\n" } }).to_string();
+    let mut stream = TcpStream::connect(&anna.address).unwrap();
+    let (address, token, length) = (&anna.address, &anna.token, endless.len());
+    let head = format!(
+        "POST /v1/jobs HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nX-Request-Id: gone-1\r\n"
+    );
+    stream.write_all(format!("{head}Prefer: wait=30\r\nContent-Length: {length}\r\n\r\n{endless}").as_bytes()).unwrap();
+    eventually("it is kept", || jobs(&anna, "").iter().any(|job| job["ended"].is_null()));
+    drop(stream);
+    for job in jobs(&anna, "").iter().filter(|job| job["ended"].is_null()) {
+        anna.post(&format!("/v1/jobs/{}/cancel", job["id"].as_str().unwrap()), "").is(202);
+    }
+    let log = server.end(Signal::TERM).code(0).stderr;
+    let line = log.lines().find(|line| line.contains("gone-1")).unwrap_or_default();
+    assert!(line.contains("499"), "{line}");
 }
 
 /// Files of contents, and what counts of them.
@@ -99,6 +114,8 @@ fn what_is_refused_leaves_nothing_behind() {
     batch((0..3).map(|number| job(json!({ "input": { "text": text(number) } }))).collect()).is(429);
     batch(vec![job(json!({})), job(json!({ "priority": 120 }))]).is(422);
     batch(vec![job(json!({})), job(json!({ "kernel": "none" }))]).is(404);
+    let texts = || json!({ "kernel": "primes", "input": vec![json!({ "text": "x" }); 700] });
+    batch((0..3).map(|_| texts()).collect()).is(422);
     assert_eq!(stored(&place, &anna), before);
     // Nor what comes when there are too many jobs: of two at once one sees so when it is kept.
     let long: Vec<String> =

@@ -41,6 +41,13 @@ fn registry() -> (String, Asked) {
             let Some(path) = lines.next().and_then(|line| Some(line.split(' ').nth(1)?.to_owned())) else { continue };
             let is_shown = |line: &String| line.to_ascii_lowercase().starts_with("authorization: ");
             let shown = lines.filter(is_shown).last().map(|line| line["authorization: ".len()..].to_owned());
+            if path == "/silent" {
+                // It says something, and nothing more as long as the test lasts.
+                stream.write_all(b"HTTP/1.1 200 x\r\nContent-Length: 100\r\n\r\nx").unwrap();
+                std::mem::forget(stream);
+                all.lock().unwrap().push((path, shown));
+                continue;
+            }
             let (status, head, body) = answer(&own, &path, shown.as_deref());
             all.lock().unwrap().push((path, shown));
             let length = body.len();
@@ -175,6 +182,10 @@ fn a_content_is_fetched_from_a_host_that_is_listed() {
     assert_eq!(anna.post("/v1/blobs:pull", wrong.to_string()).is(422).code(), "digest-mismatch");
     assert_eq!(pull(&small, &at("/elsewhere")).is(429).code(), "quota-exceeded");
     assert_eq!(small.get("/v1/usage").is(200).json()["stored_bytes"], 0);
+    // One that says no more is given up, and the next one is fetched.
+    let silent = pull(&anna, &at("/silent")).is(502);
+    assert!(silent.code() == "source-failed" && silent.text().contains("cannot be read"), "{}", silent.text());
+    pull(&anna, &at("/elsewhere")).is(201);
     // Nobody follows where it sends one on to.
     let before = asked.lock().unwrap().len();
     assert_eq!(pull(&anna, &at("/moved")).is(502).code(), "source-failed");

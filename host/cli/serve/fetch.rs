@@ -10,10 +10,10 @@ use ureq::unversioned::transport::DefaultConnector;
 
 use super::courier::{Allowed, undelivered};
 
-/// How long it may take until a server begins to answer.
+/// How long it may take until a server begins to answer, and until more of an answer comes.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a content may take to come; one that comes too slowly is given up before by whoever takes it.
+/// How long a content may take to come, however steadily it does.
 const TIME: Duration = Duration::from_secs(600);
 
 /// Places that one is sent on to: a registry keeps contents elsewhere, and seldom twice.
@@ -37,6 +37,7 @@ impl Ships {
             .max_idle_connections(0)
             .timeout_connect(Some(PATIENCE))
             .timeout_recv_response(Some(PATIENCE))
+            .timeout_per_read(Some(PATIENCE))
             .timeout_recv_body(Some(TIME))
             .user_agent(concat!("taskhost/", env!("CARGO_PKG_VERSION")))
             .build();

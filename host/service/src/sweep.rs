@@ -39,6 +39,9 @@ const PARTS_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Contents that are looked at in one transaction.
 const GROUP: usize = 100;
 
+/// Files that are removed in one transaction: nobody can write meanwhile, and a disk may take milliseconds for each.
+const REMOVED: usize = 8;
+
 /// For how many seconds after their end the records of jobs are kept; may be changed meanwhile.
 pub type KeepJobs = Arc<AtomicU64>;
 
@@ -157,19 +160,19 @@ fn abandoned(store: &Store, blobs: &Arc<dyn Blobs>, since: Moment) -> store::Res
 /// # Errors
 /// When the store cannot say whether somebody does.
 pub fn remove(store: &Store, blobs: &Arc<dyn Blobs>, unused: Vec<Unused>) -> store::Result<()> {
-    if unused.is_empty() {
-        return Ok(());
-    }
-    let blobs = Arc::clone(blobs);
-    store.write(move |rows| {
-        for unused in &unused {
-            if !retention::is_wanted(rows, unused)? {
-                // One that cannot be removed now is found another day.
-                let _ = blobs.remove(unused.0, &unused.1);
+    for group in unused.chunks(REMOVED) {
+        let (blobs, group) = (Arc::clone(blobs), group.to_vec());
+        store.write(move |rows| {
+            for unused in &group {
+                if !retention::is_wanted(rows, unused)? {
+                    // One that cannot be removed now is found another day.
+                    let _ = blobs.remove(unused.0, &unused.1);
+                }
             }
-        }
-        Ok(())
-    })
+            Ok(())
+        })?;
+    }
+    Ok(())
 }
 
 /// Says whether a content is there, for whoever keeps its row.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use rusqlite::Connection;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -14,7 +14,7 @@ use super::callback::Callback;
 use super::submit::{check, unknown_blob};
 use super::{App, Problem, body};
 use crate::blobs::{ContentName, Digest, Range};
-use crate::job::{Input, JobSpec, Parameters, Urgency};
+use crate::job::{Input, JobSpec, MOST_INPUTS, Parameters, Urgency};
 use crate::store::{self, contents, names};
 use crate::tenant::{Caller, TenantId};
 
@@ -97,8 +97,16 @@ fn one_or_more<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
             AskedInput::deserialize(MapAccessDeserializer::new(map)).map(|input| vec![input])
         }
 
-        fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
-            Vec::deserialize(SeqAccessDeserializer::new(list))
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut inputs = Vec::new();
+            while let Some(input) = list.next_element()? {
+                // What is too much is not kept in memory until it is said.
+                if inputs.len() == MOST_INPUTS {
+                    return Err(A::Error::custom(format!("a job has from 1 to {MOST_INPUTS} inputs")));
+                }
+                inputs.push(input);
+            }
+            Ok(inputs)
         }
     }
 
@@ -148,6 +156,11 @@ impl Asked {
         let (inputs, input_bytes, retry_of) = (Vec::new(), 0, None);
         let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency };
         (input, spec)
+    }
+
+    /// How many inputs stand in it.
+    pub(super) fn texts(&self) -> usize {
+        self.input.iter().filter(|input| input.text.is_some()).count()
     }
 
     /// Who is told of the end of the job alone.

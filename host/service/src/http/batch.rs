@@ -27,6 +27,9 @@ use crate::tenant::{Caller, Scope, TenantId};
 /// Jobs of one request.
 const MOST: usize = 1000;
 
+/// Inputs that stand in the jobs of one request: each becomes a file, and goes as one when the request is refused.
+const MOST_TEXTS: usize = 2000;
+
 /// Jobs of a request whose inputs are laid down at a time: more would only wait for the same disk.
 const TOGETHER: usize = 16;
 
@@ -83,6 +86,9 @@ pub(super) async fn hand_in(
     if !(1..=MOST).contains(&many.jobs.len()) {
         return Err(bad(format!("a batch has from 1 to {MOST} jobs")));
     }
+    if many.jobs.iter().map(Asked::texts).sum::<usize>() > MOST_TEXTS {
+        return Err(bad(format!("in a batch stand {MOST_TEXTS} inputs at most: others are stored first")));
+    }
     if let Some(index) = many.jobs.iter().position(Asked::is_dry_run) {
         return Err(bad("dry_run is for a request that asks for one job".to_owned()).with("index", index));
     }
@@ -104,6 +110,11 @@ pub(super) async fn hand_in(
         }
     }
     admit(&app, &caller).await?;
+    // Before anything is laid down for them.
+    let open = app.read(move |rows| jobs::open_count(rows, tenant)).await?;
+    if open + count as u64 > u64::from(caller.tenant.quotas.queued_jobs) {
+        return Err(too_many(caller.tenant.quotas.queued_jobs, open));
+    }
     let turn = app.submissions.next(tenant).await;
     let mut fresh = Fresh::new();
     let specs = match keep(&app, &caller, many, &mut fresh).await {

@@ -1,6 +1,6 @@
 //! What a stranger sends: taken as it comes, no more than is allowed, no slower than is bearable.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -360,7 +360,8 @@ pub(super) fn count(
 
 /// Removes contents that were laid down for something that is refused, as far as nobody has them.
 pub(super) async fn forget(app: &App, caller: &Caller, fresh: &Fresh) {
-    let unused = fresh.iter().map(|(digest, _)| (caller.tenant.id, *digest)).collect();
+    let unused: BTreeSet<Digest> = fresh.iter().map(|(digest, _)| *digest).collect();
+    let unused = unused.into_iter().map(|digest| (caller.tenant.id, digest)).collect();
     // Those that cannot be removed now are found another day; why it is refused is to be told.
     let _ = super::jobs::remove(app, unused).await;
 }

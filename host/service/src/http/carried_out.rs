@@ -2,6 +2,7 @@
 //! kept (a job is told of, a token is forgotten) is part of it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::Request;
@@ -11,35 +12,57 @@ use axum::response::{IntoResponse as _, Response};
 use tokio::sync::Semaphore;
 
 use super::Problem;
-use crate::tenant::TenantId;
 
-/// Requests of a tenant at a time: connections do not bound those of which nobody waits for the answer. It is as many as one address
+/// Requests of a token at a time: connections do not bound those of which nobody waits for the answer. It is as many as one address
 /// may have connections.
 const OF_EACH: usize = 500;
 
+/// Tokens of which something is remembered, before those are looked for of which nothing goes on.
+const MANY: usize = 10_000;
+
+/// A token, and whether it takes something away. What one token begins keeps no other from anything: not from ending it.
+type Who = (String, bool);
+
 /// What is carried out.
 #[derive(Debug, Default)]
-pub(super) struct CarriedOut(Mutex<HashMap<TenantId, Arc<Semaphore>>>);
+pub(super) struct CarriedOut(Mutex<HashMap<Who, Arc<Semaphore>>>);
 
-/// Whether something stays when this was asked for. A call leaves nothing, and is given up by whoever goes away.
+/// Whether something stays when this was asked for. A call leaves nothing, and is given up by whoever goes away; what is fetched from
+/// elsewhere may wait for long, and is carried out from its turn on.
 fn changes_something(method: &Method, path: &str) -> bool {
     let is_call = || path.starts_with("/v1/kernels/") && path.split('/').nth(4) == Some("invoke");
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_call()
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_call() && !path.ends_with(":pull")
+}
+
+/// Carries out something that has begun, whoever goes away meanwhile.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::internal(&error.to_string())))
+}
+
+/// Whether this ends something or makes it less urgent: that is not behind what is begun.
+fn takes_away(method: &Method, path: &str) -> bool {
+    matches!(*method, Method::DELETE | Method::PATCH) || path.ends_with("/cancel")
 }
 
 impl CarriedOut {
-    fn of(&self, tenant: TenantId) -> Arc<Semaphore> {
+    fn of(&self, who: Who) -> Arc<Semaphore> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(OF_EACH))))
+        if all.len() > MANY {
+            all.retain(|_, places| Arc::strong_count(places) > 1);
+        }
+        Arc::clone(all.entry(who).or_insert_with(|| Arc::new(Semaphore::new(OF_EACH))))
     }
 
-    /// Carries out a request of a tenant.
-    pub(super) async fn run(&self, tenant: TenantId, request: Request, next: Next) -> Response {
+    /// Carries out a request that shows the token with this key.
+    pub(super) async fn run(&self, key: &str, request: Request, next: Next) -> Response {
         if !changes_something(request.method(), request.uri().path()) {
             return next.run(request).await;
         }
         // It is never closed. Whoever goes away here has asked for nothing yet.
-        let place = self.of(tenant).acquire_owned().await.ok();
+        let who = (key.to_owned(), takes_away(request.method(), request.uri().path()));
+        let place = self.of(who).acquire_owned().await.ok();
         let done = tokio::spawn(async move {
             let response = next.run(request).await;
             drop(place);
@@ -54,6 +77,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_a_token_begins_is_not_in_the_way_of_others_nor_of_ending_it() {
+        let all = CarriedOut::default();
+        let places = |key: &str, takes_away| all.of((key.to_owned(), takes_away));
+        let held = places("weak", false).try_acquire_many_owned(OF_EACH as u32).expect("all of them");
+        assert_eq!(places("weak", false).available_permits(), 0);
+        assert_eq!(
+            [places("weak", true), places("full", false)].map(|places| places.available_permits()),
+            [OF_EACH; 2]
+        );
+        // Of tokens that do nothing, nothing is kept in mind.
+        for number in 0..=MANY {
+            places(&number.to_string(), false);
+        }
+        places("last", false);
+        assert!(all.0.lock().expect("not poisoned").len() < 10);
+        drop(held);
+    }
+
+    #[test]
+    fn what_ends_something_is_told_from_what_begins_something() {
+        for (method, path, ends) in [
+            (Method::DELETE, "/v1/tokens/x", true),
+            (Method::PATCH, "/v1/jobs/x", true),
+            (Method::POST, "/v1/jobs/x/cancel", true),
+            (Method::POST, "/v1/jobs", false),
+            (Method::PUT, "/v1/blobs/x", false),
+        ] {
+            assert_eq!(takes_away(&method, path), ends, "{method} {path}");
+        }
+    }
+
+    #[test]
     fn what_only_asks_is_given_up_with_whoever_asked() {
         for (method, path, changes) in [
             (Method::GET, "/v1/jobs", false),
@@ -65,6 +120,7 @@ mod tests {
             (Method::POST, "/v1/kernels/edges/invoke/a/b", false),
             (Method::DELETE, "/v1/tokens/x", true),
             (Method::PATCH, "/v1/jobs/x", true),
+            (Method::POST, "/v1/blobs:pull", false),
         ] {
             assert_eq!(changes_something(&method, path), changes, "{method} {path}");
         }

@@ -24,6 +24,9 @@ const REQUEST_ID: &str = "x-request-id";
 /// key, whoever shows it. A token that is good is so from any address: many may be behind one.
 const WRONG_TOKENS: f64 = 30.0;
 
+/// The status in log and numbers of a request whose client went away before the answer, as proxies have it.
+const GONE: u16 = 499;
+
 /// How often in an hour it is written down of a token that it was shown where it is not good: more would say the same, and whoever
 /// has such a token could fill the log.
 const ELSEWHERE: f64 = 10.0;
@@ -89,7 +92,11 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
     // Without what is behind the `?`, which may hold what a log should not.
     let path: String = request.uri().path().chars().take(256).collect();
     request.extensions_mut().insert(RequestId(id.clone()));
+    let mut unanswered =
+        Unanswered { app: Arc::clone(&app), method: name_of(&method), path: path.clone(), id: id.clone(), began };
     let response = next.run(request).await;
+    unanswered.path.clear();
+    drop(unanswered);
     let mut response = if problem::is_plain_error(&response) { problem::of_plain(response).await } else { response };
     let (status, took) = (response.status(), began.elapsed());
     let method = name_of(&method);
@@ -121,6 +128,27 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
     let policy = HeaderValue::from_static(page::POLICY_OF_OTHERS);
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
     response
+}
+
+/// A request whose client may go away before it is answered, which then stands in the log, too. Without a path it was answered.
+struct Unanswered {
+    app: Arc<App>,
+    method: &'static str,
+    path: String,
+    id: String,
+    began: Instant,
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if self.path.is_empty() {
+            return;
+        }
+        let (took, path, request) = (self.began.elapsed(), self.path.as_str(), self.id.as_str());
+        self.app.metrics.request(self.method, routes::number_of(path), GONE, took);
+        let (method, ms) = (self.method, took.as_secs_f64() * 1000.0);
+        tracing::info!(request, method, path, status = u64::from(GONE), ms, "request");
+    }
 }
 
 /// Of all that can stand there, as many names as there are methods.
@@ -199,7 +227,7 @@ pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
     let mut response = match taken {
         Ok(_) => {
             request.extensions_mut().insert(Arc::clone(&caller));
-            app.carried_out.run(caller.tenant.id, request, next).await
+            app.carried_out.run(&caller.key, request, next).await
         }
         Err(time) => Problem::quota("requests_per_second", limit as u64, limit as u64, time).into_response(),
     };

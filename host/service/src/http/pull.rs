@@ -12,6 +12,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::blobs::{self, BlobView};
+use super::carried_out::to_its_end;
 use super::elsewhere::Server;
 use super::guard::need;
 use super::kernels::{self, act};
@@ -29,6 +30,9 @@ const SERVER: Server = Server::Registry;
 
 /// What a content may be.
 const ANYTHING: &str = "application/octet-stream, */*";
+
+/// Signs of a place that are written down.
+const SHOWN: usize = 300;
 
 /// Bytes of what gives a token.
 const TOKEN_BYTES: u64 = 64 << 10;
@@ -61,14 +65,37 @@ pub(super) async fn pull(
     let registry = reference.registry(&app.elsewhere.registries).cloned();
     let registry = registry.ok_or_else(|| SERVER.not_listed(&reference.host))?;
     let turn = app.pulls.next(caller.tenant.id).await;
+    let kernel = Pulled { reference, registry, written: asked.r#ref };
+    to_its_end(async move {
+        let _turn = turn;
+        fetch_kernel(&app, &caller, &headers, kernel).await
+    })
+    .await
+}
+
+/// A kernel in a registry that is listed.
+struct Pulled {
+    reference: Reference,
+    registry: Host,
+    /// As it was asked for.
+    written: String,
+}
+
+async fn fetch_kernel(
+    app: &Arc<App>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    kernel: Pulled,
+) -> Result<(StatusCode, Json<KernelRow>), Problem> {
+    let Pulled { reference, registry, written } = kernel;
     let (fetcher, most) = (Arc::clone(&app.elsewhere.fetcher), caller.tenant.quotas.kernel_bytes);
     let (wanted, at) = (reference.clone(), registry.clone());
     let (layer, token) = blocking(move || layer(&*fetcher, &wanted, &at, most)).await??;
     let name = ContentName::Sha256(layer.sha256);
-    if let Some(kernel) = kernels::known(&app, &caller, name).await? {
+    if let Some(kernel) = kernels::known(app, caller, name).await? {
         return Ok((StatusCode::OK, Json(kernel)));
     }
-    kernels::admit(&app, &caller).await?;
+    kernels::admit(app, caller).await?;
     let (parts, coming) = stream();
     let (fetcher, url) = (Arc::clone(&app.elsewhere.fetcher), reference.layer_url(&registry, &layer.sha256));
     let runtime = tokio::runtime::Handle::current();
@@ -76,14 +103,13 @@ pub(super) async fn pull(
         let wanted = Get { url: &url, form: ANYTHING, token: token.as_deref(), elsewhere: true };
         SERVER.hand_on(&*fetcher, wanted, parts, &runtime)
     });
-    let stored = kernels::store(&app, &caller, &kernels::with_signature(&headers), coming, Some(name)).await;
+    let stored = kernels::store(app, caller, &kernels::with_signature(headers), coming, Some(name)).await;
     // Why it did not come says more than that it did not.
     if stored.is_err() {
         fetched.await.map_err(|error| Problem::internal(&error.to_string()))??;
     }
     let stored = stored?;
-    drop(turn);
-    let act = act(&caller, "kernel.pull", &asked.r#ref);
+    let act = act(caller, "kernel.pull", &written);
     app.write(move |rows| audit::add(rows, &act)).await?;
     Ok(stored)
 }
@@ -117,6 +143,20 @@ pub(super) async fn pull_content(
         return Err(server.not_listed(place.host()));
     }
     let turn = app.pulls.next(caller.tenant.id).await;
+    to_its_end(async move {
+        let _turn = turn;
+        fetch_content(&app, &caller, &place, asked.digest).await
+    })
+    .await
+}
+
+async fn fetch_content(
+    app: &App,
+    caller: &Caller,
+    place: &ContentPlace,
+    digest: Option<ContentName>,
+) -> Result<(StatusCode, Json<BlobView>), Problem> {
+    let server = Server::Source;
     let (parts, coming) = stream();
     let (fetcher, at) = (Arc::clone(&app.elsewhere.fetcher), place.clone());
     let runtime = tokio::runtime::Handle::current();
@@ -125,13 +165,13 @@ pub(super) async fn pull_content(
         let wanted = Get { url: at.url(), form: ANYTHING, token: None, elsewhere: false };
         server.hand_on(&*fetcher, wanted, parts, &runtime)
     });
-    let stored = blobs::store(&app, &caller, &HeaderMap::new(), coming, asked.digest).await;
+    let stored = blobs::store(app, caller, &HeaderMap::new(), coming, digest).await;
     if stored.is_err() {
         fetched.await.map_err(|error| Problem::internal(&error.to_string()))??;
     }
     let stored = stored?;
-    drop(turn);
-    let act = act(&caller, "content.pull", place.shown());
+    let shown: String = place.shown().chars().take(SHOWN).collect();
+    let act = act(caller, "content.pull", &shown);
     app.write(move |rows| audit::add(rows, &act)).await?;
     Ok(stored)
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use serde::Deserialize;
 use super::body::Fresh;
 use super::guard::need;
 use super::jobs::{Who, find, id};
-use super::stream::{Gone, Parts, stream};
+use super::looks::Look;
+use super::stream::{Parts, stream};
 use super::submit::{admit, check, hand_in, idempotency_key};
 use super::{App, Problem, blocking, body};
 use crate::blobs::Range;
@@ -49,7 +50,7 @@ struct Cut {
 type Cuts = BTreeMap<usize, Vec<Cut>>;
 
 /// Bytes that are copied at a time.
-const PART: u64 = 256 << 10;
+const PART: usize = 256 << 10;
 
 /// Most failed items that are cut out.
 const MOST_ITEMS: usize = 1_000_000;
@@ -85,7 +86,9 @@ pub(super) async fn retry(
 
 /// Lays down what failed, and says what is to be done with it.
 async fn gather(app: &App, caller: &Caller, job: &JobRow, fresh: &mut Fresh) -> Result<JobSpec, Problem> {
-    let cuts = cuts(app, caller, job).await?;
+    // One at a time for a tenant, as long as anything is read for it.
+    let look = Arc::new(app.looks.begin(caller.tenant.id).await);
+    let cuts = cuts(app, caller, &look, job).await?;
     let mut spec = JobSpec { inputs: Vec::new(), input_bytes: 0, retry_of: Some(job.id.clone()), ..job.spec.clone() };
     for (number, cuts) in cuts {
         let old = &job.spec.inputs[number];
@@ -98,7 +101,8 @@ async fn gather(app: &App, caller: &Caller, job: &JobRow, fresh: &mut Fresh) -> 
         }
         let has_header = spec.parameters.header;
         let (parts, cut) = stream();
-        tokio::spawn(cut_out(file, whole, cuts, has_header, parts));
+        let from = CuttingOut { file, whole, cuts: cuts.into_iter(), now: None };
+        tokio::spawn(cut_out(Arc::clone(&look), from, has_header, parts));
         let arrived = body::content(app, caller, &HeaderMap::new(), cut, ("the failed items", u64::MAX)).await?;
         let (blob, bytes) = body::lay(app, arrived).await?;
         fresh.push((blob, bytes));
@@ -121,7 +125,7 @@ fn cannot(why: &str) -> Problem {
 }
 
 /// Which parts of which inputs failed.
-async fn cuts(app: &App, caller: &Caller, job: &JobRow) -> Result<Cuts, Problem> {
+async fn cuts(app: &App, caller: &Caller, look: &Look, job: &JobRow) -> Result<Cuts, Problem> {
     let Some(digest) = job.conclusion.failures else {
         return Err(cannot(if job.is_gone { "what came of the job has gone" } else { "none has failed" }));
     };
@@ -129,7 +133,6 @@ async fn cuts(app: &App, caller: &Caller, job: &JobRow) -> Result<Cuts, Problem>
     let internal = |error: std::io::Error| Problem::internal(&error.to_string());
     let opened = blocking(move || blobs.open(tenant, &digest)).await?.map_err(internal)?;
     let lines = opened.ok_or_else(|| internal(std::io::ErrorKind::NotFound.into()))?;
-    let look = app.looks.begin(tenant).await;
     let sorting = look.lines(lines, Sorting::of(job.spec.clone()), Sorting::see).await?;
     look.part(move || Ok(sorting.done())).await?.map_err(cannot)
 }
@@ -187,46 +190,71 @@ impl Sorting {
     }
 }
 
-/// Hands on parts of a part of a file, one behind the other; before them its first line when that is no item.
-async fn cut_out(file: File, whole: Range, cuts: Vec<Cut>, has_header: bool, parts: Parts) {
-    let file = Arc::new(file);
-    let all = async {
-        if has_header {
-            let file = Arc::clone(&file);
-            let header = blocking(move || {
-                let (mut header, mut file) = (Vec::new(), &*file);
-                file.seek(SeekFrom::Start(whole.0))?;
-                let part = file.take(whole.1.saturating_sub(whole.0));
-                BufReader::new(part).read_until(b'\n', &mut header).map(|_| header)
-            });
-            parts.give(header.await.ok().and_then(Result::ok).ok_or(Gone)?).await?;
-        }
-        for Cut { offset, length, is_line } in cuts {
-            let mut at = whole.0.saturating_add(offset);
-            let end = at.saturating_add(length).min(whole.1);
-            while at < end {
-                let file = Arc::clone(&file);
-                let part = blocking(move || {
-                    let mut part = vec![0; usize::try_from(PART.min(end - at)).unwrap_or(0)];
-                    let read = file.read_at(&mut part, at)?;
-                    part.truncate(read);
-                    Ok::<_, std::io::Error>(part)
-                });
-                let part = part.await.ok().and_then(Result::ok).ok_or(Gone)?;
-                if part.is_empty() {
-                    break;
+/// Parts of a part of a file, one behind the other.
+struct CuttingOut {
+    file: File,
+    whole: Range,
+    cuts: std::vec::IntoIter<Cut>,
+    /// The one that is at work: from where to where, and whether it is a line.
+    now: Option<(u64, u64, bool)>,
+}
+
+impl CuttingOut {
+    /// The first line, when that is no item.
+    fn header(&mut self) -> io::Result<Vec<u8>> {
+        let mut header = Vec::new();
+        self.file.seek(SeekFrom::Start(self.whole.0))?;
+        let part = (&self.file).take(self.whole.1.saturating_sub(self.whole.0));
+        BufReader::new(part).read_until(b'\n', &mut header)?;
+        Ok(header)
+    }
+
+    /// Some of what comes next, as much as is copied at a time; nothing behind the last.
+    fn next(&mut self) -> io::Result<Vec<u8>> {
+        let mut part = Vec::new();
+        while part.len() < PART {
+            let (at, end, is_line) = match self.now.take() {
+                Some(now) => now,
+                None => {
+                    let Some(Cut { offset, length, is_line }) = self.cuts.next() else { break };
+                    let at = self.whole.0.saturating_add(offset);
+                    (at, at.saturating_add(length).min(self.whole.1), is_line)
                 }
-                at += part.len() as u64;
-                parts.give(part).await?;
-            }
-            if is_line {
-                parts.give("\n").await?;
+            };
+            let before = part.len();
+            let room = (PART - before) as u64;
+            part.resize(before + usize::try_from(end.saturating_sub(at).min(room)).unwrap_or(0), 0);
+            let read = self.file.read_at(&mut part[before..], at)?;
+            part.truncate(before + read);
+            let at = at + read as u64;
+            if read > 0 && at < end {
+                self.now = Some((at, end, is_line));
+            } else if is_line {
+                part.push(b'\n');
             }
         }
-        Ok::<(), Gone>(())
-    };
-    if all.await.is_err() {
-        parts.cut().await;
+        Ok(part)
+    }
+}
+
+/// Hands on what is cut out of a file; before it its first line when that is no item.
+async fn cut_out(look: Arc<Look>, mut from: CuttingOut, has_header: bool, parts: Parts) {
+    let mut is_first = has_header;
+    loop {
+        let begins = std::mem::take(&mut is_first);
+        let part = look.part(move || {
+            let part = if begins { from.header() } else { from.next() };
+            part.map(|part| (from, part))
+        });
+        let Ok((rest, part)) = part.await else { return parts.cut().await };
+        from = rest;
+        // A file may have nothing in front of its items.
+        if part.is_empty() && !begins {
+            return;
+        }
+        if parts.give(part).await.is_err() {
+            return;
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub use report::ReportForm;
 #[cfg(feature = "http")]
 pub(crate) use runner::PROCESSES_PER_CORE;
 pub use runner::{Explained, JobService, Order, Outcome, Over, Shared, Warn};
-pub use spec::{Allowed, Input, JobSize, JobSpec, NAME_BYTES, Parameters, SpecError};
+pub use spec::{Allowed, Input, JobSize, JobSpec, MOST_INPUTS, NAME_BYTES, Parameters, SpecError};
 pub use urgency::{Rank, Urgency};
 
 /// The number of a job: it sorts by the time at which the job came, and cannot be guessed.

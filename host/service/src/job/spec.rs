@@ -15,7 +15,7 @@ use crate::blobs::{Digest, Range};
 pub struct SpecError(pub(super) String);
 
 /// Most inputs of a job.
-const MOST_INPUTS: usize = 1000;
+pub const MOST_INPUTS: usize = 1000;
 /// Most words of any list, and most labels.
 const MOST_WORDS: usize = 256;
 /// Longest word.
