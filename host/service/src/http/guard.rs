@@ -93,14 +93,13 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
     let path: String = request.uri().path().chars().take(256).collect();
     request.extensions_mut().insert(RequestId(id.clone()));
     let mut unanswered =
-        Unanswered { app: Arc::clone(&app), method: name_of(&method), path: path.clone(), id: id.clone(), began };
+        Unanswered { app: Arc::clone(&app), method: name_of(&method), path, id, began, is_answered: false };
     let response = next.run(request).await;
-    unanswered.path.clear();
-    drop(unanswered);
+    unanswered.is_answered = true;
     let mut response = if problem::is_plain_error(&response) { problem::of_plain(response).await } else { response };
     let (status, took) = (response.status(), began.elapsed());
-    let method = name_of(&method);
-    app.metrics.request(method, routes::number_of(&path), status.as_u16(), took);
+    let method = unanswered.method;
+    app.metrics.request(method, routes::number_of(&unanswered.path), status.as_u16(), took);
     if let Some(rejected) = response.extensions().get::<Rejected>() {
         app.metrics.rejected(rejected.0);
     }
@@ -110,7 +109,7 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
     // Of a call: a name may mean one of several.
     let kernel = response.headers().get(invoke::KERNEL).and_then(|kernel| kernel.to_str().ok());
     let (code, ms) = (u64::from(status.as_u16()), took.as_secs_f64() * 1000.0);
-    let (request, path, trace) = (id.as_str(), path.as_str(), trace.as_deref());
+    let (request, path, trace) = (unanswered.id.as_str(), unanswered.path.as_str(), trace.as_deref());
     // Whatever a stranger wrote into the path is a text like others, and is written as one.
     if let Some(Logged(error)) = response.extensions().get() {
         let error = error.as_str();
@@ -119,7 +118,7 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
         tracing::info!(request, trace, method, path, status = code, tenant, key, job, kernel, ms, "request");
     }
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&id) {
+    if let Ok(id) = HeaderValue::from_str(&unanswered.id) {
         headers.insert(REQUEST_ID, id);
     }
     // Nobody's browser takes a result for a page of ours.
@@ -130,18 +129,19 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
     response
 }
 
-/// A request whose client may go away before it is answered, which then stands in the log, too. Without a path it was answered.
+/// A request whose client may go away before it is answered, which then stands in the log, too.
 struct Unanswered {
     app: Arc<App>,
     method: &'static str,
     path: String,
     id: String,
     began: Instant,
+    is_answered: bool,
 }
 
 impl Drop for Unanswered {
     fn drop(&mut self) {
-        if self.path.is_empty() {
+        if self.is_answered {
             return;
         }
         let (took, path, request) = (self.began.elapsed(), self.path.as_str(), self.id.as_str());

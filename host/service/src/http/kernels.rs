@@ -146,8 +146,8 @@ pub(super) async fn post(
     store(&app, &caller, &headers, bytes, None).await
 }
 
-/// Refuses a tenant who has used up what it has today: to look at a kernel costs, too.
-pub(super) async fn admit(app: &App, caller: &Caller) -> Result<(), Problem> {
+/// Refuses a tenant who has used up what it has today: to look at a kernel costs as jobs do.
+pub(super) async fn has_time_today(app: &App, caller: &Caller) -> Result<(), Problem> {
     let used_up = app.shared.accounts.used_up(app.shared.store(), &caller.tenant).await;
     let limit = caller.tenant.quotas.cpu_seconds_per_day;
     used_up.map_err(|error| Problem::store(&error))?.map_or(Ok(()), |used| Err(Problem::no_time_today(limit, used)))
@@ -167,7 +167,7 @@ pub(super) async fn store(
     expected: Option<ContentName>,
 ) -> Result<(StatusCode, Json<KernelRow>), Problem> {
     let signature = signature(app, headers)?;
-    admit(app, caller).await?;
+    has_time_today(app, caller).await?;
     let (limit, owner) = (("the kernel", caller.tenant.quotas.kernel_bytes), caller.tenant.id);
     if app.read(move |rows| kernels::count(rows, owner)).await? >= kernels::MOST {
         return Err(Problem::quota("kernels", kernels::MOST, kernels::MOST, Duration::from_secs(60)));

@@ -1,11 +1,12 @@
 //! The service over HTTP: what is asked for is checked, kept, and answered.
 //!
 //! * [`server`] has the connections: how many, how slow, how long; [`tls`] makes them secret; [`guard`] is what every request
-//!   passes, [`metrics`] what is counted of it, [`process`] what the server itself takes, [`turns`] who has how much done at a time, [`looks`] who has how much looked through.
+//!   passes, [`carried_out`] what goes on when its client has gone, [`metrics`] what is counted, [`process`] what the server itself
+//!   takes, [`turns`] who has how much done at a time, [`looks`] who has how much looked through.
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`mod@reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
-//! * A file for each sort of thing: [`kernels`] (from elsewhere: [`pull`]), [`aliases`], [`blobs`] (in parts: [`uploads`]),
+//! * A file for each sort of thing: [`kernels`], [`aliases`], [`blobs`] (in parts: [`uploads`]), what is fetched for both ([`pull`], from [`elsewhere`]),
 //!   [`jobs`] with [`submit`] ([`asked`], [`dry_run`], [`callback`]), [`batch`], [`change`], [`retry`], [`result`] (of
 //!   one [`item`], too, and from one on: [`places`]) and [`events`], [`invoke`], [`webhooks`], [`tokens`], [`usage`], [`quota`], [`health`].
 

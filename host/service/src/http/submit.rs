@@ -19,10 +19,10 @@ use super::dry_run::DryRunView;
 use super::guard::need;
 use super::invoke::digest;
 use super::jobs::{Who, find_later, wait};
-use super::kernels::act;
+use super::kernels::{act, has_time_today};
 use super::turns::Turn;
 use super::view::{JobView, view};
-use super::{App, Problem, blobs, blocking, body, dry_run};
+use super::{App, Problem, blobs, body, dry_run};
 use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters, Urgency};
 use crate::store::jobs::{self, Idempotency, JobRow, Submitted};
@@ -238,17 +238,7 @@ pub(super) async fn admit(app: &App, caller: &Caller) -> Result<(), Problem> {
         return Err(Problem::busy("the server stops, and takes no more jobs"));
     }
     let (tenant, quotas) = (caller.tenant.id, &caller.tenant.quotas);
-    let used = match app.shared.accounts.used_today(tenant) {
-        Some(used) => used,
-        None => {
-            let (accounts, store) = (app.shared.accounts.clone(), app.shared.store().clone());
-            blocking(move || accounts.today(&store, tenant)).await?.map_err(|error| Problem::store(&error))?
-        }
-    };
-    let (seconds, limit) = (used / 1000, quotas.cpu_seconds_per_day);
-    if seconds >= limit {
-        return Err(Problem::no_time_today(limit, seconds));
-    }
+    has_time_today(app, caller).await?;
     // As far as they are known at once; they are counted when it is kept.
     let open = app.shared.fair().jobs_of(tenant) as u64;
     if open >= u64::from(quotas.queued_jobs) {
