@@ -228,7 +228,7 @@ fn entries(folder: &Path) -> impl Iterator<Item = (std::path::PathBuf, String)> 
 mod tests {
     use super::*;
     use crate::blobs::LocalBlobs;
-    use crate::job::{Conclusion, Input, JobId, JobSpec, JobState, Parameters, Urgency};
+    use crate::job::{Conclusion, Input, JobId, JobSpec, JobState};
     use crate::store::contents::{self, Stay};
     use crate::store::jobs;
     use crate::tenant::Quotas;
@@ -298,15 +298,9 @@ mod tests {
         blob.write(b"1 2 3\n").expect("room");
         let (input, bytes) = blobs.keep(blob).expect("kept");
         let spec = || JobSpec {
-            kernel: Digest::of(b""),
-            inputs: vec![Input::whole(input, "a".into())],
             input_bytes: bytes,
-            output: None,
-            parameters: Parameters::default(),
             labels: [("project".to_owned(), "x".to_owned())].into(),
-            keep_seconds: None,
-            retry_of: None,
-            urgency: Urgency::default(),
+            ..JobSpec::over(vec![Input::whole(input, "a".into())])
         };
         let job = |keep: Duration, ends: bool| {
             let job = JobId::create();
@@ -381,15 +375,9 @@ mod tests {
             for number in 0..7_i64 {
                 let inputs = if [1, 3].contains(&number) { vec![Input::whole(input, "a".into())] } else { Vec::new() };
                 let spec = JobSpec {
-                    kernel: Digest::of(b""),
-                    inputs,
                     input_bytes: bytes,
-                    output: None,
-                    parameters: Parameters::default(),
                     labels: [("project".to_owned(), "x".to_owned())].into(),
-                    keep_seconds: None,
-                    retry_of: None,
-                    urgency: Urgency::default(),
+                    ..JobSpec::over(inputs)
                 };
                 let (job, owner) = (JobId::create(), if number == 5 { other } else { tenant });
                 contents::add(rows, tenant, &input, bytes, Stay::WhileNeeded)?;

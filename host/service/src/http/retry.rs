@@ -262,21 +262,10 @@ async fn cut_out(look: Arc<Look>, mut from: CuttingOut, has_header: bool, parts:
 mod tests {
     use super::*;
     use crate::blobs::Digest;
-    use crate::job::{Parameters, Urgency};
 
     fn spec() -> JobSpec {
         let input = |name: &str| Input::whole(Digest::of(b""), name.into());
-        JobSpec {
-            kernel: Digest::of(b""),
-            inputs: vec![input("a"), input("b")],
-            input_bytes: 0,
-            output: None,
-            parameters: Parameters::default(),
-            labels: BTreeMap::new(),
-            keep_seconds: None,
-            retry_of: None,
-            urgency: Urgency::default(),
-        }
+        JobSpec::over(vec![input("a"), input("b")])
     }
 
     fn sort(lines: &str, spec: &JobSpec) -> Result<Cuts, &'static str> {

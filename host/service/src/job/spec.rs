@@ -191,6 +191,24 @@ fn is_plain(sign: char) -> bool {
     sign.is_ascii_alphanumeric() || "._-+".contains(sign)
 }
 
+#[cfg(test)]
+impl JobSpec {
+    /// One over these inputs of which nothing else is said, for tests.
+    pub(crate) fn over(inputs: Vec<Input>) -> Self {
+        Self {
+            kernel: Digest::of(b""),
+            inputs,
+            input_bytes: 0,
+            output: None,
+            parameters: Parameters::default(),
+            labels: BTreeMap::new(),
+            keep_seconds: None,
+            retry_of: None,
+            urgency: Urgency::default(),
+        }
+    }
+}
+
 impl JobSpec {
     /// Says what is wrong with it, as far as that can be said without running it.
     ///

@@ -72,28 +72,17 @@ pub(super) fn forget(connection: &Connection) -> Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::time::Duration;
 
     use super::*;
     use crate::blobs::Digest;
-    use crate::job::{Conclusion, Input, JobSpec, JobState, Parameters, Urgency};
+    use crate::job::{Conclusion, Input, JobSpec, JobState};
     use crate::store::webhooks::{Attempted, Due, due, tried};
     use crate::store::{Store, access, jobs, retention};
     use crate::tenant::Quotas;
 
     fn spec() -> JobSpec {
-        JobSpec {
-            kernel: Digest::of(b""),
-            inputs: vec![Input::whole(Digest::of(b""), "a".into())],
-            input_bytes: 0,
-            output: None,
-            parameters: Parameters::default(),
-            labels: BTreeMap::new(),
-            keep_seconds: None,
-            retry_of: None,
-            urgency: Urgency::default(),
-        }
+        JobSpec::over(vec![Input::whole(Digest::of(b""), "a".into())])
     }
 
     struct Place {

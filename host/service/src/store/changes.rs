@@ -72,21 +72,14 @@ mod tests {
 
     use super::*;
     use crate::blobs::Digest;
-    use crate::job::{Conclusion, Input, Parameters, Urgency};
+    use crate::job::{Conclusion, Input, Urgency};
     use crate::store::listing::{self, Filter};
     use crate::store::{Store, access};
 
     fn spec(label: &str) -> JobSpec {
         JobSpec {
-            kernel: Digest::of(b""),
-            inputs: vec![Input::whole(Digest::of(b""), "a".into())],
-            input_bytes: 0,
-            output: None,
-            parameters: Parameters::default(),
             labels: [("project".to_owned(), label.to_owned())].into(),
-            keep_seconds: None,
-            retry_of: None,
-            urgency: Urgency::default(),
+            ..JobSpec::over(vec![Input::whole(Digest::of(b""), "a".into())])
         }
     }
 

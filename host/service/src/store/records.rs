@@ -41,21 +41,14 @@ pub fn recount(connection: &Connection, job: &JobId) -> Result<u64> {
 mod tests {
     use super::*;
     use crate::blobs::Digest;
-    use crate::job::{Conclusion, Input, JobState, Parameters, Urgency};
+    use crate::job::{Conclusion, Input, JobState};
     use crate::store::{Store, access, contents, retention, schema};
     use crate::tenant::Quotas;
 
     fn spec(labels: usize, sign: &str) -> JobSpec {
         JobSpec {
-            kernel: Digest::of(b""),
-            inputs: vec![Input::whole(Digest::of(b""), "a".into())],
-            input_bytes: 0,
-            output: None,
-            parameters: Parameters::default(),
             labels: (0..labels).map(|number| (format!("{number:03}"), sign.repeat(252 / sign.len()))).collect(),
-            keep_seconds: None,
-            retry_of: None,
-            urgency: Urgency::default(),
+            ..JobSpec::over(vec![Input::whole(Digest::of(b""), "a".into())])
         }
     }
 
