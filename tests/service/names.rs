@@ -99,6 +99,7 @@ fn what_failed_is_found_by_its_name() {
     let again = with(["a/x.txt", "b/x.txt"]).is(202).json();
     let names: Vec<_> = again["inputs"].as_array().unwrap().iter().map(|input| input["name"].clone()).collect();
     assert_eq!(names, ["a/x.txt", "b/x.txt"]);
+    assert_eq!(anna.wait(again["id"].as_str().unwrap())["failed_items"], 2);
     let refused = with(["x.txt", "x.txt"]).is(409);
     assert!(refused.text().contains("two of its inputs have one name"), "{}", refused.text());
     server.end(Signal::TERM).code(0);
