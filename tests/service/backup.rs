@@ -69,6 +69,7 @@ fn the_audit_log_says_who_did_what() {
     assert_eq!(place.taskhost("tenant audit --data data").run().code(0).text(), all.text());
     assert_eq!(all.text().lines().count(), 8);
     assert!(all.text().contains("\"request\":\"mine-7\""), "{}", all.text());
+    assert!(all.text().contains("\"tenant_name\":\"bert\""), "{}", all.text());
     let own = place.taskhost("tenant audit bert --data data").run().code(0);
     assert!(own.text().lines().count() == 2 && own.text().contains("\"object\":\"bert\""), "{}", own.text());
     // A row that was changed is found.

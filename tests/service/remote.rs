@@ -350,12 +350,12 @@ fn a_server_that_is_started_anew_is_waited_for() {
     let server = Server::start(&place);
     let anna = anna(&place, &server);
     let address = server.address.clone();
-    place.write("in.txt", "0 300000\n".repeat(300));
+    place.write("in.txt", "0 300000\n".repeat(100));
     let running = there(&place, &address, "run primes in.txt --batch 1").start();
     let is_running = || anna.get("/v1/jobs?state=running").is(200).json()["jobs"].as_array().unwrap().len() == 1;
     eventually("the job runs", is_running);
     server.end(Signal::KILL).code(137);
     let server = Server::start_at(&place, &address);
-    assert_eq!(running.end().code(0).text(), "25997\n".repeat(300));
+    assert_eq!(running.end().code(0).text(), "25997\n".repeat(100));
     server.end(Signal::TERM).code(0);
 }

@@ -641,6 +641,50 @@ fn calls_that_come_at_once_are_run_together_and_a_kept_worker_is_for_others() {
 }
 
 #[test]
+fn calls_that_wait_find_other_workers_or_hear_that_their_kernel_is_gone() {
+    let place = Place::new();
+    let service = place.serve();
+    let quotas = QuotaChange { requests_per_second: Some(100_000), ..QuotaChange::default() };
+    let anna = place.tenant(&service, "anna", quotas);
+    let kernel = anna.kernel();
+    let call = |text: &str| anna.post(&format!("/v1/kernels/{kernel}/invoke?timeout=30s"), text);
+    let waiting = |calls: usize| {
+        let depth = format!("taskhost_queue_depth{{class=\"call\"}} {calls}\n");
+        eventually("they wait", || anna.get("/metrics").body.contains(&depth));
+    };
+    let at_work = || anna.get("/metrics").body.contains("taskhost_call_workers_busy 1");
+    std::thread::scope(|scope| {
+        // One that loses its workers does not take those with it that wait behind it.
+        let slow = scope.spawn(|| call("slow"));
+        eventually("it is at work", at_work);
+        let broken = scope.spawn(|| call("broken"));
+        waiting(1);
+        let behind: Vec<_> = (0..3).map(|_| scope.spawn(|| call("text"))).collect();
+        waiting(4);
+        place.engine.is_over.store(true, Ordering::SeqCst);
+        assert_eq!(slow.join().unwrap().is(200).body, "SLOW");
+        assert_eq!(broken.join().unwrap().is(503).code(), "busy");
+        for call in behind {
+            assert_eq!(call.join().unwrap().is(200).body, "TEXT");
+        }
+        assert_eq!(place.engine.opened.load(Ordering::SeqCst), 2);
+        // Whoever waits for a kernel does not wait any more when it is deleted.
+        place.engine.is_over.store(false, Ordering::SeqCst);
+        let slow = scope.spawn(|| call("slow"));
+        eventually("it is at work", at_work);
+        let behind: Vec<_> = (0..3).map(|_| scope.spawn(|| call("text"))).collect();
+        waiting(3);
+        anna.send("DELETE", &format!("/v1/kernels/{kernel}"), "", "").is(204);
+        for call in behind {
+            assert_eq!(call.join().unwrap().is(404).code(), "not-found");
+        }
+        place.engine.is_over.store(true, Ordering::SeqCst);
+        assert_eq!(slow.join().unwrap().is(200).body, "SLOW");
+    });
+    service.stop();
+}
+
+#[test]
 fn a_call_for_which_no_worker_is_free_is_told_to_come_again() {
     let place = Place::new();
     let service = place.serve();

@@ -194,46 +194,48 @@ impl Calls {
     /// Has a kernel made ready, beside the thread that has the connections.
     fn open(&self, purpose: Purpose) {
         let Some(me) = self.me.upgrade() else { return };
-        tokio::task::spawn_blocking(move || {
-            let shared = &me.shared;
-            let opened = match shared.blobs.open(purpose.tenant, &purpose.kernel) {
-                Ok(Some(kernel)) => {
-                    let cache = shared.compiled.used(purpose.tenant, &purpose.kernel);
-                    me.engine.open(&Wanted { purpose: purpose.clone(), kernel, cache })
-                }
-                Ok(None) => Err(OpenError::Refused("it was deleted".into())),
-                Err(error) => Err(OpenError::Failed(error.to_string())),
-            };
-            let unused = me.opened(&purpose, opened);
-            // Their workers are waited for.
-            drop(unused);
-        });
+        tokio::task::spawn_blocking(move || me.make_ready(&purpose));
     }
 
-    /// A kernel is ready, or cannot be. Returns those that are not kept any more.
-    fn opened(&self, purpose: &Purpose, opened: Result<Arc<dyn Callee>, OpenError>) -> Vec<Ready> {
-        let mut books = lock(&self.books);
-        match opened {
-            Ok(callee) => {
-                if let Some(ready) = books.kernels.get_mut(purpose) {
-                    ready.attending = callee.attend().map(Attending::begin);
-                    ready.callee = Some(callee);
-                }
+    /// Makes a kernel ready; whoever waits for it hears when it cannot be.
+    fn make_ready(&self, purpose: &Purpose) {
+        let opened = match self.shared.blobs.open(purpose.tenant, &purpose.kernel) {
+            Ok(Some(kernel)) => {
+                let cache = self.shared.compiled.used(purpose.tenant, &purpose.kernel);
+                self.engine.open(&Wanted { purpose: purpose.clone(), kernel, cache })
             }
+            Ok(None) => Err(OpenError::Gone),
+            Err(error) => Err(OpenError::Failed(error.to_string())),
+        };
+        let unused = match opened {
+            Ok(callee) => self.opened(purpose, callee),
             Err(error) => {
-                books.kernels.remove(purpose);
                 let error = match error {
+                    OpenError::Gone => CallError::Gone,
                     OpenError::Refused(why) => CallError::Refused(why),
                     OpenError::Failed(why) => CallError::Lost(format!("a kernel cannot be made ready: {why}")),
                 };
-                for call in books.lines.remove(purpose.tenant, |call| call.purpose == *purpose) {
-                    // One that does not wait any more has nothing to be told.
-                    let _ = call.sender.send(Err(error.clone()));
-                }
+                self.end(|other| other == purpose, &error)
             }
-        }
-        self.dispatch(&mut books);
+        };
+        // Their workers are waited for.
+        drop(unused);
+    }
+
+    /// A kernel is ready. Returns those that are not kept any more.
+    fn opened(&self, purpose: &Purpose, callee: Arc<dyn Callee>) -> Vec<Ready> {
         let mut unused = Vec::new();
+        let mut books = lock(&self.books);
+        let place = books.kernels.get_mut(purpose);
+        // Nobody may want it any more, or another be there: its kernel was deleted, and stored once more.
+        let Some(ready) = place.filter(|ready| ready.callee.is_none()) else {
+            drop(books);
+            drop(callee);
+            return unused;
+        };
+        ready.attending = callee.attend().map(Attending::begin);
+        ready.callee = Some(callee);
+        self.dispatch(&mut books);
         while books.kernels.len() > MOST_READY {
             let idle = books.kernels.iter().filter(|(_, ready)| ready.calls == 0 && ready.callee.is_some());
             let Some(oldest) = idle.min_by_key(|(_, ready)| ready.last_use).map(|(key, _)| key.clone()) else { break };
@@ -407,13 +409,26 @@ impl Calls {
         let mut books = lock(&self.books);
         books.lines.free(group.purpose.tenant);
         if group.is_lost.load(Ordering::Relaxed) && !books.is_stopping {
-            // It is made ready again for the next call.
-            let unused = self.take_out(&mut books, &group.purpose);
+            // Of calls that were lost together, the first has it made ready again.
+            let had_workers = books.kernels.get(&group.purpose).is_some_and(|ready| ready.callee.is_some());
+            let unused = had_workers.then(|| self.take_out(&mut books, &group.purpose)).flatten();
+            // Now for those who wait, else for the next call.
+            let again = books.lines.has(group.purpose.tenant, |call| call.purpose == group.purpose);
+            if let Some(Ready { calls, last_use, .. }) = unused.as_ref().filter(|_| again) {
+                let new = Ready { calls: *calls, last_use: *last_use, ..Ready::new() };
+                books.kernels.insert(group.purpose.clone(), new);
+            }
             self.dispatch(&mut books);
             drop(books);
-            if let Some(unused) = unused {
+            if let (Some(unused), Some(me)) = (unused, self.me.upgrade()) {
+                let purpose = group.purpose.clone();
                 // Its workers are waited for, which is not for whoever ends a call.
-                std::thread::spawn(move || drop(unused));
+                std::thread::spawn(move || {
+                    drop(unused);
+                    if again {
+                        me.make_ready(&purpose);
+                    }
+                });
             }
             return;
         }

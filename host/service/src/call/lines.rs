@@ -48,6 +48,11 @@ impl<T> Lines<T> {
         self.waiting
     }
 
+    /// Whether a call like this waits in the line of a tenant.
+    pub(super) fn has(&self, tenant: TenantId, is_it: impl Fn(&T) -> bool) -> bool {
+        self.lines.get(&tenant).is_some_and(|line| line.waiting.iter().any(is_it))
+    }
+
     /// Places that are taken.
     pub(super) fn taken(&self) -> usize {
         self.taken

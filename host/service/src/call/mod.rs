@@ -53,6 +53,8 @@ pub struct Wanted {
 /// Why a kernel cannot be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenError {
+    /// It was deleted.
+    Gone,
     /// It is no such kernel, or has no such function: for whoever calls.
     Refused(String),
     /// Workers cannot be had, which is not its fault: for the log alone.
@@ -94,6 +96,8 @@ pub enum CallError {
     Busy,
     /// It was begun, and took too long.
     Late,
+    /// The kernel was deleted.
+    Gone,
     /// The kernel cannot be called like this, and why.
     Refused(String),
     /// The item has failed.

@@ -272,6 +272,7 @@ fn problem(error: CallError) -> Problem {
         CallError::TooMany(most) => Problem::quota("concurrent_calls", most.into(), most.into(), second),
         CallError::CpuUsedUp(used, limit) => Problem::no_time_today(limit, used),
         CallError::Late => late("the call took longer than it may"),
+        CallError::Gone => Problem::not_found("kernel"),
         CallError::Refused(why) => Problem::unprocessable("kernel-refused", shown(&why)),
         CallError::Failed(failure) if failure.verdict == "deadline" => late(&shown(&failure.message)),
         CallError::Failed(failure) => failed(&failure),

@@ -111,6 +111,9 @@ pub struct AuditRow {
     /// Whose things it is about.
     #[cfg_attr(feature = "http", schema(value_type = Option<i64>))]
     pub tenant: Option<TenantId>,
+    /// What that tenant is called.
+    #[serde(default)]
+    pub tenant_name: Option<String>,
     /// Who: a token's key, or `operator`.
     pub actor: String,
     /// What.
@@ -134,7 +137,8 @@ pub struct AuditRow {
 pub fn rows(connection: &Connection, tenant: Option<TenantId>, after: i64, most: u32) -> Result<Vec<AuditRow>> {
     let which = if tenant.is_some() { "tenant = ?1" } else { "?1 IS NULL" };
     let mut statement = connection.prepare(&format!(
-        "SELECT number, at, tenant, actor, action, object, outcome, address, request FROM audit
+        "SELECT number, at, tenant, actor, action, object, outcome, address, request,
+             (SELECT name FROM tenants WHERE id = tenant) FROM audit
          WHERE {which} AND number > ?2 ORDER BY number LIMIT ?3"
     ))?;
     let rows = statement.query_map(params![tenant.map(|tenant| tenant.0), after, most], |row| {
@@ -148,6 +152,7 @@ pub fn rows(connection: &Connection, tenant: Option<TenantId>, after: i64, most:
             outcome: row.get(6)?,
             address: row.get(7)?,
             request: row.get(8)?,
+            tenant_name: row.get(9)?,
         })
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -8,40 +8,33 @@ use crate::tenant::TenantId;
 impl Calls {
     /// Ends the workers of tenants that may not call anything any more.
     pub fn refresh(&self) {
-        let mut books = lock(&self.books);
         let may = |tenant: TenantId| self.shared.directory.tenant(tenant).is_some_and(|tenant| tenant.enabled);
-        let unwanted: Vec<Purpose> = books.kernels.keys().filter(|purpose| !may(purpose.tenant)).cloned().collect();
-        let unused: Vec<Ready> = unwanted.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
-        for purpose in &unwanted {
-            // Whoever waits hears that it is over.
-            drop(books.lines.remove(purpose.tenant, |_| true));
-        }
-        drop(books);
-        drop(unused);
+        drop(self.end(|purpose| !may(purpose.tenant), &CallError::Stopping));
     }
 
     /// Ends the workers of a kernel that is gone, of whatever function.
     pub fn forget(&self, tenant: TenantId, kernel: &Digest) {
-        let mut books = lock(&self.books);
-        let is_gone = |purpose: &&Purpose| purpose.tenant == tenant && purpose.kernel == *kernel;
-        let gone: Vec<Purpose> = books.kernels.keys().filter(is_gone).cloned().collect();
-        let unused: Vec<Ready> = gone.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
-        drop(books);
-        drop(unused);
+        drop(self.end(|purpose| purpose.tenant == tenant && purpose.kernel == *kernel, &CallError::Gone));
     }
 
-    /// Ends the workers of a kernel that nobody may run any more; calls of it that wait hear why.
+    /// Ends the workers of a kernel that nobody may run any more.
     pub fn block(&self, kernel: &Digest, why: &str) {
+        drop(self.end(|purpose| purpose.kernel == *kernel, &CallError::Refused(why.to_owned())));
+    }
+
+    /// Takes out what is ready, or is being made so, for these purposes; calls that wait for it hear why. The workers of what
+    /// is returned are waited for when it is dropped.
+    pub(super) fn end(&self, is_ended: impl Fn(&Purpose) -> bool, why: &CallError) -> Vec<Ready> {
         let mut books = lock(&self.books);
-        let blocked: Vec<Purpose> = books.kernels.keys().filter(|purpose| purpose.kernel == *kernel).cloned().collect();
-        let unused: Vec<Ready> = blocked.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
-        for purpose in &blocked {
+        let ended: Vec<Purpose> = books.kernels.keys().filter(|purpose| is_ended(purpose)).cloned().collect();
+        let unused = ended.iter().filter_map(|purpose| self.take_out(&mut books, purpose)).collect();
+        for purpose in &ended {
             for call in books.lines.remove(purpose.tenant, |call| call.purpose == *purpose) {
                 // One that does not wait any more has nothing to be told.
-                let _ = call.sender.send(Err(CallError::Refused(why.to_owned())));
+                let _ = call.sender.send(Err(why.clone()));
             }
         }
-        drop(books);
-        drop(unused);
+        self.dispatch(&mut books);
+        unused
     }
 }
