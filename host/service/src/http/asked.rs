@@ -119,11 +119,33 @@ impl Asked {
         &self.kernel
     }
 
-    /// Lays down those inputs that stand in the request, and finds the others.
+    /// Says what is wrong with it, whatever its kernel and its inputs are.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let Self { output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
+        check(&JobSpec {
+            kernel: Digest([0; 32]),
+            inputs: self.input.iter().enumerate().map(AskedInput::unknown).collect(),
+            input_bytes: 0,
+            output: output.clone(),
+            parameters: parameters.clone(),
+            labels: labels.clone(),
+            keep_seconds: *keep_seconds,
+            retry_of: None,
+            urgency: Urgency { priority: priority.unwrap_or_default(), ready_by: *ready_by },
+        })
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        let words = self.parameters.arguments.len() + 2 * (self.parameters.config.len() + self.labels.len());
+        let parts = words * size_of::<String>() + self.input.len() * size_of::<AskedInput>();
+        size_of::<Self>() + parts + serde_json::to_vec(self).map_or(0, |text| text.len())
+    }
+
+    /// Lays down those inputs that stand in the request, and finds the others. It was checked.
     pub(super) async fn keep(self, app: &App, caller: &Caller, kernel: Digest) -> Result<(JobSpec, Fresh), Problem> {
         let (mut places, mut texts) = (Vec::new(), Vec::new());
         let (asked, mut spec) = self.into_spec(kernel);
-        check(&JobSpec { inputs: asked.iter().enumerate().map(AskedInput::unknown).collect(), ..spec.clone() })?;
         for input in asked {
             places.push(match (input.blob, input.text) {
                 (Some(blob), None) => {

@@ -14,9 +14,12 @@ use utoipa::ToSchema;
 use super::asked::Asked;
 use super::body::Fresh;
 use super::callback::{self, Callback};
+use super::carried_out::to_its_end;
 use super::guard::need;
 use super::kernels::act;
 use super::submit::{admit, idempotency_key, too_many, unknown_blob};
+use super::turns::Turn;
+use super::waiting::Room;
 use super::{App, Problem, body, invoke};
 use crate::blobs::Digest;
 use crate::job::{JobId, JobSpec, Order};
@@ -115,7 +118,24 @@ pub(super) async fn hand_in(
     if open + count as u64 > u64::from(caller.tenant.quotas.queued_jobs) {
         return Err(too_many(caller.tenant.quotas.queued_jobs, open));
     }
+    for (index, asked) in many.jobs.iter().enumerate() {
+        asked.check().map_err(|problem| problem.with("index", index))?;
+    }
+    let room = app.waiting.enter(tenant, many.jobs.iter().map(Asked::weight).sum())?;
     let turn = app.submissions.next(tenant).await;
+    to_its_end(keep_all(app, caller, many, callbacks, key.map(|key| (key, request)), (turn, room))).await
+}
+
+/// Keeps all jobs of a batch for which it is the tenant's turn, or none.
+async fn keep_all(
+    app: Arc<App>,
+    caller: Arc<Caller>,
+    many: Many,
+    callbacks: Vec<Option<Callback>>,
+    again: Option<(String, [u8; 32])>,
+    (turn, room): (Turn, Room),
+) -> Result<Response, Problem> {
+    let (count, tenant) = (many.jobs.len(), caller.tenant.id);
     let mut fresh = Fresh::new();
     let specs = match keep(&app, &caller, many, &mut fresh).await {
         Ok(specs) => specs,
@@ -124,13 +144,16 @@ pub(super) async fn hand_in(
             return Err(problem);
         }
     };
+    drop(room);
     let jobs: Vec<JobId> = specs.iter().map(|_| JobId::create()).collect();
     let quotas = caller.tenant.quotas;
     let (kept, ids) = (specs.clone(), jobs.clone());
     let (act_of, laid) = (Arc::clone(&caller), fresh.clone());
     let (blobs, room) = (Arc::clone(&app.shared.blobs), caller.tenant.quotas.stored_bytes);
     let act_on = move |rows: &rusqlite::Connection| {
-        if let Some(before) = key.as_ref().map(|key| before(rows, tenant, key, request, count)).transpose()?.flatten() {
+        if let Some((key, request)) = &again
+            && let Some(before) = before(rows, tenant, key, *request, count)?
+        {
             return Ok(Err(before));
         }
         let open = jobs::open_count(rows, tenant)?;
@@ -162,7 +185,7 @@ pub(super) async fn hand_in(
             }
         }
         for (index, (job, spec)) in ids.iter().zip(&kept).enumerate() {
-            let again = key.as_ref().map(|key| Idempotency { key: key_of(key, index), request });
+            let again = again.as_ref().map(|(key, request)| Idempotency { key: key_of(key, index), request: *request });
             jobs::insert(rows, job, tenant, spec, again.as_ref())?;
             if let Some(Callback { url, secret }) = &callbacks[index] {
                 rows_of_callbacks::add(rows, tenant, job, url, secret)?;

@@ -27,11 +27,16 @@ type Who = (String, bool);
 #[derive(Debug, Default)]
 pub(super) struct CarriedOut(Mutex<HashMap<Who, Arc<Semaphore>>>);
 
-/// Whether something stays when this was asked for. A call leaves nothing, and is given up by whoever goes away; what is fetched from
-/// elsewhere may wait for long, and is carried out from its turn on.
-fn changes_something(method: &Method, path: &str) -> bool {
+/// Whether all of this is carried out that was begun. A call leaves nothing, and is given up by whoever goes away. What may wait for
+/// its turn for long (jobs, and what is fetched from elsewhere) is given up until then, so that what waits is no more than whoever
+/// waits for it; those places carry out what follows themselves ([`to_its_end`]).
+fn is_carried_out(method: &Method, path: &str) -> bool {
     let is_call = || path.starts_with("/v1/kernels/") && path.split('/').nth(4) == Some("invoke");
-    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_call() && !path.ends_with(":pull")
+    let has_turns = || {
+        let is_job = path == "/v1/jobs" || path == "/v1/jobs/batch" || path.ends_with("/retry");
+        (path.starts_with("/v1/jobs") && is_job) || path.ends_with(":pull")
+    };
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) && !is_call() && !has_turns()
 }
 
 /// Carries out something that has begun, whoever goes away meanwhile.
@@ -57,7 +62,7 @@ impl CarriedOut {
 
     /// Carries out a request that shows the token with this key.
     pub(super) async fn run(&self, key: &str, request: Request, next: Next) -> Response {
-        if !changes_something(request.method(), request.uri().path()) {
+        if !is_carried_out(request.method(), request.uri().path()) {
             return next.run(request).await;
         }
         // It is never closed. Whoever goes away here has asked for nothing yet.
@@ -109,12 +114,15 @@ mod tests {
     }
 
     #[test]
-    fn what_only_asks_is_given_up_with_whoever_asked() {
-        for (method, path, changes) in [
+    fn what_only_asks_or_has_a_turn_of_its_own_is_given_up_with_whoever_asked() {
+        for (method, path, is_so) in [
             (Method::GET, "/v1/jobs", false),
             (Method::HEAD, "/v1/blobs/blake3:00", false),
-            (Method::POST, "/v1/jobs", true),
+            (Method::POST, "/v1/jobs", false),
+            (Method::POST, "/v1/jobs/batch", false),
+            (Method::POST, "/v1/jobs/x/retry", false),
             (Method::POST, "/v1/jobs/invoke/cancel", true),
+            (Method::POST, "/v1/webhooks/x/deliveries/y/retry", true),
             (Method::PUT, "/v1/kernels/invoke", true),
             (Method::POST, "/v1/kernels/edges/invoke", false),
             (Method::POST, "/v1/kernels/edges/invoke/a/b", false),
@@ -122,7 +130,7 @@ mod tests {
             (Method::PATCH, "/v1/jobs/x", true),
             (Method::POST, "/v1/blobs:pull", false),
         ] {
-            assert_eq!(changes_something(&method, path), changes, "{method} {path}");
+            assert_eq!(is_carried_out(&method, path), is_so, "{method} {path}");
         }
     }
 }

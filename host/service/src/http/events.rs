@@ -13,14 +13,15 @@ use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::following::{Follower, Now};
 use super::guard::need;
 use super::jobs::{Who, find, id};
-use super::result::{in_background, is_over};
+use super::result::in_background;
 use super::stream::{Gone, Parts, stream};
 use super::view::{JobView, folder};
 use super::{App, Problem, blocking};
 use crate::blobs::Digest;
-use crate::job::{Far, JobId, WorkFolder};
+use crate::job::{Far, WorkFolder};
 use crate::store::jobs::JobRow;
 use crate::tenant::{Caller, Scope};
 
@@ -70,7 +71,8 @@ pub(super) async fn events(
     let job = find(&app, &caller, &id(&job)?).await?;
     let (parts, body) = stream();
     in_background(&app, &caller, move |app, caller| async move {
-        let teller = Teller { app, caller, folder: None, parts, told };
+        let follower = Follower::new(Arc::clone(&app), Arc::clone(&caller));
+        let teller = Teller { app, caller, follower, folder: None, parts, told };
         // Whoever has gone needs to be told nothing more.
         let _ = teller.tell(job).await;
     });
@@ -84,6 +86,7 @@ pub(super) async fn events(
 struct Teller {
     app: Arc<App>,
     caller: Arc<Caller>,
+    follower: Follower,
     folder: Option<WorkFolder>,
     parts: Parts,
     told: Told,
@@ -123,16 +126,11 @@ impl Teller {
                 self.parts.give(": nothing new\n\n").await?;
                 spoke = Instant::now();
             }
-            now = self.next(&now.id).await.ok_or(Gone)?;
-        }
-    }
-
-    /// The job, somewhat later, or when it is over.
-    async fn next(&self, job: &JobId) -> Option<JobRow> {
-        match is_over(&self.app, &self.caller, job).await {
-            Ok(Some(job)) => Some(job),
-            Ok(None) => find(&self.app, &self.caller, job).await.ok(),
-            Err(_) => None,
+            match self.follower.next(&now.id).await {
+                Ok(Now::Is(state)) => now.state = state,
+                Ok(Now::Over(job)) => now = *job,
+                Err(_) => return Err(Gone),
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -207,6 +207,18 @@ fn elsewhere(app: &App, peer: IpAddr, tenant: TenantId, key: String) {
     app.shared.directory.store().write_then(move |rows| audit::add(rows, &act), |_| ());
 }
 
+/// Counts a request of a tenant. Returns how many it may make now, or how long it has to wait for the next.
+pub(super) fn count(app: &App, caller: &Caller) -> Result<f64, Duration> {
+    let limit = f64::from(caller.tenant.quotas.requests_per_second);
+    app.guard.requests.take(caller.tenant.id.0, 1.0, limit, limit)
+}
+
+/// Says that a tenant asks more often than it may, and when it may again.
+pub(super) fn too_often(caller: &Caller, time: Duration) -> Problem {
+    let limit = u64::from(caller.tenant.quotas.requests_per_second);
+    Problem::quota("requests_per_second", limit, limit, time)
+}
+
 /// For requests of tenants: who asks, and whether that is too often.
 pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
@@ -223,13 +235,13 @@ pub(super) async fn identify(State(app): State<Arc<App>>, mut request: Request, 
         Err(problem) => return problem.into_response(),
     };
     let limit = f64::from(caller.tenant.quotas.requests_per_second);
-    let taken = app.guard.requests.take(caller.tenant.id.0, 1.0, limit, limit);
+    let taken = count(&app, &caller);
     let mut response = match taken {
         Ok(_) => {
             request.extensions_mut().insert(Arc::clone(&caller));
             app.carried_out.run(&caller.key, request, next).await
         }
-        Err(time) => Problem::quota("requests_per_second", limit as u64, limit as u64, time).into_response(),
+        Err(time) => too_often(&caller, time).into_response(),
     };
     let (left, until) = match taken {
         // It fills up by all that it holds in a second.

@@ -2,7 +2,8 @@
 //!
 //! * [`server`] has the connections: how many, how slow, how long; [`tls`] makes them secret; [`guard`] is what every request
 //!   passes, [`carried_out`] what goes on when its client has gone, [`metrics`] what is counted, [`process`] what the server itself
-//!   takes, [`turns`] who has how much done at a time, [`looks`] who has how much looked through.
+//!   takes, [`turns`] who has how much done at a time, [`waiting`] how much waits for that, [`looks`] who has how much looked
+//!   through, [`following`] how often what goes on is looked at.
 //! * [`routes`] names all places, [`openapi`] describes them, [`problem`] is how every error is told (RFC 9457), [`body`] how
 //!   much of what a stranger sends is taken, [`stream`] how answers go out that are not there yet.
 //! * [`page`] is what people see in a browser, [`mod@reference`] what they read of all this, [`session`] who looks at it, [`operator`] what its operator sees.
@@ -22,6 +23,7 @@ mod change;
 mod dry_run;
 mod elsewhere;
 mod events;
+mod following;
 mod guard;
 mod health;
 mod invoke;
@@ -54,6 +56,7 @@ mod turns;
 mod uploads;
 mod usage;
 mod view;
+mod waiting;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -155,6 +158,8 @@ pub struct App {
     uploads: uploads::Uploads,
     checks: turns::Turns,
     submissions: turns::Turns,
+    waiting: waiting::Waiting,
+    followers: following::Followers,
     pulls: turns::Turns,
     looks: looks::Looks,
 }
@@ -192,6 +197,8 @@ impl App {
             uploads: uploads::Uploads::default(),
             checks: turns::Turns::of_kernels(),
             submissions: turns::Turns::of_jobs(),
+            waiting: waiting::Waiting::default(),
+            followers: following::Followers::default(),
             pulls: turns::Turns::of_pulls(),
             looks: looks::Looks::default(),
         }

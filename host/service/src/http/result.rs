@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::body::Body;
@@ -14,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::following::{Follower, Now};
 use super::guard::need;
 use super::item::{self, Item, OfItem, Place};
 use super::jobs::{Who, find, id};
@@ -23,12 +23,9 @@ use super::submit::{content_type, name_job};
 use super::view::folder;
 use super::{App, Problem, blobs, blocking, places, range};
 use crate::blobs::Digest;
-use crate::job::{Growing, JobId, ReportForm, WorkFolder};
+use crate::job::{Growing, ReportForm, WorkFolder};
 use crate::store::jobs::JobRow;
 use crate::tenant::{Caller, Scope};
-
-/// How often it is looked whether there is more of something that grows.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Bytes that are read at a time of what is complete.
 const PART: usize = 64 << 10;
@@ -122,6 +119,7 @@ async fn follow(app: &Arc<App>, caller: &Arc<Caller>, job: &JobRow, headers: &He
     let (parts, body) = stream();
     let (content_type, job) = (content_type(job), job.id.clone());
     in_background(app, caller, move |app, caller| async move {
+        let follower = Follower::new(Arc::clone(&app), Arc::clone(&caller));
         let mut at = from.unwrap_or(0);
         loop {
             let (growing, begin) = (Arc::clone(&growing), at);
@@ -135,9 +133,9 @@ async fn follow(app: &Arc<App>, caller: &Arc<Caller>, job: &JobRow, headers: &He
             if !is_all {
                 continue;
             }
-            match is_over(&app, &caller, &job).await {
-                Ok(None) => {}
-                Ok(Some(done)) => {
+            match follower.next(&job).await {
+                Ok(Now::Is(_)) => {}
+                Ok(Now::Over(done)) => {
                     let rest = match done.conclusion.result {
                         Some(result) => send_rest(&app, &caller, &parts, &result, at).await,
                         None => Err(Gone),
@@ -172,21 +170,6 @@ pub(super) fn in_background<F: Future<Output = ()> + Send + 'static>(
         work.await;
         counting.metrics.streams.fetch_sub(1, Ordering::Relaxed);
     });
-}
-
-/// Waits for the end of a job, but not for long. `None` when it is not over.
-pub(super) async fn is_over(app: &App, caller: &Caller, job: &JobId) -> Result<Option<JobRow>, Problem> {
-    let over = app.waiters.wait_for(job);
-    let found = find(app, caller, job).await?;
-    if found.state.is_over() {
-        // Nobody will say so any more.
-        app.waiters.over(job);
-        return Ok(Some(found));
-    }
-    match tokio::time::timeout(LOOK, over).await {
-        Err(_) => Ok(None),
-        Ok(_) => Ok(Some(find(app, caller, job).await?).filter(|job| job.state.is_over())),
-    }
 }
 
 /// Sends a content from some byte on.

@@ -17,14 +17,15 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::body::Fresh;
+use super::carried_out::to_its_end;
 use super::guard::need;
 use super::jobs::{Who, find, id};
 use super::looks::Look;
 use super::stream::{Parts, stream};
-use super::submit::{admit, check, hand_in, idempotency_key};
+use super::submit::{admit, check, hand_in, idempotency_key, respond};
 use super::{App, Problem, blocking, body};
 use crate::blobs::Range;
-use crate::job::{Input, JobSpec};
+use crate::job::{Input, JobId, JobSpec};
 use crate::store::jobs::{Idempotency, JobRow};
 use crate::tenant::{Caller, Scope};
 
@@ -68,27 +69,46 @@ pub(super) async fn retry(
     let key = idempotency_key(&headers, &format!("/v1/jobs/{job}/retry"))?;
     let again = key.map(|key| Idempotency { key, request: *blake3::hash(job.as_str().as_bytes()).as_bytes() });
     admit(&app, &caller).await?;
-    let job = find(&app, &caller, &job).await?;
-    if !job.state.is_over() {
-        return Err(Problem::conflict("not-finished", "the job is not over, so that more items may fail"));
+    failed_job(&app, &caller, &job).await?;
+    // One at a time for a tenant, as long as anything is read for it.
+    let look = Arc::new(app.looks.begin(caller.tenant.id).await);
+    let (at_work, asks) = (Arc::clone(&app), Arc::clone(&caller));
+    let handed = to_its_end(async move {
+        let job = failed_job(&at_work, &asks, &job).await?;
+        let mut fresh = Fresh::new();
+        let spec = match gather(&at_work, &asks, &look, &job, &mut fresh).await {
+            Ok(spec) => spec,
+            Err(problem) => {
+                body::forget(&at_work, &asks, &fresh).await;
+                return Err(problem);
+            }
+        };
+        let turn = at_work.submissions.next(asks.tenant.id).await;
+        // Until here, so that of a tenant one waits at most of which nobody waits for the answer.
+        drop(look);
+        hand_in(&at_work, &asks, (spec, fresh, None), again, turn).await
+    });
+    respond(&app, &caller, &headers, handed.await?).await
+}
+
+/// The job, when it is over.
+async fn failed_job(app: &App, caller: &Caller, job: &JobId) -> Result<JobRow, Problem> {
+    let job = find(app, caller, job).await?;
+    if job.state.is_over() {
+        return Ok(job);
     }
-    let mut fresh = Fresh::new();
-    let spec = match gather(&app, &caller, &job, &mut fresh).await {
-        Ok(spec) => spec,
-        Err(problem) => {
-            body::forget(&app, &caller, &fresh).await;
-            return Err(problem);
-        }
-    };
-    let turn = app.submissions.next(caller.tenant.id).await;
-    hand_in(&app, &caller, &headers, (spec, fresh, None), again, turn).await
+    Err(Problem::conflict("not-finished", "the job is not over, so that more items may fail"))
 }
 
 /// Lays down what failed, and says what is to be done with it.
-async fn gather(app: &App, caller: &Caller, job: &JobRow, fresh: &mut Fresh) -> Result<JobSpec, Problem> {
-    // One at a time for a tenant, as long as anything is read for it.
-    let look = Arc::new(app.looks.begin(caller.tenant.id).await);
-    let cuts = cuts(app, caller, &look, job).await?;
+async fn gather(
+    app: &App,
+    caller: &Caller,
+    look: &Arc<Look>,
+    job: &JobRow,
+    fresh: &mut Fresh,
+) -> Result<JobSpec, Problem> {
+    let cuts = cuts(app, caller, look, job).await?;
     let mut spec = JobSpec { inputs: Vec::new(), input_bytes: 0, retry_of: Some(job.id.clone()), ..job.spec.clone() };
     for (number, cuts) in cuts {
         let old = &job.spec.inputs[number];
@@ -102,7 +122,7 @@ async fn gather(app: &App, caller: &Caller, job: &JobRow, fresh: &mut Fresh) -> 
         let has_header = spec.parameters.header;
         let (parts, cut) = stream();
         let from = CuttingOut { file, whole, cuts: cuts.into_iter(), now: None };
-        tokio::spawn(cut_out(Arc::clone(&look), from, has_header, parts));
+        tokio::spawn(cut_out(Arc::clone(look), from, has_header, parts));
         let arrived = body::content(app, caller, &HeaderMap::new(), cut, ("the failed items", u64::MAX)).await?;
         let (blob, bytes) = body::lay(app, arrived).await?;
         fresh.push((blob, bytes));

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq as _;
 use super::guard::{self, Peer};
 use super::{App, Problem, body};
 use crate::random;
-use crate::tenant::Caller;
+use crate::tenant::{Caller, TenantId};
 
 /// The cookie.
 const COOKIE: &str = "taskhost_session";
@@ -30,8 +30,8 @@ const PROOF: &str = "x-taskhost-page";
 /// How long a session lasts.
 const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 
-/// Sessions at a time. The oldest ends when there are more.
-const MOST: usize = 1000;
+/// Sessions of a tenant at a time, and of the operator's. The oldest of the same ends when there are more.
+const OF_EACH: usize = 50;
 
 /// Letters of a cookie and of a proof: 256 bits of each.
 const LETTERS: usize = 43;
@@ -39,10 +39,21 @@ const LETTERS: usize = 43;
 /// Who a session belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// Whoever has shown the token that is found by this.
-    Tenant(String),
+    /// Whoever has shown a token of this tenant, which is found by this.
+    Tenant(TenantId, String),
     /// Whoever can read the data folder.
     Operator,
+}
+
+impl Who {
+    /// Whether both are of one tenant, or the operator's.
+    fn is_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tenant(one, _), Self::Tenant(other, _)) => one == other,
+            (Self::Operator, Self::Operator) => true,
+            _ => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -73,8 +84,9 @@ impl Sessions {
         let session = Session { who, proof, began: Instant::now() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.retain(|_, session| session.began.elapsed() < LIFE);
-        if all.len() >= MOST
-            && let Some(oldest) = all.iter().min_by_key(|(_, session)| session.began).map(|(hash, _)| *hash)
+        let alike = all.iter().filter(|(_, other)| other.who.is_with(&session.who));
+        if alike.clone().count() >= OF_EACH
+            && let Some(oldest) = alike.min_by_key(|(_, session)| session.began).map(|(hash, _)| *hash)
         {
             all.remove(&oldest);
         }
@@ -116,7 +128,7 @@ pub(super) fn caller(app: &App, request: &Request, peer: IpAddr) -> Option<Resul
         return None;
     }
     let session = app.sessions.find(headers)?;
-    let Who::Tenant(key) = &session.who else { return None };
+    let Who::Tenant(_, key) = &session.who else { return None };
     let checked = session.check(request.method(), headers);
     Some(checked.and_then(|()| app.shared.directory.caller(key, peer).map_err(|_| Problem::denied())))
 }
@@ -125,7 +137,7 @@ pub(super) fn caller(app: &App, request: &Request, peer: IpAddr) -> Option<Resul
 fn described(app: &App, session: Option<&Session>, peer: IpAddr) -> Value {
     let of_tenant = |key: &str| app.shared.directory.caller(key, peer).ok();
     match session.map(|session| (&session.who, &session.proof)) {
-        Some((Who::Tenant(key), proof)) if let Some(caller) = of_tenant(key) => {
+        Some((Who::Tenant(_, key), proof)) if let Some(caller) = of_tenant(key) => {
             json!({ "is": "tenant", "name": caller.tenant.name, "scopes": caller.scopes, "proof": proof })
         }
         Some((Who::Operator, proof)) => json!({ "is": "operator", "name": "operator", "proof": proof }),
@@ -170,7 +182,11 @@ pub(super) async fn begin(
     let text = body::text(&headers, bytes).await?;
     let shown = serde_json::from_slice(&text).map_err(|_| Problem::bad("bad-request", "show a token or a code"))?;
     let who = match shown {
-        Shown::Token(token) => Who::Tenant(guard::by_token(&app, peer, token.trim())?.key),
+        Shown::Token(token) => {
+            let caller = guard::by_token(&app, peer, token.trim())?;
+            guard::count(&app, &caller).map_err(|time| guard::too_often(&caller, time))?;
+            Who::Tenant(caller.tenant.id, caller.key)
+        }
         Shown::Code(code) => {
             if !app.shared.directory.redeem(&code) {
                 guard::wrong(&app, peer)?;
@@ -238,11 +254,17 @@ mod tests {
     }
 
     #[test]
-    fn there_are_never_too_many() {
+    fn whoever_begins_many_ends_none_but_its_own() {
         let sessions = Sessions::default();
-        let (first, _) = sessions.begin(Who::Operator);
-        (0..MOST).for_each(|_| drop(sessions.begin(Who::Operator)));
-        assert_eq!(sessions.0.lock().expect("no panic").len(), MOST);
-        assert!(sessions.find(&with(&format!("{COOKIE}={first}"))).is_none());
+        let begin = |who: &Who| sessions.begin(who.clone()).0;
+        let is_there = |cookie: &str| sessions.find(&with(&format!("{COOKIE}={cookie}"))).is_some();
+        let (anna, bert) = (Who::Tenant(TenantId(1), "a".into()), Who::Tenant(TenantId(2), "b".into()));
+        let others = [&Who::Operator, &bert].map(begin);
+        let [first, second] = [&anna, &anna].map(begin);
+        // With whichever of its tokens.
+        (2..=OF_EACH).for_each(|number| drop(begin(&Who::Tenant(TenantId(1), number.to_string()))));
+        assert_eq!([&first, &second, &others[0], &others[1]].map(|cookie| is_there(cookie)), [false, true, true, true]);
+        (0..OF_EACH).for_each(|_| drop(begin(&Who::Operator)));
+        assert_eq!([&second, &others[0], &others[1]].map(|cookie| is_there(cookie)), [true, false, true]);
     }
 }

@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::asked::Asked;
 use super::body::Fresh;
 use super::callback::{self, Callback};
+use super::carried_out::to_its_end;
 use super::dry_run::DryRunView;
 use super::guard::need;
 use super::invoke::digest;
@@ -22,6 +23,7 @@ use super::jobs::{Who, find_later, wait};
 use super::kernels::{act, has_time_today};
 use super::turns::Turn;
 use super::view::{JobView, view};
+use super::waiting::Room;
 use super::{App, Problem, blobs, body, dry_run};
 use crate::blobs::Digest;
 use crate::job::{Input, JobId, JobSpec, Order, Parameters, Urgency};
@@ -123,9 +125,15 @@ pub(super) async fn submit(
     }
     let callback = asked.callback();
     callback.iter().try_for_each(|callback| callback.check(&app))?;
+    let room = asked.admit(&app, &caller)?;
     let turn = app.submissions.next(caller.tenant.id).await;
-    let (spec, fresh) = asked.keep(&app, &caller).await?;
-    hand_in(&app, &caller, &headers, (spec, fresh, callback), again, turn).await
+    let (at_work, asks) = (Arc::clone(&app), Arc::clone(&caller));
+    let handed = to_its_end(async move {
+        let (spec, fresh) = asked.keep(&at_work, &asks).await?;
+        drop(room);
+        hand_in(&at_work, &asks, (spec, fresh, callback), again, turn).await
+    });
+    respond(&app, &caller, &headers, handed.await?).await
 }
 
 /// Whether a request with this key was made before, whatever it was.
@@ -160,15 +168,37 @@ enum Refusal {
     Not(Submitted),
 }
 
-/// Keeps a job whose inputs are kept or laid down, for which it is the tenant's turn, and answers with it.
-pub(super) async fn hand_in(
+/// What came of a job that was handed in.
+pub(super) enum Handed {
+    /// It is a job.
+    New(Box<JobRow>),
+    /// The same request was made before.
+    Before(Submitted),
+}
+
+/// Answers with what came of it.
+pub(super) async fn respond(
     app: &App,
     caller: &Caller,
     headers: &HeaderMap,
+    handed: Handed,
+) -> Result<Response, Problem> {
+    match handed {
+        // What it is now is known.
+        Handed::New(job) if wait(headers).is_none() => Ok(accepted(&job)),
+        Handed::New(job) => answer(app, caller, headers, job.id).await,
+        Handed::Before(before) => replay(app, caller, headers, before).await,
+    }
+}
+
+/// Keeps a job whose inputs are kept or laid down, for which it is the tenant's turn. It is to be carried out to its end.
+pub(super) async fn hand_in(
+    app: &App,
+    caller: &Caller,
     (spec, fresh, callback): (JobSpec, Fresh, Option<Callback>),
     again: Option<Idempotency>,
     turn: Turn,
-) -> Result<Response, Problem> {
+) -> Result<Handed, Problem> {
     let (job, tenant) = (JobId::create(), caller.tenant.id);
     let (new, kept, quotas) = (job.clone(), spec.clone(), caller.tenant.quotas);
     let act = act(caller, "job.submit", &job);
@@ -210,11 +240,7 @@ pub(super) async fn hand_in(
     match submitted? {
         Ok(created) => {
             app.jobs.tell(Order::Submitted(job.clone(), tenant, spec.size()));
-            if wait(headers).is_none() {
-                // What it is now is known.
-                return Ok(accepted(&JobRow::new(job, tenant, spec, created)));
-            }
-            answer(app, caller, headers, job).await
+            Ok(Handed::New(Box::new(JobRow::new(job, tenant, spec, created))))
         }
         Err(Refusal::NoKernel) => Err(Problem::not_found("kernel")),
         Err(Refusal::Blocked(reason)) => Err(Problem::blocked(&reason)),
@@ -222,7 +248,7 @@ pub(super) async fn hand_in(
         Err(Refusal::Callbacks(open)) => Err(callback::too_many(open)),
         Err(Refusal::Full(stored) | Refusal::Not(Submitted::Full(stored))) => Err(body::full(caller, stored)),
         Err(Refusal::Not(Submitted::TooMany(open))) => Err(too_many(quotas.queued_jobs, open)),
-        Err(Refusal::Not(before)) => replay(app, caller, headers, before).await,
+        Err(Refusal::Not(before)) => Ok(Handed::Before(before)),
     }
 }
 
@@ -290,6 +316,19 @@ impl Request {
             Self::Body(plain, arrived) => serde_json::to_vec(&(plain, arrived.blob.digest())),
         };
         *blake3::hash(&text.unwrap_or_default()).as_bytes()
+    }
+
+    /// Says what is wrong with it, and takes room for it while it waits for its turn.
+    fn admit(&self, app: &App, caller: &Caller) -> Result<Room, Problem> {
+        let weight = match self {
+            Self::Asked(asked) => {
+                asked.check()?;
+                asked.weight()
+            }
+            // It was checked before its body was taken, which is no matter of memory.
+            Self::Body(..) => size_of::<Self>(),
+        };
+        app.waiting.enter(caller.tenant.id, weight)
     }
 
     /// Who is told of the end of the job alone.

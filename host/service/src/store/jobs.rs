@@ -265,6 +265,16 @@ pub fn find(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Op
     Ok(connection.query_row(&sql, params![job.as_str(), tenant.0], row).optional()?)
 }
 
+/// How far a job of a tenant is, and no more of it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn state(connection: &Connection, tenant: TenantId, job: &JobId) -> Result<Option<JobState>> {
+    let sql = "SELECT state FROM jobs WHERE id = ?1 AND tenant = ?2";
+    let state = |row: &Row<'_>| JobState::parse(&row.get::<_, String>(0)?).ok_or_else(|| broken("state"));
+    Ok(connection.query_row(sql, params![job.as_str(), tenant.0], state).optional()?)
+}
+
 /// A job, whoever it belongs to: for the server itself.
 ///
 /// # Errors
