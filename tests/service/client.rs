@@ -16,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(100);
 /// What no test takes, those included that kill many servers on a slow machine.
 const LIFE: Duration = Duration::from_secs(1200);
 
+/// What a content counts at least.
+pub(super) const BLOCK: u64 = 4096;
+
 /// A server in a folder of its own.
 pub(super) struct Server {
     pub(super) running: Running,

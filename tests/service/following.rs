@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::client::{Client, Server};
+use super::client::{BLOCK, Client, Server};
 use crate::harness::{Place, eventually};
 
 /// Items of some hundredths of a second each, and two that fail.
@@ -169,7 +169,7 @@ fn what_came_of_a_job_is_kept_as_long_as_it_is_to_be() {
     anna.send("DELETE", &format!("/v1/jobs/{long}"), "", b"").is(204);
     assert_eq!(anna.get(&format!("/v1/jobs/{long}/result")).is(410).code(), "gone");
     assert_eq!(anna.get(&format!("/v1/jobs/{long}")).is(200).json()["state"], "succeeded");
-    assert_eq!(stored(), before + 5);
+    assert_eq!(stored(), before + BLOCK);
     anna.send("DELETE", &format!("/v1/blobs/{kept}"), "", b"").is(204);
     assert_eq!(stored(), before);
     // Not a byte of it is left on the disk, the kernel apart.

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::client::{Answer, Client, Server, raw};
+use super::client::{Answer, BLOCK, Client, Server, raw};
 use super::webhooks::Receiver;
 use crate::harness::{Place, eventually};
 
@@ -119,8 +119,9 @@ fn what_is_said_with_a_job_counts_and_can_be_forgotten() {
     let (long, short) = (anna.submit(&job(14)), anna.submit(&job(2)));
     anna.wait(&long);
     anna.wait(&short);
-    let bytes = 14 * 3 * (3 + 4 * 63);
-    assert!((bytes..bytes + 4096).contains(&(stored() - before)), "{}", stored() - before);
+    // The input, the result, and what the run of each has said.
+    let bytes = 14 * 3 * (3 + 4 * 63) + 4 * BLOCK;
+    assert!((bytes - BLOCK..bytes + 4096).contains(&(stored() - before)), "{}", stored() - before);
     is_over(anna.post("/v1/jobs", job(250).to_string()), "stored_bytes");
     let found = || {
         let label = format!("/v1/jobs?label=000={}", "%F0%9F%98%80".repeat(63));
@@ -249,6 +250,32 @@ fn a_long_job_lets_others_in() {
     // A tenant that is kept out uses nothing, and is answered nothing.
     place.taskhost("tenant disable anna --data data").run().code(0);
     anna.get("/v1/jobs").is(401);
+    server.end(Signal::TERM).code(0);
+}
+
+/// Cores are the tenant's, however many jobs it has.
+#[test]
+fn jobs_of_a_tenant_have_its_cores_together() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--cores 1 --requests 100000");
+    anna.kernel("primes");
+    let job = json!({ "kernel": "primes", "input": { "text": LONG.repeat(4) }, "parameters": { "workers": 2 } });
+    let jobs: Vec<String> = (0..2).map(|_| anna.submit(&job)).collect();
+    let explain = |job: &String| anna.get(&format!("/v1/jobs/{job}/explain")).is(200).json();
+    eventually("the first runs", || explain(&jobs[0])["wait"]["reason"] == "running");
+    eventually("its worker runs", || anna.get("/metrics").text().contains("taskhost_workers{state=\"alive\"} 1"));
+    let second = explain(&jobs[1]);
+    assert_eq!(
+        (&second["state"], &second["wait"]["reason"]),
+        (&json!("queued"), &json!("cores_of_tenant")),
+        "{second}"
+    );
+    place.taskhost("tenant set anna --data data --cores 2").run().code(0);
+    eventually("the second runs", || explain(&jobs[1])["wait"]["reason"] == "running");
+    for job in &jobs {
+        anna.post(&format!("/v1/jobs/{job}/cancel"), "").is(202);
+    }
     server.end(Signal::TERM).code(0);
 }
 

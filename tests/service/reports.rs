@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::client::Server;
+use super::client::{BLOCK, Server};
 use super::restart::is_under_way;
 use crate::harness::Place;
 
@@ -127,8 +127,8 @@ fn a_report_counts_like_all_that_is_kept() {
     let anna = server.tenant(&place, "anna", "--requests 100000");
     anna.kernel("primes");
     let stored = anna.get("/v1/usage").is(200).json()["stored_bytes"].as_u64().unwrap();
-    // Room for a result and for what the run says, and for no page.
-    place.taskhost(&format!("tenant set anna --data data --stored {}", stored + 1000)).run().code(0);
+    // Room for an input, a result and what the run says, and for no page.
+    place.taskhost(&format!("tenant set anna --data data --stored {}", stored + 3 * BLOCK)).run().code(0);
     let parameters = json!({ "report": "html" });
     let job = anna.submit(&json!({ "kernel": "primes", "input": { "text": "0 10\n" }, "parameters": parameters }));
     let ended = anna.wait(&job);

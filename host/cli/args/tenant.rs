@@ -179,7 +179,7 @@ pub(crate) struct ShareArguments {
     /// Jobs that wait or run
     #[arg(long, value_name = "N")]
     queued_jobs: Option<u32>,
-    /// Workers of one job
+    /// Workers of all its jobs at a time, and of its calls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     cores: Option<u32>,
     /// Seconds of CPU time a day

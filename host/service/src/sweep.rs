@@ -257,7 +257,7 @@ mod tests {
         for digest in [unwanted, unneeded] {
             assert!(check_kept(&*blobs, tenant, &digest).is_err());
         }
-        assert_eq!(store.read(|rows| contents::total(rows, tenant)).expect("read"), 6);
+        assert_eq!(store.read(|rows| contents::total(rows, tenant)).expect("read"), contents::counted(6));
         store.write(move |rows| contents::remove(rows, tenant, &wanted)).expect("written");
         remove(&store, &blobs, vec![(tenant, wanted)]).expect("looked at");
         assert!(check_kept(&*blobs, tenant, &wanted).is_err());
@@ -271,7 +271,7 @@ mod tests {
         let tenant = tenant.expect("written").expect("a new one").id;
         let blobs: Arc<dyn Blobs> = Arc::new(LocalBlobs::new(place.path()));
         let (begun, unknown) = (Digest::of(b"begun"), Digest::of(b"unknown"));
-        let begin = move |rows: &rusqlite::Connection| uploads::begin(rows, tenant, &begun, 5, true, 1000);
+        let begin = move |rows: &rusqlite::Connection| uploads::begin(rows, tenant, &begun, 5, true, 100_000);
         store.write(begin).expect("written");
         for digest in [begun, unknown] {
             blobs.part(tenant, &digest, false).and_then(|mut part| part.write(b"be")).expect("room");
@@ -282,7 +282,7 @@ mod tests {
         let stored = || store.read(|rows| contents::total(rows, tenant)).expect("read");
         for (wait, is_there) in [(PARTS_WAIT / 2, true), (PARTS_WAIT * 2, false)] {
             expired(&store, &blobs, Moment::now().after(wait), Duration::ZERO).expect("looked at");
-            assert_eq!((there(&begun), stored() == 5), (is_there, is_there));
+            assert_eq!((there(&begun), stored() == contents::counted(5)), (is_there, is_there));
         }
     }
 

@@ -258,7 +258,10 @@ impl Calls {
             let Books { lines, kernels, .. } = &mut *books;
             let is_ready = |call: &Waiting| kernels.get(&call.purpose).is_some_and(|ready| ready.callee.is_some());
             let debt = |tenant| fair.fair().debt(tenant);
-            let may = |tenant, _: usize| !fair.fair().is_held(tenant);
+            let may = |tenant, has: usize| {
+                let fair = fair.fair();
+                has < fair.cores_of(tenant) && !fair.is_held(tenant)
+            };
             let Some((tenant, first)) = lines.next(debt, may, is_ready) else { return };
             let most = match kernels.get(&first.purpose) {
                 // Where there is room for all, each has a worker of its own.

@@ -13,11 +13,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::guard::need;
+use super::kernels::act;
 use super::uploads::{self, UploadView};
 use super::{App, Problem, blocking, body, range};
 use crate::blobs::{ContentName, ContentNameError, Digest, NewBlob, Sha256};
 use crate::store::contents::{self, Removed, Stay};
-use crate::store::names;
+use crate::store::{audit, names};
 use crate::tenant::{Caller, Scope};
 
 type Who = Extension<Arc<Caller>>;
@@ -173,7 +174,15 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, Problem> {
     need(&caller, Scope::JobsWrite)?;
     let (tenant, digest) = (caller.tenant.id, digest(&app, &caller, named(&name)?).await?);
-    match app.write(move |rows| contents::remove(rows, tenant, &digest)).await? {
+    let act = act(&caller, "blob.delete", digest);
+    let removed = app.write(move |rows| {
+        let removed = contents::remove(rows, tenant, &digest)?;
+        if removed == Removed::Gone {
+            audit::add(rows, &act)?;
+        }
+        Ok(removed)
+    });
+    match removed.await? {
         Removed::Unknown if uploads::give_up(&app, tenant, digest).await? => Ok(StatusCode::NO_CONTENT),
         Removed::Unknown => Err(Problem::not_found("content")),
         Removed::Held => Err(Problem::conflict("in-use", "a job needs it, or has made it")),

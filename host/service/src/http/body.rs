@@ -21,8 +21,8 @@ use crate::tenant::{Caller, TenantId};
 /// Longest text that is taken as a whole: what asks for a job.
 const TEXT_BYTES: u64 = 1 << 20;
 
-/// Least that comes in a second, after a while.
-const LEAST_RATE: u64 = 16 << 10;
+/// Least that comes in a second, and that is taken of an answer, after a while.
+pub(super) const LEAST_RATE: u64 = 16 << 10;
 
 /// How long anything may take, however little it is.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -266,7 +266,8 @@ pub(super) async fn keep(app: &App, caller: &Caller, arrived: Arrived, stay: Sta
         }
         let stored = contents::total(rows, tenant)?;
         // Others may have come meanwhile.
-        if contents::bytes(rows, tenant, &digest)?.is_none() && stored.saturating_add(bytes) > quota {
+        if contents::bytes(rows, tenant, &digest)?.is_none() && stored.saturating_add(contents::counted(bytes)) > quota
+        {
             return Ok(Some(stored));
         }
         contents::add(rows, tenant, &digest, bytes, stay)?;
@@ -343,7 +344,7 @@ pub(super) fn count(
     for (digest, bytes) in fresh {
         sweep::check_kept(blobs, tenant, digest)?;
         if contents::bytes(rows, tenant, digest)?.is_none() {
-            new.insert(*digest, *bytes);
+            new.insert(*digest, contents::counted(*bytes));
         }
     }
     if !new.is_empty() {

@@ -46,9 +46,10 @@ pub(super) async fn to_its_end<T: Send + 'static>(
     tokio::spawn(work).await.unwrap_or_else(|error| Err(Problem::internal(&error.to_string())))
 }
 
-/// Whether this ends something or makes it less urgent: that is not behind what is begun.
+/// Whether this ends something, which has no body that may not come: that is not behind what is begun.
 fn takes_away(method: &Method, path: &str) -> bool {
-    matches!(*method, Method::DELETE | Method::PATCH) || path.ends_with("/cancel")
+    let is_cancel = || path.starts_with("/v1/jobs/") && path.ends_with("/cancel");
+    *method == Method::DELETE || (*method == Method::POST && is_cancel())
 }
 
 impl CarriedOut {
@@ -104,8 +105,9 @@ mod tests {
     fn what_ends_something_is_told_from_what_begins_something() {
         for (method, path, ends) in [
             (Method::DELETE, "/v1/tokens/x", true),
-            (Method::PATCH, "/v1/jobs/x", true),
+            (Method::PATCH, "/v1/jobs/x", false),
             (Method::POST, "/v1/jobs/x/cancel", true),
+            (Method::PUT, "/v1/aliases/cancel", false),
             (Method::POST, "/v1/jobs", false),
             (Method::PUT, "/v1/blobs/x", false),
         ] {

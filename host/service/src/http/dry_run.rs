@@ -209,7 +209,7 @@ fn look(
             Wanted::Blob(blob) => asked::find(rows, tenant, *blob)?.map(|(_, bytes)| bytes),
             Wanted::Text(digest, bytes) => {
                 if contents::bytes(rows, tenant, digest)?.is_none() {
-                    new.insert(*digest, *bytes);
+                    new.insert(*digest, contents::counted(*bytes));
                 }
                 Some(*bytes)
             }

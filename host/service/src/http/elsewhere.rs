@@ -72,7 +72,8 @@ impl Server {
     /// Whether it answers with what it was asked for.
     pub(super) fn good(self, status: u16) -> Result<(), Problem> {
         match (status, self) {
-            (200..=299, _) => Ok(()),
+            // Any other success is of a part, or of nothing.
+            (200 | 203, _) => Ok(()),
             (401 | 403, Self::Registry) => Err(self.failed("not everybody may read this in the registry")),
             (401 | 403, Self::Source) => Err(self.failed("the source does not give this content to this server")),
             (300..=399, Self::Source) => {

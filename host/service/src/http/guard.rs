@@ -49,22 +49,26 @@ pub(super) struct Guard {
     elsewhere: Buckets<String>,
 }
 
-/// Numbers of requests: a word that no other server has, and a count. They are no secrets, and cost nothing to make.
+/// Numbers of requests: a word that no other server has, and one that no other request has. They are no secrets; but a count
+/// would tell each tenant how much others ask for.
 #[derive(Debug)]
 struct Numbers {
     server: String,
+    key: [u8; 32],
     next: AtomicU64,
 }
 
 impl Default for Numbers {
     fn default() -> Self {
-        Self { server: random::word(10), next: AtomicU64::new(1) }
+        Self { server: random::word(6), key: random::bytes(), next: AtomicU64::new(1) }
     }
 }
 
 impl Numbers {
     fn next(&self) -> String {
-        format!("{}-{:x}", self.server, self.next.fetch_add(1, Ordering::Relaxed))
+        let count = self.next.fetch_add(1, Ordering::Relaxed);
+        let hash = blake3::keyed_hash(&self.key, &count.to_le_bytes());
+        format!("{}-{}", self.server, &hash.to_hex()[..16])
     }
 }
 

@@ -1,5 +1,6 @@
 //! `/v1/kernels`: kernels by digest. One that is stored was looked at in a sandbox and compiled for its tenant alone.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -234,7 +235,7 @@ pub(super) async fn store(
         sweep::check_kept(&*blobs, tenant, &digest)?;
         let stored = contents::total(rows, tenant)?;
         // Others may have come meanwhile; and this one, twice.
-        if kernels::find(rows, tenant, &digest)?.is_none() && stored.saturating_add(len) > quota {
+        if kernels::find(rows, tenant, &digest)?.is_none() && stored.saturating_add(contents::counted(len)) > quota {
             return Ok(Err(stored));
         }
         kernels::add(rows, tenant, &digest, len, &info)?;
@@ -276,14 +277,17 @@ fn wrong_signature(error: &SignatureError) -> Problem {
     Problem::unprocessable("signature-wrong", error.to_string())
 }
 
+/// Somebody else deleted, or was refused, the same kernel while it came.
+fn deleted_meanwhile() -> Problem {
+    Problem::busy("the same kernel was deleted while this one came: send it again")
+}
+
 /// Looks whether a kernel that is on the disk is what was signed.
 async fn vouched_for(app: &App, tenant: TenantId, digest: Digest, signature: Signature) -> Result<Signed, Problem> {
     let blobs = Arc::clone(&app.shared.blobs);
-    let checked = blocking(move || {
-        let file = blobs.open(tenant, &digest).map_err(|error| SignatureError::Content(error.to_string()))?;
-        let file = file.ok_or_else(|| SignatureError::Content("it is gone".into()))?;
-        signature.check(file).map(|()| Signed { by: signature.key, text: signature.text })
-    });
+    let opened = blocking(move || blobs.open(tenant, &digest)).await?.map_err(|error| Problem::io(&error))?;
+    let file = opened.ok_or_else(deleted_meanwhile)?;
+    let checked = blocking(move || signature.check(file).map(|()| Signed { by: signature.key, text: signature.text }));
     checked.await?.map_err(|error| match error {
         SignatureError::Content(why) => Problem::internal(&why),
         error => wrong_signature(&error),
@@ -299,15 +303,16 @@ async fn check(app: &Arc<App>, caller: &Caller, unsure: &Arc<Unsure>) -> Result<
         let kernel = folder.join("kernel.wasm");
         let laid = std::fs::create_dir_all(&folder).and_then(|()| state.shared.blobs.lay_out(tenant, &digest, &kernel));
         let checked = match laid {
-            Ok(()) => state.shared.launcher.check(&kernel, &unsure.compiled.used(tenant, &digest)),
-            Err(error) => (KernelCheck::Failed(error.to_string()), Duration::ZERO),
+            Ok(()) => Ok(state.shared.launcher.check(&kernel, &unsure.compiled.used(tenant, &digest))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(deleted_meanwhile()),
+            Err(error) => Ok((KernelCheck::Failed(error.to_string()), Duration::ZERO)),
         };
         // What remains is removed when a server starts.
         let _ = std::fs::remove_dir_all(&folder);
         unsure.compiled.trim(tenant, compiled::MOST);
         checked
     });
-    let (checked, used) = checked.await?;
+    let (checked, used) = checked.await??;
     drop(permit);
     // Whoever has much looked at has the less of everything else.
     app.shared.know(tenant);

@@ -33,6 +33,9 @@ const LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 /// Sessions of a tenant at a time, and of the operator's. The oldest of the same ends when there are more.
 const OF_EACH: usize = 50;
 
+/// Most bytes of what is shown to begin one, by anybody: a token or a code, and some JSON around it.
+const SHOWN_BYTES: u64 = 4 << 10;
+
 /// Letters of a cookie and of a proof: 256 bits of each.
 const LETTERS: usize = 43;
 
@@ -179,7 +182,7 @@ pub(super) async fn begin(
         return Err(Problem::new(StatusCode::FORBIDDEN, "not-the-page", "sessions are begun by the page alone"));
     }
     let peer = address(peer);
-    let text = body::text(&headers, bytes).await?;
+    let text = body::whole(&headers, bytes, "what is shown", SHOWN_BYTES).await?;
     let shown = serde_json::from_slice(&text).map_err(|_| Problem::bad("bad-request", "show a token or a code"))?;
     let who = match shown {
         Shown::Token(token) => {

@@ -564,7 +564,7 @@ mod tests {
             let all = bytes.len() as u64;
             // One is missing, so that all of it stays as it is.
             let range = Range { from: 0, to: all, all: all + 1 };
-            let begun = uploads.order(key).await.begin(&store, &blobs, range, 1000);
+            let begun = uploads.order(key).await.begin(&store, &blobs, range, 100_000);
             match begun.expect("the disk is there") {
                 Ok(turn) => turn.write(bytes.to_vec()).await.is_ok(),
                 Err(refused) => panic!("{refused:?}"),

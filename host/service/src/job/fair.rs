@@ -46,11 +46,24 @@ pub enum Pause {
     All,
 }
 
+/// What a tenant may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its share of the CPU time, beside those of others.
+    pub weight: u32,
+    /// Jobs that have a process at a time; none at all for one that is disabled.
+    pub jobs: u32,
+    /// Cores that its jobs have at a time, and that its calls have.
+    pub cores: u32,
+}
+
 #[derive(Debug)]
 struct Queue {
     weight: u32,
     /// Jobs that have a process at a time.
     most: usize,
+    /// Cores of those whose turn it is.
+    cores: usize,
     /// Its CPU time of today is used up.
     is_spent: bool,
     pause: Pause,
@@ -90,20 +103,27 @@ impl Fair {
         Self { cores: cores.max(1), most: most.max(1), queues: BTreeMap::new(), jobs: HashMap::new() }
     }
 
-    /// A tenant's weight, and how many of its jobs have a process at a time; none at all for one that is disabled.
-    pub fn know(&mut self, tenant: TenantId, weight: u32, most: u32) {
-        let most = most as usize;
-        if most > 0 {
+    /// What a tenant may have from now on.
+    pub fn know(&mut self, tenant: TenantId, standing: Standing) {
+        let Standing { weight, jobs, cores } = standing;
+        if jobs > 0 {
             self.wake(tenant);
         }
+        let (weight, most, cores) = (weight.max(1), jobs as usize, cores.max(1) as usize);
         if let Some(queue) = self.queues.get_mut(&tenant) {
-            (queue.weight, queue.most) = (weight.max(1), most);
+            (queue.weight, queue.most, queue.cores) = (weight, most, cores);
             return;
         }
         let (running, waiting) = (Vec::new(), BTreeMap::new());
         let (is_spent, pause) = (false, Pause::None);
-        let queue = Queue { weight: weight.max(1), most, is_spent, pause, debt: 0.0, running, waiting, calls: 0 };
+        let queue = Queue { weight, most, cores, is_spent, pause, debt: 0.0, running, waiting, calls: 0 };
         self.queues.insert(tenant, queue);
+    }
+
+    /// Cores that the calls of a tenant may have at a time.
+    #[must_use]
+    pub fn cores_of(&self, tenant: TenantId) -> usize {
+        self.queues.get(&tenant).map_or(1, |queue| queue.cores)
     }
 
     /// Whether a tenant has used up its CPU time of today: until that changes, none of its jobs has its turn.
@@ -265,25 +285,29 @@ impl Fair {
         let mut left = self.cores;
         for tenant in order {
             let Some(queue) = self.queues.get_mut(&tenant) else { continue };
-            let most = queue.most();
+            let (most, mut own) = (queue.most(), queue.cores);
+            // One that has more of them than its tenant may have by now goes alone.
+            let cores_of = |job: &JobId| self.jobs[job].cores.min(queue.cores);
             for job in queue.running.iter().filter(|_| most > 0) {
-                let cores = self.jobs[job].cores;
-                if cores <= left {
-                    left -= cores;
+                let cores = cores_of(job);
+                if cores <= left.min(own) {
+                    (left, own) = (left - cores, own - cores);
                     chosen.insert(job.clone());
                 }
             }
             while may_start
                 && queue.pause == Pause::None
-                && left > 0
+                && left.min(own) > 0
                 && queue.running.len() < most
                 && running < self.most
             {
-                let Some(next) = queue.waiting.first_entry().filter(|next| self.jobs[next.get()].cores <= left) else {
+                let Some((_, next)) = queue.waiting.first_key_value() else { break };
+                let cores = self.jobs[next].cores.min(queue.cores);
+                if cores > left.min(own) {
                     break;
-                };
-                let job = next.remove();
-                left -= self.jobs[&job].cores;
+                }
+                let Some((_, job)) = queue.waiting.pop_first() else { break };
+                (left, own) = (left - cores, own - cores);
                 running += 1;
                 started.push(job.clone());
                 chosen.insert(job.clone());
@@ -339,9 +363,13 @@ mod tests {
 
     fn fair(cores: usize, weights: [u32; 2]) -> Fair {
         let mut fair = Fair::new(cores, 100);
-        fair.know(ANNA, weights[0], 4);
-        fair.know(BERT, weights[1], 4);
+        fair.know(ANNA, standing(weights[0], 4));
+        fair.know(BERT, standing(weights[1], 4));
         fair
+    }
+
+    fn standing(weight: u32, jobs: u32) -> Standing {
+        Standing { weight, jobs, cores: 64 }
     }
 
     fn add(fair: &mut Fair, tenant: TenantId, cores: usize) -> JobId {
@@ -448,13 +476,34 @@ mod tests {
         let jobs: Vec<_> = (0..6).map(|_| add(&mut fair, ANNA, 1)).collect();
         assert_eq!(fair.turn().start, jobs[..4]);
         assert_eq!(fair.waiting(), 2);
-        fair.know(ANNA, 1, 0);
+        fair.know(ANNA, standing(1, 0));
         assert_eq!(fair.turn(), Turn { park: jobs[..4].to_vec(), ..Turn::default() });
         assert_eq!(fair.turn(), Turn::default(), "it is said once");
-        fair.know(ANNA, 1, 4);
+        fair.know(ANNA, standing(1, 4));
         assert_eq!(fair.turn(), Turn::default(), "they are on their way out");
         fair.remove(&jobs[0]);
         assert_eq!(fair.turn().start, [jobs[4].clone()]);
+    }
+
+    #[test]
+    fn the_jobs_of_a_tenant_have_its_cores_together() {
+        let mut fair = fair(8, [1, 1]);
+        let own = |cores| Standing { cores, ..standing(1, 4) };
+        fair.know(ANNA, own(3));
+        let jobs: Vec<_> = [2, 1, 2, 1].map(|cores| add(&mut fair, ANNA, cores)).into();
+        let other = add(&mut fair, BERT, 4);
+        assert_eq!(fair.turn().start, [jobs[0].clone(), jobs[1].clone(), other]);
+        assert_eq!(fair.explain(&jobs[2]).map(|wait| wait.reason), Some(Reason::CoresOfTenant));
+        fair.remove(&jobs[1]);
+        assert_eq!(fair.turn(), Turn::default(), "one core is left for one that wants two");
+        fair.know(ANNA, own(4));
+        assert_eq!(fair.turn().start, jobs[2..3]);
+        // With fewer than one has that runs, they take turns.
+        fair.know(ANNA, own(1));
+        assert_eq!(fair.turn(), Turn { stop: jobs[2..3].to_vec(), ..Turn::default() });
+        fair.remove(&jobs[0]);
+        assert_eq!(fair.turn(), Turn { go_on: jobs[2..3].to_vec(), ..Turn::default() });
+        assert_eq!(fair.cores_of(ANNA), 1);
     }
 
     fn urgent(priority: i32, ready_by: Option<i64>) -> Urgency {

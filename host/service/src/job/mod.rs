@@ -56,6 +56,12 @@ impl JobId {
         Self(format!("{:0TIME_DIGITS$x}{}", Moment::now().0, random::word(LETTERS)))
     }
 
+    /// What all numbers that were made at this moment or later are behind.
+    #[must_use]
+    pub fn earliest(moment: Moment) -> String {
+        format!("{:0TIME_DIGITS$x}", moment.0.max(0))
+    }
+
     /// The number that is written like this. `None` for what is none, so that no other text becomes the name of a folder.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

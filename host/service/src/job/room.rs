@@ -59,7 +59,7 @@ pub(super) fn keep(
     let mut room = left(connection, tenant, quota)?;
     for (digest, bytes, sha256) in made {
         sweep::check_kept(blobs, tenant, &digest)?;
-        let more = if contents::bytes(connection, tenant, &digest)?.is_some() { 0 } else { bytes };
+        let more = if contents::bytes(connection, tenant, &digest)?.is_some() { 0 } else { contents::counted(bytes) };
         if more <= room {
             room -= more;
             contents::add(connection, tenant, &digest, bytes, Stay::WhileNeeded)?;
@@ -101,7 +101,7 @@ mod tests {
             let (digest, bytes) = blobs.keep(blob).expect("kept");
             (digest, bytes, None)
         };
-        let (result, log, other) = (made(&[1; 60]), made(&[2; 30]), made(&[3; 50]));
+        let (result, log, other) = (made(&[1; 60_000]), made(&[2; 30_000]), made(&[3; 50_000]));
         let done =
             |result: Digest| Conclusion { exit: Some(0), result: Some(result), log: Some(log.0), ..Default::default() };
         let keep_both = |made: Made, quota| {
@@ -112,13 +112,13 @@ mod tests {
             });
             kept.expect("written")
         };
-        assert_eq!(keep_both(result, 100), (Vec::new(), done(result.0)));
+        assert_eq!(keep_both(result, 100_000), (Vec::new(), done(result.0)));
         assert_eq!(keep_both(result, 0), (Vec::new(), done(result.0)), "both are there");
-        let (unused, conclusion) = keep_both(other, 139);
+        let (unused, conclusion) = keep_both(other, 139_000);
         assert_eq!(unused, [(tenant, other.0)]);
         assert_eq!((conclusion.exit, conclusion.result, conclusion.log), (Some(7), None, Some(log.0)));
         assert!(conclusion.message.is_some_and(|message| message.contains("stored_bytes")));
-        assert_eq!(store.read(|rows| left(rows, tenant, 100)).expect("read"), 10);
+        assert_eq!(store.read(|rows| left(rows, tenant, 100_000)).expect("read"), 10_000);
     }
 
     #[test]

@@ -264,6 +264,7 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::job::fair::Pause;
+    use crate::job::fair::Standing;
 
     const ANNA: TenantId = TenantId(1);
     const BERT: TenantId = TenantId(2);
@@ -278,8 +279,8 @@ mod tests {
     impl Case {
         fn new() -> Self {
             let mut fair = Fair::new(1, 8);
-            fair.know(ANNA, 1, 4);
-            fair.know(BERT, 1, 4);
+            fair.know(ANNA, Standing { weight: 1, jobs: 4, cores: 64 });
+            fair.know(BERT, Standing { weight: 1, jobs: 4, cores: 64 });
             let now = Instant::now();
             Self { roster: Roster::new(now, Box::new(|_| 1)), fair, now }
         }
@@ -330,11 +331,11 @@ mod tests {
         let (actions, sleep) = case.decide();
         assert!(actions.is_empty() && matches!(sleep, Sleep::Until(_)), "{sleep:?}");
         // Meanwhile its tenant is kept out.
-        case.fair.know(ANNA, 1, 0);
+        case.fair.know(ANNA, Standing { weight: 1, jobs: 0, cores: 64 });
         case.now += REST;
         let (actions, sleep) = case.decide();
         assert!(actions.is_empty() && matches!(sleep, Sleep::Until(_)), "{actions:?} {sleep:?}");
-        case.fair.know(ANNA, 1, 4);
+        case.fair.know(ANNA, Standing { weight: 1, jobs: 4, cores: 64 });
         assert_eq!(case.decide().0, [start(&job, ANNA, false)]);
     }
 

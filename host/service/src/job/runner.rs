@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::attempt::WorkFolder;
-use super::fair::Pause;
+use super::fair::{Pause, Standing};
 use super::handle::Handle;
 use super::launch::Launcher;
 use super::process::Attempt;
@@ -111,14 +111,14 @@ impl Shared {
     /// Tells whoever decides about turns what a tenant may.
     pub fn know(&self, id: TenantId) {
         if let Some(tenant) = self.directory.tenant(id) {
-            let most = if tenant.enabled { tenant.quotas.concurrent_jobs } else { 0 };
+            let jobs = if tenant.enabled { tenant.quotas.concurrent_jobs } else { 0 };
             let pause = match self.directory.paused(id) {
                 None => Pause::None,
                 Some(pause) if pause.parks => Pause::All,
                 Some(_) => Pause::Starts,
             };
             let mut fair = self.fair();
-            fair.know(id, tenant.weight, most);
+            fair.know(id, Standing { weight: tenant.weight, jobs, cores: tenant.quotas.cores });
             fair.pause(id, pause);
         }
     }

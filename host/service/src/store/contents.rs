@@ -39,16 +39,21 @@ pub fn bytes(connection: &Connection, tenant: TenantId, digest: &Digest) -> Resu
     Ok(connection.query_row(sql, params![tenant.0, digest.to_string()], |row| row.get(0)).optional()?)
 }
 
-/// Bytes of all contents and kernels of a tenant, of contents that come in parts, and of the records of jobs that are long.
+/// What a content of so many bytes counts: what it takes on a disk at least, which is a block (also in `schema/17.sql`).
+#[must_use]
+pub const fn counted(bytes: u64) -> u64 {
+    const BLOCK: u64 = 4096;
+    if bytes < BLOCK { BLOCK } else { bytes }
+}
+
+/// Bytes of all contents and kernels of a tenant, as they count, of contents that come in parts, and of the records of jobs that
+/// are long.
 ///
 /// # Errors
 /// When they cannot be read.
 pub fn total(connection: &Connection, tenant: TenantId) -> Result<u64> {
-    let sql = "SELECT (SELECT coalesce(sum(bytes), 0) FROM blobs WHERE tenant = ?1)
-                    + (SELECT coalesce(sum(bytes), 0) FROM kernels WHERE tenant = ?1)
-                    + (SELECT coalesce(sum(bytes), 0) FROM uploads WHERE tenant = ?1)
-                    + (SELECT coalesce(sum(counted), 0) FROM jobs WHERE tenant = ?1 AND counted > 0)";
-    Ok(connection.query_row(sql, [tenant.0], |row| row.get(0))?)
+    let sql = "SELECT bytes FROM stored WHERE tenant = ?1";
+    Ok(connection.query_row(sql, [tenant.0], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 /// A job needs a content, or has made it.
@@ -97,4 +102,45 @@ pub fn remove(connection: &Connection, tenant: TenantId, digest: &Digest) -> Res
     }
     let removed = connection.execute("DELETE FROM blobs WHERE tenant = ?1 AND digest = ?2", key)?;
     Ok(if removed == 0 { Removed::Unknown } else { Removed::Gone })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{kernels, schema, uploads};
+
+    /// What is kept of the sum is the sum, whatever comes and goes.
+    #[test]
+    fn what_is_stored_is_what_there_is() {
+        let mut rows = schema::old(16);
+        let (anna, bert) = (TenantId(1), TenantId(2));
+        rows.execute_batch(
+            "INSERT INTO tenants (id, name, enabled, weight, quotas, created)
+             VALUES (1, 'anna', 1, 1, '{}', 0), (2, 'bert', 1, 1, '{}', 0)",
+        )
+        .expect("written");
+        let digest = |number: u8| Digest([number; 32]);
+        add(&rows, anna, &digest(1), 10, Stay::UntilDeleted).expect("written");
+        add(&rows, anna, &digest(2), 10_000, Stay::WhileNeeded).expect("written");
+        schema::migrate(&mut rows).expect("brought up to date");
+        let stored = |tenant| total(&rows, tenant).expect("read");
+        assert_eq!((stored(anna), stored(bert)), (4096 + 10_000, 0));
+        // The same once more is no more.
+        add(&rows, anna, &digest(1), 10, Stay::UntilDeleted).expect("written");
+        add(&rows, bert, &digest(1), 10, Stay::UntilDeleted).expect("written");
+        kernels::add(&rows, bert, &digest(3), 5000, &serde_json::json!({})).expect("written");
+        assert_eq!((stored(anna), stored(bert)), (4096 + 10_000, 4096 + 5000));
+        remove(&rows, anna, &digest(1)).expect("removed");
+        remove(&rows, anna, &digest(9)).expect("there is none");
+        forget_unneeded(&rows).expect("removed");
+        assert_eq!((stored(anna), stored(bert)), (0, 4096 + 5000));
+        let begin =
+            |bytes, is_first| uploads::begin(&rows, anna, &digest(4), bytes, is_first, 1 << 20).expect("written");
+        begin(20_000, true);
+        assert_eq!(stored(anna), 20_000);
+        begin(8000, true);
+        assert_eq!(stored(anna), 8000);
+        uploads::remove(&rows, anna, &digest(4)).expect("removed");
+        assert_eq!((stored(anna), stored(bert)), (0, 4096 + 5000));
+    }
 }

@@ -52,8 +52,8 @@ pub fn begin(
             return Ok(Begun::TooMany);
         }
         // What was to come before, and does not any more, does not count.
-        let stored = contents::total(connection, tenant)?.saturating_sub(known.unwrap_or(0));
-        if stored.saturating_add(bytes) > room {
+        let stored = contents::total(connection, tenant)?.saturating_sub(known.map_or(0, contents::counted));
+        if stored.saturating_add(contents::counted(bytes)) > room {
             return Ok(Begun::Full(stored));
         }
     }
@@ -120,15 +120,15 @@ mod tests {
         let write = |rows: &Connection| {
             let tenant = access::add(rows, "anna", 1, &Quotas::default())?.expect("a new one").id;
             let digests: Vec<Digest> = (0..=MOST).map(|number| Digest::of(&number.to_le_bytes())).collect();
-            let first = |number: usize, bytes| begin(rows, tenant, &digests[number], bytes, true, 1000);
-            assert_eq!(begin(rows, tenant, &digests[0], 600, false, 1000)?, Begun::Unknown);
-            assert_eq!(first(0, 600)?, Begun::Counts);
-            assert_eq!(contents::total(rows, tenant)?, 600);
-            assert_eq!(first(1, 401)?, Begun::Full(600));
-            assert_eq!(begin(rows, tenant, &digests[0], 601, false, 1000)?, Begun::OtherLength(600));
+            let first = |number: usize, bytes| begin(rows, tenant, &digests[number], bytes, true, 1_000_000);
+            assert_eq!(begin(rows, tenant, &digests[0], 600_000, false, 1_000_000)?, Begun::Unknown);
+            assert_eq!(first(0, 600_000)?, Begun::Counts);
+            assert_eq!(contents::total(rows, tenant)?, 600_000);
+            assert_eq!(first(1, 401_000)?, Begun::Full(600_000));
+            assert_eq!(begin(rows, tenant, &digests[0], 601_000, false, 1_000_000)?, Begun::OtherLength(600_000));
             // From the beginning it may be another one, when there is room.
             assert_eq!(
-                (first(0, 1001)?, first(0, 1000)?, first(0, 1)?),
+                (first(0, 1_001_000)?, first(0, 1_000_000)?, first(0, 1)?),
                 (Begun::Full(0), Begun::Counts, Begun::Counts)
             );
             // Even with a quota that was made smaller, what counts already may go on.
@@ -137,7 +137,7 @@ mod tests {
                 assert_eq!(first(number, 1)?, Begun::Counts);
             }
             assert_eq!(first(digests.len() - 1, 1)?, Begun::TooMany);
-            assert_eq!(contents::total(rows, tenant)?, MOST);
+            assert_eq!(contents::total(rows, tenant)?, MOST * contents::counted(1));
             assert!(remove(rows, tenant, &digests[1])? && !remove(rows, tenant, &digests[1])?);
             let (now, later) = (Moment(0), Moment::now().after(std::time::Duration::from_secs(1)));
             assert_eq!((idle(rows, now)?.len(), idle(rows, later)?.len()), (0, digests.len() - 2));

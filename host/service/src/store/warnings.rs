@@ -73,7 +73,7 @@ mod tests {
     fn webhooks_are_told_of_each_quota_once_a_day() {
         let place = tempfile::tempdir().expect("a folder");
         let store = Store::open(&place.path().join("store.db")).expect("a store");
-        let quotas = Quotas { stored_bytes: 100, ..Quotas::default() };
+        let quotas = Quotas { stored_bytes: 100_000, ..Quotas::default() };
         let tenant = store.write(move |rows| access::add(rows, "anna", 1, &quotas));
         let tenant = tenant.expect("written").expect("a new one").id;
         let now = Moment::now();
@@ -91,19 +91,19 @@ mod tests {
             let add = move |rows: &Connection| contents::add(rows, tenant, &digest, bytes, Stay::UntilDeleted);
             write.write(add).expect("written");
         };
-        add(90, b"a");
+        add(90_000, b"a");
         assert!(told(now).0.is_empty(), "nobody wants to know");
         write.write(move |rows| webhooks::add(rows, tenant, "https://x/", "whsec_eA==")).expect("written");
         let (due, messages) = told(now);
         assert_eq!(
             due.iter().map(|(_, used)| (used.quota, used.used)).collect::<Vec<_>>(),
-            [("stored_bytes", Some(90))]
+            [("stored_bytes", Some(90_000))]
         );
         assert_eq!(messages.len(), 1);
         let said: serde_json::Value = serde_json::from_str(&messages[0].body).expect("JSON");
-        let data = json!({ "quota": "stored_bytes", "limit": 100, "used": 90, "resets_at": null });
+        let data = json!({ "quota": "stored_bytes", "limit": 100_000, "used": 90_000, "resets_at": null });
         assert_eq!((&said["type"], &said["data"]), (&json!("quota.warning"), &data));
-        add(20, b"b");
+        add(20_000, b"b");
         assert!(told(now).0.is_empty(), "once is enough");
         let tomorrow = now.after(Duration::from_secs(24 * 60 * 60));
         assert_eq!(told(tomorrow).0.len(), 1);

@@ -11,7 +11,7 @@ pub struct Quotas {
     pub concurrent_jobs: u32,
     /// Jobs that wait or run.
     pub queued_jobs: u32,
-    /// Workers that one of its jobs has at a time.
+    /// Workers that all its jobs have at a time, and that its calls have.
     pub cores: u32,
     /// Seconds of CPU time a day (UTC).
     pub cpu_seconds_per_day: u64,

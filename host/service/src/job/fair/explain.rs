@@ -22,6 +22,8 @@ pub enum Reason {
     CpuSecondsPerDay,
     /// As many jobs of its tenant have a process as may have one at a time.
     ConcurrentJobs,
+    /// The jobs of its tenant that run have as many cores as they may have together.
+    CoresOfTenant,
     /// For jobs of its own tenant that are begun before it, since they are more urgent or came earlier.
     Earlier,
     /// As many jobs of all tenants have a process as the server has room for.
@@ -60,6 +62,8 @@ impl Fair {
         let jobs_before = if waits { own.waiting.range(..known.rank).count() } else { 0 };
         let has_process = !waits;
         let processes: usize = self.queues.values().map(|queue| queue.running.len()).sum();
+        let on = own.running.iter().filter_map(|job| self.jobs.get(job)).filter(|job| job.is_on);
+        let on: usize = on.map(|job| job.cores.min(own.cores)).sum();
         let reason = match () {
             () if has_process && known.is_on => Reason::Running,
             () if own.most == 0 => Reason::Disabled,
@@ -69,6 +73,7 @@ impl Fair {
             () if own.running.len() >= own.most => Reason::ConcurrentJobs,
             () if processes >= self.most => Reason::Processes,
             () if jobs_before > 0 => Reason::Earlier,
+            () if own.cores < self.cores && on + known.cores.min(own.cores) > own.cores => Reason::CoresOfTenant,
             () => Reason::Cores,
         };
         Some(Wait { reason, jobs_before, running: own.running.len(), most_running: own.most, tenants_before })
@@ -78,6 +83,7 @@ impl Fair {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::fair::Standing;
     use crate::job::{Rank, Urgency};
     use crate::tenant::TenantId;
 
@@ -85,8 +91,9 @@ mod tests {
     fn each_reason_is_told() {
         let (anna, bert) = (TenantId(1), TenantId(2));
         let mut fair = Fair::new(1, 2);
-        fair.know(anna, 1, 1);
-        fair.know(bert, 1, 9);
+        let standing = |jobs| Standing { weight: 1, jobs, cores: 64 };
+        fair.know(anna, standing(1));
+        fair.know(bert, standing(9));
         let tenants = [anna, anna, bert, bert, bert].into_iter().zip(0..);
         let jobs: Vec<JobId> = tenants
             .map(|(tenant, came)| {
@@ -115,7 +122,7 @@ mod tests {
         assert_eq!(reason(&fair, 3), Some(Reason::Processes));
         assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1));
         let caller = TenantId(3);
-        fair.know(caller, 1, 1);
+        fair.know(caller, standing(1));
         fair.charge(caller, -1.0);
         fair.call_came(caller);
         assert_eq!(fair.explain(&jobs[0]).map(|wait| wait.tenants_before), Some(1), "who only calls is before nobody");
@@ -125,7 +132,7 @@ mod tests {
         assert_eq!((reason(&fair, 0), reason(&fair, 1)), (Some(Reason::CpuSecondsPerDay), Some(Reason::Paused)));
         fair.pause(anna, Pause::All);
         assert_eq!(reason(&fair, 0), Some(Reason::Paused));
-        fair.know(anna, 1, 0);
+        fair.know(anna, standing(0));
         assert_eq!(reason(&fair, 1), Some(Reason::Disabled));
         fair.remove(&jobs[1]);
         assert_eq!(reason(&fair, 1), None);
