@@ -88,6 +88,10 @@ impl Range {
     }
 }
 
+/// What is left of a content that was removed, until this is dropped.
+#[derive(Debug)]
+pub struct Freed(#[expect(dead_code, reason = "it is held")] Option<File>);
+
 /// A store of contents.
 pub trait Blobs: Send + Sync {
     /// Begins a content whose bytes are still to come.
@@ -120,11 +124,12 @@ pub trait Blobs: Send + Sync {
     /// The same, or when the part does not lie in it.
     fn lay_out_part(&self, tenant: TenantId, digest: &Digest, range: Range, path: &Path) -> io::Result<()>;
 
-    /// Forgets a content. One that is not there is no error.
+    /// Forgets a content. One that is not there is no error. Its room is free when what is returned is dropped: that may take as
+    /// long as the disk takes for all of it.
     ///
     /// # Errors
     /// When it cannot be removed.
-    fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()>;
+    fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<Freed>;
 
     /// Opens what has come of a content that comes in parts, to add to it; nothing has yet when all is to come anew. It is in nobody's
     /// way, and stays when a server ends.
@@ -314,9 +319,12 @@ impl Blobs for LocalBlobs {
         part.sync_all()
     }
 
-    fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<()> {
+    fn remove(&self, tenant: TenantId, digest: &Digest) -> io::Result<Freed> {
         let _removal = self.removal.try_lock().map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        remove_file(&self.place(tenant, digest))
+        let place = self.place(tenant, digest);
+        // A file that is open loses its name at once, and its bytes when it is closed.
+        let freed = Freed(File::open(&place).ok());
+        remove_file(&place).map(|()| freed)
     }
 
     fn part(&self, tenant: TenantId, digest: &Digest, is_anew: bool) -> io::Result<Part> {

@@ -162,15 +162,18 @@ fn abandoned(store: &Store, blobs: &Arc<dyn Blobs>, since: Moment) -> store::Res
 pub fn remove(store: &Store, blobs: &Arc<dyn Blobs>, unused: Vec<Unused>) -> store::Result<()> {
     for group in unused.chunks(REMOVED) {
         let (blobs, group) = (Arc::clone(blobs), group.to_vec());
-        store.write(move |rows| {
+        let freed = store.write(move |rows| {
+            let mut freed = Vec::new();
             for unused in &group {
                 if !retention::is_wanted(rows, unused)? {
                     // One that cannot be removed now is found another day.
-                    let _ = blobs.remove(unused.0, &unused.1);
+                    freed.extend(blobs.remove(unused.0, &unused.1));
                 }
             }
-            Ok(())
+            Ok(freed)
         })?;
+        // Here, where nobody waits for it.
+        drop(freed);
     }
     Ok(())
 }
