@@ -12,7 +12,7 @@ use super::signatures::KERNEL;
 use crate::harness::Place;
 
 /// Manifests, and what each is named by: of the kernel, of one that says what is not so, and of two kernels.
-const GOOD: (&str, &str) = (
+pub(super) const GOOD: (&str, &str) = (
     r#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","layers":[{"mediaType":"application/wasm","digest":"sha256:226b774ffae16f78b5840565b92fdc227c27fcf54cdb76e6f01b7ca053c70c2d","size":287}]}"#,
     "sha256:76c1ff3d6535596d6dbcafd07dbfc791fe2981b1cabd124a61905ac484418352",
 );
@@ -26,10 +26,10 @@ const TWO: (&str, &str) = (
 );
 
 /// What a registry is asked for: a path, and what is shown.
-type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
+pub(super) type Asked = Arc<Mutex<Vec<(String, Option<String>)>>>;
 
 /// A registry that shows everybody who asks for a token what it has, and keeps contents elsewhere. Ends with the test.
-fn registry() -> (String, Asked) {
+pub(super) fn registry() -> (String, Asked) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     let (own, asked) = (host.clone(), Asked::default());

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::following::{Follower, Now};
 use super::guard::need;
@@ -56,10 +57,39 @@ impl Told {
     }
 }
 
+/// An event, as it is described.
+#[derive(Debug, ToSchema)]
+#[schema(as = Event)]
+#[expect(dead_code, reason = "it is for the description alone")]
+struct EventView {
+    /// Sent back as `Last-Event-ID` it brings what comes behind it.
+    #[schema(pattern = "^[0-9]+-[0-9]+$")]
+    id: String,
+    event: EventName,
+    /// JSON: of `progress` the state and how far it is, of `item` the line about an item that failed, of `log` a line of the log, of
+    /// `end` the job.
+    data: String,
+}
+
+/// What an event is about.
+#[derive(Debug, ToSchema)]
+#[schema(as = EventName, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it is for the description alone")]
+enum EventName {
+    /// How far the job is.
+    Progress,
+    /// An item failed.
+    Item,
+    /// A line of the log.
+    Log,
+    /// The job is over.
+    End,
+}
+
 /// Events of a job: `progress` (how far it is), `item` (one that failed), `log` (a line of the log), and `end` with the job.
 /// With `Last-Event-ID` those behind that one.
 #[utoipa::path(get, path = "/v1/jobs/{job}/events", params(("job" = String, Path), ("last-event-id" = Option<String>, Header)),
-    responses((status = 200, description = "Events, until the end of the job", body = String, content_type = "text/event-stream")))]
+    responses((status = 200, description = "Events, until the end of the job", body = EventView, content_type = "text/event-stream")))]
 pub(super) async fn events(
     State(app): State<Arc<App>>,
     Extension(caller): Who,

@@ -18,6 +18,9 @@ const POLICY: &str =
 /// Where forms are in the document.
 const FORMS: &str = "#/components/schemas/";
 
+/// Where answers are that several operations have.
+const ANSWERS: &str = "#/components/responses/";
+
 /// Parts of the page, by what stands behind `/v1/` in a path; what is in none of them comes last.
 const PARTS: [(&str, &str); 9] = [
     ("kernels", "Kernels"),
@@ -54,6 +57,22 @@ struct Operation<'a> {
     method: &'a str,
     path: &'a str,
     said: &'a Value,
+    /// With their statuses.
+    answers: Vec<(String, &'a Value)>,
+}
+
+/// What is answered, with its status; what is the same with several statuses stands there once.
+fn answers<'a>(said: &'a Value, document: &'a Value) -> Vec<(String, &'a Value)> {
+    let mut answers: Vec<(String, &Value)> = Vec::new();
+    for (status, answer) in members(&said["responses"]) {
+        let named = answer["$ref"].as_str().and_then(|place| place.strip_prefix(ANSWERS));
+        let answer = named.map_or(answer, |name| &document["components"]["responses"][name]);
+        match answers.last_mut().filter(|(_, last)| named.is_some() && std::ptr::eq(*last, answer)) {
+            Some((statuses, _)) => *statuses += &format!(", {status}"),
+            None => answers.push((status.clone(), answer)),
+        }
+    }
+    answers
 }
 
 impl Operation<'_> {
@@ -177,7 +196,7 @@ fn table(out: &mut String, caption: &str, heads: &[&str], rows: &[Vec<String>]) 
 }
 
 fn operation(out: &mut String, operation: &Operation<'_>) {
-    let Operation { method, path, said } = operation;
+    let Operation { method, path, said, answers } = operation;
     let _ = write!(
         out,
         "<article class=\"card\" id=\"{}\"><h3><span class=\"verb\">{}</span> <code>{}</code></h3>\n<p>{}</p>\n",
@@ -200,11 +219,9 @@ fn operation(out: &mut String, operation: &Operation<'_>) {
     if !body.is_empty() {
         let _ = writeln!(out, "<p>The body: {body}</p>");
     }
-    let row = |(status, said): (&String, &Value)| {
-        let status = if status == "default" { "otherwise" } else { status };
-        vec![escaped(status), prose(text(said, "description")), content(said)]
-    };
-    let rows: Vec<_> = members(&said["responses"]).map(row).collect();
+    let row =
+        |(status, said): &(String, &Value)| vec![escaped(status), prose(text(said, "description")), content(said)];
+    let rows: Vec<_> = answers.iter().map(row).collect();
     table(out, "What is answered", &["Status", "What it means", "What comes"], &rows);
     out.push_str("</article>\n");
 }
@@ -255,7 +272,11 @@ fn parts(document: &Value) -> Vec<(&'static str, Vec<Operation<'_>>)> {
         let first = path.strip_prefix("/v1/").and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
         let part = PARTS.iter().position(|(name, _)| *name == first).unwrap_or(PARTS.len());
         let methods = METHODS.iter().copied().filter(|method| item[*method].is_object());
-        let operations = methods.map(|method| Operation { method, path, said: &item[method] });
+        let operation = |method| {
+            let said = &item[method];
+            Operation { method, path, said, answers: answers(said, document) }
+        };
+        let operations = methods.map(operation);
         found.entry(part).or_default().extend(operations);
     }
     let title = |part: usize| PARTS.get(part).map_or(OTHERS, |(_, title)| title);
@@ -323,6 +344,15 @@ mod tests {
         for link in after(&page, "href=\"#") {
             assert!(ids.contains(link), "{link}");
         }
+    }
+
+    #[test]
+    fn what_may_go_wrong_stands_there_once_for_each_place() {
+        let (_, page) = made();
+        let list = page.split("id=\"get-v1-jobs\"").nth(1).expect("the list of jobs").split("</article>").next();
+        let list = list.expect("its end");
+        assert!(list.contains("<th scope=\"row\">400, 401, 403, 404, 429, 500, 503</th>"), "{list}");
+        assert_eq!(list.matches("application/problem+json").count(), 1, "{list}");
     }
 
     #[test]
