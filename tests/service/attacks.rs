@@ -12,6 +12,8 @@ struct Things {
     digest: String,
     blob: String,
     webhook: String,
+    /// What it was told, or is to be.
+    delivery: String,
     /// What a token of theirs is found by.
     key: String,
 }
@@ -31,7 +33,22 @@ fn things(client: &Client, canary: &str) -> Things {
     // Of the job it hears nothing, and nobody is asked: it is over.
     let webhook = client.post("/v1/webhooks", json!({ "url": format!("https://example.org/{canary}") }).to_string());
     let webhook = webhook.is(201).json()["id"].as_str().unwrap().to_owned();
-    Things { job, digest, blob, webhook, key: client.token[3..13].to_owned() }
+    let delivery = client.post(&format!("/v1/webhooks/{webhook}/test"), "").is(202).json();
+    let delivery = delivery["id"].as_str().unwrap().to_owned();
+    Things { job, digest, blob, webhook, delivery, key: client.token[3..13].to_owned() }
+}
+
+/// Names of the same form that nothing has.
+fn nothing_like(own: &Things) -> Things {
+    let turned = |name: &String| name.chars().rev().collect();
+    Things {
+        job: turned(&own.job),
+        digest: format!("blake3:{}", "1".repeat(64)),
+        blob: format!("blake3:{}", "2".repeat(64)),
+        webhook: turned(&own.webhook),
+        delivery: turned(&own.delivery),
+        key: turned(&own.key),
+    }
 }
 
 /// Every place of the description of the interface, with somebody's things in it.
@@ -42,7 +59,13 @@ fn places(server: &Server, things: &Things) -> Vec<(String, String)> {
         let path = path.replace("{job}", &things.job).replace("{digest}", &things.blob);
         let path = path.replace("{reference}", &things.digest).replace("{name}", "primes");
         let path = path.replace("{webhook}", &things.webhook).replace("{key}", &things.key);
-        places.extend(methods.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
+        let path = path.replace("{delivery}", &things.delivery);
+        let methods = methods.as_object().unwrap().keys().map(|method| method.to_uppercase());
+        // What can be got can be looked at.
+        let methods: Vec<String> = methods
+            .flat_map(|method| if method == "GET" { vec![method, "HEAD".into()] } else { vec![method] })
+            .collect();
+        places.extend(methods.into_iter().map(|method| (method, path.clone())));
     }
     assert!(places.len() > 25, "{places:?}");
     places
@@ -51,7 +74,7 @@ fn places(server: &Server, things: &Things) -> Vec<(String, String)> {
 /// What is said of one thing, with the name of the thing taken out.
 fn said(answer: &Answer, things: &Things) -> String {
     let text = answer.text();
-    [&things.job, &things.digest, &things.blob, &things.webhook, &things.key]
+    [&things.job, &things.digest, &things.blob, &things.webhook, &things.delivery, &things.key]
         .iter()
         .fold(text, |text, name| text.replace(name.as_str(), "NAME"))
 }
@@ -64,13 +87,7 @@ fn of_the_things_of_others_there_is_no_trace_at_any_place() {
         (server.tenant(&place, "anna", "--requests 1000"), server.tenant(&place, "bert", "--requests 1000"));
     let canary = "CANARY-of-anna";
     let own = things(&anna, canary);
-    let none = Things {
-        job: own.job.chars().rev().collect(),
-        digest: format!("blake3:{}", "1".repeat(64)),
-        blob: format!("blake3:{}", "2".repeat(64)),
-        webhook: own.webhook.chars().rev().collect(),
-        key: own.key.chars().rev().collect(),
-    };
+    let none = nothing_like(&own);
     let mut answers = String::new();
     let (with_own, with_none) = (places(&server, &own), places(&server, &none));
     for ((method, path), (_, nowhere)) in with_own.iter().zip(&with_none) {
@@ -81,16 +98,17 @@ fn of_the_things_of_others_there_is_no_trace_at_any_place() {
         let without = raw(&server.address, method, path, "", b"");
         // After so many it hears of nothing but that.
         assert!([401, 429].contains(&without.status), "{method} {path}: {}", without.status);
-        assert!(["unauthorized", "quota-exceeded"].contains(&without.code().as_str()), "{method} {path}");
-        // What can be stored anew needs nobody else's.
-        if method == "PUT" {
-            continue;
+        if method != "HEAD" {
+            assert!(["unauthorized", "quota-exceeded"].contains(&without.code().as_str()), "{method} {path}");
         }
         let answer = bert.send(method, path, "", b"");
         let other = bert.send(method, nowhere, "", b"");
         if path != nowhere || path.contains("primes") {
-            assert_eq!(answer.status, 404, "{method} {path}: {}", answer.text());
-            assert_eq!(said(&answer, &own), said(&other, &none), "{method} {path}");
+            // What can be stored anew needs nobody else's.
+            let expected = if method == "PUT" { 400..500 } else { 404..405 };
+            assert!(expected.contains(&answer.status), "{method} {path}: {} {}", answer.status, answer.text());
+            assert_eq!((answer.status, said(&answer, &own)), (other.status, said(&other, &none)), "{method} {path}");
+            assert_eq!(answer.header("content-length"), other.header("content-length"), "{method} {path}");
         }
         answers += &answer.head;
         answers += &answer.text();
@@ -114,12 +132,81 @@ fn of_the_things_of_others_there_is_no_trace_at_any_place() {
     ] {
         answers += &bert.get(path).is(200).text();
     }
-    for secret in [canary, &own.job, &own.blob, &own.webhook, &own.key, "anna", "data/tenants"] {
+    for secret in [canary, &own.job, &own.blob, &own.webhook, &own.delivery, &own.key, "anna", "data/tenants"] {
         assert!(!answers.to_lowercase().contains(&secret.to_lowercase()), "{secret}: {answers}");
     }
     // What is in people's things is not in the log either.
     let log = server.end(Signal::TERM).code(0).stderr;
     assert!(!log.contains(canary) && log.contains("anna"), "{log}");
+}
+
+/// Whoever names things of others in what it asks for hears what it hears of things that are nowhere.
+#[test]
+fn things_of_others_cannot_be_named_in_what_is_asked_for() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let (anna, bert) =
+        (server.tenant(&place, "anna", "--requests 1000"), server.tenant(&place, "bert", "--requests 1000"));
+    let own = things(&anna, "CANARY-of-anna");
+    let none = nothing_like(&own);
+    let kernel = bert.kernel("echo");
+    let hook = bert.post("/v1/webhooks", json!({ "url": "https://example.org/bert" }).to_string()).is(201).json();
+    let hook = hook["id"].as_str().unwrap();
+    let text = json!([{ "text": "0 10\n" }]);
+    let asked = |things: &Things| -> Vec<(&'static str, String, Value)> {
+        let Things { digest, blob, webhook, delivery, .. } = things;
+        let job = |kernel: &str, input: &Value| json!({ "kernel": kernel, "input": input });
+        let of_blob = job(&kernel, &json!([{ "blob": blob }]));
+        let part = job(&kernel, &json!([{ "text": "x" }, { "blob": blob, "range": [0, 3] }]));
+        let of_kernel = job(digest, &text);
+        let mut dry = of_blob.clone();
+        dry["dry_run"] = json!(true);
+        let half = json!({ "digest": kernel, "weights": { digest: 0.5 } });
+        let message = |webhook: &str, delivery: &str| format!("/v1/webhooks/{webhook}/deliveries/{delivery}/retry");
+        vec![
+            ("POST", "/v1/jobs".into(), of_blob.clone()),
+            ("POST", "/v1/jobs".into(), part.clone()),
+            ("POST", "/v1/jobs".into(), of_kernel.clone()),
+            ("POST", "/v1/jobs".into(), dry),
+            ("POST", format!("/v1/jobs?kernel={digest}"), json!("x")),
+            ("POST", "/v1/jobs/batch".into(), json!({ "jobs": [job(&kernel, &text), of_blob] })),
+            ("POST", "/v1/jobs/batch".into(), json!({ "jobs": [part, job(&kernel, &text)] })),
+            ("POST", "/v1/jobs/batch".into(), json!({ "jobs": [job(&kernel, &text), of_kernel] })),
+            ("PUT", "/v1/aliases/mine".into(), json!({ "digest": digest })),
+            ("PUT", "/v1/aliases/mine".into(), half),
+            ("GET", format!("/v1/jobs?kernel={digest}"), Value::Null),
+            ("POST", message(hook, delivery), Value::Null),
+            ("POST", message(webhook, delivery), Value::Null),
+            ("POST", format!("/v1/webhooks/{webhook}/test"), Value::Null),
+        ]
+    };
+    for ((method, path, body), (_, nowhere, other)) in asked(&own).into_iter().zip(asked(&none)) {
+        let send = |path: &str, body: &Value| bert.send(method, path, "", body.to_string().as_bytes());
+        let (answer, other) = (send(&path, &body), send(&nowhere, &other));
+        let shown = format!("{method} {path} {body}: {} {}", answer.status, answer.text());
+        // To ask what would be done, or for jobs of some kernel, is no mistake.
+        assert!([200, 404, 422].contains(&answer.status), "{shown}");
+        assert!(answer.status != 200 || body["dry_run"] == true || method == "GET", "{shown}");
+        assert_eq!((answer.status, said(&answer, &own)), (other.status, said(&other, &none)), "{shown}");
+        assert!(!answer.text().contains("CANARY"), "{shown}");
+    }
+    // None of it was made, not even a part.
+    assert_eq!(bert.get("/v1/jobs").is(200).json()["jobs"], json!([]));
+    bert.get("/v1/aliases/mine").is(404);
+    assert_eq!(bert.get(&format!("/v1/webhooks/{hook}/deliveries")).is(200).json()["deliveries"], json!([]));
+    // A part of what somebody else has is a part of something new.
+    let all = anna.send("HEAD", &format!("/v1/blobs/{}", own.blob), "", b"").is(200);
+    let bytes = all.header("content-length").unwrap().to_owned();
+    let begin = |blob: &str| {
+        let first = format!("Content-Range: bytes 0-0/{bytes}\r\n");
+        bert.send("PUT", &format!("/v1/blobs/{blob}"), &first, b"0")
+    };
+    let (answer, other) = (begin(&own.blob).is(202), begin(&none.blob).is(202));
+    assert_eq!(said(&answer, &own), said(&other, &none));
+    bert.get(&format!("/v1/blobs/{}", own.blob)).is(404);
+    let job = json!({ "kernel": kernel, "input": [{ "blob": own.blob }] });
+    assert_eq!(bert.post("/v1/jobs", job.to_string()).is(422).code(), "unknown-blob");
+    server.end(Signal::TERM).code(0);
 }
 
 #[test]
