@@ -452,7 +452,7 @@ pub(crate) fn header(kernel: &KernelFile, inputs: &VecDeque<Found>, clock: Syste
         .map_err(|error| Failure::new(Exit::Host, format!("no random number can be had: {error}")))?;
     Ok(Header {
         run,
-        command: std::env::args_os().skip(1).map(OsString::into_vec).collect(),
+        command: crate::words::arguments().iter().map(|word| word.as_bytes().to_vec()).collect(),
         folder: folder.into_os_string().into_vec(),
         kernel: *blake3::hash(&kernel.bytes).as_bytes(),
         shape: String::new(),

@@ -41,6 +41,7 @@ mod start;
 mod stdio;
 #[cfg(feature = "service")]
 mod tenant;
+mod words;
 
 use std::process::ExitCode;
 
@@ -59,7 +60,12 @@ fn main() -> ExitCode {
     if !served::belongs_to_server() {
         return Exit::Terminated.into();
     }
-    let arguments = match Arguments::try_parse() {
+    #[cfg(feature = "service")]
+    if let Err(error) = served::take_words() {
+        report::error(&error.into());
+        return Exit::Host.into();
+    }
+    let arguments = match Arguments::try_parse_from(words::all()) {
         Ok(arguments) => arguments,
         Err(error) => return args::explain(&error).into(),
     };

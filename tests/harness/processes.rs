@@ -36,6 +36,17 @@ impl Process {
         workers
     }
 
+    /// All processes below it.
+    pub(crate) fn descendants(&self) -> Vec<Self> {
+        let (mut found, mut parents) = (Vec::new(), vec![self.id]);
+        while let Some(parent) = parents.pop() {
+            let children = children(parent);
+            parents.extend(&children);
+            found.extend(children.into_iter().filter_map(Self::open));
+        }
+        found
+    }
+
     /// Its children that have ended, and of which it took no note yet.
     pub(crate) fn zombies(&self) -> usize {
         let children = children(self.id).into_iter().filter_map(Self::open);

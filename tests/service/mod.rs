@@ -55,6 +55,8 @@ mod page;
 #[cfg(feature = "serve")]
 mod parts;
 #[cfg(feature = "serve")]
+mod processes;
+#[cfg(feature = "serve")]
 mod quotas;
 #[cfg(feature = "serve")]
 mod registries;

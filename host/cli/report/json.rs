@@ -152,7 +152,7 @@ pub(crate) fn render(
     let report = Report {
         version: VERSION,
         taskhost: env!("CARGO_PKG_VERSION"),
-        command: std::env::args().collect(),
+        command: crate::words::shown(),
         kernel: Kernel {
             name: kernel.name,
             blake3: kernel.digest.clone(),

@@ -105,7 +105,7 @@ impl Ending<'_> {
     fn write_report(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
         let facts = self.facts();
         let text = if html::is_wanted(path) {
-            html::render(self.course(summary, exit), &facts, html::Of::Here { command: std::env::args().collect() })
+            html::render(self.course(summary, exit), &facts, html::Of::Here { command: crate::words::shown() })
         } else {
             json::render(summary, self.before, &facts, self.reporter, exit.code())
         };

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +19,10 @@ use super::veil::Veil;
 
 /// Tells a process of the service whose it is: it ends when that process does.
 pub const SERVER_VARIABLE: &str = "TASKHOST_SERVICE_PROCESS";
+
+/// Stands behind the command of a process whose other words are on its standard input, each with a NUL behind it: every user of the
+/// machine can read argument lists, and what tenants ask for is nobody's business.
+pub const HANDED_OVER: &str = "__handed-over";
 
 /// Most that is kept of what a process says at its end, which is why it ends.
 const SAID_BYTES: usize = 16 << 10;
@@ -70,9 +74,11 @@ impl Launcher {
     }
 
     /// Starts the process of a job. `taken` is the file whose lock says that somebody is at work in the folder: the process
-    /// holds it as its standard input, and nobody else does. It ends with the thread that calls this.
+    /// holds it as its standard input, and nobody else does. It finds its arguments in it. It ends with the thread that calls this.
     pub(super) fn start(&self, folder: &Path, cache: &Path, taken: File, arguments: &[String]) -> io::Result<Child> {
-        self.command(folder, cache, arguments).stdin(taken).spawn()
+        let (command, words) = arguments.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        hand_over(&taken, words)?;
+        self.command(folder, cache, &[command.clone(), HANDED_OVER.to_owned()]).stdin(taken).spawn()
     }
 
     /// Looks at the kernel in a file, in a sandbox; its code goes into `cache`. Returns what that has used of CPU time, too.
@@ -110,6 +116,14 @@ impl Launcher {
         };
         (check, Duration::from_millis(handle.cpu_ms()))
     }
+}
+
+/// Has a file say these words, and be read from its beginning.
+fn hand_over(mut file: &File, words: &[String]) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(words.iter().flat_map(|word| [word, "\0"]).collect::<String>().as_bytes())?;
+    file.rewind()
 }
 
 /// Waits for the end of a process, taking what it says; a log takes the beginning of that, up to a limit for all of the log.
@@ -189,6 +203,16 @@ mod tests {
         }
         child.kill().expect("it is there");
         child.wait().expect("it ends");
+    }
+
+    #[test]
+    fn words_are_handed_over_whatever_was_said_before() {
+        let mut file = tempfile::tempfile().expect("a file");
+        file.write_all(b"--these=are longer than those").expect("written");
+        hand_over(&file, &["--config=a=b c".to_owned(), String::new(), "\n".to_owned()]).expect("handed over");
+        let mut said = String::new();
+        file.read_to_string(&mut said).expect("read");
+        assert_eq!(said, "--config=a=b c\0\0\n\0");
     }
 
     #[test]

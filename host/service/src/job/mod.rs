@@ -27,7 +27,7 @@ use crate::time::Moment;
 
 pub use attempt::{Conclusion, WorkFolder};
 pub use fair::{Fair, Reason, Turn, Wait};
-pub use launch::{KernelCheck, Launcher, SERVER_VARIABLE};
+pub use launch::{HANDED_OVER, KernelCheck, Launcher, SERVER_VARIABLE};
 pub use progress::{Far, Growing};
 pub use report::ReportForm;
 #[cfg(feature = "http")]
