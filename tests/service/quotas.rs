@@ -195,8 +195,12 @@ fn a_job_that_runs_has_no_more_cpu_time_than_its_tenant() {
     place.taskhost(&format!("tenant set anna --data data --cpu-seconds {limit}")).run().code(0);
     let job = anna.submit(&json!({ "kernel": "primes", "input": { "text": LONG } }));
     let why = || anna.get(&format!("/v1/jobs/{job}/explain")).is(200).json();
+    let of = |job: &serde_json::Value| (job["state"].clone(), job["waits"].clone());
+    let shown = || of(&anna.get(&format!("/v1/jobs/{job}")).is(200).json());
     eventually("it has used up what there is", || why()["wait"]["reason"] == "cpu_seconds_per_day");
     eventually("it has no process", || why()["wait"]["running"] == 0);
+    assert_eq!(shown(), (json!("running"), json!("cpu_seconds_per_day")));
+    assert_eq!(of(&anna.get("/v1/jobs").is(200).json()["jobs"][0]), shown());
     eventually("that is written down", || used() >= limit * 1000);
     // A moment later it is known to who takes calls.
     let known = || {
@@ -208,6 +212,7 @@ fn a_job_that_runs_has_no_more_cpu_time_than_its_tenant() {
     let parked = used();
     place.taskhost("tenant set anna --data data --cpu-seconds 1000").run().code(0);
     eventually("it goes on", || why()["wait"]["reason"] == "running" && used() > parked);
+    assert_eq!(shown(), (json!("running"), json!(null)));
     // What it used is not counted once more at its end.
     anna.post(&format!("/v1/jobs/{job}/cancel"), "").is(202);
     eventually("nothing is left", || std::fs::read_dir(place.path("data/work")).unwrap().count() == 0);

@@ -87,7 +87,8 @@ fn row(job: &Value) -> String {
     let failed = job["failed_items"].as_u64().filter(|failed| *failed > 0);
     let failed = failed.map_or_else(String::new, |failed| format!(", {failed} failed"));
     let name = report::escape(word(&job["inputs"][0]["name"])).replace('\n', " ");
-    format!("{id}  {state:9}  {created:>11}  {name}  {items}{failed}\n")
+    let waits = job["waits"].as_str().map_or_else(String::new, |waits| format!("waits: {}", report::escape(waits)));
+    format!("{id}  {state:9}  {created:>11}  {name}  {items}{failed}{waits}\n")
 }
 
 /// All of a job, a line for each thing; of one that is not over, how it is with it now.

@@ -1,4 +1,4 @@
-//! The page at `/`: four files of this program's own. It asks for all that it shows at the places that are there for everybody,
+//! The page at `/`: a few files of this program's own. It asks for all that it shows at the places that are there for everybody,
 //! with a session in place of a token; nothing is fetched from elsewhere, and nothing that strangers wrote is ever taken for
 //! markup: the policy forbids scripts but this one, and this one makes texts of texts.
 
@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
-use super::{App, operator, reference, session};
+use super::{App, openapi, operator, reference, session};
 
 /// What the page may do: run its own script, look as its own sheet says, ask its own server, show pictures that come from there.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -26,7 +26,10 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/page.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/page.js")) }))
         .route("/tokens.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/tokens.js")) }))
         .route("/views.js", get(|| async { file("text/javascript; charset=utf-8", include_str!("page/views.js")) }))
+        .route("/icon.svg", get(|| async { file("image/svg+xml", include_str!("page/icon.svg")) }))
         .route("/docs", get(reference::show))
+        // Where most tools look for it.
+        .route("/openapi.json", get(openapi::show))
         .route("/page/session", get(session::show).post(session::begin).delete(session::end))
         .route("/page/operator", get(operator::show))
 }

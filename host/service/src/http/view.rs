@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{App, Problem, blocking};
 use crate::blobs::Digest;
-use crate::job::{Far, Input, JobState, Parameters, WorkFolder};
+use crate::job::{Far, Input, JobState, Parameters, Reason, WorkFolder};
 use crate::store::jobs::JobRow;
 
 /// Where a content is.
@@ -49,6 +49,8 @@ pub(super) struct JobView {
     gone: bool,
     /// How often it was given a process.
     attempts: u32,
+    /// What it waits for, when that is more than its next turn: `…/explain` says more.
+    waits: Option<Reason>,
     /// How far it is, while it runs.
     progress: Option<Far>,
     /// What its run ended with; the codes are those of `taskhost run`.
@@ -103,6 +105,7 @@ impl JobView {
             expires: job.expires.map(|at| at.0),
             gone: job.is_gone,
             attempts: job.attempts,
+            waits: None,
             progress: progress.filter(|_| !job.state.is_over()),
             exit_code: done.exit,
             message: done.message.clone(),
@@ -120,6 +123,12 @@ impl JobView {
     }
 }
 
+/// What a job waits for that is not over. A turn comes in less time than this is heard.
+fn waits(app: &App, job: &JobRow) -> Option<Reason> {
+    let reason = if job.state.is_over() { None } else { app.shared.fair().reason(&job.id) };
+    reason.filter(|reason| !matches!(reason, Reason::Running | Reason::Turn))
+}
+
 /// The folder in which a job is run.
 pub(super) fn folder(app: &App, job: &JobRow) -> WorkFolder {
     WorkFolder::new(&app.shared.data.join("work"), &job.id)
@@ -133,15 +142,16 @@ pub(super) async fn view(app: &App, job: &JobRow) -> Result<JobView, Problem> {
         let folder = folder(app, job);
         blocking(move || folder.far()).await?
     };
-    Ok(JobView::new(job, progress))
+    Ok(JobView { waits: waits(app, job), ..JobView::new(job, progress) })
 }
 
 /// Jobs with how far each of those is that run.
 pub(super) async fn views(app: &App, jobs: Vec<JobRow>) -> Result<Vec<JobView>, Problem> {
     let all = app.shared.data.join("work");
-    let view = move |job: &JobRow| {
+    let reasons: Vec<_> = jobs.iter().map(|job| waits(app, job)).collect();
+    let view = move |(job, waits): (&JobRow, Option<Reason>)| {
         let far = (job.state == JobState::Running).then(|| WorkFolder::new(&all, &job.id).far()).flatten();
-        JobView::new(job, far)
+        JobView { waits, ..JobView::new(job, far) }
     };
-    blocking(move || jobs.iter().map(view).collect()).await
+    blocking(move || jobs.iter().zip(reasons).map(view).collect()).await
 }

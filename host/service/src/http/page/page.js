@@ -192,7 +192,7 @@ async function job(turn, id) {
   const work = async () => {
     const it = await get(`/v1/jobs/${id}`);
     // A comfort: where it cannot be had, the rest is shown.
-    const waits = it.state === "queued" ? await get(`/v1/jobs/${id}/explain`).catch(() => null) : null;
+    const waits = it.waits ? await get(`/v1/jobs/${id}/explain`).catch(() => null) : null;
     if (!log || !isOver(it)) log = await get(`/v1/jobs/${id}/log`).catch(() => "");
     const { items, failed, ms, rate, read } = pace(it);
     if (isOver(it) && it.failures && !failures) failures = await get(`/v1/jobs/${id}/failures`);

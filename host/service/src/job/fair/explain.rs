@@ -50,21 +50,17 @@ pub struct Wait {
 }
 
 impl Fair {
-    /// Why this job does not run. `None` for one that is not known: it is over.
+    /// What this job waits for. `None` for one that is not known: it is over.
     #[must_use]
-    pub fn explain(&self, job: &JobId) -> Option<Wait> {
+    pub fn reason(&self, job: &JobId) -> Option<Reason> {
         let known = self.jobs.get(job)?;
         let own = self.queues.get(&known.tenant)?;
-        // Calls wait for no turn, and nobody waits for them.
-        let others = self.queues.iter().filter(|(tenant, queue)| **tenant != known.tenant && queue.has_jobs());
-        let tenants_before = others.filter(|(_, queue)| queue.debt < own.debt).count();
-        let waits = own.waiting.contains_key(&known.rank);
-        let jobs_before = if waits { own.waiting.range(..known.rank).count() } else { 0 };
-        let has_process = !waits;
+        let has_process = !own.waiting.contains_key(&known.rank);
+        let is_first = || own.waiting.first_key_value().is_some_and(|(rank, _)| *rank == known.rank);
         let processes: usize = self.queues.values().map(|queue| queue.running.len()).sum();
         let on = own.running.iter().filter_map(|job| self.jobs.get(job)).filter(|job| job.is_on);
         let on: usize = on.map(|job| job.cores.min(own.cores)).sum();
-        let reason = match () {
+        Some(match () {
             () if has_process && known.is_on => Reason::Running,
             () if own.most == 0 => Reason::Disabled,
             () if own.pause == Pause::All || (own.pause == Pause::Starts && !has_process) => Reason::Paused,
@@ -72,10 +68,23 @@ impl Fair {
             () if has_process => Reason::Turn,
             () if own.running.len() >= own.most => Reason::ConcurrentJobs,
             () if processes >= self.most => Reason::Processes,
-            () if jobs_before > 0 => Reason::Earlier,
+            () if !is_first() => Reason::Earlier,
             () if own.cores < self.cores && on + known.cores.min(own.cores) > own.cores => Reason::CoresOfTenant,
             () => Reason::Cores,
-        };
+        })
+    }
+
+    /// Why this job does not run, and how much is before it. `None` for one that is not known: it is over.
+    #[must_use]
+    pub fn explain(&self, job: &JobId) -> Option<Wait> {
+        let reason = self.reason(job)?;
+        let known = self.jobs.get(job)?;
+        let own = self.queues.get(&known.tenant)?;
+        // Calls wait for no turn, and nobody waits for them.
+        let others = self.queues.iter().filter(|(tenant, queue)| **tenant != known.tenant && queue.has_jobs());
+        let tenants_before = others.filter(|(_, queue)| queue.debt < own.debt).count();
+        let waits = own.waiting.contains_key(&known.rank);
+        let jobs_before = if waits { own.waiting.range(..known.rank).count() } else { 0 };
         Some(Wait { reason, jobs_before, running: own.running.len(), most_running: own.most, tenants_before })
     }
 }
