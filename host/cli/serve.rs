@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::ValueEnum as _;
 use taskhost_os::cores::{self, Topology, bind_current};
+use taskhost_os::hardening;
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::http::{Elsewhere, Limits};
@@ -55,6 +56,8 @@ pub(crate) fn run() -> Result<Exit> {
         doors.check().map_err(|error| Failure::input(error.to_string()))?;
         return Ok(report::text(&text));
     }
+    hardening::give_up()
+        .map_err(|error| Failure::new(Exit::Host, format!("privileges cannot be given up: {error}")))?;
     let host = |error: std::io::Error| Failure::new(Exit::Host, format!("signals cannot be received: {error}"));
     // Before any thread: a thread inherits which signals are taken here, and so do the processes of jobs. One that is told to
     // wait for its turn before it can stop itself must not be stopped by the system: it would outlive a server that is killed,

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt as _;
 
 use taskhost_os::process_id::ProcessId;
-use taskhost_os::{parent, priority};
+use taskhost_os::{out_of_memory, parent, priority};
 use taskhost_service::job::{HANDED_OVER, SERVER_VARIABLE};
 
 use crate::exit_code::{Exit, Failure};
@@ -18,13 +18,14 @@ const NICE: i32 = 10;
 /// Most bytes of the words of a job: a server takes 256 KiB of them, and says some twice.
 const WORDS_BYTES: u64 = 4 << 20;
 
-/// In a process that a server has started: ends with it, and lets it go first. Returns false when that server is gone.
+/// In a process that a server has started: ends with it, lets it have the cores first, and is ended before it. Returns false when that server is gone.
 pub(crate) fn belongs_to_server() -> bool {
     let Some(server) = std::env::var_os(SERVER_VARIABLE) else { return true };
     let server = server.to_str().and_then(|server| ProcessId::new(server.parse().ok()?));
     let is_there = server.is_some_and(|server| parent::end_with(server).unwrap_or(false));
     // Where that is not allowed, it goes without.
     let _ = priority::step_back(NICE);
+    let _ = out_of_memory::go_before_others();
     is_there
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::chaos::runs_of;
 use super::client::Server;
-use crate::harness::{Place, eventually};
+use crate::harness::{Place, Process, eventually};
 
 /// What nobody but its tenant is to read.
 const CANARY: &str = "CANARY-of-anna";
@@ -106,5 +106,41 @@ fn a_job_that_was_parked_has_its_words_again() {
     assert!(command.contains("--config=pattern=CANARY-of-anna") && command.contains("of anna.txt"), "{command}");
     let result = anna.get(&format!("/v1/jobs/{job}/result")).is(200).text();
     assert_eq!(result.lines().filter(|line| line.contains(CANARY)).count(), 2000);
+    server.end(Signal::TERM).code(0);
+}
+
+/// What is given up is seen from outside, and who is ended first when there is no memory.
+#[test]
+fn the_server_gives_up_what_it_does_not_need_and_is_ended_last() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "--requests 1000000");
+    anna.kernel("primes");
+    anna.call("primes", "0 10").is(200);
+    let this = Process::open(std::process::id()).unwrap();
+    let own = &server.running.process;
+    let score =
+        |process: &Process| fs::read_to_string(process.file("oom_score_adj")).unwrap().trim().parse::<i32>().unwrap();
+    let cores = |process: &Process| {
+        let limits = fs::read_to_string(process.file("limits")).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        line.split_whitespace().filter(|word| *word == "0").count()
+    };
+    // That of whoever has started it: nobody has changed it, although its workers are made in its memory.
+    assert_eq!((own.status("NoNewPrivs"), cores(own), score(own)), ("1".to_owned(), 2, score(&this)));
+    let text = "0 300000\n".repeat(10_000);
+    anna.submit(&json!({ "kernel": "primes", "input": { "text": text }, "parameters": { "batch": 1 } }));
+    let mut run = None;
+    eventually("a job has a worker", || {
+        run = runs_of(&server).into_iter().find(|run| !run.workers().is_empty());
+        run.is_some()
+    });
+    let run = run.unwrap();
+    assert_eq!((run.status("NoNewPrivs"), cores(&run), score(&run)), ("1".to_owned(), 2, score(&this).max(500)));
+    let workers: Vec<Process> = own.workers().into_iter().chain(run.workers()).collect();
+    assert!(workers.len() >= 2, "of calls and of the job");
+    for worker in &workers {
+        assert_eq!((worker.status("NoNewPrivs"), score(worker)), ("1".to_owned(), 1000));
+    }
     server.end(Signal::TERM).code(0);
 }

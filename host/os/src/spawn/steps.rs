@@ -243,6 +243,9 @@ pub(super) extern "C" fn child_main(execution: *mut c_void) -> c_int {
     // SAFETY: the parent passed a pointer to an `Execution` that it keeps alive, and only reads while this runs.
     let execution = unsafe { &*execution.cast::<Execution<'_>>() };
     let request = &execution.request;
+    // A vforked process says this of itself alone, though its memory is the parent's (`__set_oom_adj` in fs/proc/base.c). Where it
+    // cannot be said, workers are ended by their size, as others are.
+    let _ = write_file(Step::Execute, crate::out_of_memory::OWN, crate::out_of_memory::WORKER);
     let Err((step, errno)) =
         prepare(request).and_then(|()| place_descriptors(request.socket)).and_then(|()| execute(execution));
     request.outcome.errno.store(errno, Ordering::Relaxed);
