@@ -16,6 +16,7 @@ use taskhost_os::cores::{self, Topology, bind_current};
 use taskhost_os::hardening;
 use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
+use taskhost_service::call::MOST_WAITING;
 use taskhost_service::http::{Elsewhere, Limits};
 use taskhost_service::service::{Changing, Doors, Options, Service};
 use taskhost_service::webhook::Networks;
@@ -88,6 +89,7 @@ pub(crate) fn run() -> Result<Exit> {
         sandbox,
         cores,
         reserve: arguments.reserve,
+        waiting: MOST_WAITING,
         engine: Arc::new(engine),
         courier: Arc::new(Web::new(networks.clone())),
         elsewhere: Elsewhere {

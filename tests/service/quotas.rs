@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::client::{Answer, BLOCK, Client, Server, raw};
+use super::client::{Answer, BLOCK, Client, Server, raw, talk};
 use super::webhooks::Receiver;
 use crate::harness::{Place, eventually};
 
@@ -99,6 +99,76 @@ fn a_result_has_no_more_room_than_its_tenant() {
         .map(|name| place.path(name).metadata().map_or(0, |file| file.len()))
         .sum();
     assert!(on_disk <= 5_000_000, "{on_disk}");
+    server.end(Signal::TERM).code(0);
+}
+
+/// A kernel has no more memory than its tenant's may, whoever asks for it and however.
+#[test]
+fn a_kernel_has_no_more_memory_than_its_tenant() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let (small, large) = (
+        server.tenant(&place, "small", "--worker-memory 32MiB"),
+        server.tenant(&place, "large", "--worker-memory 128MiB"),
+    );
+    let why = "the kernel starts with 67108864 bytes of memory, more than the 33554432 that --memory allows";
+    for (client, is_enough) in [(&small, false), (&large, true)] {
+        let kernel = client.kernel_of(kernel("much-memory"));
+        let called = client.call(&kernel, "x");
+        // A job that asks for more than its tenant may have gets that much.
+        let parameters = json!({ "memory": 1 << 30 });
+        let job = client.submit(&json!({ "kernel": kernel, "input": { "text": "x" }, "parameters": parameters }));
+        let ended = client.wait(&job);
+        if is_enough {
+            assert_eq!((called.is(200).text().as_str(), &ended["state"]), ("x", &json!("succeeded")), "{ended}");
+            continue;
+        }
+        let refused = called.is(422);
+        assert_eq!((refused.code(), &refused.json()["detail"]), ("kernel-refused".into(), &json!(why)));
+        assert_eq!((&ended["state"], &ended["exit_code"]), (&json!("failed"), &json!(4)), "{ended}");
+        assert!(ended["message"].as_str().is_some_and(|message| message.contains(why)), "{ended}");
+    }
+    // One that takes more and more is given no more than that, and its worker is none the worse for it.
+    let bomb = small.kernel_of(kernel("memory-bomb"));
+    for _ in 0..2 {
+        let called = small.call(&bomb, "x").is(422);
+        let problem = called.json();
+        assert_eq!((&problem["detail"], &problem["blame"]), (&json!("no more memory"), &json!("kernel")));
+    }
+    let job = small.submit(&json!({ "kernel": bomb, "input": { "text": "x" }, "parameters": { "on_error": "skip" } }));
+    let ended = small.wait(&job);
+    assert_eq!((&ended["state"], &ended["failed_items"]), (&json!("partial"), &json!(1)), "{ended}");
+    server.end(Signal::TERM).code(0);
+}
+
+/// A kernel of as many bytes as its tenant's may have is stored; one of a byte more is not, however it comes.
+#[test]
+fn a_kernel_is_no_larger_than_its_tenant_may_have() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let kernel = kernel("echo");
+    let bytes = kernel.len();
+    let (fits, small) = (
+        server.tenant(&place, "fits", &format!("--kernel-size {bytes}")),
+        server.tenant(&place, "small", &format!("--kernel-size {}", bytes - 1)),
+    );
+    let digest = fits.kernel_of(&kernel);
+    for refused in
+        [small.post("/v1/kernels", &kernel), small.send("PUT", &format!("/v1/kernels/{digest}"), "", &kernel)]
+    {
+        assert_eq!(refused.is(413).code(), "too-large");
+    }
+    // One that does not say how long it is, too.
+    let chunked = format!(
+        "POST /v1/kernels HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n{bytes:x}\r\n{}\r\n0\r\n\r\n",
+        small.token,
+        String::from_utf8(kernel).unwrap()
+    );
+    let refused = talk(&server.address, chunked.as_bytes()).is(413);
+    assert_eq!((refused.code(), refused.json()["limit"].clone()), ("too-large".into(), json!(bytes - 1)));
+    assert_eq!(small.get("/v1/kernels").is(200).json()["kernels"], json!([]));
+    assert_eq!(small.get("/v1/usage").is(200).json()["stored_bytes"], 0);
     server.end(Signal::TERM).code(0);
 }
 

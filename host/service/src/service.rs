@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::account::Accounts;
 use crate::admin::{AdminAnswer, AdminSocket, Ground};
 use crate::blobs::{Blobs, LocalBlobs};
-use crate::call::{Calls, Engine};
+use crate::call::{Calls, Capacity, Engine};
 use crate::compiled::Compiled;
 use crate::counts::Counts;
 use crate::data::{DataError, DataFolder};
@@ -78,6 +78,8 @@ pub struct Options {
     pub cores: usize,
     /// Of these, how many jobs leave to calls, and calls to tenants that have none.
     pub reserve: usize,
+    /// Calls that wait at a time, of all tenants.
+    pub waiting: usize,
     /// Has the workers of calls.
     pub engine: Arc<dyn Engine>,
     /// Sends what webhooks are told.
@@ -191,7 +193,8 @@ impl Service {
             warn: Box::new(|job: &JobId, text: &str| tracing::warn!(job = job.as_str(), text, "job")),
         });
         let jobs = JobService::start(Arc::clone(&shared))?;
-        let calls = Calls::new(Arc::clone(&shared), options.engine, cores, options.reserve);
+        let capacity = Capacity { workers: cores, kept: options.reserve, waiting: options.waiting };
+        let calls = Calls::new(Arc::clone(&shared), options.engine, capacity);
         let meter = Meter::start(Arc::clone(&calls)).map_err(ServiceError::Thread)?;
         let rules = Rules { networks: options.networks, keys, elsewhere: options.elsewhere, is_secure: tls.is_some() };
         let app = Arc::new(App::new(shared, jobs, calls, waiters, post, rules));

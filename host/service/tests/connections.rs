@@ -57,6 +57,7 @@ fn options(data: &Path, limits: Limits) -> Options {
         sandbox: "full".into(),
         cores: 1,
         reserve: 0,
+        waiting: 10,
         engine: Arc::new(NoWorkers),
         courier: Arc::new(Nobody),
         networks: Networks::default(),

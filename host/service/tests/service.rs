@@ -23,6 +23,8 @@ use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 struct Place {
     folder: tempfile::TempDir,
     engine: Arc<StandIn>,
+    /// Calls that may wait.
+    waiting: usize,
 }
 
 /// The log of all services of this process.
@@ -149,7 +151,7 @@ impl Callee for Kernel {
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), engine: Arc::default() }
+        Self { folder: tempfile::tempdir().unwrap(), engine: Arc::default(), waiting: 100 }
     }
 
     fn data(&self) -> PathBuf {
@@ -178,6 +180,7 @@ impl Place {
             sandbox: "full".into(),
             cores: 2,
             reserve: 1,
+            waiting: self.waiting,
             engine: Arc::clone(&self.engine) as Arc<dyn Engine>,
             courier: Arc::new(Nobody),
             networks: Networks::default(),
@@ -681,6 +684,43 @@ fn calls_that_wait_find_other_workers_or_hear_that_their_kernel_is_gone() {
         place.engine.is_over.store(true, Ordering::SeqCst);
         assert_eq!(slow.join().unwrap().is(200).body, "SLOW");
     });
+    service.stop();
+}
+
+#[test]
+fn a_call_that_finds_too_many_in_line_is_told_to_come_again() {
+    let place = Place { waiting: 3, ..Place::new() };
+    let service = place.serve();
+    let tenant = |name| place.tenant(&service, name, QuotaChange::default());
+    let (anna, bert) = (tenant("anna"), tenant("bert"));
+    let (hers, his) = (anna.kernel(), bert.kernel());
+    let call = |(client, kernel): (&Client, &String), text: &str| {
+        client.post(&format!("/v1/kernels/{kernel}/invoke?timeout=30s"), text)
+    };
+    let (by_anna, by_bert) = ((&anna, &hers), (&bert, &his));
+    let told = |line: &str| anna.get("/metrics").body.contains(line);
+    std::thread::scope(|scope| {
+        let begin = |who, text| scope.spawn(move || call(who, text));
+        let slow = [by_anna, by_bert].map(|who| begin(who, "slow"));
+        eventually("both are at work", || told("taskhost_call_workers_busy 2\n"));
+        let behind = [by_anna, by_bert, by_anna].map(|who| begin(who, "text"));
+        eventually("all wait that may", || told("taskhost_queue_depth{class=\"call\"} 3\n"));
+        // Whoever's it is: the line is one of all.
+        for who in [by_anna, by_bert] {
+            let refused = call(who, "text").is(503);
+            assert_eq!(refused.code(), "busy");
+            assert!(refused.head.contains("retry-after: 1"), "{}", refused.head);
+        }
+        assert!(told("taskhost_queue_depth{class=\"call\"} 3\n"), "those in line are where they were");
+        place.engine.is_over.store(true, Ordering::SeqCst);
+        for slow in slow {
+            assert_eq!(slow.join().unwrap().is(200).body, "SLOW");
+        }
+        for call in behind {
+            assert_eq!(call.join().unwrap().is(200).body, "TEXT");
+        }
+    });
+    assert_eq!(call(by_anna, "text").is(200).body, "TEXT");
     service.stop();
 }
 

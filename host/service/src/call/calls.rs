@@ -18,16 +18,28 @@ use crate::counts::Times;
 use crate::job::Shared;
 use crate::tenant::{Tenant, TenantId};
 
-/// Calls that wait at a time, of all tenants: more would wait for longer than they may.
-const MOST_WAITING: usize = 4096;
+/// Calls that wait at a time, of all tenants, unless it is said otherwise: more would wait for longer than they may.
+pub const MOST_WAITING: usize = 4096;
 
 /// Kernels that are kept ready: each costs two threads and some descriptors, beside its workers.
 const MOST_READY: usize = 64;
+
+/// How many calls there may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Capacity {
+    /// Workers at a time.
+    pub workers: usize,
+    /// Of these, how many are kept for tenants that have none.
+    pub kept: usize,
+    /// Calls that wait at a time, of all tenants: those that come then are refused.
+    pub waiting: usize,
+}
 
 /// All calls of a service.
 pub struct Calls {
     shared: Arc<Shared>,
     engine: Arc<dyn Engine>,
+    most_waiting: usize,
     books: Mutex<Books>,
     counts: Counts,
     me: Weak<Self>,
@@ -83,11 +95,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Calls {
-    /// With so many workers at a time, of which some are kept for tenants that have none.
+    /// With so much room.
     #[must_use]
-    pub fn new(shared: Arc<Shared>, engine: Arc<dyn Engine>, workers: usize, kept: usize) -> Arc<Self> {
+    pub fn new(shared: Arc<Shared>, engine: Arc<dyn Engine>, capacity: Capacity) -> Arc<Self> {
         let books = Books {
-            lines: Lines::new(workers, kept),
+            lines: Lines::new(capacity.workers, capacity.kept),
             kernels: HashMap::new(),
             present: HashMap::new(),
             is_stopping: false,
@@ -96,6 +108,7 @@ impl Calls {
         Arc::new_cyclic(|me| Self {
             shared,
             engine,
+            most_waiting: capacity.waiting,
             books: Mutex::new(books),
             counts: Counts::default(),
             me: Weak::clone(me),
@@ -162,7 +175,7 @@ impl Calls {
         if books.is_stopping {
             return Err(CallError::Stopping);
         }
-        if books.lines.waiting() >= MOST_WAITING {
+        if books.lines.waiting() >= self.most_waiting {
             return Err(CallError::Busy);
         }
         let most = tenant.quotas.concurrent_calls;

@@ -23,7 +23,7 @@ use crate::blobs::Digest;
 use crate::store::StoreError;
 use crate::tenant::TenantId;
 
-pub use calls::Calls;
+pub use calls::{Calls, Capacity, MOST_WAITING};
 pub use numbers::Numbers;
 
 /// A kernel that is to be called, or one function of it.
