@@ -82,6 +82,23 @@ impl Server {
         Self::start_by(traced.argument(env!("CARGO_BIN_EXE_taskhost")).arguments(serve))
     }
 
+    /// One that may have so many descriptors.
+    pub(super) fn start_with_few(place: &Place, descriptors: usize) -> Self {
+        let limited = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        let shell = Program::of(OsStr::new("sh"), &place.path("")).argument("-c").argument(limited);
+        let serve = "serve --data data --sandbox auto -j 2 --drain-time 0s --listen 127.0.0.1:0";
+        Self::start_by(shell.argument(env!("CARGO_BIN_EXE_taskhost")).arguments(serve))
+    }
+
+    /// One that is a copy of the program, in the place.
+    pub(super) fn start_copy(place: &Place, copy: &str) -> Self {
+        // By another process: what this one writes, its children have open for a moment, and what is written cannot be started.
+        let copying = Program::of(OsStr::new("cp"), &place.path("")).argument(env!("CARGO_BIN_EXE_taskhost"));
+        copying.argument(copy).run().success();
+        let serve = "serve --data data --sandbox auto -j 2 --drain-time 0s --listen 127.0.0.1:0";
+        Self::start_by(Program::of(place.path(copy).as_os_str(), &place.path("")).arguments(serve))
+    }
+
     fn start_as(place: &Place, data: &str, more: &str) -> Self {
         let mut serve = format!("serve --data {data} --sandbox auto -j 2");
         if !more.contains("--drain-time") {

@@ -186,3 +186,29 @@ fn contents_and_results_say_what_they_are() {
     assert_eq!((result.text().as_str(), result.header("repr-digest").map(str::to_owned)), ("abc", abc));
     server.end(Signal::TERM).code(0);
 }
+
+/// Whoever waits for a result is sent a small one at once; of a large one it hears where it is.
+#[test]
+fn a_large_result_is_named_and_not_sent() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let anna = server.tenant(&place, "anna", "");
+    // A megabyte for each item.
+    let text = std::fs::read(format!("{}/tests/kernels/huge-result.wat", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let kernel = anna.kernel_of(text);
+    let waited_for = |items: usize| {
+        let parameters = json!({ "split": "lines", "merge": "concat" });
+        let job = json!({ "kernel": kernel, "input": { "text": "x\n".repeat(items) }, "parameters": parameters });
+        anna.send("POST", "/v1/jobs", "Prefer: wait=30\r\n", job.to_string().as_bytes()).is(200)
+    };
+    // Up to six of them.
+    let small = waited_for(6);
+    assert_eq!((small.body.len(), small.header("content-type")), (6 << 20, Some("application/octet-stream")));
+    let large = waited_for(7);
+    let job = large.json();
+    assert_eq!(large.header("content-type"), Some("application/json"));
+    assert_eq!((&job["state"], &job["output_bytes"]), (&json!("succeeded"), &json!(7 << 20)), "{job}");
+    assert_eq!(large.header("taskhost-job"), job["id"].as_str().map(str::to_ascii_lowercase).as_deref());
+    assert_eq!(anna.get(job["result"]["href"].as_str().unwrap()).is(200).body.len(), 7 << 20);
+    server.end(Signal::TERM).code(0);
+}

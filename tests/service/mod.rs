@@ -49,6 +49,8 @@ mod items;
 #[cfg(feature = "serve")]
 mod load;
 #[cfg(feature = "serve")]
+mod machine;
+#[cfg(feature = "serve")]
 mod names;
 #[cfg(feature = "serve")]
 mod page;

@@ -48,6 +48,13 @@ fn calls_and_jobs_leave_nothing() {
     let (memory, descriptors, then) = (resident(&server), process.descriptors(), threads());
     for _ in 0..rounds(3) {
         all(1000, 5);
+        // Somebody loses a worker, and has another one by the next call that is taken.
+        let lost = process.workers().pop().expect("they are kept");
+        lost.signal(Signal::KILL);
+        eventually("it is gone", || lost.is_reaped());
+        for client in &clients {
+            eventually("calls are answered", || client.call("primes", "0 100").status == 200);
+        }
         // Connections are closed, and what ran is reaped, a moment after the last answer.
         eventually("no descriptor is left over", || process.descriptors() <= descriptors + 4);
         eventually("no thread is left over", || threads() <= then + 4);
