@@ -175,6 +175,10 @@ fn exit_codes() -> String {
 
 /// Prints why the command line was not understood, or the help that was asked for.
 pub(crate) fn explain(error: &clap::Error) -> Exit {
+    if crate::words::are_handed_over() {
+        crate::report::note(&crate::words::in_parameters(&error.render().to_string()));
+        return Exit::Usage;
+    }
     // Help and version come as errors too, and go to standard output.
     let _ = error.print();
     if !error.use_stderr() {

@@ -25,6 +25,7 @@ use crate::feed::{foreign, name_of};
 use crate::inputs::Found;
 use crate::kernel::KernelFile;
 use crate::report::{self, errors};
+use crate::words;
 
 /// What another run left behind.
 #[derive(Debug)]
@@ -350,19 +351,25 @@ impl RunJournal {
     /// The run has ended, with an output that lacks failed items or none.
     pub(crate) fn end(&self, exit: Exit, made: bool, can_resume: bool) {
         let shown = self.shown.display();
+        // Nobody can type anything in a job's folder: the service says what can be done with a job.
+        let hint = |text: &str| {
+            if !words::are_handed_over() {
+                report::hint(text);
+            }
+        };
         match exit {
             Exit::Done => self.remove(),
             Exit::ItemsFailed if made => {
                 if let Err(failure) = self.note_end(exit) {
                     report::message("error", &failure.message);
                 }
-                report::hint(&format!("to run the failed items again, type: taskhost resume {shown} --retry-failed"));
+                hint(&format!("to run the failed items again, type: taskhost resume {shown} --retry-failed"));
             }
-            Exit::ItemsFailed if can_resume => report::hint(&format!(
+            Exit::ItemsFailed if can_resume => hint(&format!(
                 "to go on with a mended kernel, type: taskhost resume {shown} --retry-failed --kernel FIXED.wasm; or \
                  without the items that fail: taskhost resume {shown} --on-error skip"
             )),
-            _ if can_resume => report::hint(&format!("to go on, type: taskhost resume {shown}")),
+            _ if can_resume => hint(&format!("to go on, type: taskhost resume {shown}")),
             // There is nothing to go on with.
             _ => self.remove(),
         }
@@ -452,7 +459,7 @@ pub(crate) fn header(kernel: &KernelFile, inputs: &VecDeque<Found>, clock: Syste
         .map_err(|error| Failure::new(Exit::Host, format!("no random number can be had: {error}")))?;
     Ok(Header {
         run,
-        command: crate::words::arguments().iter().map(|word| word.as_bytes().to_vec()).collect(),
+        command: words::arguments().iter().map(|word| word.as_bytes().to_vec()).collect(),
         folder: folder.into_os_string().into_vec(),
         kernel: *blake3::hash(&kernel.bytes).as_bytes(),
         shape: String::new(),

@@ -75,6 +75,21 @@ fn no_answer_has_a_path_of_the_server() {
         said.push_str(&texts);
     }
     assert!(said.contains(name), "{said}");
+    // Whoever reads that has no command line.
+    for (parameters, message) in [
+        (
+            json!({ "on_error": "perhaps" }),
+            "error: invalid value 'perhaps' for 'on_error'\n  [possible values: fail, skip]",
+        ),
+        (json!({}), "no output: result; to have it without the items that fail, say \"on_error\": \"skip\""),
+    ] {
+        let job =
+            anna.submit(&json!({ "kernel": "primes", "input": { "text": "0 10\nx\n" }, "parameters": parameters }));
+        let ended = anna.wait(&job)["message"].as_str().unwrap().to_owned();
+        assert!(ended.contains(message), "{ended}");
+        let log = anna.get(&format!("/v1/jobs/{job}/log")).is(200).text();
+        assert!(!log.contains("taskhost resume") && !log.contains("--"), "{log}");
+    }
     for bytes in ["no kernel", "(module (import \"a\" \"b\" (func)))"] {
         let refused = anna.post("/v1/kernels", bytes).is(422).text();
         assert!(!refused.contains(&folder) && !refused.contains("incoming"), "{refused}");

@@ -12,6 +12,7 @@ use crate::capture::Capture;
 use crate::exit_code::{Exit, of_job};
 use crate::given;
 use crate::report::{self, Before, Reporter, Summary, describe, html, json};
+use crate::words;
 use taskhost_os::cores::ClaimedCores;
 
 /// What is known when a run is over.
@@ -105,7 +106,7 @@ impl Ending<'_> {
     fn write_report(&self, summary: &Summary<'_>, path: &Path, exit: Exit) -> Exit {
         let facts = self.facts();
         let text = if html::is_wanted(path) {
-            html::render(self.course(summary, exit), &facts, html::Of::Here { command: crate::words::shown() })
+            html::render(self.course(summary, exit), &facts, html::Of::Here { command: words::shown() })
         } else {
             json::render(summary, self.before, &facts, self.reporter, exit.code())
         };
@@ -156,12 +157,12 @@ fn closing_line(exit: Exit, reporter: &Reporter, arguments: &RunArguments) {
         }
         (Exit::ItemsFailed, Some(_), Some(path)) if by_item => report::message(
             "failed",
-            &format!("no output: {path}; to have it without the items that fail, type --on-error skip"),
+            &format!("no output: {path}; to have it without the items that fail, {}", words::to_skip()),
         ),
         (Exit::ItemsFailed, Some(_), None) if by_item => {
             report::message(
                 "failed",
-                "the output is not whole; to go on without the items that fail, type --on-error skip",
+                &format!("the output is not whole; to go on without the items that fail, {}", words::to_skip()),
             );
         }
         (Exit::ItemsFailed, Some(_), Some(path)) => report::message("failed", &format!("no output: {path}")),
