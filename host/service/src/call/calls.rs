@@ -175,7 +175,7 @@ impl Calls {
         if books.is_stopping {
             return Err(CallError::Stopping);
         }
-        if books.lines.waiting() >= self.most_waiting {
+        if books.lines.waiting() >= self.most_waiting && !books.lines.has_place(tenant.id) {
             return Err(CallError::Busy);
         }
         let most = tenant.quotas.concurrent_calls;

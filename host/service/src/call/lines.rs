@@ -48,6 +48,12 @@ impl<T> Lines<T> {
         self.waiting
     }
 
+    /// Whether a call of a tenant that has none need not wait.
+    pub(super) fn has_place(&self, tenant: TenantId) -> bool {
+        let has_none = |line: &Line<T>| line.taken == 0 && line.waiting.is_empty();
+        self.taken < self.places && self.lines.get(&tenant).is_none_or(has_none)
+    }
+
     /// Whether a call like this waits in the line of a tenant.
     pub(super) fn has(&self, tenant: TenantId, is_it: impl Fn(&T) -> bool) -> bool {
         self.lines.get(&tenant).is_some_and(|line| line.waiting.iter().any(is_it))
@@ -151,7 +157,9 @@ mod tests {
         ["a1", "a2", "a3"].into_iter().for_each(|call| lines.push(ANNA, call));
         assert_eq!(next(&mut lines, [0.0, 0.0]), Some("a1"));
         assert_eq!(next(&mut lines, [0.0, 0.0]), None, "the other is kept");
+        assert!(lines.has_place(BERT) && !lines.has_place(ANNA));
         lines.push(BERT, "b1");
+        assert!(!lines.has_place(BERT));
         assert_eq!(next(&mut lines, [0.0, 9.0]), Some("b1"));
         lines.free(BERT);
         assert_eq!(next(&mut lines, [0.0, 0.0]), None);

@@ -75,7 +75,7 @@ enum Handed {
 
 /// Hands in many jobs, all or none: an error says by `index` which one it is about. `Idempotency-Key` makes a request that comes
 /// again within 24 hours the same jobs.
-#[utoipa::path(post, path = "/v1/jobs/batch", params(("idempotency-key" = Option<String>, Header)), request_body = Many,
+#[utoipa::path(post, path = "/v1/jobs/batch", params(("idempotency-key" = Option<String>, Header, description = "From 1 to 255 signs: with the same the same request is done once, for 24 hours")), request_body = Many,
     responses((status = 202, description = "They are accepted", body = AcceptedJobs)))]
 pub(super) async fn hand_in(
     State(app): State<Arc<App>>,

@@ -110,7 +110,7 @@ pub(super) async fn put(
 
 /// A content, or a part of it (`Range`). Of one that is not there, but of which a part has come, the answer says how much
 /// (`Upload-Offset`); whoever stores contents may ask that with `HEAD`.
-#[utoipa::path(get, path = "/v1/blobs/{digest}", params(("digest" = String, Path)),
+#[utoipa::path(get, path = "/v1/blobs/{digest}", params(("digest" = String, Path), ("range" = Option<String>, Header, description = "`bytes=FROM-LAST`, `bytes=FROM-` or `bytes=-LENGTH`: that part of it")),
     responses((status = 200, description = "The content", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "A part of it", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn get(
     State(app): State<Arc<App>>,

@@ -75,7 +75,7 @@ pub(super) fn id(text: &str) -> Result<JobId, Problem> {
 
 /// How far a job is, and what came of it. `Prefer: wait=N` waits up to so many seconds for its end. Whoever says with `If-None-Match`
 /// what is known already is told when that is so still.
-#[utoipa::path(get, path = "/v1/jobs/{job}", params(("job" = String, Path), ("if-none-match" = Option<String>, Header)),
+#[utoipa::path(get, path = "/v1/jobs/{job}", params(("job" = String, Path), ("if-none-match" = Option<String>, Header), ("prefer" = Option<String>, Header, description = "`wait=N`: the answer waits up to so many seconds, 30 at most, for the end of the job")),
     responses((status = 200, description = "The job", body = JobView), (status = 304, description = "It is as it was")))]
 pub(super) async fn show(
     State(app): State<Arc<App>>,

@@ -47,7 +47,7 @@ pub(super) struct Following {
 
 /// The result, or a part of it (`Range`). With `follow=true` also while the job runs, in order; an answer that is cut off then
 /// is one of a job that has no result.
-#[utoipa::path(get, path = "/v1/jobs/{job}/result", params(("job" = String, Path), Following),
+#[utoipa::path(get, path = "/v1/jobs/{job}/result", params(("job" = String, Path), Following, ("range" = Option<String>, Header, description = "`bytes=FROM-LAST`, `bytes=FROM-` or `bytes=-LENGTH`: that part of it")),
     responses((status = 200, description = "The result", body = Vec<u8>, content_type = "application/octet-stream"), (status = 206, description = "A part of it", body = Vec<u8>, content_type = "application/octet-stream")))]
 pub(super) async fn result(
     State(app): State<Arc<App>>,

@@ -85,7 +85,7 @@ enum Answered {
 /// Hands in a job: as JSON, or with `?kernel=…` as the input itself. `Prefer: wait=N` waits up to so many seconds for its
 /// result. `Idempotency-Key` makes a request that comes again within 24 hours the same job. With `dry_run` nothing is kept, and the
 /// answer is what would be done.
-#[utoipa::path(post, path = "/v1/jobs", params(Plain), request_body(content((Asked = "application/json"), (String = "application/octet-stream"))),
+#[utoipa::path(post, path = "/v1/jobs", params(Plain, ("idempotency-key" = Option<String>, Header, description = "From 1 to 255 signs: with the same the same request is done once, for 24 hours"), ("prefer" = Option<String>, Header, description = "`wait=N`: the answer waits up to so many seconds, 30 at most, for the end of the job")), request_body(content((Asked = "application/json"), (String = "application/octet-stream"))),
     responses((status = 200, description = "It is over: its result, or the job; or what would be done", body = Answered), (status = 202, description = "It is accepted", body = JobView)))]
 pub(super) async fn submit(
     State(app): State<Arc<App>>,
