@@ -10,6 +10,7 @@
 //! * `fetch` is what is had from elsewhere, where the operator allows that; `registry` is how kernels are called there.
 //! * `signature` is who vouches for kernels, where the operator wants that.
 //! * [`compiled`] is the compiled code of kernels, which is there as long as they are and there is room.
+//! * [`starts`] is whether processes can be started.
 //! * [`sweep`] removes what nobody needs any more, [`backup`] copies everything while it is in use.
 //! * [`admin`] is how the operator's commands reach a server that runs.
 //!
@@ -41,6 +42,7 @@ pub mod registry;
 pub mod service;
 #[cfg(feature = "http")]
 pub mod signature;
+pub mod starts;
 pub mod store;
 pub mod sweep;
 pub mod tenant;

@@ -19,6 +19,7 @@ use crate::data::{DataError, DataFolder};
 use crate::http::{App, Elsewhere, Limits, Listening, Place, Rules, Tls, TlsError, Waiters, serve};
 use crate::job::{Fair, JobId, JobService, Launcher, Order, PROCESSES_PER_CORE, Shared};
 use crate::signature::{Keys, KeysError};
+use crate::starts::Starts;
 use crate::store::{Store, StoreError};
 use crate::sweep::{KeepJobs, Sweeper};
 use crate::tenant::Directory;
@@ -185,6 +186,7 @@ impl Service {
             cores: job_cores,
             fair: Mutex::new(Fair::new(job_cores, job_cores * PROCESSES_PER_CORE)),
             counts: Arc::new(Counts::default()),
+            starts: Starts::default(),
             accounts: Accounts::default(),
             over: Box::new(move |job: &JobId| {
                 over.over(job);

@@ -25,6 +25,7 @@ struct Place {
     engine: Arc<StandIn>,
     /// Calls that may wait.
     waiting: usize,
+    program: PathBuf,
 }
 
 /// The log of all services of this process.
@@ -80,6 +81,8 @@ struct StandIn {
     opened: AtomicUsize,
     given_up: Arc<AtomicUsize>,
     cpu: Arc<AtomicU64>,
+    /// No worker can be started when this is true.
+    is_out_of_workers: AtomicBool,
 }
 
 struct Kernel(Arc<AtomicBool>, Arc<Mutex<Vec<usize>>>, Arc<AtomicUsize>, Arc<AtomicU64>);
@@ -101,6 +104,9 @@ impl Engine for StandIn {
         (&wanted.kernel).read_to_string(&mut text).unwrap();
         if wanted.purpose.function.as_deref() == Some("refused") {
             return Err(OpenError::Refused("it cannot be called".into()));
+        }
+        if self.is_out_of_workers.load(Ordering::SeqCst) {
+            return Err(OpenError::Failed("no new process could be made".into()));
         }
         self.opened.fetch_add(1, Ordering::SeqCst);
         let Self { is_over, runs, given_up, cpu, .. } = self;
@@ -151,7 +157,8 @@ impl Callee for Kernel {
 
 impl Place {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), engine: Arc::default(), waiting: 100 }
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.sh");
+        Self { folder: tempfile::tempdir().unwrap(), engine: Arc::default(), waiting: 100, program }
     }
 
     fn data(&self) -> PathBuf {
@@ -176,7 +183,7 @@ impl Place {
                 plain_beyond_loopback: false,
                 kernel_keys: None,
             },
-            program: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.sh"),
+            program: self.program.clone(),
             sandbox: "full".into(),
             cores: 2,
             reserve: 1,
@@ -749,5 +756,49 @@ fn a_call_for_which_no_worker_is_free_is_told_to_come_again() {
         assert_eq!(slow.join().unwrap().is(200).body, "SLOW");
         eventually("nothing is under way", || service.is_drained());
     });
+    service.stop();
+}
+
+/// Who sends requests on is told when nothing that comes can be run, and when it can again.
+#[test]
+fn a_server_that_can_start_nothing_is_not_ready() {
+    let mut place = Place::new();
+    let program = place.folder.path().join("program");
+    std::os::unix::fs::symlink(&place.program, &program).unwrap();
+    place.program = program.clone();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let kernel = anna.kernel();
+    let outcome = |text: &str| anna.ended(&anna.job(&kernel, text))["exit_code"].clone();
+    // Three tries, then the job is given up.
+    std::fs::remove_file(&program).unwrap();
+    assert_eq!(outcome("text"), 1);
+    std::os::unix::fs::symlink(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand_in.sh"), &program).unwrap();
+    assert_eq!(outcome("no walls"), 6);
+    anna.get("/readyz").is(200);
+    assert_eq!(outcome("no walls"), 6);
+    let refused = anna.get("/readyz").is(503);
+    assert_eq!(
+        (refused.code(), &refused.json()["detail"]),
+        ("busy".into(), &json!("processes of jobs cannot be started"))
+    );
+    // One that fails by itself was started.
+    assert_eq!(outcome("fails"), 3);
+    anna.get("/readyz").is(200);
+    let call = |text: &str| anna.post(&format!("/v1/kernels/{kernel}/invoke"), text);
+    place.engine.is_out_of_workers.store(true, Ordering::SeqCst);
+    for _ in 0..4 {
+        assert_eq!(call("text").is(503).code(), "busy");
+    }
+    anna.get("/readyz").is(200);
+    call("text").is(503);
+    let refused = anna.get("/readyz").is(503);
+    assert_eq!(refused.json()["detail"], "workers of calls cannot be started");
+    // That of jobs says nothing of calls.
+    assert_eq!(outcome("text"), 0);
+    anna.get("/readyz").is(503);
+    place.engine.is_out_of_workers.store(false, Ordering::SeqCst);
+    call("text").is(200);
+    anna.get("/readyz").is(200);
     service.stop();
 }

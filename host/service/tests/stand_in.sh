@@ -19,6 +19,7 @@ run)
             wait
         done
     fi
+    if grep -q "no walls" in-0-*; then rm journal; exit 6; fi
     if grep -q dies in-0-*; then kill -KILL $$; fi
     if grep -q fails in-0-*; then
         rm journal

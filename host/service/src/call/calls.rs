@@ -215,7 +215,14 @@ impl Calls {
         let opened = match self.shared.blobs.open(purpose.tenant, &purpose.kernel) {
             Ok(Some(kernel)) => {
                 let cache = self.shared.compiled.used(purpose.tenant, &purpose.kernel);
-                self.engine.open(&Wanted { purpose: purpose.clone(), kernel, cache })
+                let opened = self.engine.open(&Wanted { purpose: purpose.clone(), kernel, cache });
+                match &opened {
+                    Err(OpenError::Failed(_)) => self.shared.starts.calls.failed(),
+                    // A worker has looked at it, whatever it thinks of it.
+                    Ok(_) | Err(OpenError::Refused(_)) => self.shared.starts.calls.succeeded(),
+                    Err(OpenError::Gone) => {}
+                }
+                opened
             }
             Ok(None) => Err(OpenError::Gone),
             Err(error) => Err(OpenError::Failed(error.to_string())),

@@ -33,13 +33,20 @@ pub(super) async fn started() -> &'static str {
     "started\n"
 }
 
-/// It can take work: what is written reaches the disk.
+/// It can take work: what is written reaches the disk, and processes can be started.
 #[utoipa::path(get, path = "/readyz", responses((status = 200, description = "It can take work", body = String)), security(()))]
 pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
     if app.jobs.is_draining() {
         return Err(Problem::busy("the server stops"));
     }
     app.write(|_| Ok(())).await?;
+    let starts = &app.shared.starts;
+    if starts.jobs.is_failing() {
+        return Err(Problem::busy("processes of jobs cannot be started"));
+    }
+    if starts.calls.is_failing() {
+        return Err(Problem::busy("workers of calls cannot be started"));
+    }
     Ok("ready\n")
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::attempt::{Conclusion, Made, Way, WorkFolder};
 use super::handle::Handle;
-use super::launch;
+use super::launch::{self, Ended};
 use super::room;
 use super::runner::{FAULTS, Order, Outcome, Shared};
 use super::spec::Allowed;
@@ -92,13 +92,20 @@ impl Attempt {
         let cache = self.shared.compiled.used(self.tenant, &spec.kernel);
         // Before there is a process that somebody has to wait for.
         let log = folder.open_log()?;
-        let child = self.shared.launcher.start(folder.path(), &cache, taken, &arguments)?;
+        let done_before = folder.items();
+        let started = self.shared.launcher.start(folder.path(), &cache, taken, &arguments);
+        let child = started.inspect_err(|error| {
+            if !is_full(&error.to_string()) {
+                self.shared.starts.jobs.failed();
+            }
+        })?;
         self.handle.has_room(output);
         self.handle.runs(spec.kernel);
         self.handle.began(child.id());
         let _ = self.orders.send(Order::Started(self.job.clone()));
         let veil = Veil::new(&[folder.path(), &cache, &self.shared.data]);
         let ended = launch::wait(child, Some(log), veil, &self.handle)?;
+        self.note_start(&ended, &spec, folder.items() > done_before);
         if self.is_over()? {
             // What was done until then is paid for.
             let (job, tenant, cpu_ms) = (self.job.clone(), self.tenant, self.cpu_ms(folder));
@@ -130,6 +137,19 @@ impl Attempt {
                 (self.shared.warn)(&self.job, &format!("its process ended unexpectedly: {}", ended.said));
                 Ok(Outcome::Fault)
             }
+        }
+    }
+
+    /// Notes whether its process has become one, for whoever asks whether processes can be started.
+    fn note_start(&self, ended: &Ended, spec: &JobSpec, has_done_something: bool) {
+        let starts = &self.shared.starts.jobs;
+        match ended.code {
+            // There is a wall missing, or no worker was made: that is the machine's fault.
+            Some(6) => starts.failed(),
+            Some(1) if !has_done_something && !is_full(&without_names(spec, &ended.said)) => starts.failed(),
+            Some(_) => starts.succeeded(),
+            // Whoever has killed it may have done so for any reason.
+            None => {}
         }
     }
 

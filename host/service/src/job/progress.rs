@@ -47,6 +47,11 @@ impl WorkFolder {
         self.said()
     }
 
+    /// Items that were run so far, as far as its processes have said so.
+    pub(super) fn items(&self) -> u64 {
+        self.far().map_or(0, |far| far.items)
+    }
+
     /// What its processes have taken until the last of them said so, some tenths of a second before its end.
     pub(super) fn taken(&self) -> Taken {
         self.said().unwrap_or_default()

@@ -21,6 +21,7 @@ use crate::account::Accounts;
 use crate::blobs::Blobs;
 use crate::compiled::Compiled;
 use crate::counts::Counts;
+use crate::starts::Starts;
 use crate::store::{self, Store, jobs};
 use crate::tenant::{Directory, TenantId};
 
@@ -93,6 +94,8 @@ pub struct Shared {
     pub fair: Mutex<Fair>,
     /// What is counted of jobs.
     pub counts: Arc<Counts>,
+    /// Whether processes can be started.
+    pub starts: Starts,
     /// What jobs and calls have used and is not written down yet.
     pub accounts: Accounts,
     /// Told when a job is over.
@@ -330,6 +333,7 @@ impl Runner {
         let (shared, orders) = (Arc::clone(&self.shared), self.orders.clone());
         let attempt = Attempt { shared, job: job.clone(), tenant, workers, handle, is_last, orders };
         if let Err(error) = std::thread::Builder::new().name("job".into()).spawn(move || attempt.perform()) {
+            self.shared.starts.jobs.failed();
             (self.shared.warn)(job, &format!("no thread can be started: {error}"));
             self.ended(job, Outcome::Fault);
         }
