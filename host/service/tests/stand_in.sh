@@ -9,7 +9,9 @@ inspect)
     ;;
 run)
     output=$(tr '\0' '\n' | sed -n 's/^--output=//p')
-    echo "$output" >journal
+    # Whoever sees it sees all of it.
+    echo "$output" >begun
+    mv begun journal
     : >errors.jsonl
     if grep -q slow in-0-*; then
         trap 'exit 143' TERM
