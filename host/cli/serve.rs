@@ -18,7 +18,7 @@ use taskhost_os::poll::{Interest, Poller, Token};
 use taskhost_os::signals::{Signal, Signals, stop_self};
 use taskhost_service::call::MOST_WAITING;
 use taskhost_service::http::{Elsewhere, Limits};
-use taskhost_service::service::{Changing, Doors, Options, Service};
+use taskhost_service::service::{Build, Changing, Doors, Options, Service};
 use taskhost_service::webhook::Networks;
 
 use crate::args::ServeArguments;
@@ -98,6 +98,7 @@ pub(crate) fn run() -> Result<Exit> {
             fetcher: Arc::new(Ships::new(networks.clone())),
         },
         networks,
+        build: Build { wasmtime: taskhost_worker::WASMTIME_VERSION, rustc: env!("TASKHOST_RUSTC") },
         changing: changing(&arguments),
     };
     let service = Service::start(options).map_err(|error| Failure::input(error.to_string()))?;

@@ -108,6 +108,8 @@ fn numbers_of_tenants_are_told_to_the_operator_alone() {
     ] {
         assert!(all.contains(line), "{line}: {all}");
     }
+    let made_of = format!(",wasmtime=\"{}\",rustc=\"1.", taskhost_worker::WASMTIME_VERSION);
+    assert!(all.contains(&made_of), "{all}");
     assert!(!all.contains("anna"), "{all}");
     assert!(own.contains("taskhost_jobs_total{tenant=\"anna\",outcome=\"partial\"} 1\n"), "{own}");
     assert!(own.contains("taskhost_quota_used_ratio{tenant=\"anna\",quota=\"queued_jobs\"} 0\n"), "{own}");

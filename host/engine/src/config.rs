@@ -7,7 +7,7 @@ use wasmparser::WasmFeatures;
 use wasmtime::{Config, Inlining, OptLevel, Strategy, WasmBacktraceDetails};
 
 /// The pinned release of wasmtime; a test compares it with the lock file.
-pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
+pub const WASMTIME_VERSION: &str = "48.0.8";
 
 /// Address space of one linear memory: all that 32 bits can address, so that no access needs a bounds check.
 pub(crate) const MEMORY_RESERVATION: u64 = 4 << 30;

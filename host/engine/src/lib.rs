@@ -46,6 +46,7 @@ mod wasi_stdio;
 
 pub use broadcast::BroadcastData;
 pub use compile::{Compiled, compile};
+pub use config::WASMTIME_VERSION;
 pub use exchange::Input;
 pub use folders::FolderGrant;
 pub use footprint::most_memory;

@@ -66,8 +66,36 @@ pub struct Counts {
     pub queued: Times,
     /// From its first process to its end.
     pub ran: Times,
-    /// Processes of jobs that ended for no fault of their job, and were replaced.
-    pub restarts: AtomicU64,
+    /// Processes of jobs that were replaced, by [`Restart`].
+    restarts: [AtomicU64; Restart::ALL.len()],
+    /// CPU time of workers for calls, in microseconds.
+    calls: AtomicU64,
+}
+
+/// Why a process of a job that ended for no fault of its job was replaced by another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Restart {
+    /// A signal ended it: there was no memory, or somebody did not want it.
+    Killed,
+    /// Something failed that should always work.
+    Failed,
+    /// What the one before had written down could not be gone on with.
+    Journal,
+}
+
+impl Restart {
+    /// All of them, in the order in which they are counted.
+    pub const ALL: [Self; 3] = [Self::Killed, Self::Failed, Self::Journal];
+
+    /// As numbers name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Killed => "killed",
+            Self::Failed => "failed",
+            Self::Journal => "journal",
+        }
+    }
 }
 
 /// Verdicts that are told apart: a run knows fewer.
@@ -83,12 +111,39 @@ impl Counts {
         counted.failed += done.failed.unwrap_or(0);
         counted.cpu_ms += done.cpu_ms;
         drop(tenants);
+        done.verdicts.iter().for_each(|(verdict, count)| self.failed(verdict, *count));
+    }
+
+    /// So many items have failed in this way.
+    pub fn failed(&self, verdict: &str, count: u64) {
         let mut verdicts = self.verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-        for (verdict, count) in &done.verdicts {
-            if verdicts.contains_key(verdict) || verdicts.len() < VERDICTS {
-                *verdicts.entry(verdict.clone()).or_default() += count;
-            }
+        if verdicts.contains_key(verdict) || verdicts.len() < VERDICTS {
+            *verdicts.entry(verdict.to_owned()).or_default() += count;
         }
+    }
+
+    /// A process of a job is replaced by another.
+    pub fn restarted(&self, why: Restart) {
+        if let Some(count) = self.restarts.get(why as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many processes of jobs were replaced, by the reason.
+    #[must_use]
+    pub fn restarts(&self) -> [(Restart, u64); Restart::ALL.len()] {
+        Restart::ALL.map(|why| (why, self.restarts.get(why as usize).map_or(0, |count| count.load(Ordering::Relaxed))))
+    }
+
+    /// Workers for calls have used CPU time.
+    pub fn called(&self, time: Duration) {
+        self.calls.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// CPU time of workers for calls, in seconds.
+    #[must_use]
+    pub fn call_seconds(&self) -> f64 {
+        self.calls.load(Ordering::Relaxed) as f64 / 1e6
     }
 
     /// What was counted, by tenant.
@@ -131,6 +186,13 @@ mod tests {
         let tenants = counts.tenants();
         assert_eq!(tenants[&TenantId(1)].jobs, BTreeMap::from([("partial", 2)]));
         assert_eq!((tenants[&TenantId(1)].items, tenants[&TenantId(2)].items), (10, 0));
-        assert_eq!(counts.verdicts()["kernel-trap"], 4);
+        counts.failed("kernel-trap", 1);
+        assert_eq!(counts.verdicts()["kernel-trap"], 5);
+    }
+    #[test]
+    fn processes_are_counted_by_the_reason_for_the_next() {
+        let counts = Counts::default();
+        [Restart::Killed, Restart::Journal, Restart::Killed].into_iter().for_each(|why| counts.restarted(why));
+        assert_eq!(counts.restarts(), [(Restart::Killed, 2), (Restart::Failed, 0), (Restart::Journal, 1)]);
     }
 }

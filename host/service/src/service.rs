@@ -20,9 +20,9 @@ use crate::http::{App, Elsewhere, Limits, Listening, Place, Rules, Tls, TlsError
 use crate::job::{Fair, JobId, JobService, Launcher, Order, PROCESSES_PER_CORE, Shared};
 use crate::signature::{Keys, KeysError};
 use crate::starts::Starts;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, jobs};
 use crate::sweep::{KeepJobs, Sweeper};
-use crate::tenant::Directory;
+use crate::tenant::{Directory, TenantId};
 use crate::webhook::{Courier, Networks, Post};
 
 /// How a service is reached, and what it has to be shown there.
@@ -89,8 +89,19 @@ pub struct Options {
     pub networks: Networks,
     /// Where kernels and contents may be fetched from, and who does that.
     pub elsewhere: Elsewhere,
+    /// What it was made of.
+    pub build: Build,
     /// What may be otherwise later.
     pub changing: Changing,
+}
+
+/// The versions of what a server was made of, for whoever looks after several.
+#[derive(Clone, Copy, Debug)]
+pub struct Build {
+    /// Of wasmtime.
+    pub wasmtime: &'static str,
+    /// Of the compiler.
+    pub rustc: &'static str,
 }
 
 /// What a service can be told anew while it runs.
@@ -139,6 +150,23 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// A line in the log for each time that a job is given a process.
+fn log_begin(directory: &Directory, job: &JobId, tenant: TenantId, attempt: u32) {
+    let tenant = directory.tenant(tenant);
+    let tenant = tenant.as_ref().map(|tenant| tenant.name.as_str());
+    tracing::info!(job = job.as_str(), tenant, attempt, "job begins");
+}
+
+/// A line in the log for the end of each job, however it came.
+fn log_end(directory: &Directory, job: &JobId) {
+    // One that its owner has deleted meanwhile has a line of that.
+    let Ok(Some(row)) = directory.store().read(|rows| jobs::get(rows, job)) else { return };
+    let tenant = directory.tenant(row.tenant);
+    let tenant = tenant.as_ref().map(|tenant| tenant.name.as_str());
+    let (job, state, done) = (job.as_str(), row.state.name(), row.conclusion);
+    tracing::info!(job, tenant, state, exit_code = done.exit, items = done.items, cpu_ms = done.cpu_ms, "job ends");
+}
+
 /// How often it is measured what calls use, and how many of these pass until that is written down.
 const MEASURE: Duration = Duration::from_millis(100);
 const WRITE: u32 = 10;
@@ -175,6 +203,7 @@ impl Service {
         let post = Post::start(directory.store().clone(), options.courier).map_err(ServiceError::Thread)?;
         let post = Arc::new(post);
         let (over, news) = (Arc::clone(&waiters), Arc::clone(&post));
+        let (begins, ends) = (Arc::clone(&directory), Arc::clone(&directory));
         let cores = options.cores.max(1);
         let job_cores = cores.saturating_sub(options.reserve).max(1);
         let shared = Arc::new(Shared {
@@ -188,9 +217,11 @@ impl Service {
             counts: Arc::new(Counts::default()),
             starts: Starts::default(),
             accounts: Accounts::default(),
+            began: Box::new(move |job, tenant, attempt| log_begin(&begins, job, tenant, attempt)),
             over: Box::new(move |job: &JobId| {
                 over.over(job);
                 news.look();
+                log_end(&ends, job);
             }),
             warn: Box::new(|job: &JobId, text: &str| tracing::warn!(job = job.as_str(), text, "job")),
         });
@@ -198,7 +229,13 @@ impl Service {
         let capacity = Capacity { workers: cores, kept: options.reserve, waiting: options.waiting };
         let calls = Calls::new(Arc::clone(&shared), options.engine, capacity);
         let meter = Meter::start(Arc::clone(&calls)).map_err(ServiceError::Thread)?;
-        let rules = Rules { networks: options.networks, keys, elsewhere: options.elsewhere, is_secure: tls.is_some() };
+        let rules = Rules {
+            networks: options.networks,
+            keys,
+            elsewhere: options.elsewhere,
+            is_secure: tls.is_some(),
+            build: options.build,
+        };
         let app = Arc::new(App::new(shared, jobs, calls, waiters, post, rules));
         let told = Arc::clone(&app);
         let page = Arc::clone(&directory);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use taskhost_service::call::{Callee, Engine, OpenError, Wanted};
 use taskhost_service::fetch::{Fetched, Fetcher, Get};
 use taskhost_service::http::{Elsewhere, Limits};
-use taskhost_service::service::{Changing, Doors, Options, Service, ServiceError};
+use taskhost_service::service::{Build, Changing, Doors, Options, Service, ServiceError};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
 /// What no answer takes, however slow the machine.
@@ -62,6 +62,7 @@ fn options(data: &Path, limits: Limits) -> Options {
         courier: Arc::new(Nobody),
         networks: Networks::default(),
         elsewhere: Elsewhere { registries: Vec::new(), sources: Vec::new(), fetcher: Arc::new(Nobody) },
+        build: Build { wasmtime: "1.2.3", rustc: "4.5.6" },
         changing: changing(limits),
     }
 }

@@ -15,7 +15,7 @@ use taskhost_service::admin::{AdminAnswer, AdminRequest, NewToken, ask};
 use taskhost_service::call::{Attended, Callee, Engine, ItemFailure, OpenError, Outcome, Running, Told, Wanted};
 use taskhost_service::fetch::{Fetched, Fetcher, Get};
 use taskhost_service::http::{Elsewhere, Limits};
-use taskhost_service::service::{Changing, Doors, Options, Service};
+use taskhost_service::service::{Build, Changing, Doors, Options, Service};
 use taskhost_service::tenant::{QuotaChange, Scopes};
 use taskhost_service::webhook::{Courier, Letter, Networks, Undelivered};
 
@@ -192,6 +192,7 @@ impl Place {
             courier: Arc::new(Nobody),
             networks: Networks::default(),
             elsewhere: Elsewhere { registries: Vec::new(), sources: Vec::new(), fetcher: Arc::new(Nobody) },
+            build: Build { wasmtime: "1.2.3", rustc: "4.5.6" },
             changing: Changing { limits: Limits::default(), keep_jobs: Duration::from_secs(86_400) },
         };
         Service::start(options).unwrap()
@@ -800,5 +801,74 @@ fn a_server_that_can_start_nothing_is_not_ready() {
     place.engine.is_out_of_workers.store(false, Ordering::SeqCst);
     call("text").is(200);
     anna.get("/readyz").is(200);
+    service.stop();
+}
+
+/// Whoever looks for a job finds it in the log: the requests about it, its beginnings and its end.
+#[test]
+fn the_log_tells_what_became_of_a_job() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let kernel = anna.kernel();
+    let (dies, fails, slow) = (anna.job(&kernel, "dies"), anna.job(&kernel, "fails"), anna.job(&kernel, "slow"));
+    anna.ended(&dies);
+    anna.ended(&fails);
+    anna.post(&format!("/v1/jobs/{slow}/cancel"), "");
+    anna.get(&format!("/v1/jobs/{slow}/log"));
+    let lines = |job: &str| -> Vec<Value> {
+        let log = String::from_utf8(LOG.get().unwrap().lock().unwrap().clone()).unwrap();
+        log.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|line: &Value| line["job"] == job).collect()
+    };
+    let about = |job: &str, message: &str, names: &[&str]| -> Vec<Value> {
+        let lines = lines(job).into_iter().filter(|line| line["message"] == message);
+        lines.map(|line| names.iter().map(|name| line[name].clone()).collect()).collect()
+    };
+    let ends = ["tenant", "state", "exit_code", "items", "cpu_ms", "level"];
+    for job in [&dies, &fails, &slow] {
+        eventually("its end is in the log", || !about(job, "job ends", &ends).is_empty());
+    }
+    let begins = ["tenant", "attempt", "level"];
+    assert_eq!(about(&dies, "job begins", &begins), [json!(["anna", 1, "INFO"]), json!(["anna", 2, "INFO"])]);
+    assert_eq!(about(&fails, "job begins", &begins), [json!(["anna", 1, "INFO"])]);
+    let [ended] = &about(&dies, "job ends", &ends)[..] else { panic!("it ends once") };
+    assert_eq!((&ended[1], &ended[2], &ended[3]), (&json!("succeeded"), &json!(0), &json!(1)));
+    assert_eq!(about(&fails, "job ends", &ends), [json!(["anna", "failed", 3, 2, 750, "INFO"])]);
+    let [ended] = &about(&slow, "job ends", &ends)[..] else { panic!("it ends once") };
+    assert_eq!((&ended[0], &ended[1], &ended[2]), (&json!("anna"), &json!("cancelled"), &json!(null)));
+    let asked = about(&slow, "request", &["method", "path"]);
+    for (method, path) in [
+        ("POST", "/v1/jobs".to_owned()),
+        ("POST", format!("/v1/jobs/{slow}/cancel")),
+        ("GET", format!("/v1/jobs/{slow}/log")),
+    ] {
+        assert!(asked.contains(&json!([method, path])), "{path}: {asked:?}");
+    }
+    service.stop();
+}
+
+/// What calls use and how they fail is counted beside what jobs do.
+#[test]
+fn numbers_are_of_jobs_and_of_calls() {
+    let place = Place::new();
+    let service = place.serve();
+    let anna = place.tenant(&service, "anna", QuotaChange::default());
+    let kernel = anna.kernel();
+    let numbers = || anna.get("/metrics").is(200).body;
+    assert!(numbers().contains("wasmtime=\"1.2.3\",rustc=\"4.5.6\"} 1\n"), "{}", numbers());
+    anna.ended(&anna.job(&kernel, "dies"));
+    let call = |text: &str| anna.post(&format!("/v1/kernels/{kernel}/invoke"), text);
+    call("text").is(200);
+    call("fails").is(422);
+    // Two calls of a millisecond each, and what the job says of its last process.
+    for line in [
+        "taskhost_worker_cpu_seconds_total{class=\"call\"} 0.002\n",
+        "taskhost_traps_total{kind=\"kernel-error\"} 1\n",
+        "taskhost_worker_restarts_total{reason=\"killed\"} 1\n",
+        "taskhost_worker_restarts_total{reason=\"failed\"} 0\n",
+        "taskhost_worker_restarts_total{reason=\"journal\"} 0\n",
+    ] {
+        eventually(line, || numbers().contains(line));
+    }
     service.stop();
 }

@@ -46,6 +46,8 @@ use taskhost_os::fork_server::{self, SERVER_ARGUMENT, WORKER_ARGUMENT};
 use taskhost_os::socket::Socket;
 use taskhost_protocol::exit;
 
+pub use taskhost_engine::WASMTIME_VERSION;
+
 static CAN_BE_WORKER: AtomicBool = AtomicBool::new(false);
 
 /// Becomes a worker and never returns, when this process was started as one. To be called first thing in `main`.

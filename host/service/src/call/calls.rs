@@ -1,6 +1,7 @@
 //! The kernels that are ready to be called, and the way of a call: admitted, in line, on a worker, over.
 
 mod ending;
+mod opening;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +14,7 @@ use super::attend::Attending;
 use super::lines::Lines;
 use super::numbers::{Counts, Numbers};
 use super::ready::Ready;
-use super::{CallError, Callee, Engine, OpenError, Outcome, Purpose, Running, Wanted};
+use super::{CallError, Callee, Engine, Outcome, Purpose, Running};
 use crate::counts::Times;
 use crate::job::Shared;
 use crate::tenant::{Tenant, TenantId};
@@ -129,6 +130,9 @@ impl Calls {
         let began = Instant::now();
         let result = self.perform(tenant, purpose, item, until).await;
         self.counts.over(&result, began.elapsed());
+        if let Err(CallError::Failed(failure)) = &result {
+            self.shared.counts.failed(failure.verdict, 1);
+        }
         result
     }
 
@@ -202,66 +206,6 @@ impl Calls {
         books.lines.push(tenant.id, waiting);
         self.dispatch(&mut books);
         Ok((Ticket { calls: self, number, purpose, place }, receiver, is_new))
-    }
-
-    /// Has a kernel made ready, beside the thread that has the connections.
-    fn open(&self, purpose: Purpose) {
-        let Some(me) = self.me.upgrade() else { return };
-        tokio::task::spawn_blocking(move || me.make_ready(&purpose));
-    }
-
-    /// Makes a kernel ready; whoever waits for it hears when it cannot be.
-    fn make_ready(&self, purpose: &Purpose) {
-        let opened = match self.shared.blobs.open(purpose.tenant, &purpose.kernel) {
-            Ok(Some(kernel)) => {
-                let cache = self.shared.compiled.used(purpose.tenant, &purpose.kernel);
-                let opened = self.engine.open(&Wanted { purpose: purpose.clone(), kernel, cache });
-                match &opened {
-                    Err(OpenError::Failed(_)) => self.shared.starts.calls.failed(),
-                    // A worker has looked at it, whatever it thinks of it.
-                    Ok(_) | Err(OpenError::Refused(_)) => self.shared.starts.calls.succeeded(),
-                    Err(OpenError::Gone) => {}
-                }
-                opened
-            }
-            Ok(None) => Err(OpenError::Gone),
-            Err(error) => Err(OpenError::Failed(error.to_string())),
-        };
-        let unused = match opened {
-            Ok(callee) => self.opened(purpose, callee),
-            Err(error) => {
-                let error = match error {
-                    OpenError::Gone => CallError::Gone,
-                    OpenError::Refused(why) => CallError::Refused(why),
-                    OpenError::Failed(why) => CallError::Lost(format!("a kernel cannot be made ready: {why}")),
-                };
-                self.end(|other| other == purpose, &error)
-            }
-        };
-        // Their workers are waited for.
-        drop(unused);
-    }
-
-    /// A kernel is ready. Returns those that are not kept any more.
-    fn opened(&self, purpose: &Purpose, callee: Arc<dyn Callee>) -> Vec<Ready> {
-        let mut unused = Vec::new();
-        let mut books = lock(&self.books);
-        let place = books.kernels.get_mut(purpose);
-        // Nobody may want it any more, or another be there: its kernel was deleted, and stored once more.
-        let Some(ready) = place.filter(|ready| ready.callee.is_none()) else {
-            drop(books);
-            drop(callee);
-            return unused;
-        };
-        ready.attending = callee.attend().map(Attending::begin);
-        ready.callee = Some(callee);
-        self.dispatch(&mut books);
-        while books.kernels.len() > MOST_READY {
-            let idle = books.kernels.iter().filter(|(_, ready)| ready.calls == 0 && ready.callee.is_some());
-            let Some(oldest) = idle.min_by_key(|(_, ready)| ready.last_use).map(|(key, _)| key.clone()) else { break };
-            unused.extend(self.take_out(&mut books, &oldest));
-        }
-        unused
     }
 
     /// Forgets a kernel that is ready, having charged what it used.
@@ -367,6 +311,7 @@ impl Calls {
         ready.seen = now;
         if !more.is_zero() {
             self.shared.accounts.used(purpose.tenant, purpose.kernel, more);
+            self.shared.counts.called(more);
         }
         if correction != 0.0 {
             self.shared.fair().charge(purpose.tenant, correction);

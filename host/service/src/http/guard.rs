@@ -109,7 +109,9 @@ pub(super) async fn every(State(app): State<Arc<App>>, mut request: Request, nex
     }
     let who = response.extensions().get::<Arc<Caller>>();
     let (tenant, key) = (who.map(|caller| caller.tenant.name.as_str()), who.map(|caller| caller.key.as_str()));
-    let job = response.headers().get("taskhost-job").and_then(|job| job.to_str().ok());
+    // The one that came of it, or else the one that it is about.
+    let new = response.headers().get("taskhost-job").and_then(|job| job.to_str().ok());
+    let job = new.or_else(|| routes::job_of(&unanswered.path));
     // Of a call: a name may mean one of several.
     let kernel = response.headers().get(invoke::KERNEL).and_then(|kernel| kernel.to_str().ok());
     let (code, ms) = (u64::from(status.as_u16()), took.as_secs_f64() * 1000.0);
@@ -151,7 +153,8 @@ impl Drop for Unanswered {
         let (took, path, request) = (self.began.elapsed(), self.path.as_str(), self.id.as_str());
         self.app.metrics.request(self.method, routes::number_of(path), GONE, took);
         let (method, ms) = (self.method, took.as_secs_f64() * 1000.0);
-        tracing::info!(request, method, path, status = u64::from(GONE), ms, "request");
+        let job = routes::job_of(path);
+        tracing::info!(request, method, path, status = u64::from(GONE), job, ms, "request");
     }
 }
 

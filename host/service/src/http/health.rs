@@ -111,7 +111,8 @@ async fn page(app: &App, in_full: bool) -> Result<Response, Problem> {
     let kept = app.read(move |rows| kept(rows, in_full)).await?;
     let mut page = Page::default();
     page.head("taskhost_build_info", "gauge", "What runs.");
-    page.value(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    let build = app.build;
+    page.value(&[("version", env!("CARGO_PKG_VERSION")), ("wasmtime", build.wasmtime), ("rustc", build.rustc)], 1);
     app.metrics.write(&mut page);
     page.head("taskhost_jobs", "gauge", "Jobs that are not over, by how far they are.");
     for (state, count) in &kept.open {
@@ -178,14 +179,21 @@ fn counted(app: &App, page: &mut Page, named: &[(Tenant, usage::Usage, u64, u64)
     page.head("taskhost_items_total", "counter", "Items of jobs that are over.");
     page.value(&[("outcome", "ok")], sum(|counted| counted.items).saturating_sub(failed));
     page.value(&[("outcome", "failed")], failed);
-    page.head("taskhost_traps_total", "counter", "Items that failed, by what became of them.");
+    page.head("taskhost_traps_total", "counter", "Items that failed, of jobs and of calls, by what became of them.");
     for (kind, count) in counts.verdicts() {
         page.value(&[("kind", &kind)], count);
     }
-    page.head("taskhost_worker_cpu_seconds_total", "counter", "CPU time of jobs that are over.");
-    page.value(&[], sum(|counted| counted.cpu_ms) as f64 / 1000.0);
-    page.head("taskhost_worker_restarts_total", "counter", "Processes that ended for no fault of their job.");
-    page.value(&[], counts.restarts.load(Ordering::Relaxed));
+    page.head("taskhost_worker_cpu_seconds_total", "counter", "CPU time of jobs that are over, and of calls.");
+    page.value(&[("class", "job")], sum(|counted| counted.cpu_ms) as f64 / 1000.0);
+    page.value(&[("class", "call")], counts.call_seconds());
+    page.head(
+        "taskhost_worker_restarts_total",
+        "counter",
+        "Processes that ended for no fault of their job and were replaced, by the reason.",
+    );
+    for (reason, count) in counts.restarts() {
+        page.value(&[("reason", reason.name())], count);
+    }
     page.head("taskhost_job_duration_seconds", "histogram", "How long jobs waited and ran.");
     page.times(&[("phase", "queue")], &counts.queued);
     page.times(&[("phase", "run")], &counts.ran);

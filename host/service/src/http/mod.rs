@@ -69,6 +69,7 @@ use crate::call::Calls;
 use crate::choice::Draws;
 use crate::fetch::{Fetcher, Host};
 use crate::job::{JobId, JobService, Order, Shared};
+use crate::service::Build;
 use crate::signature::Keys;
 use crate::store;
 use crate::store::holds::{self, Ended};
@@ -126,6 +127,8 @@ pub struct Rules {
     pub elsewhere: Elsewhere,
     /// Whether nobody on the way can read what is sent, so that cookies need never be sent otherwise.
     pub is_secure: bool,
+    /// What this server was made of.
+    pub build: Build,
 }
 
 /// What all requests share.
@@ -147,6 +150,7 @@ pub struct App {
     /// Where kernels and contents may be fetched from.
     pub elsewhere: Elsewhere,
     is_secure: bool,
+    build: Build,
     began: Moment,
     sessions: session::Sessions,
     meanings: invoke::Meanings,
@@ -175,7 +179,7 @@ impl App {
         post: Arc<Post>,
         rules: Rules,
     ) -> Self {
-        let Rules { networks, keys, elsewhere, is_secure } = rules;
+        let Rules { networks, keys, elsewhere, is_secure, build } = rules;
         Self {
             shared,
             jobs,
@@ -186,6 +190,7 @@ impl App {
             keys,
             elsewhere,
             is_secure,
+            build,
             began: Moment::now(),
             sessions: session::Sessions::default(),
             meanings: invoke::Meanings::default(),

@@ -10,6 +10,8 @@ use super::{
     pull, quota, result, retry, submit, tokens, usage, webhooks,
 };
 
+use crate::job::JobId;
+
 /// A place: a method, a path, and what is done there.
 type Route = (&'static str, &'static str, MethodRouter<Arc<App>>);
 
@@ -165,6 +167,12 @@ pub(super) fn number_of(path: &str) -> usize {
     PATHS.iter().position(fits).unwrap_or(PATHS.len() - 1)
 }
 
+/// The job that a path is about, when it is about one.
+pub(super) fn job_of(path: &str) -> Option<&str> {
+    let job = path.strip_prefix("/v1/jobs/")?.split('/').next()?;
+    JobId::parse(job).map(|_| job)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -182,6 +190,21 @@ mod tests {
             methods.as_object().expect("methods").keys().map(|method| (path.clone(), method.clone()))
         });
         assert_eq!(routes, described.collect());
+    }
+
+    #[test]
+    fn a_path_names_a_job_or_none() {
+        let job = JobId::create();
+        for (path, named) in [
+            (format!("/v1/jobs/{job}"), true),
+            (format!("/v1/jobs/{job}/events"), true),
+            (format!("/v1/jobs/{job}x"), false),
+            (format!("/v1/kernels/{job}"), false),
+            ("/v1/jobs/batch".to_owned(), false),
+            ("/v1/jobs".to_owned(), false),
+        ] {
+            assert_eq!(job_of(&path), Some(job.as_str()).filter(|_| named), "{path}");
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub use progress::{Far, Growing};
 pub use report::ReportForm;
 #[cfg(feature = "http")]
 pub(crate) use runner::PROCESSES_PER_CORE;
-pub use runner::{Explained, JobService, Order, Outcome, Over, Shared, Warn};
+pub use runner::{Began, Explained, JobService, Order, Outcome, Over, Shared, Warn};
 pub use spec::{Allowed, Input, JobSize, JobSpec, MOST_INPUTS, NAME_BYTES, Parameters, SpecError};
 pub use urgency::{Rank, Urgency};
 

@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use super::runner::{FAULTS, Order, Outcome, Shared};
 use super::spec::Allowed;
 use super::veil::Veil;
 use super::{JobId, JobSpec};
+use crate::counts::Restart;
 use crate::store::jobs::JobRow;
 use crate::store::{self, StoreError, jobs};
 use crate::sweep;
@@ -70,6 +70,7 @@ impl Attempt {
         };
         let job = self.job.clone();
         let before = self.shared.store().write(move |rows| jobs::begin(rows, &job))?;
+        (self.shared.began)(&self.job, self.tenant, before + 1);
         let way = if before == 0 { Way::Run } else { folder.way() };
         let sandbox = self.shared.launcher.sandbox.as_str();
         let memory = self.shared.directory.tenant(self.tenant).map_or(0, |tenant| tenant.quotas.worker_memory);
@@ -125,7 +126,7 @@ impl Attempt {
             }
             // What was written down cannot be gone on with; nothing of it was seen, so it may be done again.
             Some(2 | 5) if way == Way::Resume && !self.is_last => {
-                self.shared.counts.restarts.fetch_add(1, Ordering::Relaxed);
+                self.shared.counts.restarted(Restart::Journal);
                 (self.shared.warn)(&self.job, &format!("it begins again: {}", ended.said));
                 folder.forget()?;
                 Ok(Outcome::Fault)
@@ -133,7 +134,8 @@ impl Attempt {
             Some(code @ (0 | 2..=7)) => self.conclude(folder, &spec, (code, ended.said), folder.own_cpu_ms()),
             _ if self.is_last => self.give_up(folder, &ended.said),
             _ => {
-                self.shared.counts.restarts.fetch_add(1, Ordering::Relaxed);
+                let reason = if ended.code.is_none() { Restart::Killed } else { Restart::Failed };
+                self.shared.counts.restarted(reason);
                 (self.shared.warn)(&self.job, &format!("its process ended unexpectedly: {}", ended.said));
                 Ok(Outcome::Fault)
             }

@@ -70,6 +70,9 @@ pub enum Outcome {
     Fault,
 }
 
+/// Is told when a job is given a process: whose it is, and the how many-th that process is.
+pub type Began = Box<dyn Fn(&JobId, TenantId, u32) + Send + Sync>;
+
 /// Is told when a job is over.
 pub type Over = Box<dyn Fn(&JobId) + Send + Sync>;
 
@@ -98,6 +101,8 @@ pub struct Shared {
     pub starts: Starts,
     /// What jobs and calls have used and is not written down yet.
     pub accounts: Accounts,
+    /// Told when a job is given a process.
+    pub began: Began,
     /// Told when a job is over.
     pub over: Over,
     /// Told what the operator should know.
