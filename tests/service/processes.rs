@@ -94,7 +94,16 @@ fn a_job_that_was_parked_has_its_words_again() {
     let input = json!([{ "text": text, "name": "of anna.txt" }]);
     let job = anna.submit(&json!({ "kernel": "grep", "input": input, "parameters": parameters }));
     let journal = place.path(format!("data/work/{job}/journal"));
-    eventually("something is done", || journal.metadata().is_ok_and(|journal| journal.len() > 4096));
+    eventually("it has begun", || {
+        let Some(run) = runs_of(&server).into_iter().find(|run| !run.workers().is_empty()) else { return false };
+        // It stays where it is, until it is told to park.
+        run.signal(Signal::STOP);
+        let has_begun = journal.exists();
+        if !has_begun {
+            run.signal(Signal::CONT);
+        }
+        has_begun
+    });
     server.end(Signal::TERM).code(0);
     assert!(journal.exists(), "it is parked");
     let server = Server::start(&place);
