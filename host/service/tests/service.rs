@@ -3,8 +3,9 @@
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::{Read as _, Write as _};
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -87,6 +88,21 @@ struct StandIn {
 
 struct Kernel(Arc<AtomicBool>, Arc<Mutex<Vec<usize>>>, Arc<AtomicUsize>, Arc<AtomicU64>);
 
+/// Results that are told by others: nothing ever happens to this.
+struct Silent((PipeReader, PipeWriter));
+
+impl AsFd for Silent {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
+    }
+}
+
+impl Attended for Silent {
+    fn turn(&self) -> bool {
+        false
+    }
+}
+
 /// Notes that it is dropped before the items were run.
 struct Run(Arc<AtomicBool>, Arc<AtomicUsize>);
 
@@ -147,7 +163,7 @@ impl Callee for Kernel {
     }
 
     fn attend(&self) -> Option<Box<dyn Attended>> {
-        None
+        Some(Box::new(Silent(std::io::pipe().unwrap())))
     }
 
     fn cpu_time(&self) -> Duration {
@@ -407,13 +423,18 @@ fn a_request_that_comes_again_is_the_same_job() {
     let place = Place::new();
     let service = place.serve();
     let anna = place.tenant(&service, "anna", QuotaChange::default());
-    let path = format!("/v1/jobs?kernel={}&name=a.txt", anna.kernel());
+    let kernel = anna.kernel();
+    anna.send("PUT", "/v1/aliases/mine", "", &json!({ "digest": kernel }).to_string()).is(200);
+    let path = "/v1/jobs?kernel=mine&name=a.txt";
     let head = "Prefer: wait=30\r\nIdempotency-Key: one\r\n";
-    let first = anna.send("POST", &path, head, "text").is(200);
+    let first = anna.send("POST", path, head, "text").is(200);
     assert_eq!(first.body, "text");
-    let again = anna.send("POST", &path, head, "text").is(200);
+    let again = anna.send("POST", path, head, "text").is(200);
     assert!(again.body == "text" && again.head.contains("idempotency-replayed: true"), "{}", again.head);
-    assert_eq!(anna.send("POST", &path, head, "other").is(422).code(), "key-reused");
+    // Also when its kernel has another name by now.
+    anna.send("DELETE", "/v1/aliases/mine", "", "").is(204);
+    assert_eq!(anna.send("POST", path, head, "text").is(200).body, "text");
+    assert_eq!(anna.send("POST", path, head, "other").is(422).code(), "key-reused");
     assert_eq!(anna.get("/v1/jobs").is(200).json()["jobs"].as_array().unwrap().len(), 1);
     service.stop();
 }

@@ -5,9 +5,10 @@ mod opening;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::attend::Attending;
@@ -43,6 +44,8 @@ pub struct Calls {
     most_waiting: usize,
     books: Mutex<Books>,
     counts: Counts,
+    /// Where results are received: known since the first kernel was made ready.
+    runtime: OnceLock<Handle>,
     me: Weak<Self>,
 }
 
@@ -112,6 +115,7 @@ impl Calls {
             most_waiting: capacity.waiting,
             books: Mutex::new(books),
             counts: Counts::default(),
+            runtime: OnceLock::new(),
             me: Weak::clone(me),
         })
     }
@@ -388,10 +392,10 @@ impl Calls {
             }
             self.dispatch(&mut books);
             drop(books);
-            if let (Some(unused), Some(me)) = (unused, self.me.upgrade()) {
+            if let (Some(unused), Some(me), Some(runtime)) = (unused, self.me.upgrade(), self.runtime.get()) {
                 let purpose = group.purpose.clone();
                 // Its workers are waited for, which is not for whoever ends a call.
-                std::thread::spawn(move || {
+                runtime.spawn_blocking(move || {
                     drop(unused);
                     if again {
                         me.make_ready(&purpose);

@@ -106,7 +106,7 @@ pub(super) async fn submit(
     let admitted = if is_known { Ok(()) } else { admit(&app, &caller).await };
     let asked = if plain.kernel.is_some() {
         admitted?;
-        plain.take(&app, &caller, &headers, bytes).await?
+        plain.take(&app, &caller, &headers, bytes, is_known).await?
     } else {
         let asked: Asked = body::said(&headers, bytes).await?;
         if asked.is_dry_run() {
@@ -288,10 +288,19 @@ enum Request {
 }
 
 impl Plain {
-    async fn take(self, app: &App, caller: &Caller, headers: &HeaderMap, bytes: Body) -> Result<Request, Problem> {
-        // Before all of the body is taken.
-        let kernel = digest(app, caller, self.kernel.as_deref().unwrap_or_default()).await?;
-        check(&self.spec(kernel, (Digest([0; 32]), 0)))?;
+    async fn take(
+        self,
+        app: &App,
+        caller: &Caller,
+        headers: &HeaderMap,
+        bytes: Body,
+        is_known: bool,
+    ) -> Result<Request, Problem> {
+        // Before all of the body is taken. What was asked for before may name a kernel that is gone since.
+        if !is_known {
+            let kernel = digest(app, caller, self.kernel.as_deref().unwrap_or_default()).await?;
+            check(&self.spec(kernel, (Digest([0; 32]), 0)))?;
+        }
         let arrived = body::content(app, caller, headers, bytes, ("the input", u64::MAX)).await?;
         Ok(Request::Body(self, Box::new(arrived)))
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
 use super::{Attending, Callee, Calls, MOST_READY, Purpose, Ready, lock};
 use crate::call::{CallError, OpenError, Wanted};
 
@@ -9,10 +11,11 @@ impl Calls {
     /// Has a kernel made ready, beside the thread that has the connections.
     pub(super) fn open(&self, purpose: Purpose) {
         let Some(me) = self.me.upgrade() else { return };
-        tokio::task::spawn_blocking(move || me.make_ready(&purpose));
+        self.runtime.get_or_init(Handle::current).spawn_blocking(move || me.make_ready(&purpose));
     }
 
-    /// Makes a kernel ready; whoever waits for it hears when it cannot be.
+    /// Makes a kernel ready; whoever waits for it hears when it cannot be. To be called in a thread of the runtime that is to receive
+    /// its results.
     pub(super) fn make_ready(&self, purpose: &Purpose) {
         let opened = match self.shared.blobs.open(purpose.tenant, &purpose.kernel) {
             Ok(Some(kernel)) => {
