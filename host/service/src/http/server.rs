@@ -103,8 +103,10 @@ pub fn serve(app: Arc<App>, place: Place) -> io::Result<Listening> {
     let (stop, stopped) = watch::channel(false);
     let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
         runtime.block_on(accept(&app, listener, place, stopped));
-        // What still waits for a disk or a process is not waited for.
-        runtime.shutdown_background();
+        // Threads that have nothing to do end at once, and are joined. To leave hundreds to themselves while they end crashed this
+        // process now and then: `pthread_detach` (glibc 2.36) still reads from a thread that has gone by then. What waits for a disk
+        // or a process is not waited for any longer than that.
+        runtime.shutdown_timeout(FAREWELL);
     })?;
     Ok(Listening { address, stop, thread })
 }
