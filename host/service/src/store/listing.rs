@@ -52,7 +52,9 @@ pub fn list(connection: &Connection, tenant: TenantId, filter: &Filter, most: u3
         sql.push_str(&condition.replace("{}", &format!("?{}", values.len())));
     };
     if let Some(state) = filter.state {
-        and("state = {}", state.name().to_owned().into());
+        // The indexes are about the one or the other.
+        let ended = if state.is_over() { "state = {} AND ended IS NOT NULL" } else { "state = {} AND ended IS NULL" };
+        and(ended, state.name().to_owned().into());
     }
     if let Some(kernel) = &filter.kernel {
         and("kernel = {}", kernel.clone().into());

@@ -47,6 +47,6 @@ END;
 DROP INDEX blobs_by_size;
 DROP INDEX jobs_counted;
 
--- For whoever looks for a few jobs among many.
-CREATE INDEX jobs_by_state ON jobs (tenant, state, id);
-CREATE INDEX jobs_by_kernel ON jobs (tenant, kernel, id);
+-- For whoever looks for a few jobs among many that are over. Those that are not have an index already; one that is handed in has
+-- no more to write.
+CREATE INDEX jobs_by_state ON jobs (tenant, state, id) WHERE ended IS NOT NULL;
