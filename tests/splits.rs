@@ -82,9 +82,11 @@ fn records_have_one_length_and_nothing_is_left_over() {
     let place = Place::new();
     place.write("ten", "abcdefghij");
     let file = place.taskhost("run echo --split records:4 ten -o out").run().code(5);
-    assert_snapshot!(file.messages(), @"
+    // How many results were there when it was read to its end is a matter of time.
+    let results = |said: String, bytes: u32| said.replace(&format!(" {bytes} B out"), " SOME B out");
+    assert_snapshot!([0, 4, 8].into_iter().fold(file.messages(), results), @"
     error: ten, item 2 (at byte 8): the input has 10 bytes, which is no whole number of records of 4: 2 are left over; check --split records:4, or use --split chunks:4 to take a shorter last item
-    3 items, 1 failed, 10 B in, 8 B out, TIME, WORKERS, SPEED-UP
+    3 items, 1 failed, 10 B in, SOME B out, TIME, WORKERS, SPEED-UP
     ");
     let pipe = place.taskhost("run echo --split records:4 -o out").input("abcdefghij").run().code(5);
     assert!(pipe.stderr.contains("-, item 2 (at byte 8): the input has 10 bytes"), "{}", pipe.stderr);

@@ -57,7 +57,7 @@ const PART: usize = 256 << 10;
 const MOST_ITEMS: usize = 1_000_000;
 
 /// The items that failed, as a new job with the same kernel and parameters, and without a callback.
-#[utoipa::path(post, path = "/v1/jobs/{job}/retry", params(("job" = String, Path), ("idempotency-key" = Option<String>, Header, description = "From 1 to 255 signs: with the same the same request is done once, for 24 hours"), ("prefer" = Option<String>, Header, description = "`wait=N`: the answer waits up to so many seconds, 30 at most, for the end of the job")), responses((status = 202, description = "The new job", body = super::view::JobView)))]
+#[utoipa::path(post, path = "/v1/jobs/{job}/retry", params(("job" = String, Path), ("idempotency-key" = Option<String>, Header, description = "From 1 to 255 signs: with the same the same request is done once, for 24 hours"), ("prefer" = Option<String>, Header, description = "`wait=N`: the answer waits up to so many seconds, 30 at most, for the end of the job")), responses((status = 200, description = "It is over: its result, or the job", body = super::view::JobView), (status = 202, description = "The new job", body = super::view::JobView)))]
 pub(super) async fn retry(
     State(app): State<Arc<App>>,
     Extension(caller): Who,
