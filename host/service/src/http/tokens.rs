@@ -143,14 +143,15 @@ pub(super) async fn create(
     if asked.expires_in.is_some_and(|seconds| !(1..=MOST_LIFE).contains(&seconds)) {
         return Err(Problem::bad("bad-request", format!("expires_in is from 1 to {MOST_LIFE} seconds")));
     }
-    let wanted = asked.expires_in.map(|seconds| Moment::now().after(Duration::from_secs(seconds)));
+    let created = Moment::now();
+    let wanted = asked.expires_in.map(|seconds| created.after(Duration::from_secs(seconds)));
     let directory = &app.shared.directory;
     let own = directory.tokens(caller.tenant.id).into_iter().find(|token| token.key == caller.key);
     let own = own.ok_or_else(Problem::denied)?;
     let networks = within(&asked, &own.networks)?;
     let expires = [wanted, own.expires].into_iter().flatten().min();
     let (token, tenant) = (Token::create(), caller.tenant.id);
-    let kept = KeptToken { networks, ..token.keep(tenant, scopes, expires) };
+    let kept = KeptToken { networks, created, ..token.keep(tenant, scopes, expires) };
     let (row, act) = (kept.clone(), act(&caller, "token.create", token.key()));
     let added = app.write(move |rows| {
         let is_room = access::token_count(rows, tenant)? < MOST;
