@@ -125,22 +125,12 @@ mod tests {
     use super::*;
     use crate::admin::{AdminRequest, Ground, perform};
     use crate::blobs::LocalBlobs;
-    use crate::job::{Input, JobId, JobSpec, JobState, Parameters};
+    use crate::job::{Input, JobId, JobSpec, JobState};
     use crate::store::{Store, jobs};
     use crate::tenant::Quotas;
 
     fn spec(kernel: Digest) -> JobSpec {
-        JobSpec {
-            kernel,
-            inputs: vec![Input::whole(Digest::of(b""), "a".into())],
-            input_bytes: 0,
-            output: None,
-            parameters: Parameters::default(),
-            labels: BTreeMap::new(),
-            keep_seconds: None,
-            retry_of: None,
-            urgency: crate::job::Urgency::default(),
-        }
+        JobSpec { kernel, ..JobSpec::over(vec![Input::whole(Digest::of(b""), "a".into())]) }
     }
 
     #[test]

@@ -119,12 +119,12 @@ impl Asked {
         &self.kernel
     }
 
-    /// Says what is wrong with it, whatever its kernel and its inputs are.
-    pub(super) fn check(&self) -> Result<(), Problem> {
+    /// The job without its inputs.
+    pub(super) fn spec(&self, kernel: Digest) -> JobSpec {
         let Self { output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
-        check(&JobSpec {
-            kernel: Digest([0; 32]),
-            inputs: self.input.iter().enumerate().map(AskedInput::unknown).collect(),
+        JobSpec {
+            kernel,
+            inputs: Vec::new(),
             input_bytes: 0,
             output: output.clone(),
             parameters: parameters.clone(),
@@ -132,21 +132,33 @@ impl Asked {
             keep_seconds: *keep_seconds,
             retry_of: None,
             urgency: Urgency { priority: priority.unwrap_or_default(), ready_by: *ready_by },
-        })
+        }
     }
 
-    /// Bytes of memory that it takes, about.
+    /// Says what is wrong with it, whatever its kernel and its inputs are.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let inputs = self.input.iter().enumerate().map(AskedInput::unknown).collect();
+        check(&JobSpec { inputs, ..self.spec(Digest([0; 32])) })
+    }
+
+    /// Bytes of memory that it takes, about: those of its texts, and of what holds them.
     pub(super) fn weight(&self) -> usize {
-        let words = self.parameters.arguments.len() + 2 * (self.parameters.config.len() + self.labels.len());
-        let parts = words * size_of::<String>() + self.input.len() * size_of::<AskedInput>();
-        size_of::<Self>() + parts + serde_json::to_vec(self).map_or(0, |text| text.len())
+        let held = |text: &String| size_of::<String>() + text.len();
+        let Parameters { arguments, config, .. } = &self.parameters;
+        let pairs = config.iter().chain(&self.labels).map(|(name, value)| held(name) + held(value));
+        let input = |input: &AskedInput| {
+            let texts = input.text.iter().chain(&input.name).map(String::len).sum::<usize>();
+            size_of::<AskedInput>() + texts
+        };
+        let inputs = self.input.iter().map(input);
+        size_of::<Self>() + arguments.iter().map(held).chain(pairs).chain(inputs).sum::<usize>()
     }
 
     /// Lays down those inputs that stand in the request, and finds the others. It was checked.
     pub(super) async fn keep(self, app: &App, caller: &Caller, kernel: Digest) -> Result<(JobSpec, Fresh), Problem> {
         let (mut places, mut texts) = (Vec::new(), Vec::new());
-        let (asked, mut spec) = self.into_spec(kernel);
-        for input in asked {
+        let mut spec = self.spec(kernel);
+        for input in self.input {
             places.push(match (input.blob, input.text) {
                 (Some(blob), None) => {
                     let (blob, bytes) = stored(app, caller.tenant.id, blob).await?;
@@ -171,13 +183,9 @@ impl Asked {
         Ok((spec, fresh))
     }
 
-    /// The inputs that are asked for, and the job without any.
-    pub(super) fn into_spec(self, kernel: Digest) -> (Vec<AskedInput>, JobSpec) {
-        let Self { input, output, parameters, labels, keep_seconds, priority, ready_by, .. } = self;
-        let urgency = Urgency { priority: priority.unwrap_or_default(), ready_by };
-        let (inputs, input_bytes, retry_of) = (Vec::new(), 0, None);
-        let spec = JobSpec { kernel, inputs, input_bytes, output, parameters, labels, keep_seconds, retry_of, urgency };
-        (input, spec)
+    /// The inputs that are asked for.
+    pub(super) fn into_inputs(self) -> Vec<AskedInput> {
+        self.input
     }
 
     /// How many inputs stand in it.

@@ -177,9 +177,9 @@ enum Wanted {
 
 /// The job that would be made, and what it needs.
 fn plan(asked: Asked, kernel: Digest) -> (JobSpec, Vec<Wanted>) {
-    let (inputs, mut spec) = asked.into_spec(kernel);
+    let mut spec = asked.spec(kernel);
     let mut wanted = Vec::new();
-    for (number, AskedInput { blob, text, name, range }) in inputs.into_iter().enumerate() {
+    for (number, AskedInput { blob, text, name, range }) in asked.into_inputs().into_iter().enumerate() {
         let content = match (blob, text) {
             (Some(blob), None) => Wanted::Blob(blob),
             (None, Some(text)) if range.is_none() => Wanted::Text(Digest::of(text.as_bytes()), text.len() as u64),

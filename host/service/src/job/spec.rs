@@ -370,17 +370,8 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::job) fn spec() -> JobSpec {
-        JobSpec {
-            kernel: Digest::of(b"kernel"),
-            inputs: vec![Input::whole(Digest::of(b"input"), "a.png".into())],
-            input_bytes: 1 << 20,
-            output: None,
-            parameters: Parameters::default(),
-            labels: BTreeMap::new(),
-            keep_seconds: None,
-            retry_of: None,
-            urgency: Urgency::default(),
-        }
+        let inputs = vec![Input::whole(Digest::of(b"input"), "a.png".into())];
+        JobSpec { kernel: Digest::of(b"kernel"), input_bytes: 1 << 20, ..JobSpec::over(inputs) }
     }
 
     const ALLOWED: Allowed<'_> = Allowed { workers: 2, memory: 1 << 20, sandbox: "full", output: 1000 };
